@@ -1,0 +1,1 @@
+//! What the library and PID 1 of a job say to each other.

@@ -1,0 +1,3 @@
+//! libdrmaa2: the DRMAA2 C API over containerd. See `docs/architecture.md` for the rooms.
+
+pub mod model;

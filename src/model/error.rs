@@ -1,0 +1,103 @@
+//! The one list of DRMAA2 error numbers, and the error every fallible function returns.
+
+/// A DRMAA2 error code (GFD.231, 3.7). The numbers are those of the C enum `drmaa2_error`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum ErrorCode {
+    /// The call did what it says.
+    Success = 0,
+    /// Refused for reasons of security or policy.
+    DeniedByDrms = 1,
+    /// The daemon cannot be reached; unknown whether that will pass.
+    DrmCommunication = 2,
+    /// Overload that passes; the same call may succeed later.
+    TryLater = 3,
+    /// Trouble in the session layer, such as a store that cannot be read.
+    SessionManagement = 4,
+    /// The waiting time is over.
+    Timeout = 5,
+    /// Unexpected and unclassified.
+    Internal = 6,
+    /// Bad input, unknown name or id, reaped job.
+    InvalidArgument = 7,
+    /// The session handle is closed, destroyed or NULL.
+    InvalidSession = 8,
+    /// The operation is not allowed in the job's current state.
+    InvalidState = 9,
+    /// Memory, descriptors or disk are exhausted.
+    OutOfResource = 10,
+    /// An optional attribute is set that is not supported.
+    UnsupportedAttribute = 11,
+    /// An optional function that is not supported.
+    UnsupportedOperation = 12,
+    /// Anything else an implementation documents. Not used here.
+    ImplementationSpecific = 13,
+}
+
+/// What went wrong: a DRMAA2 code, and a text that names the object, the cause and the runtime's
+/// own message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// The class of the error.
+    pub code: ErrorCode,
+    /// The text that `drmaa2_lasterror_text` gives.
+    pub message: String,
+}
+
+/// The result of everything that can fail with a DRMAA2 error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error of class `code` with the text `message`.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// Bad input.
+    pub fn argument(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidArgument, message)
+    }
+
+    /// An operation that does not fit the job's state.
+    pub fn state(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidState, message)
+    }
+
+    /// A session that is closed, destroyed or NULL.
+    pub fn session(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidSession, message)
+    }
+
+    /// Something that cannot happen, did.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Internal, message)
+    }
+
+    /// A function this build does not have.
+    pub fn unsupported(operation: &str) -> Self {
+        Self::new(ErrorCode::UnsupportedOperation, format!("{operation} is not supported"))
+    }
+
+    /// The same error with the name of the object in front: `job 01J…: image … not found`.
+    #[must_use]
+    pub fn of(mut self, object: impl std::fmt::Display) -> Self {
+        self.message = format!("{object}: {}", self.message);
+        self
+    }
+}
+
+impl ErrorCode {
+    /// The class of an operating-system error.
+    pub fn of_io(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind as Kind;
+        match error.kind() {
+            Kind::PermissionDenied => Self::DeniedByDrms,
+            Kind::StorageFull | Kind::OutOfMemory | Kind::QuotaExceeded => Self::OutOfResource,
+            Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidInput => {
+                Self::InvalidArgument
+            }
+            _ => Self::Internal,
+        }
+    }
+}

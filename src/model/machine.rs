@@ -1,0 +1,97 @@
+//! What monitoring reports: machines, queues, versions.
+
+/// A two-part version; both parts are always there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Before the first dot.
+    pub major: String,
+    /// All that follows it.
+    pub minor: String,
+}
+
+impl Version {
+    /// Split `1.6.20~ds1` or `v2.1.9` at its first dot; a missing part is `0`.
+    pub fn parse(text: &str) -> Self {
+        let text = text.trim().trim_start_matches('v');
+        let (major, minor) = text.split_once('.').unwrap_or((text, ""));
+        let or_zero = |part: &str| if part.is_empty() { "0".to_owned() } else { part.to_owned() };
+        Self { major: or_zero(major), minor: or_zero(minor) }
+    }
+}
+
+/// An operating system. The numbers are those of the C enum `drmaa2_os`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Os {
+    /// None of the list.
+    Other = 0,
+    /// Linux.
+    Linux = 3,
+}
+
+/// A processor architecture. The numbers are those of the C enum `drmaa2_cpu`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+#[allow(missing_docs)]
+pub enum Cpu {
+    Other = 0,
+    Arm = 2,
+    Arm64 = 3,
+    X86 = 7,
+    X64 = 8,
+    Mips = 10,
+    Mips64 = 11,
+    Ppc64 = 13,
+    Ppc64Le = 16,
+}
+
+/// One execution host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Machine {
+    /// Its host name.
+    pub name: String,
+    /// Can it take jobs now?
+    pub available: bool,
+    /// CPU packages.
+    pub sockets: i64,
+    /// Cores of one package.
+    pub cores_per_socket: i64,
+    /// Hardware threads of one core.
+    pub threads_per_core: i64,
+    /// Load average over one minute; `None` if unknown.
+    pub load: Option<f32>,
+    /// Physical memory, kilobytes.
+    pub phys_memory: i64,
+    /// Physical memory and swap together, kilobytes.
+    pub virt_memory: i64,
+    /// Operating system.
+    pub os: Os,
+    /// Kernel release.
+    pub os_version: Option<Version>,
+    /// Architecture.
+    pub arch: Cpu,
+}
+
+/// One queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queue {
+    /// The name a template's `queueName` may give.
+    pub name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_always_have_two_parts() {
+        let version = |text: &str| {
+            let Version { major, minor } = Version::parse(text);
+            (major, minor)
+        };
+        assert_eq!(version("1.6.20~ds1"), ("1".into(), "6.20~ds1".into()));
+        assert_eq!(version("v2.1.9"), ("2".into(), "1.9".into()));
+        assert_eq!(version("7"), ("7".into(), "0".into()));
+        assert_eq!(version(""), ("0".into(), "0".into()));
+    }
+}

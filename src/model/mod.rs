@@ -1,0 +1,31 @@
+//! Pure types: what a job, its template, its account and its states are.
+//!
+//! Nothing here knows C, tokio or SQLite, so every rule of this room can be tested alone.
+
+mod error;
+mod filter;
+mod info;
+mod machine;
+mod signal;
+mod state;
+mod template;
+mod text;
+
+pub use error::{Error, ErrorCode, Result};
+pub use filter::JobFilter;
+pub use info::{JobInfo, Outcome, SlotInfo};
+pub use machine::{Cpu, Machine, Os, Queue, Version};
+pub use signal::{signal_name, signal_number};
+pub use state::{Control, JobState};
+pub use template::{JobTemplate, PRIORITY_UNSET_AGE, Placeholder};
+pub use text::Text;
+
+/// Milliseconds since the Unix epoch, or a span of them.
+pub type Millis = i64;
+
+/// Now, as milliseconds since the Unix epoch.
+pub fn now() -> Millis {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as Millis)
+}

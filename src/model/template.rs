@@ -1,0 +1,356 @@
+//! The job template (GFD.231, 5.5): what a user asks for, and which of it makes sense.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, ErrorCode, Result, Text};
+
+/// The value that Grid Engine's bindings write into `priority` for "none".
+pub const PRIORITY_UNSET_AGE: i64 = -99_999;
+
+/// What a user asks for. `None` is UNSET; an empty string or collection counts as UNSET too, but
+/// is kept, so that the template read back equals the one submitted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)]
+pub struct JobTemplate {
+    pub remote_command: Option<Text>,
+    pub args: Option<Vec<Text>>,
+    pub submit_as_hold: bool,
+    pub rerunnable: bool,
+    /// In the order in which the variables were set.
+    pub job_environment: Option<Vec<(Text, Text)>>,
+    pub working_directory: Option<Text>,
+    pub job_category: Option<Text>,
+    pub email: Option<Vec<Text>>,
+    pub email_on_started: bool,
+    pub email_on_terminated: bool,
+    pub job_name: Option<Text>,
+    pub input_path: Option<Text>,
+    pub output_path: Option<Text>,
+    pub error_path: Option<Text>,
+    pub join_files: bool,
+    pub reservation_id: Option<Text>,
+    pub queue_name: Option<Text>,
+    pub min_slots: Option<i64>,
+    pub max_slots: Option<i64>,
+    pub priority: Option<i64>,
+    pub candidate_machines: Option<Vec<Text>>,
+    /// Kilobytes.
+    pub min_phys_memory: Option<i64>,
+    /// A number of the C enum `drmaa2_os`.
+    pub machine_os: Option<i32>,
+    /// A number of the C enum `drmaa2_cpu`.
+    pub machine_arch: Option<i32>,
+    /// A `time_t`, special values included.
+    pub start_time: Option<i64>,
+    /// A `time_t`, special values included.
+    pub deadline_time: Option<i64>,
+    pub stage_in_files: Option<Vec<(Text, Text)>>,
+    pub stage_out_files: Option<Vec<(Text, Text)>>,
+    pub resource_limits: Option<Vec<(Text, Text)>>,
+    pub accounting_id: Option<Text>,
+    /// Implementation-specific attributes by name.
+    pub extensions: BTreeMap<String, Text>,
+}
+
+/// The placeholders that a path of a template may hold (GFD.231, 5.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placeholder {
+    /// The home directory of the job's user.
+    HomeDir,
+    /// The job's working directory.
+    WorkingDir,
+    /// The index of the array task.
+    Index,
+}
+
+impl Placeholder {
+    /// The text that stands for it.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::HomeDir => "$DRMAA2_HOME_DIR$",
+            Self::WorkingDir => "$DRMAA2_WORKING_DIR$",
+            Self::Index => "$DRMAA2_INDEX$",
+        }
+    }
+}
+
+/// The value, unless it is unset or empty.
+fn some(text: Option<&Text>) -> Option<&Text> {
+    text.filter(|text| !text.is_empty())
+}
+
+fn any<T>(items: Option<&Vec<T>>) -> bool {
+    items.is_some_and(|items| !items.is_empty())
+}
+
+impl JobTemplate {
+    /// The DRMAA2 names of all attributes that are set; what a C caller left empty or FALSE is not.
+    pub fn set_attributes(&self) -> Vec<&str> {
+        let table = [
+            ("remoteCommand", some(self.remote_command.as_ref()).is_some()),
+            ("args", any(self.args.as_ref())),
+            ("submitAsHold", self.submit_as_hold),
+            ("rerunnable", self.rerunnable),
+            ("jobEnvironment", any(self.job_environment.as_ref())),
+            ("workingDirectory", some(self.working_directory.as_ref()).is_some()),
+            ("jobCategory", some(self.job_category.as_ref()).is_some()),
+            ("email", any(self.email.as_ref())),
+            ("emailOnStarted", self.email_on_started),
+            ("emailOnTerminated", self.email_on_terminated),
+            ("jobName", some(self.job_name.as_ref()).is_some()),
+            ("inputPath", some(self.input_path.as_ref()).is_some()),
+            ("outputPath", some(self.output_path.as_ref()).is_some()),
+            ("errorPath", some(self.error_path.as_ref()).is_some()),
+            ("joinFiles", self.join_files),
+            ("reservationId", some(self.reservation_id.as_ref()).is_some()),
+            ("queueName", some(self.queue_name.as_ref()).is_some()),
+            ("minSlots", self.min_slots.is_some()),
+            ("maxSlots", self.max_slots.is_some()),
+            ("priority", self.priority.is_some()),
+            ("candidateMachines", any(self.candidate_machines.as_ref())),
+            ("minPhysMemory", self.min_phys_memory.is_some()),
+            ("machineOS", self.machine_os.is_some()),
+            ("machineArch", self.machine_arch.is_some()),
+            ("startTime", self.start_time.is_some()),
+            ("deadlineTime", self.deadline_time.is_some()),
+            ("stageInFiles", any(self.stage_in_files.as_ref())),
+            ("stageOutFiles", any(self.stage_out_files.as_ref())),
+            ("resourceLimits", any(self.resource_limits.as_ref())),
+            ("accountingId", some(self.accounting_id.as_ref()).is_some()),
+        ];
+        let extensions = self.extensions.iter().filter(|(_, value)| !value.is_empty());
+        table
+            .into_iter()
+            .filter_map(|(name, set)| set.then_some(name))
+            .chain(extensions.map(|(name, _)| name.as_str()))
+            .collect()
+    }
+
+    /// Refuse what `supported` does not list, then what can make no sense on any runtime.
+    pub fn check(&self, supported: &[&str]) -> Result<()> {
+        if let Some(name) = self.set_attributes().into_iter().find(|name| !supported.contains(name)) {
+            return Err(Error::new(
+                ErrorCode::UnsupportedAttribute,
+                format!("job template attribute {name} is not supported"),
+            ));
+        }
+        check_working_directory(some(self.working_directory.as_ref()))?;
+        for (attribute, path) in self.stdio_paths() {
+            check_stdio_path(attribute, path)?;
+        }
+        for (name, _) in self.job_environment.iter().flatten() {
+            if name.is_empty() || name.as_bytes().contains(&b'=') {
+                return Err(Error::argument(format!(
+                    "jobEnvironment: \"{name}\" is no name of an environment variable"
+                )));
+            }
+        }
+        for (attribute, text) in [("jobName", &self.job_name), ("jobCategory", &self.job_category)] {
+            if text.as_ref().is_some_and(|text| std::str::from_utf8(text.as_bytes()).is_err()) {
+                return Err(Error::argument(format!("{attribute} is not UTF-8")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The paths of the standard streams that are set, by attribute name. With `joinFiles`,
+    /// `errorPath` is ignored.
+    pub fn stdio_paths(&self) -> Vec<(&'static str, &Text)> {
+        let error = if self.join_files { None } else { self.error_path.as_ref() };
+        [
+            ("inputPath", self.input_path.as_ref()),
+            ("outputPath", self.output_path.as_ref()),
+            ("errorPath", error),
+        ]
+        .into_iter()
+        .filter_map(|(name, path)| Some((name, some(path)?)))
+        .collect()
+    }
+
+    /// A host path of this template with its placeholders filled in. The working directory stands
+    /// for itself: a path that names it wants it to be set.
+    pub fn expand_path(&self, attribute: &str, path: &Text, home: &Text) -> Result<Text> {
+        let join = |start: &Text, rest: Text| {
+            let mut bytes = start.as_bytes().to_vec();
+            bytes.extend_from_slice(rest.as_bytes());
+            Text::from(bytes)
+        };
+        if let Some(rest) = path.strip_prefix(Placeholder::HomeDir.text()) {
+            return Ok(join(home, rest));
+        }
+        let Some(rest) = path.strip_prefix(Placeholder::WorkingDir.text()) else {
+            return Ok(path.clone());
+        };
+        match some(self.working_directory.as_ref()) {
+            None => Err(Error::argument(format!(
+                "{attribute} \"{path}\" starts at the working directory, but workingDirectory is not set"
+            ))),
+            Some(directory) => {
+                let directory = directory
+                    .strip_prefix(Placeholder::HomeDir.text())
+                    .map_or_else(|| directory.clone(), |below| join(home, below));
+                Ok(join(&directory, rest))
+            }
+        }
+    }
+}
+
+fn check_working_directory(path: Option<&Text>) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let rest = path.strip_prefix(Placeholder::HomeDir.text());
+    if path.contains(Placeholder::WorkingDir.text()) {
+        return Err(Error::argument(format!(
+            "workingDirectory \"{path}\" holds {}, which would stand for itself",
+            Placeholder::WorkingDir.text()
+        )));
+    }
+    check_rest("workingDirectory", path, rest)
+}
+
+fn check_stdio_path(attribute: &str, path: &Text) -> Result<()> {
+    let rest = [Placeholder::HomeDir, Placeholder::WorkingDir]
+        .into_iter()
+        .find_map(|placeholder| path.strip_prefix(placeholder.text()));
+    check_rest(attribute, path, rest)
+}
+
+/// What follows a leading placeholder, or the whole of an absolute path, holds no placeholder.
+fn check_rest(attribute: &str, path: &Text, after_placeholder: Option<Text>) -> Result<()> {
+    let rest = match after_placeholder {
+        Some(rest) if rest.is_empty() || rest.as_bytes().starts_with(b"/") => rest,
+        Some(_) => {
+            return Err(Error::argument(format!(
+                "{attribute} \"{path}\": a placeholder is followed by \"/\" or nothing"
+            )));
+        }
+        None if path.as_bytes().starts_with(b"/") => path.clone(),
+        None => {
+            return Err(Error::argument(format!("{attribute} \"{path}\" is not an absolute path")));
+        }
+    };
+    for placeholder in [Placeholder::HomeDir, Placeholder::WorkingDir] {
+        if rest.contains(placeholder.text()) {
+            return Err(Error::argument(format!(
+                "{attribute} \"{path}\": {} is allowed only at the start",
+                placeholder.text()
+            )));
+        }
+    }
+    if rest.contains(Placeholder::Index.text()) {
+        return Err(Error::argument(format!(
+            "{attribute} \"{path}\": {} is allowed only in job arrays",
+            Placeholder::Index.text()
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: &[&str] = &[
+        "remoteCommand", "args", "jobEnvironment", "workingDirectory", "jobCategory", "jobName",
+        "inputPath", "outputPath", "errorPath", "joinFiles",
+    ];
+
+    fn code(template: &JobTemplate) -> Option<ErrorCode> {
+        template.check(ALL).err().map(|error| error.code)
+    }
+
+    #[test]
+    fn empty_values_are_not_set() {
+        let template = JobTemplate {
+            remote_command: Some("".into()),
+            args: Some(vec![]),
+            email: Some(vec![]),
+            candidate_machines: Some(vec![]),
+            resource_limits: Some(vec![]),
+            queue_name: Some("".into()),
+            extensions: [("containerd_jt_user".to_owned(), Text::from(""))].into(),
+            ..JobTemplate::default()
+        };
+        assert_eq!(template.set_attributes(), Vec::<&str>::new());
+        assert_eq!(code(&template), None);
+    }
+
+    #[test]
+    fn an_unsupported_attribute_is_refused_by_name() {
+        let template = JobTemplate { min_slots: Some(1), ..JobTemplate::default() };
+        let error = template.check(ALL).unwrap_err();
+        assert_eq!(error.code, ErrorCode::UnsupportedAttribute);
+        assert!(error.message.contains("minSlots"), "{error}");
+    }
+
+    #[test]
+    fn paths_are_absolute_with_placeholders_in_front() {
+        let with_output =
+            |path: &str| JobTemplate { output_path: Some(path.into()), ..JobTemplate::default() };
+        for good in ["/a", "$DRMAA2_HOME_DIR$/a", "$DRMAA2_WORKING_DIR$/a", "$DRMAA2_HOME_DIR$"] {
+            assert_eq!(code(&with_output(good)), None, "{good}");
+        }
+        for bad in
+            ["a", "./a", "$DRMAA2_HOME_DIR$a", "/a/$DRMAA2_HOME_DIR$", "/a.$DRMAA2_INDEX$", "host:/a"]
+        {
+            assert_eq!(code(&with_output(bad)), Some(ErrorCode::InvalidArgument), "{bad}");
+        }
+        let joined = JobTemplate {
+            join_files: true,
+            error_path: Some("ignored".into()),
+            ..JobTemplate::default()
+        };
+        assert_eq!(code(&joined), None);
+    }
+
+    #[test]
+    fn the_working_directory_cannot_stand_for_itself() {
+        let template = JobTemplate {
+            working_directory: Some("$DRMAA2_WORKING_DIR$/x".into()),
+            ..JobTemplate::default()
+        };
+        assert_eq!(code(&template), Some(ErrorCode::InvalidArgument));
+    }
+
+    #[test]
+    fn placeholders_are_filled_in() {
+        let home = Text::from("/home/u");
+        let template = JobTemplate {
+            working_directory: Some("$DRMAA2_HOME_DIR$/run".into()),
+            ..JobTemplate::default()
+        };
+        let expand = |path: &str| template.expand_path("outputPath", &path.into(), &home);
+        assert_eq!(expand("/tmp/o").unwrap(), "/tmp/o".into());
+        assert_eq!(expand("$DRMAA2_HOME_DIR$/o").unwrap(), "/home/u/o".into());
+        assert_eq!(expand("$DRMAA2_WORKING_DIR$/o").unwrap(), "/home/u/run/o".into());
+        let unset = JobTemplate::default();
+        let error = unset.expand_path("outputPath", &"$DRMAA2_WORKING_DIR$/o".into(), &home);
+        assert_eq!(error.unwrap_err().code, ErrorCode::InvalidArgument);
+    }
+
+    #[test]
+    fn a_variable_needs_a_name() {
+        for name in ["", "A=B"] {
+            let template = JobTemplate {
+                job_environment: Some(vec![(name.into(), "1".into())]),
+                ..JobTemplate::default()
+            };
+            assert_eq!(code(&template), Some(ErrorCode::InvalidArgument), "{name}");
+        }
+    }
+
+    #[test]
+    fn storage_keeps_the_template_as_it_was() {
+        let template = JobTemplate {
+            remote_command: Some("/bin/true".into()),
+            args: Some(vec![]),
+            job_environment: Some(vec![("B".into(), "\u{1}".into()), ("A".into(), "".into())]),
+            job_name: Some("".into()),
+            ..JobTemplate::default()
+        };
+        let json = serde_json::to_string(&template).unwrap();
+        assert_eq!(serde_json::from_str::<JobTemplate>(&json).unwrap(), template);
+    }
+}
