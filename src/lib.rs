@@ -1,3 +1,6 @@
 //! libdrmaa2: the DRMAA2 C API over containerd. See `docs/architecture.md` for the rooms.
 
 pub mod model;
+pub mod runtime;
+pub mod session;
+pub mod tracker;

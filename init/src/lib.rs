@@ -1,1 +1,229 @@
-//! What the library and PID 1 of a job say to each other.
+//! What the library and PID 1 of a job say to each other: an [`Order`] in, a [`Record`] out.
+//!
+//! Both are files in the job's directory, a sequence of `key=value` entries that each end in NUL,
+//! so a value may hold any byte but NUL. An unknown key is skipped: an older init can read a newer
+//! order.
+
+use std::io;
+use std::path::Path;
+
+mod codec;
+
+use codec::{Entries, Writer};
+
+/// Where the job's directory is mounted in the container.
+pub const JOB_DIR: &str = "/.drmaa2/job";
+/// Where the init itself is mounted in the container.
+pub const INIT_PATH: &str = "/.drmaa2/init";
+/// Name of the order's file in the job's directory.
+pub const ORDER_FILE: &str = "order";
+/// Name of the record's file in the job's directory.
+pub const RECORD_FILE: &str = "record";
+/// Name of the file whose presence asks init to end the job. It is written before the signal is
+/// sent, so a signal that comes before init can catch it is not lost.
+pub const TERMINATE_FILE: &str = "terminate";
+/// The text that a working directory starts with to mean the job user's home in the image.
+pub const HOME_PLACEHOLDER: &[u8] = b"$DRMAA2_HOME_DIR$";
+
+/// What init has to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Order {
+    /// The command and its arguments; the command is looked up in the job's `PATH` if it has no
+    /// slash.
+    pub args: Vec<Vec<u8>>,
+    /// The job's environment, `NAME=value`.
+    pub env: Vec<Vec<u8>>,
+    /// The working directory; may start with [`HOME_PLACEHOLDER`]. Empty is `/`.
+    pub directory: Vec<u8>,
+    /// Create the working directory if it is missing, as is done for the one an image names.
+    pub create_directory: bool,
+    /// `user`, `user:group`, `uid` or `uid:gid`; names are looked up in the image's own passwd and
+    /// group files. Empty is root.
+    pub user: Vec<u8>,
+    /// Supplementary groups. `None`: those the image's group file gives the user.
+    pub groups: Option<Vec<u32>>,
+    /// File mode mask; `None` leaves init's.
+    pub umask: Option<u32>,
+    /// Path in the container that standard input is read from; empty is `/dev/null`.
+    pub stdin: Vec<u8>,
+    /// Path in the container that standard output is appended to; empty is `/dev/null`.
+    pub stdout: Vec<u8>,
+    /// The same for standard error.
+    pub stderr: Vec<u8>,
+    /// Standard error goes where standard output goes.
+    pub join: bool,
+    /// The signal that asks the job to end; 0 is SIGTERM.
+    pub stop_signal: i32,
+    /// Milliseconds between that signal and SIGKILL.
+    pub grace: u64,
+}
+
+/// How the job ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The command's exit code; 127 or 126 if it could not be started.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the command.
+    pub signal: Option<i32>,
+    /// Why, if there is more to say than the code or the signal does.
+    pub reason: Option<Vec<u8>>,
+    /// When the command was started, milliseconds since the epoch.
+    pub started: i64,
+    /// When it ended.
+    pub finished: i64,
+    /// User and system time of the command and all its descendants, milliseconds.
+    pub cpu_time: i64,
+    /// Largest resident set of any of them, kilobytes.
+    pub max_rss: i64,
+}
+
+impl Order {
+    /// Store the order in the job's directory.
+    pub fn write(&self, job_dir: &Path) -> io::Result<()> {
+        let mut out = Writer::default();
+        out.list("arg", &self.args);
+        out.list("env", &self.env);
+        out.bytes("directory", &self.directory);
+        out.flag("create-directory", self.create_directory);
+        out.bytes("user", &self.user);
+        if let Some(groups) = &self.groups {
+            out.flag("groups", true);
+            groups.iter().for_each(|group| out.number("group", *group));
+        }
+        out.option("umask", self.umask);
+        out.bytes("stdin", &self.stdin);
+        out.bytes("stdout", &self.stdout);
+        out.bytes("stderr", &self.stderr);
+        out.flag("join", self.join);
+        out.number("stop-signal", self.stop_signal);
+        out.number("grace", self.grace);
+        out.write(job_dir, ORDER_FILE)
+    }
+
+    /// Read the order from the job's directory.
+    pub fn read(job_dir: &Path) -> io::Result<Self> {
+        let mut order = Self::default();
+        for (key, value) in Entries::read(job_dir, ORDER_FILE)?.iter() {
+            match key {
+                "arg" => order.args.push(value.to_vec()),
+                "env" => order.env.push(value.to_vec()),
+                "directory" => order.directory = value.to_vec(),
+                "create-directory" => order.create_directory = true,
+                "user" => order.user = value.to_vec(),
+                "groups" => order.groups = Some(order.groups.unwrap_or_default()),
+                "group" => order.groups.get_or_insert_default().push(codec::number(value)?),
+                "umask" => order.umask = Some(codec::number(value)?),
+                "stdin" => order.stdin = value.to_vec(),
+                "stdout" => order.stdout = value.to_vec(),
+                "stderr" => order.stderr = value.to_vec(),
+                "join" => order.join = true,
+                "stop-signal" => order.stop_signal = codec::number(value)?,
+                "grace" => order.grace = codec::number(value)?,
+                _ => {}
+            }
+        }
+        Ok(order)
+    }
+}
+
+impl Record {
+    /// Store the record in the job's directory: whole or not at all, and on stable storage.
+    pub fn write(&self, job_dir: &Path) -> io::Result<()> {
+        let mut out = Writer::default();
+        out.option("exit-code", self.exit_code);
+        out.option("signal", self.signal);
+        if let Some(reason) = &self.reason {
+            out.bytes("reason", reason);
+        }
+        out.number("started", self.started);
+        out.number("finished", self.finished);
+        out.number("cpu-time", self.cpu_time);
+        out.number("max-rss", self.max_rss);
+        out.write(job_dir, RECORD_FILE)
+    }
+
+    /// Read the record from the job's directory; `NotFound` if the job has not written one.
+    pub fn read(job_dir: &Path) -> io::Result<Self> {
+        let mut record = Self::default();
+        for (key, value) in Entries::read(job_dir, RECORD_FILE)?.iter() {
+            match key {
+                "exit-code" => record.exit_code = Some(codec::number(value)?),
+                "signal" => record.signal = Some(codec::number(value)?),
+                "reason" => record.reason = Some(value.to_vec()),
+                "started" => record.started = codec::number(value)?,
+                "finished" => record.finished = codec::number(value)?,
+                "cpu-time" => record.cpu_time = codec::number(value)?,
+                "max-rss" => record.max_rss = codec::number(value)?,
+                _ => {}
+            }
+        }
+        Ok(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> std::path::PathBuf {
+        let dir = std::env::temp_dir().join(format!("drmaa2-init-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn an_order_survives_its_file() {
+        let dir = scratch("order");
+        let order = Order {
+            args: vec![b"sh".to_vec(), b"".to_vec(), b"\xff=\n".to_vec()],
+            env: vec![b"A=b=c".to_vec(), b"EMPTY=".to_vec()],
+            directory: b"/w".to_vec(),
+            create_directory: true,
+            user: b"1000:1000".to_vec(),
+            groups: Some(vec![]),
+            umask: Some(0o22),
+            stdin: b"/i".to_vec(),
+            stdout: b"/o".to_vec(),
+            stderr: b"/e".to_vec(),
+            join: true,
+            stop_signal: 15,
+            grace: 10_000,
+        };
+        order.write(&dir).unwrap();
+        assert_eq!(Order::read(&dir).unwrap(), order);
+        let plain = Order { groups: Some(vec![4, 5]), ..Order::default() };
+        plain.write(&dir).unwrap();
+        assert_eq!(Order::read(&dir).unwrap(), plain);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_record_survives_its_file() {
+        let dir = scratch("record");
+        assert_eq!(Record::read(&dir).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let record = Record {
+            exit_code: Some(139),
+            signal: Some(11),
+            reason: Some(b"why".to_vec()),
+            started: 1,
+            finished: 2,
+            cpu_time: 3,
+            max_rss: 4,
+        };
+        record.write(&dir).unwrap();
+        assert_eq!(Record::read(&dir).unwrap(), record);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_nul_in_a_value_and_a_torn_file_are_refused() {
+        let dir = scratch("torn");
+        let order = Order { args: vec![b"a\0b".to_vec()], ..Order::default() };
+        assert_eq!(order.write(&dir).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        for torn in [&b"exit-code=1"[..], b"nonsense\0", b"exit-code=x\0"] {
+            std::fs::write(dir.join(RECORD_FILE), torn).unwrap();
+            assert_eq!(Record::read(&dir).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+}

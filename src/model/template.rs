@@ -253,8 +253,16 @@ mod tests {
     use super::*;
 
     const ALL: &[&str] = &[
-        "remoteCommand", "args", "jobEnvironment", "workingDirectory", "jobCategory", "jobName",
-        "inputPath", "outputPath", "errorPath", "joinFiles",
+        "remoteCommand",
+        "args",
+        "jobEnvironment",
+        "workingDirectory",
+        "jobCategory",
+        "jobName",
+        "inputPath",
+        "outputPath",
+        "errorPath",
+        "joinFiles",
     ];
 
     fn code(template: &JobTemplate) -> Option<ErrorCode> {

@@ -1,0 +1,95 @@
+//! The file format of orders and records: `key=value` entries, each ended by NUL.
+
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::str::FromStr;
+
+/// Builds a file.
+#[derive(Default)]
+pub(crate) struct Writer {
+    text: Vec<u8>,
+    has_nul: bool,
+}
+
+impl Writer {
+    pub(crate) fn bytes(&mut self, key: &str, value: &[u8]) {
+        self.has_nul |= value.contains(&0);
+        self.text.extend_from_slice(key.as_bytes());
+        self.text.push(b'=');
+        self.text.extend_from_slice(value);
+        self.text.push(0);
+    }
+
+    pub(crate) fn list(&mut self, key: &str, values: &[Vec<u8>]) {
+        values.iter().for_each(|value| self.bytes(key, value));
+    }
+
+    pub(crate) fn number(&mut self, key: &str, value: impl Display) {
+        self.bytes(key, value.to_string().as_bytes());
+    }
+
+    pub(crate) fn option(&mut self, key: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.number(key, value);
+        }
+    }
+
+    pub(crate) fn flag(&mut self, key: &str, value: bool) {
+        if value {
+            self.bytes(key, b"");
+        }
+    }
+
+    /// Write to a sibling, sync, rename: a reader sees the old file or the whole new one.
+    pub(crate) fn write(&self, dir: &Path, name: &str) -> io::Result<()> {
+        if self.has_nul {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a NUL byte in a value"));
+        }
+        let draft = dir.join(format!("{name}.new"));
+        let mut file = File::create(&draft)?;
+        file.write_all(&self.text)?;
+        file.sync_all()?;
+        fs::rename(&draft, dir.join(name))?;
+        File::open(dir)?.sync_all()
+    }
+}
+
+/// The entries of a file.
+pub(crate) struct Entries(Vec<(String, Vec<u8>)>);
+
+impl Entries {
+    pub(crate) fn read(dir: &Path, name: &str) -> io::Result<Self> {
+        let text = fs::read(dir.join(name))?;
+        let Some(entries) = text.strip_suffix(b"\0") else {
+            return Err(invalid("the file does not end in NUL"));
+        };
+        let split = |entry: &[u8]| {
+            let at = entry.iter().position(|byte| *byte == b'=')?;
+            let key = String::from_utf8(entry[..at].to_vec()).ok()?;
+            Some((key, entry[at + 1..].to_vec()))
+        };
+        entries
+            .split(|byte| *byte == 0)
+            .map(|entry| split(entry).ok_or_else(|| invalid("an entry without a key")))
+            .collect::<io::Result<_>>()
+            .map(Self)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value.as_slice()))
+    }
+}
+
+/// A decimal number.
+pub(crate) fn number<T: FromStr>(value: &[u8]) -> io::Result<T> {
+    std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| invalid("not a number"))
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}

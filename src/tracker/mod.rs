@@ -1,0 +1,201 @@
+//! The seam between the API's meaning and the system that runs jobs.
+//!
+//! A tracker starts jobs, controls them and reports facts about them. It does not queue, and keeps
+//! no history: the session room does that over the store, for every tracker alike. The methods
+//! bear the names of the DRMAA2 JobTracker interface. All are synchronous and may be called from
+//! any thread; see `docs/adding-a-tracker.md`.
+
+#[cfg(any(test, feature = "fake-tracker"))]
+pub mod fake;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    Control, Error, JobInfo, JobState, JobTemplate, Machine, Millis, Outcome, Queue, Result, Text,
+    Version,
+};
+
+/// Who submitted a job, and from where: what the job inherits from its submitter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitter {
+    /// Login name, or the uid in digits where it has none.
+    pub user: String,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+    /// File mode mask.
+    pub umask: u32,
+    /// Host name.
+    pub machine: String,
+}
+
+/// A job to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewJob {
+    /// Its id, unique on the machine.
+    pub id: String,
+    /// Its session.
+    pub session: String,
+    /// What the user asked for.
+    pub template: JobTemplate,
+    /// On whose behalf.
+    pub submitter: Submitter,
+    /// Host paths of its standard streams, placeholders filled in, files made.
+    pub stdio: Stdio,
+}
+
+/// Host files of a job's standard streams; `None` is `/dev/null`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stdio {
+    /// Standard input.
+    pub input: Option<Text>,
+    /// Standard output.
+    pub output: Option<Text>,
+    /// Standard error; unused with `join`.
+    pub error: Option<Text>,
+    /// Standard error goes where standard output goes.
+    pub join: bool,
+}
+
+/// Something that happened to a job. Facts of one job come in order; a fact may come twice.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// Its command has started.
+    Started {
+        /// The job.
+        id: String,
+        /// When.
+        at: Millis,
+    },
+    /// It was stopped for now.
+    Suspended {
+        /// The job.
+        id: String,
+    },
+    /// It goes on.
+    Resumed {
+        /// The job.
+        id: String,
+    },
+    /// It ended, or could not be started for good.
+    Ended {
+        /// The job.
+        id: String,
+        /// How.
+        outcome: Outcome,
+    },
+    /// It could not be started for a reason that may pass. Nothing of it is left.
+    NotStarted {
+        /// The job.
+        id: String,
+        /// The reason.
+        error: Error,
+    },
+    /// All that the runtime held of it is gone.
+    Deleted {
+        /// The job.
+        id: String,
+    },
+    /// From here on facts arrive as they happen; before, some may have been missed.
+    Live,
+}
+
+/// Where a tracker puts its facts.
+pub trait EventSink: Send + Sync {
+    /// Take a fact. Never blocks.
+    fn fact(&self, fact: Fact);
+}
+
+/// A system that runs jobs.
+pub trait JobTracker: Send + Sync {
+    /// The attributes of a job template that this tracker honours, by their DRMAA2 names.
+    fn attributes(&self) -> &'static [&'static str];
+
+    /// Refuse a template that this tracker can never run: an unknown category, no command.
+    fn check_template(&self, template: &JobTemplate) -> Result<()>;
+
+    /// Ids of the jobs that the runtime holds now, whoever made them.
+    fn list_jobs(&self) -> Result<Vec<String>>;
+
+    /// Ids of the tasks of a job array that the runtime holds now.
+    fn list_array_jobs(&self, array: &str) -> Result<Vec<String>>;
+
+    /// Start a job. Returns when it is accepted; `Started`, `Ended` or `NotStarted` follows.
+    /// Whatever an earlier attempt left of the job is replaced.
+    fn add_job(&self, job: NewJob) -> Result<()>;
+
+    /// Start several tasks of a job array. As good as `add_job` for each unless a runtime can do
+    /// better.
+    fn add_array_job(&self, tasks: Vec<NewJob>) -> Result<()> {
+        tasks.into_iter().try_for_each(|task| self.add_job(task))
+    }
+
+    /// The state of a job as the runtime has it, with a detail; INVALID_ARGUMENT if it knows none.
+    fn job_state(&self, id: &str) -> Result<(JobState, Option<String>)>;
+
+    /// The account of a job as the runtime has it; INVALID_ARGUMENT if it knows none.
+    fn job_info(&self, id: &str) -> Result<JobInfo>;
+
+    /// Suspend, resume or terminate a started job. Returns when the runtime has accepted it; the
+    /// fact follows. Hold and release belong to the queue, which is not the tracker's.
+    fn job_control(&self, id: &str, control: Control) -> Result<()>;
+
+    /// Wait until a job is in one of `states`; `None` waits for ever. The error is TIMEOUT, or
+    /// INVALID_ARGUMENT once the runtime knows no such job.
+    fn wait(&self, id: &str, timeout: Option<Duration>, states: &[JobState]) -> Result<JobState>;
+
+    /// Remove all that the runtime holds of a job that has ended. Returns when it is accepted;
+    /// `Deleted` follows.
+    fn delete_job(&self, id: &str) -> Result<()>;
+
+    /// The names that `jobCategory` may take.
+    fn list_job_categories(&self) -> Result<Vec<String>>;
+
+    /// Name and version of the system, if it answers.
+    fn contact(&self) -> Result<Contact>;
+
+    /// Templates of jobs that were not submitted here, if the runtime can tell them.
+    fn job_template(&self) -> Option<&dyn TemplateSource> {
+        None
+    }
+
+    /// The whole system, if the tracker can see it.
+    fn monitoring(&self) -> Option<&dyn Monitoring> {
+        None
+    }
+
+    /// Begin to report facts to `sink`, the first of them `Live`. Called once.
+    fn subscribe(&self, sink: Arc<dyn EventSink>);
+}
+
+/// What a tracker is connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// Name of the system.
+    pub name: String,
+    /// Its version.
+    pub version: Version,
+}
+
+/// A tracker that can rebuild the template of any job it holds.
+pub trait TemplateSource {
+    /// What is known of the template; INVALID_ARGUMENT for an unknown job.
+    fn job_template(&self, id: &str) -> Result<JobTemplate>;
+}
+
+/// A tracker that sees more than the jobs given to it.
+pub trait Monitoring {
+    /// Accounts of all jobs that the runtime holds and the user may see.
+    fn all_jobs(&self) -> Result<Vec<JobInfo>>;
+    /// All queues.
+    fn all_queues(&self) -> Result<Vec<Queue>>;
+    /// All machines.
+    fn all_machines(&self) -> Result<Vec<Machine>>;
+}
