@@ -3,4 +3,5 @@
 pub mod model;
 pub mod runtime;
 pub mod session;
+pub mod store;
 pub mod tracker;
