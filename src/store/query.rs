@@ -76,6 +76,11 @@ impl Store {
         })
     }
 
+    /// Is there a row of the job, reaped or not?
+    pub fn knows(&self, id: &str) -> Result<bool> {
+        self.read(|sql| Ok(sql.prepare_cached("SELECT 1 FROM jobs WHERE id = ?")?.exists([id])?))
+    }
+
     /// The state of a job that is not reaped.
     pub fn job_state(&self, id: &str) -> Result<Option<JobState>> {
         self.read(|sql| Ok(state_of(sql, id)?))
