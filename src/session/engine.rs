@@ -3,7 +3,7 @@
 //! Facts of a tracker pass through a channel to one thread, so they are stored in the order in which
 //! they happened. Whoever stores the end of a job also sees to its clean-up.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
@@ -37,8 +37,8 @@ pub(super) struct Engine {
 #[derive(Default)]
 struct Progress {
     link: Link,
-    /// Jobs that a `run_job` of this process is about to report.
-    submitting: HashSet<String>,
+    /// Jobs that a `run_job` of this process is about to report, with the reason if it cannot.
+    submitting: HashMap<String, Option<Error>>,
     /// Jobs being cleaned up.
     cleaning: HashSet<String>,
 }
@@ -143,13 +143,13 @@ impl Engine {
 
     /// Launch a new job; `wait` sees it through until it can be reported to its submitter.
     pub(super) fn submit<T>(&self, id: &str, wait: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.progress.lock().submitting.insert(id.to_owned());
+        self.progress.lock().submitting.insert(id.to_owned(), None);
         let result = match self.launch(id) {
             Ok(()) => wait(),
             Err(error) => self.store.withdraw_job(id).and(Err(error)),
         };
-        self.progress.lock().submitting.remove(id);
-        result
+        let refusal = self.progress.lock().submitting.remove(id).flatten();
+        refusal.map_or(result, Err)
     }
 
     /// Start a job that this process has claimed. Returns when the tracker has accepted it.
@@ -228,21 +228,28 @@ impl Engine {
     }
 
     fn ended(&self, id: &str, outcome: &Outcome) -> Result<()> {
-        let news = self.store.job_ended(id, outcome)?;
-        self.tell(id, outcome.state(), Ok(news))?;
-        if news {
+        // Before anybody can see the end: who then closes his session waits for the clean-up.
+        let was_cleaning = !self.progress.lock().cleaning.insert(id.to_owned());
+        let news = self.store.job_ended(id, outcome);
+        if matches!(news, Ok(true)) {
             self.clean_up(id);
+        } else if !was_cleaning {
+            self.cleaned(id);
         }
-        Ok(())
+        self.tell(id, outcome.state(), news)
     }
 
     /// A job that its submitter has not seen yet is withdrawn; any other has failed.
     fn refused(&self, id: &str, error: Error) -> Result<()> {
-        if !self.progress.lock().submitting.contains(id) {
+        let mut progress = self.progress.lock();
+        let Some(refusal) = progress.submitting.get_mut(id) else {
+            drop(progress);
             return self.ended(id, &Outcome::failed(error.message));
-        }
+        };
+        *refusal = Some(error);
+        drop(progress);
         if self.store.withdraw_job(id)? {
-            self.waits.refused(id, error);
+            self.waits.gone(id);
         }
         Ok(())
     }

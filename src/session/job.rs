@@ -222,7 +222,6 @@ pub(super) fn wait_any(
             process::check_session(job.session.as_deref())?;
             match known {
                 Known::Gone => return Err(job.unknown()),
-                Known::Refused(error) => return Err(error.clone()),
                 Known::State(JobState::Undetermined) => {
                     return Err(Error::state(format!("job {}: it is UNDETERMINED", job.id)));
                 }

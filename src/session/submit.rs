@@ -57,9 +57,8 @@ pub(super) fn run_job(world: &Arc<World>, session: &Session, template: JobTempla
 fn wait_reportable(world: &World, job: &JobRef) -> Result<()> {
     let look = |known: &[Known]| match known {
         [Known::State(state)] if !has_started(*state) => Ok(Look::Wait),
-        [Known::Refused(error)] => Err(error.clone()),
         [Known::Nothing] => Ok(Look::Wait),
-        // Ended and reaped by another thread: it had been there.
+        // Or gone: withdrawn, which the engine tells, or ended and reaped by another thread.
         _ => Ok(Look::Done(())),
     };
     world.waits.wait(&world.store, &[&job.id], None, look).map(|_| ())

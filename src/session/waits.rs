@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::model::{Error, JobState, Result};
+use crate::model::{JobState, Result};
 use crate::store::Store;
 
 /// The jobs that somebody waits for, and the last that is known of each.
@@ -29,8 +29,6 @@ pub(super) enum Known {
     Nothing,
     /// Its state.
     State(JobState),
-    /// It could not be started, and is withdrawn.
-    Refused(Error),
     /// It is not in the store (any more).
     Gone,
 }
@@ -38,11 +36,7 @@ pub(super) enum Known {
 impl Known {
     /// Nothing more will happen to the job.
     fn is_final(&self) -> bool {
-        match self {
-            Self::State(state) => state.is_terminated(),
-            Self::Refused(_) => true,
-            Self::Nothing | Self::Gone => false,
-        }
+        matches!(self, Self::State(state) if state.is_terminated())
     }
 }
 
@@ -95,9 +89,9 @@ impl Waits {
         self.learn(id, Known::State(state));
     }
 
-    /// A job could not be started and is withdrawn.
-    pub(super) fn refused(&self, id: &str, error: Error) {
-        self.learn(id, Known::Refused(error));
+    /// A job is not in the store any more.
+    pub(super) fn gone(&self, id: &str) {
+        self.learn(id, Known::Gone);
     }
 
     fn learn(&self, id: &str, known: Known) {

@@ -10,7 +10,7 @@ mod sessions;
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +25,9 @@ pub use query::{Job, Unsettled};
 pub use sessions::Session;
 
 const FILE: &str = "drmaa2.db";
+/// Written to after each transaction. SQLite's own files will not do: their last write comes before
+/// the transaction can be seen.
+const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 1;
 /// How long a transaction waits for those of other processes.
@@ -36,6 +39,7 @@ pub struct Store {
     /// Writers of one process queue here: SQLite's own way to wait is to sleep and look again.
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
+    bell: File,
 }
 
 impl Store {
@@ -45,16 +49,20 @@ impl Store {
         made.map_err(|error| io_error(&error, state_dir))?;
         let path = state_dir.join(FILE);
         let writer = Mutex::new(connect(&path)?);
-        let store = Self { path, writer, readers: Mutex::default() };
+        let bell = File::options().write(true).create(true).truncate(false).open(state_dir.join(BELL));
+        let bell = bell.map_err(|error| io_error(&error, &state_dir.join(BELL)))?;
+        let store = Self { path, writer, readers: Mutex::default(), bell };
         migrate(&mut store.writer.lock(), &store.path).map_err(|failure| store.error(failure))?;
         Ok(store)
     }
 
     /// The file whose changes tell of transactions, also of those of other processes.
-    pub fn journal(&self) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push("-wal");
-        name.into()
+    pub fn bell(&self) -> PathBuf {
+        self.path.with_file_name(BELL)
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.path.with_file_name(format!("{FILE}-wal"))
     }
 
     /// Bring every transaction made so far to stable storage. A transaction survives a crash of
@@ -74,7 +82,11 @@ impl Store {
             transaction.commit()?;
             Ok(value)
         };
-        run().map_err(|failure| self.error(failure))
+        let value = run().map_err(|failure| self.error(failure))?;
+        if let Err(error) = self.bell.write_all_at(b"!", 0) {
+            tracing::warn!(%error, "other processes may notice a change late");
+        }
+        Ok(value)
     }
 
     fn read<T>(&self, body: impl FnOnce(&Connection) -> Failable<T>) -> Result<T> {
