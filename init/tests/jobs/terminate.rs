@@ -16,10 +16,9 @@ fn a_cooperative_job_ends_by_the_signal() {
 
 #[test]
 fn the_whole_process_group_is_asked() {
-    // The shell waits for its foreground command and would not end before it.
-    let ended =
-        Job::sh("trap 'exit 5' TERM; echo > ready; sleep 1000").start().ready().signal(libc::SIGTERM);
-    ended.wait().assert_reason(5, REQUESTED);
+    // The shell waits for its foreground command and does not end before it.
+    let job = Job::sh("trap 'exit 5' TERM; sh -c 'echo > ready; exec sleep 1000'");
+    job.start().ready().signal(libc::SIGTERM).wait().assert_reason(5, REQUESTED);
 }
 
 #[test]
