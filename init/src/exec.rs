@@ -27,22 +27,7 @@ pub(crate) fn exec(order: &Order, user: &User) -> Result<Infallible, Failure> {
     let name = OsStr::from_bytes(command).display();
     let env = environment(&order.env, &user.home);
     let candidates = candidates(command, value(&env, b"PATH").unwrap_or_default());
-    let run = || -> Result<Option<io::Error>, NulError> {
-        let (args, env) = (c_strings(&order.args)?, c_strings(&env)?);
-        let (args, env) = (pointers(&args), pointers(&env));
-        let mut refused = None;
-        for path in &candidates {
-            let program = CString::new(path.as_slice())?;
-            // SAFETY: all strings end in NUL, both lists end in null, and they outlive the call.
-            unsafe { libc::execve(program.as_ptr(), args.as_ptr(), env.as_ptr()) };
-            let error = io::Error::last_os_error();
-            if !is_missing(path, &error) {
-                refused.get_or_insert(error);
-            }
-        }
-        Ok(refused)
-    };
-    Err(match run() {
+    Err(match run(&candidates, &order.args, &env) {
         Ok(Some(error)) if error.kind() == io::ErrorKind::NotFound => {
             Failure::text(format!("cannot run \"{name}\": its interpreter or loader is missing"))
         }
@@ -54,6 +39,24 @@ pub(crate) fn exec(order: &Order, user: &User) -> Result<Infallible, Failure> {
         }
         Err(_nul) => Failure::text(format!("cannot run \"{name}\": a NUL in its arguments")),
     })
+}
+
+/// Run the first file that can be run. Returns only if there is none, with the error of the first
+/// one that exists.
+fn run(files: &[Vec<u8>], args: &[Vec<u8>], env: &[Vec<u8>]) -> Result<Option<io::Error>, NulError> {
+    let (args, env) = (c_strings(args)?, c_strings(env)?);
+    let (args, env) = (pointers(&args), pointers(&env));
+    let mut refused = None;
+    for file in files {
+        let path = CString::new(file.as_slice())?;
+        // SAFETY: all strings end in NUL, both lists end in null, and they outlive the call.
+        unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
+        let error = io::Error::last_os_error();
+        if !is_missing(file, &error) {
+            refused.get_or_insert(error);
+        }
+    }
+    Ok(refused)
 }
 
 /// Whether a failed exec means that there is no such file. A file that is there but whose
