@@ -61,3 +61,13 @@ fn max_rss_is_that_of_the_largest_descendant() {
     let ended = Job::new(&["true"]).run();
     assert!(ended.record.max_rss < 16_384, "{}", ended.record.max_rss);
 }
+
+#[test]
+fn a_job_cannot_lead_the_record_elsewhere() {
+    let mut job = Job::sh("ln -s victim record.new; ln -s victim record");
+    job.put("victim", b"untouched");
+    job.order.user = b"4711:4712".to_vec();
+    let ended = job.run();
+    ended.assert_exit(0);
+    assert_eq!(ended.job.get("victim"), "untouched");
+}
