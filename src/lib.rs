@@ -1,6 +1,7 @@
 //! libdrmaa2: the DRMAA2 C API over containerd. See `docs/architecture.md` for the rooms.
 
 pub mod config;
+pub mod containerd;
 pub mod drms;
 pub mod model;
 pub mod runtime;
