@@ -30,25 +30,11 @@ quietly() {
     fi
 }
 
-# containerd_answers SOCKET
-containerd_answers() {
-    [ -S "$1" ] && timeout 5 ctr --address "$1" version >/dev/null 2>&1
-}
-
-# build_and_install BUILD_DIR PREFIX LOG_DIR: the library, drmaa2-init, header and drmaa2.pc.
-build_and_install() {
-    local build=$1 prefix=$2 logs=$3
-    quietly "$logs/configure.log" "configure the build" \
-        cmake -S "$ROOT" -B "$build" -DCMAKE_BUILD_TYPE=Release
-    cmake --build "$build" || die "build the library" "see above"
-    quietly "$logs/install.log" "install to $prefix" cmake --install "$build" --prefix "$prefix"
-}
-
-# import_image SOCKET NAMESPACE SNAPSHOTTER LOG_DIR: make the busybox image, give it to containerd.
-import_image() {
-    "$SCRIPTS/make-image" "$4/busybox.tar"
-    quietly "$4/import.log" "import the image $IMAGE" \
-        ctr --address "$1" --namespace "$2" images import --snapshotter "$3" "$4/busybox.tar"
+# only_one DIR: refuse to work in DIR while another run does.
+only_one() {
+    mkdir -p "$1"
+    exec 9>"$1/lock"
+    flock -n 9 || die "work in $1" "another run is doing so"
 }
 
 # is_static FILE: does this program run without any library?
@@ -56,4 +42,12 @@ is_static() {
     local needs
     needs=$(ldd "$1" 2>&1 || true)
     [[ $needs == *"not a dynamic executable"* || $needs == *"statically linked"* ]]
+}
+
+# build_and_install BUILD_DIR PREFIX LOG_DIR: the library, drmaa2-init, header and drmaa2.pc.
+build_and_install() {
+    quietly "$3/configure.log" "configure the build" \
+        cmake -S "$ROOT" -B "$1" -DCMAKE_BUILD_TYPE=Release
+    cmake --build "$1" || die "build the library" "see above"
+    quietly "$3/install.log" "install to $2" cmake --install "$1" --prefix "$2"
 }

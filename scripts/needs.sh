@@ -42,14 +42,19 @@ release_services() {
     if grep -qs 'made by drmaa2-containerd' $POLICY; then rm -f $POLICY; fi
 }
 
-# need_rust [COMPONENT...]: a Rust compiler that is new enough, with cargo and the components.
+# A Rust compiler that is new enough, with cargo.
 need_rust() {
-    local wanted component
+    local wanted
     wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
-    rust_is "$wanted" || get_rust "$wanted" "$@"
+    rust_is "$wanted" || get_rust "$wanted"
     rust_is "$wanted" || die "use Rust $wanted" "what was installed is $(rustc --version 2>&1)"
-    for component in "$@"; do
-        cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 || get_component "$component"
+}
+
+# need_rust_tools rustfmt|clippy...
+need_rust_tools() {
+    local tool
+    for tool in "$@"; do
+        cargo "${tool/rustfmt/fmt}" --version >/dev/null 2>&1 || get_rust_tool "$tool"
     done
 }
 
@@ -67,7 +72,6 @@ apt_offers() { apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: \([0-
 
 get_rust() {
     local wanted=$1 offered
-    shift
     if ! have rustup; then
         offered=$(apt_offers rustc)
         if [ -n "$offered" ] && at_least "$wanted" "$offered"; then
@@ -90,7 +94,7 @@ get_rust() {
     export RUSTUP_TOOLCHAIN=stable
 }
 
-get_component() {
+get_rust_tool() {
     say "installing $1"
     if have rustup; then
         quietly "$LOGS/rustup.log" "install $1" rustup component add "$1"
