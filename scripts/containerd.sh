@@ -5,11 +5,6 @@
 CONTAINERD_DIR=
 CONTAINERD_USED=
 
-# containerd_answers SOCKET
-containerd_answers() {
-    [ -S "$1" ] && timeout 5 ctr --address "$1" version >/dev/null 2>&1
-}
-
 # A containerd of our own. Its directory is a short one, for the sake of the socket's name.
 private_containerd() {
     local kept=$LOGS/containerd-dir

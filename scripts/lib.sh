@@ -1,7 +1,9 @@
 # shellcheck shell=bash
 # Common parts of the scripts; sourced, never run.
 
-PROGRAM=${0##*/}
+# The script that the user called speaks, also through the scripts that it calls.
+PROGRAM=${DRMAA2_SCRIPT:-${0##*/}}
+export DRMAA2_SCRIPT=$PROGRAM
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 SCRIPTS=$ROOT/scripts
 IMAGE=localhost/drmaa2/busybox:1
@@ -28,6 +30,11 @@ quietly() {
         tail -n 20 "$log" >&2
         die "$what" "'$*' failed, all of its output is in $log"
     fi
+}
+
+# containerd_answers SOCKET
+containerd_answers() {
+    [ -S "$1" ] && timeout 5 ctr --address "$1" version >/dev/null 2>&1
 }
 
 # only_one DIR: refuse to work in DIR while another run does.
