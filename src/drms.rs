@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
-use crate::config::{Config, Target};
+use crate::config::{self, Config, Target};
+use crate::containerd::{self, ContainerdTracker, Settings};
 use crate::model::{Error, Result};
 use crate::runtime::Runtime;
 use crate::store;
@@ -14,8 +15,21 @@ pub const NAME: &str = "containerd";
 
 /// The tracker of a runtime. Does not need the daemon to be up.
 pub fn tracker(config: &Config, target: &Target, runtime: &Arc<Runtime>) -> Result<Arc<dyn JobTracker>> {
-    let _ = (config, target, runtime, init(config)?, store::jobs_dir(&config.state_dir)?);
-    Err(Error::internal("no tracker"))
+    let image = |(name, category): (&String, &config::Category)| {
+        (name.clone(), containerd::Category { image: category.image.clone() })
+    };
+    let settings = Settings {
+        address: target.address.clone(),
+        namespace: target.namespace.clone(),
+        snapshotter: target.snapshotter.clone(),
+        runtime: config.runtime.clone(),
+        jobs_dir: store::jobs_dir(&config.state_dir)?,
+        init: init(config)?,
+        categories: config.categories.iter().map(image).collect(),
+        default_category: config.default_category.clone(),
+        grace: config.grace,
+    };
+    Ok(ContainerdTracker::new(settings, Arc::clone(runtime)))
 }
 
 /// Where `drmaa2-init` is: as configured, else beside the library, else where an installation of

@@ -33,16 +33,17 @@ const MAX_PAUSE: Duration = Duration::from_secs(2);
 pub(super) async fn follow(core: Arc<Core>) {
     let mut pause = MIN_PAUSE;
     loop {
-        match subscribe(&core).await {
+        let error = match subscribe(&core).await {
             Ok(stream) => {
                 // What happened before is not repeated: whoever hears this looks at its jobs anew.
                 core.facts.report(Fact::Live);
                 pause = MIN_PAUSE;
-                let error = read(&core, stream).await;
-                tracing::info!(%error, "the stream of events ended");
+                read(&core, stream).await
             }
-            Err(error) => tracing::debug!(%error, "cannot subscribe to events"),
-        }
+            Err(error) => error,
+        };
+        tracing::info!(%error, "no events for now");
+        core.facts.report(Fact::Lost { error });
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(MAX_PAUSE);
     }

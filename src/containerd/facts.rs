@@ -117,7 +117,7 @@ fn subject(fact: &Fact) -> Option<&str> {
         | Fact::Ended { id, .. }
         | Fact::NotStarted { id, .. }
         | Fact::Deleted { id } => Some(id),
-        Fact::Live => None,
+        Fact::Live | Fact::Lost { .. } => None,
     }
 }
 

@@ -308,7 +308,7 @@ fn sessions_are_named_created_and_destroyed() {
     assert_eq!(code(JobSession::create(None, Some("tcp:x")).map(drop)), ErrorCode::InvalidArgument);
     assert_eq!(code(JobSession::open("no such").map(drop)), ErrorCode::InvalidArgument);
     assert_eq!(code(JobSession::destroy("no such")), ErrorCode::InvalidArgument);
-    assert_eq!(JobSession::names().unwrap(), [name.clone()]);
+    assert_eq!(JobSession::names().unwrap(), std::slice::from_ref(&name));
     let job = session.run_job(template("0")).unwrap();
     job.wait_terminated(Timeout::Infinite).unwrap();
     JobSession::destroy(&name).unwrap();
