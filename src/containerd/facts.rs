@@ -5,7 +5,9 @@
 //! has its answer; it must not overtake the start.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc};
@@ -20,13 +22,23 @@ const CHANGES: usize = 256;
 pub(super) struct Facts {
     queue: mpsc::UnboundedSender<Fact>,
     outlet: Mutex<Option<mpsc::UnboundedReceiver<Fact>>>,
-    /// Jobs whose start was not reported yet, and whether an end was seen already. The lock is held
-    /// while a fact is put into the queue, which never blocks.
-    launching: Mutex<HashMap<String, Ended>>,
+    /// Jobs whose start was not reported yet. The lock is held while a fact is put into the queue,
+    /// which never blocks.
+    launching: Mutex<HashMap<String, Launch>>,
+    launches: AtomicU64,
     changes: broadcast::Sender<Change>,
 }
 
-type Ended = bool;
+/// A launch under way.
+struct Launch {
+    ticket: Ticket,
+    /// Was an end of the job seen already?
+    ended: bool,
+}
+
+/// Tells one launch from a later one of the same job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ticket(u64);
 
 /// Something changed for this job, or with `None` perhaps for any.
 pub(super) type Change = Option<Arc<str>>;
@@ -38,6 +50,7 @@ impl Facts {
             queue,
             outlet: Mutex::new(Some(outlet)),
             launching: Mutex::default(),
+            launches: AtomicU64::new(0),
             changes: broadcast::Sender::new(CHANGES),
         }
     }
@@ -68,9 +81,13 @@ impl Facts {
         let _ = self.queue.send(fact);
     }
 
-    /// A launch begins. False if one of the same job is under way.
-    pub(super) fn launch(&self, id: &str) -> bool {
-        self.launching.lock().insert(id.to_owned(), false).is_none()
+    /// A launch begins. `None` if one of the same job is under way.
+    pub(super) fn launch(&self, id: &str) -> Option<Ticket> {
+        let ticket = Ticket(self.launches.fetch_add(1, Ordering::Relaxed));
+        match self.launching.lock().entry(id.to_owned()) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(place) => Some(place.insert(Launch { ticket, ended: false }).ticket),
+        }
     }
 
     /// The launch was not accepted after all.
@@ -81,11 +98,18 @@ impl Facts {
     /// The launch got its answer: the job has started. True if an end was seen in between, of this
     /// attempt or of an earlier one.
     #[must_use]
-    pub(super) fn launched(&self, id: &str, at: Millis) -> bool {
+    pub(super) fn launched(&self, id: &str, ticket: Ticket, at: Millis) -> bool {
         let mut launching = self.launching.lock();
-        let Some(ended) = launching.remove(id) else { return false };
-        self.report(Fact::Started { id: id.to_owned(), at });
-        ended
+        match launching.get(id) {
+            Some(launch) if launch.ticket == ticket => {
+                let ended = launch.ended;
+                launching.remove(id);
+                self.report(Fact::Started { id: id.to_owned(), at });
+                ended
+            }
+            // The stream was faster.
+            _ => false,
+        }
     }
 
     /// The launch failed; `fact` says how.
@@ -104,7 +128,7 @@ impl Facts {
 
     /// The stream says that the job ended. True if a launch is under way that will look into it.
     pub(super) fn ended_while_launching(&self, id: &str) -> bool {
-        self.launching.lock().get_mut(id).map(|ended| *ended = true).is_some()
+        self.launching.lock().get_mut(id).map(|launch| launch.ended = true).is_some()
     }
 }
 
@@ -138,23 +162,35 @@ mod tests {
     #[test]
     fn a_start_that_the_stream_told_is_not_told_after_the_end() {
         let facts = Facts::new();
-        assert!(facts.launch("j"));
-        assert!(!facts.launch("j"));
+        let ticket = facts.launch("j").unwrap();
+        assert_eq!(facts.launch("j"), None);
         facts.started("j".into(), 1);
         assert!(!facts.ended_while_launching("j"));
         let end = Fact::Ended { id: "j".into(), outcome: Outcome::default() };
         facts.report(end.clone());
-        assert!(!facts.launched("j", 2));
+        assert!(!facts.launched("j", ticket, 2));
         assert_eq!(queued(&facts), [started(1), end]);
     }
 
     #[test]
     fn an_end_before_the_start_is_left_to_the_launch() {
         let facts = Facts::new();
-        facts.launch("j");
+        let ticket = facts.launch("j").unwrap();
         assert!(facts.ended_while_launching("j"));
-        assert!(facts.launched("j", 2));
+        assert!(facts.launched("j", ticket, 2));
         assert_eq!(queued(&facts), [started(2)]);
+    }
+
+    #[test]
+    fn a_launch_does_not_speak_for_a_later_one() {
+        let facts = Facts::new();
+        let first = facts.launch("j").unwrap();
+        facts.started("j".into(), 1);
+        let second = facts.launch("j").unwrap();
+        assert!(!facts.launched("j", first, 2));
+        assert_eq!(queued(&facts), [started(1)]);
+        assert!(!facts.launched("j", second, 3));
+        assert_eq!(queued(&facts), [started(3)]);
     }
 
     #[test]

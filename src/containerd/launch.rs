@@ -20,14 +20,15 @@ use drmaa2_init::TERMINATE_FILE;
 use prost_types::Any;
 
 use super::connect::{QUICK, RUN};
+use super::facts::Ticket;
 use super::image::Image;
 use super::spec::{FileMount, SPEC_TYPE, SpecInput, spec};
 use super::{Core, account, finish, labels, order, status, unpack};
 use crate::model::{Error, ErrorCode, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob, Stdio};
 
-/// A file in the job's directory that is there once the job has been started. It tells a job whose
-/// task is not there yet from one whose task was lost.
+/// A file in the job's directory that holds the time of its start. It is written when there is a
+/// task to start, and so tells a job whose task is not there yet from one whose task was lost.
 const STARTED_FILE: &str = "started";
 /// The shim's own streams; those of the job are files that init opens.
 const NO_STREAM: &str = "/dev/null";
@@ -61,7 +62,7 @@ pub(super) fn started_at(dir: &Path) -> Option<Millis> {
 }
 
 /// Start a job for which [`make_dir`] was called, and report what became of it.
-pub(super) async fn launch(core: &Core, job: &NewJob) {
+pub(super) async fn launch(core: &Core, job: &NewJob, ticket: Ticket) {
     // The semaphore is never closed.
     let Ok(_turn) = core.launches.acquire().await else { return };
     let id = &job.id;
@@ -70,21 +71,21 @@ pub(super) async fn launch(core: &Core, job: &NewJob) {
         Err(error) if error.code == ErrorCode::DrmCommunication && has_started(core, id).await => true,
         Err(error) => return give_up(core, id, error).await,
     };
-    let at = now();
-    if let Err(error) = fs::write(core.job_dir(id).join(STARTED_FILE), at.to_string()) {
-        // A job that ended at once may be gone again.
-        tracing::debug!(%error, id, "cannot mark a job as started");
-    }
-    if core.facts.launched(id, at) || in_doubt {
+    if core.facts.launched(id, ticket, now()) || in_doubt {
         core.report_end(id, None).await;
     }
 }
 
-/// Did the daemon carry out what it could not answer? Waits until there is one to ask.
+/// Did the daemon carry out what it could not answer? Waits until there is one to ask. A task that
+/// ended without a record was killed before init ran: a daemon that goes down takes along what it
+/// was about to start.
 async fn has_started(core: &Core, id: &str) -> bool {
-    let found = core.daemon.patiently(|| account::process(core, id));
-    let process = found.await.ok().flatten();
-    process.is_some_and(|process| !matches!(process.status(), Status::Created | Status::Unknown))
+    let process = core.daemon.patiently(|| account::process(core, id)).await.ok().flatten();
+    match process.map(|process| process.status()) {
+        None | Some(Status::Created | Status::Unknown) => false,
+        Some(Status::Running | Status::Pausing | Status::Paused) => true,
+        Some(Status::Stopped) => finish::recorded(&core.job_dir(id)).is_some(),
+    }
 }
 
 /// Undo what was done and report the failure.
@@ -137,6 +138,8 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<(), Obstacle>
     created?;
     written.map_err(Obstacle::Broken)?;
 
+    let mark = core.job_dir(&job.id).join(STARTED_FILE);
+    fs::write(&mark, now().to_string()).map_err(|error| Obstacle::Broken(io_error(&mark, &error)))?;
     let request = StartRequest { container_id: job.id.clone(), exec_id: String::new() };
     let mut tasks = core.daemon.within(RUN).map_err(Obstacle::Broken)?.tasks();
     tasks.start(request).await.map(drop).map_err(|status| obstacle(core, status))

@@ -267,16 +267,16 @@ impl JobTracker for ContainerdTracker {
     fn add_job(&self, job: NewJob) -> Result<()> {
         checked(&job.id)?;
         check_command(&job.template)?;
-        if !self.core.facts.launch(&job.id) {
+        let Some(ticket) = self.core.facts.launch(&job.id) else {
             return Err(Error::state(format!("job {} is being started", job.id)));
-        }
+        };
         // From here on the job can be told to end: the request is a file in its directory.
         if let Err(error) = launch::make_dir(&self.core, &job.id) {
             self.core.facts.cancel(&job.id);
             return Err(error);
         }
         let core = self.core.clone();
-        self.runtime.spawn(async move { launch::launch(&core, &job).await });
+        self.runtime.spawn(async move { launch::launch(&core, &job, ticket).await });
         Ok(())
     }
 

@@ -105,9 +105,6 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
                 "effective": CAPABILITIES,
                 "permitted": CAPABILITIES,
             },
-            // What systemd gives a service. Without it the daemon's own limit would be inherited,
-            // and programs that close all descriptors up to a billion take minutes.
-            "rlimits": [{ "type": "RLIMIT_NOFILE", "soft": 1024, "hard": 524_288 }],
             "noNewPrivileges": true,
         },
         "mounts": mounts,
