@@ -135,7 +135,7 @@ fn id_of(fact: &Fact) -> Option<&str> {
         | Fact::Ended { id, .. }
         | Fact::NotStarted { id, .. }
         | Fact::Deleted { id } => Some(id),
-        Fact::Live => None,
+        Fact::Live | Fact::Lost { .. } => None,
     }
 }
 

@@ -67,7 +67,8 @@ fn containerd() -> Subject {
             ..JobTemplate::default()
         }
     }
-    let set = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name}: scripts/test sets it"));
+    let set =
+        |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name}: scripts/test sets it"));
     let jobs_dir = tempfile::tempdir().unwrap();
     let settings = Settings {
         address: set("CONTAINERD_ADDRESS").into(),
