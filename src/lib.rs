@@ -1,5 +1,6 @@
 //! libdrmaa2: the DRMAA2 C API over containerd. See `docs/architecture.md` for the rooms.
 
+pub mod ffi;
 pub mod model;
 pub mod runtime;
 pub mod session;
