@@ -1,0 +1,281 @@
+//! Dictionaries of strings.
+
+use std::collections::HashMap;
+use std::ffi::c_char;
+use std::ptr;
+
+use crate::model::{Error, Result, Text};
+
+use super::enums::{FALSE, TRUE, drmaa2_bool, drmaa2_error};
+use super::mem::{self, null};
+use super::types::{drmaa2_dict, drmaa2_dict_entryfree, drmaa2_string_list};
+use super::{guard, list};
+
+/// What is behind a drmaa2_dict.
+pub struct drmaa2_dict_s {
+    release: drmaa2_dict_entryfree,
+    entries: HashMap<Text, Entry>,
+    /// The number that the next new entry gets.
+    next: u64,
+}
+
+struct Entry {
+    /// Counts up with each new key: the order of insertion.
+    number: u64,
+    key: *mut c_char,
+    value: *mut c_char,
+}
+
+impl drmaa2_dict_s {
+    fn new(release: drmaa2_dict_entryfree) -> Box<Self> {
+        Box::new(Self { release, entries: HashMap::new(), next: 0 })
+    }
+
+    fn reserve(&mut self) -> Result<()> {
+        self.entries.try_reserve(1).map_err(|_| mem::out_of_memory())
+    }
+
+    /// Store two pointers. If the key is there, only the value is replaced, and the old one is the
+    /// answer.
+    fn set(&mut self, text: Text, key: *mut c_char, value: *mut c_char) -> Option<*mut c_char> {
+        if let Some(entry) = self.entries.get_mut(&text) {
+            return Some(std::mem::replace(&mut entry.value, value));
+        }
+        self.entries.insert(text, Entry { number: self.next, key, value });
+        self.next += 1;
+        None
+    }
+
+    fn in_order(&self) -> Vec<(&Text, &Entry)> {
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_unstable_by_key(|(_, entry)| entry.number);
+        entries
+    }
+}
+
+impl Drop for drmaa2_dict_s {
+    fn drop(&mut self) {
+        let mut entries: Vec<_> = self.entries.drain().map(|(_, entry)| entry).collect();
+        entries.sort_unstable_by_key(|entry| entry.number);
+        for entry in entries {
+            // SAFETY: the entry was set in a dictionary with this callback.
+            unsafe { release(self.release, entry.key, entry.value) };
+        }
+    }
+}
+
+/// Run a dictionary's callback on a key and a value.
+unsafe fn release(callback: drmaa2_dict_entryfree, mut key: *mut c_char, mut value: *mut c_char) {
+    if let Some(callback) = callback {
+        // SAFETY: whoever made the dictionary promised that its callback takes its entries.
+        unsafe { callback(&raw mut key, &raw mut value) };
+    }
+}
+
+/// The dictionary behind a handle.
+unsafe fn get<'a>(dict: drmaa2_dict) -> Result<&'a mut drmaa2_dict_s> {
+    // SAFETY: NULL, or a dictionary that no other thread uses now, as the header asks.
+    unsafe { dict.as_mut() }.ok_or_else(|| null("dictionary"))
+}
+
+/// The content of a key.
+unsafe fn content(key: *const c_char) -> Result<Text> {
+    // SAFETY: NULL or a string, as the header asks.
+    unsafe { mem::bytes(key) }.map(Text::from).ok_or_else(|| null("key"))
+}
+
+fn unknown(key: &Text) -> Error {
+    Error::argument(format!("no key \"{key}\" in the dictionary"))
+}
+
+/// Create an empty dictionary.
+///
+/// callback: what releases a key and its value when the dictionary lets go of them; NULL if it is
+/// to leave them alone. Returns a dictionary to be freed with drmaa2_dict_free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_dict_create(callback: drmaa2_dict_entryfree) -> drmaa2_dict {
+    guard::pointer(|| Ok(Box::into_raw(drmaa2_dict_s::new(callback))))
+}
+
+/// Free a dictionary and set *d to NULL.
+///
+/// The callback of the dictionary is run on each entry, in the order of insertion; without a
+/// callback the strings are left alone. Nothing happens if d or *d is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_dict_free(d: *mut drmaa2_dict) {
+    // SAFETY: the caller hands over his dictionary.
+    guard::quiet((), || unsafe { free(d) });
+}
+
+/// Get all keys, in the order of insertion.
+///
+/// Returns a list of copies, to be freed with drmaa2_list_free; empty for an empty dictionary.
+/// NULL on error: DRMAA2_INVALID_ARGUMENT if d is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_dict_list(d: drmaa2_dict) -> drmaa2_string_list {
+    guard::pointer(|| {
+        // SAFETY: a dictionary, or NULL.
+        let dict = unsafe { get(d) }?;
+        list::of_strings(dict.in_order().into_iter().map(|(key, _)| key.as_bytes()))
+    })
+}
+
+/// Is there an entry with this key?
+///
+/// Returns DRMAA2_TRUE or DRMAA2_FALSE; that there is none is no error. DRMAA2_FALSE with
+/// DRMAA2_INVALID_ARGUMENT if d or key is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_dict_has(d: drmaa2_dict, key: *const c_char) -> drmaa2_bool {
+    guard::value(FALSE, || {
+        // SAFETY: a dictionary and a string, or NULL.
+        let (dict, key) = unsafe { (get(d)?, content(key)?) };
+        Ok(if dict.entries.contains_key(&key) { TRUE } else { FALSE })
+    })
+}
+
+/// Get the value of a key.
+///
+/// Returns the pointer that was set. It still belongs to the dictionary. NULL on error:
+/// DRMAA2_INVALID_ARGUMENT if d or key is NULL or there is no such key.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_dict_get(d: drmaa2_dict, key: *const c_char) -> *const c_char {
+    guard::value(ptr::null(), || {
+        // SAFETY: a dictionary and a string, or NULL.
+        let (dict, key) = unsafe { (get(d)?, content(key)?) };
+        dict.entries.get(&key).map(|entry| entry.value.cast_const()).ok_or_else(|| unknown(&key))
+    })
+}
+
+/// Delete the entry with this key.
+///
+/// The callback of the dictionary is run on it. DRMAA2_INVALID_ARGUMENT if d or key is NULL or
+/// there is no such key.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_dict_del(d: drmaa2_dict, key: *const c_char) -> drmaa2_error {
+    guard::status(|| {
+        let (callback, entry) = {
+            // SAFETY: a dictionary and a string, or NULL. The reference ends before the callback,
+            // which may use the dictionary.
+            let (dict, key) = unsafe { (get(d)?, content(key)?) };
+            (dict.release, dict.entries.remove(&key).ok_or_else(|| unknown(&key))?)
+        };
+        // SAFETY: the entry was set in a dictionary with this callback.
+        unsafe { release(callback, entry.key, entry.value) };
+        Ok(())
+    })
+}
+
+/// Set the value of a key.
+///
+/// The dictionary keeps both pointers, not copies; it owns the strings if it was created with a
+/// callback. If there is an entry whose key has the same content, only its value is replaced: the
+/// old value is released through the callback, which gets a NULL key, and the new key stays the
+/// caller's. DRMAA2_INVALID_ARGUMENT if d, key or val is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_dict_set(
+    d: drmaa2_dict,
+    key: *const c_char,
+    val: *const c_char,
+) -> drmaa2_error {
+    guard::status(|| {
+        let (callback, old) = {
+            // SAFETY: a dictionary and a string, or NULL. The reference ends before the callback,
+            // which may use the dictionary.
+            let (dict, text) = unsafe { (get(d)?, content(key)?) };
+            if val.is_null() {
+                return Err(null("value"));
+            }
+            dict.reserve()?;
+            (dict.release, dict.set(text, key.cast_mut(), val.cast_mut()))
+        };
+        if let Some(old) = old.filter(|old| old.cast_const() != val) {
+            // SAFETY: the value was set in a dictionary with this callback.
+            unsafe { release(callback, ptr::null_mut(), old) };
+        }
+        Ok(())
+    })
+}
+
+/// Free both strings and set their variables to NULL. Tolerates NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_dict_default_callback(key: *mut *mut c_char, value: *mut *mut c_char) {
+    guard::quiet((), || {
+        // SAFETY: the caller hands over two strings.
+        unsafe {
+            mem::free_string(key);
+            mem::free_string(value);
+        }
+    });
+}
+
+/// Free a dictionary and its entries and set its variable to NULL.
+///
+/// # Safety
+/// `variable` is NULL or points to a variable that holds NULL or a dictionary.
+pub(super) unsafe fn free(variable: *mut drmaa2_dict) {
+    // SAFETY: the caller's promise.
+    let dict = unsafe { mem::take(variable) };
+    if !dict.is_null() {
+        // SAFETY: every dictionary was made by a Box, and the variable no longer leads here.
+        drop(unsafe { Box::from_raw(dict) });
+    }
+}
+
+/// A new dictionary that owns its strings.
+pub(super) fn of_texts(entries: &[(Text, Text)]) -> Result<drmaa2_dict> {
+    let mut dict = drmaa2_dict_s::new(Some(drmaa2_dict_default_callback));
+    for (key, value) in entries {
+        dict.reserve()?;
+        if !dict.entries.contains_key(key) {
+            let copy = mem::string(key.as_bytes())?;
+            dict.set(key.clone(), copy, ptr::null_mut());
+        }
+        if let Some(entry) = dict.entries.get_mut(key) {
+            // SAFETY: NULL, or made here for an earlier entry of the same key.
+            unsafe { mem::free_string(&raw mut entry.value) };
+            entry.value = mem::string(value.as_bytes())?;
+        }
+    }
+    Ok(Box::into_raw(dict))
+}
+
+/// The entries of a caller's dictionary, in the order of insertion; `None` for NULL.
+///
+/// # Safety
+/// `dict` is NULL or a dictionary that no other thread changes now, and its values are strings.
+pub(super) unsafe fn texts(dict: drmaa2_dict) -> Option<Vec<(Text, Text)>> {
+    // SAFETY: the caller's promise.
+    let dict = unsafe { dict.as_ref() }?;
+    // SAFETY: values are strings; NULL cannot be set.
+    let value = |entry: &Entry| Text::from(unsafe { mem::bytes(entry.value) }.unwrap_or_default());
+    Some(dict.in_order().into_iter().map(|(key, entry)| (key.clone(), value(entry))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_come_back_in_the_order_in_which_they_were_set() {
+        let entries: Vec<(Text, Text)> =
+            (0..100).rev().map(|n| (Text::from(format!("k{n}")), Text::from(format!("v{n}")))).collect();
+        let mut dict = of_texts(&entries).unwrap();
+        // SAFETY: just made.
+        unsafe {
+            assert_eq!(texts(dict), Some(entries));
+            free(&raw mut dict);
+        }
+        assert!(dict.is_null());
+    }
+
+    #[test]
+    fn the_last_of_two_values_for_one_key_counts() {
+        let entries = [("k", "1"), ("k", "2")].map(|(key, value)| (key.into(), value.into()));
+        let mut dict = of_texts(&entries).unwrap();
+        // SAFETY: just made.
+        unsafe {
+            assert_eq!(texts(dict), Some(vec![("k".into(), "2".into())]));
+            free(&raw mut dict);
+        }
+    }
+}

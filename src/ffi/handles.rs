@@ -1,0 +1,136 @@
+//! Which session handles are in use. A handle that was freed, or is none of ours, is found out by
+//! its address alone: the memory behind it is never read.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+
+use crate::model::{Error, Result};
+use crate::session::{JobSession, MonitoringSession};
+
+/// By address of the handle; `None` is a handle that was closed and not freed yet.
+type Table<S> = BTreeMap<usize, Option<Arc<S>>>;
+
+/// The handles of one kind of session. The lock is held for look-ups only, never over a call out.
+pub(super) struct Handles<S: 'static> {
+    what: &'static str,
+    table: Mutex<Table<S>>,
+}
+
+pub(super) static JOB_SESSIONS: Handles<JobSession> = Handles::new("job session");
+pub(super) static MONITORING_SESSIONS: Handles<MonitoringSession> = Handles::new("monitoring session");
+
+impl<S> Handles<S> {
+    const fn new(what: &'static str) -> Self {
+        Self { what, table: Mutex::new(BTreeMap::new()) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table<S>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Note a handle that is about to be handed out.
+    pub(super) fn add<T>(&self, handle: *const T, session: Arc<S>) {
+        survive_fork();
+        self.lock().insert(handle.addr(), Some(session));
+    }
+
+    /// The session behind a handle. INVALID_SESSION if there is none.
+    pub(super) fn get<T>(&self, handle: *const T) -> Result<Arc<S>> {
+        if handle.is_null() {
+            return Err(Error::session(format!("{} is NULL", self.what)));
+        }
+        match self.lock().get(&handle.addr()) {
+            Some(Some(session)) => Ok(session.clone()),
+            Some(None) => Err(Error::session(format!("{} is closed", self.what))),
+            None => Err(Error::session(format!("{} was freed, or never was one", self.what))),
+        }
+    }
+
+    /// Let go of the session behind a handle; the handle remains, to be freed.
+    pub(super) fn close<T>(&self, handle: *const T) {
+        let closed = self.lock().get_mut(&handle.addr()).and_then(Option::take);
+        // Outside the lock, since this may be the session's end.
+        drop(closed);
+    }
+
+    /// Forget a handle. `None` if there is no such handle, `Some(None)` if it is closed.
+    pub(super) fn remove<T>(&self, handle: *const T) -> Option<Option<Arc<S>>> {
+        self.lock().remove(&handle.addr())
+    }
+}
+
+thread_local! {
+    /// The locks, while this thread forks.
+    static HELD: Cell<Option<Held>> = const { Cell::new(None) };
+}
+
+struct Held {
+    _jobs: MutexGuard<'static, Table<JobSession>>,
+    _monitoring: MutexGuard<'static, Table<MonitoringSession>>,
+}
+
+/// A thread that forks holds the locks meanwhile. So the child, in which no other thread lives on,
+/// finds them free and the tables whole.
+fn survive_fork() {
+    static HANDLERS: Once = Once::new();
+    HANDLERS.call_once(|| {
+        // SAFETY: the handlers take and release locks that no thread holds for long.
+        unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork)) };
+    });
+}
+
+extern "C" fn before_fork() {
+    let held = Held { _jobs: JOB_SESSIONS.lock(), _monitoring: MONITORING_SESSIONS.lock() };
+    let _ = HELD.try_with(|slot| slot.set(Some(held)));
+}
+
+extern "C" fn after_fork() {
+    let _ = HELD.try_with(Cell::take);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ErrorCode;
+
+    #[test]
+    fn only_an_open_handle_leads_to_its_session() {
+        let handles = Handles::new("thing");
+        let handle = &raw const handles;
+        let code = || handles.get(handle).map(|session| *session).map_err(|error| error.code);
+        assert_eq!(code(), Err(ErrorCode::InvalidSession), "never added");
+        handles.add(handle, Arc::new(42));
+        assert_eq!(code(), Ok(42));
+        handles.close(handle);
+        assert_eq!(code(), Err(ErrorCode::InvalidSession), "closed");
+        assert_eq!(handles.remove(handle), Some(None));
+        assert_eq!(handles.remove(handle), None, "freed twice");
+        assert_eq!(code(), Err(ErrorCode::InvalidSession), "freed");
+        assert!(handles.get(std::ptr::null::<u8>()).unwrap_err().message.contains("NULL"));
+    }
+
+    #[test]
+    fn a_child_finds_the_locks_free() {
+        survive_fork();
+        let busy = std::thread::spawn(|| {
+            for _ in 0..20_000 {
+                let _ = JOB_SESSIONS.get(std::ptr::dangling::<u64>());
+            }
+        });
+        while !busy.is_finished() {
+            // SAFETY: the child only takes a lock that it holds the key to, and exits at once.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                let free = JOB_SESSIONS.table.try_lock().is_ok();
+                // SAFETY: leaves without a trace in the parent's world.
+                unsafe { libc::_exit(if free { 0 } else { 1 }) };
+            }
+            let mut status = -1;
+            // SAFETY: waits for the child made above.
+            unsafe { libc::waitpid(child, &raw mut status, 0) };
+            assert_eq!(status, 0);
+        }
+        busy.join().unwrap();
+    }
+}

@@ -1,0 +1,305 @@
+//! The small structs that the library reports, and what frees them.
+
+use std::ffi::{c_float, c_longlong, c_void};
+use std::ptr;
+
+use libc::time_t;
+
+use crate::model::{Machine, Queue, Result, SlotInfo, Version};
+
+use super::enums::{FALSE, TRUE, drmaa2_bool, drmaa2_cpu, drmaa2_event, drmaa2_jstate, drmaa2_os};
+use super::mem::{self, Block, Owned};
+use super::types::{drmaa2_slotinfo_list, drmaa2_string, drmaa2_string_list};
+use super::{guard, list};
+
+/// Slots of one machine (GFD.231, SlotInfo).
+#[repr(C)]
+pub struct drmaa2_slotinfo_s {
+    /// The machine, by the name that its drmaa2_machineinfo has.
+    pub machineName: drmaa2_string,
+    /// How many of its slots; -1 if unknown.
+    pub slots: c_longlong,
+    /// Not used; NULL.
+    pub implementationSpecific: *mut c_void,
+}
+/// Slots of one machine; free it with drmaa2_slotinfo_free.
+pub type drmaa2_slotinfo = *mut drmaa2_slotinfo_s;
+
+/// A reservation (GFD.231, ReservationInfo).
+#[repr(C)]
+pub struct drmaa2_rinfo_s {
+    /// Its id.
+    pub reservationId: drmaa2_string,
+    /// The name its template gave it, or NULL.
+    pub reservationName: drmaa2_string,
+    /// When it begins, seconds since the epoch.
+    pub reservedStartTime: time_t,
+    /// When it ends, seconds since the epoch.
+    pub reservedEndTime: time_t,
+    /// The users that may use it; NULL for its owner alone.
+    pub usersACL: drmaa2_string_list,
+    /// How many slots it has; -1 if unknown.
+    pub reservedSlots: c_longlong,
+    /// Where its slots are.
+    pub reservedMachines: drmaa2_slotinfo_list,
+    /// Not used; NULL.
+    pub implementationSpecific: *mut c_void,
+}
+/// A reservation; free it with drmaa2_rinfo_free.
+pub type drmaa2_rinfo = *mut drmaa2_rinfo_s;
+
+/// Something that happened to a job (GFD.231, DrmaaNotification).
+#[repr(C)]
+pub struct drmaa2_notification_s {
+    /// What.
+    pub event: drmaa2_event,
+    /// The job.
+    pub jobId: drmaa2_string,
+    /// The session of the job.
+    pub sessionName: drmaa2_string,
+    /// The state the job is in since.
+    pub jobState: drmaa2_jstate,
+    /// Not used; NULL.
+    pub implementationSpecific: *mut c_void,
+}
+/// Something that happened to a job; free it with drmaa2_notification_free.
+pub type drmaa2_notification = *mut drmaa2_notification_s;
+
+/// A queue (GFD.231, QueueInfo).
+#[repr(C)]
+pub struct drmaa2_queueinfo_s {
+    /// The name that queueName of a job template may have.
+    pub name: drmaa2_string,
+    /// Not used; NULL.
+    pub implementationSpecific: *mut c_void,
+}
+/// A queue; free it with drmaa2_queueinfo_free.
+pub type drmaa2_queueinfo = *mut drmaa2_queueinfo_s;
+
+/// A version in two parts (GFD.231, Version). Neither is NULL.
+#[repr(C)]
+pub struct drmaa2_version_s {
+    /// Before the first dot.
+    pub major: drmaa2_string,
+    /// All that follows it.
+    pub minor: drmaa2_string,
+    /// Not used; NULL.
+    pub implementationSpecific: *mut c_void,
+}
+/// A version; free it with drmaa2_version_free.
+pub type drmaa2_version = *mut drmaa2_version_s;
+
+/// An execution machine (GFD.231, MachineInfo).
+#[repr(C)]
+pub struct drmaa2_machineinfo_s {
+    /// Its name, as candidateMachines of a job template may have it.
+    pub name: drmaa2_string,
+    /// Can it take jobs now?
+    pub available: drmaa2_bool,
+    /// How many CPU packages it has.
+    pub sockets: c_longlong,
+    /// How many cores a package has.
+    pub coresPerSocket: c_longlong,
+    /// How many hardware threads a core has.
+    pub threadsPerCore: c_longlong,
+    /// Load average over the last minute; -1 if unknown.
+    pub load: c_float,
+    /// Physical memory, kilobytes.
+    pub physMemory: c_longlong,
+    /// Physical memory and swap together, kilobytes.
+    pub virtMemory: c_longlong,
+    /// Its operating system.
+    pub machineOS: drmaa2_os,
+    /// The version of the operating system, or NULL if unknown.
+    pub machineOSVersion: drmaa2_version,
+    /// Its architecture.
+    pub machineArch: drmaa2_cpu,
+    /// Not used; NULL.
+    pub implementationSpecific: *mut c_void,
+}
+/// An execution machine; free it with drmaa2_machineinfo_free.
+pub type drmaa2_machineinfo = *mut drmaa2_machineinfo_s;
+
+/// Free a slot info with its name and set *si to NULL. Nothing happens if si or *si is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_slotinfo_free(si: *mut drmaa2_slotinfo) {
+    // SAFETY: the caller hands over a slot info.
+    guard::quiet((), || unsafe { mem::free(si) });
+}
+
+/// Free a reservation info with all its strings and lists and set *ri to NULL. Nothing happens if
+/// ri or *ri is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_rinfo_free(ri: *mut drmaa2_rinfo) {
+    // SAFETY: the caller hands over a reservation info.
+    guard::quiet((), || unsafe { mem::free(ri) });
+}
+
+/// Free a notification with its strings and set *n to NULL. Nothing happens if n or *n is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_notification_free(n: *mut drmaa2_notification) {
+    // SAFETY: the caller hands over a notification.
+    guard::quiet((), || unsafe { mem::free(n) });
+}
+
+/// Free a queue info with its name and set *qi to NULL. Nothing happens if qi or *qi is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_queueinfo_free(qi: *mut drmaa2_queueinfo) {
+    // SAFETY: the caller hands over a queue info.
+    guard::quiet((), || unsafe { mem::free(qi) });
+}
+
+/// Free a version with its strings and set *v to NULL. Nothing happens if v or *v is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_version_free(v: *mut drmaa2_version) {
+    // SAFETY: the caller hands over a version.
+    guard::quiet((), || unsafe { mem::free(v) });
+}
+
+/// Free a machine info with its name and version and set *mi to NULL. Nothing happens if mi or *mi
+/// is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_machineinfo_free(mi: *mut drmaa2_machineinfo) {
+    // SAFETY: the caller hands over a machine info.
+    guard::quiet((), || unsafe { mem::free(mi) });
+}
+
+impl Block for drmaa2_slotinfo_s {
+    unsafe fn free_members(this: *mut Self) {
+        // SAFETY: the members are the block's own.
+        unsafe { mem::free_string(&raw mut (*this).machineName) };
+    }
+}
+
+impl Block for drmaa2_rinfo_s {
+    unsafe fn free_members(this: *mut Self) {
+        // SAFETY: the members are the block's own.
+        unsafe {
+            mem::free_string(&raw mut (*this).reservationId);
+            mem::free_string(&raw mut (*this).reservationName);
+            list::free(&raw mut (*this).usersACL);
+            list::free(&raw mut (*this).reservedMachines);
+        }
+    }
+}
+
+impl Block for drmaa2_notification_s {
+    unsafe fn free_members(this: *mut Self) {
+        // SAFETY: the members are the block's own.
+        unsafe {
+            mem::free_string(&raw mut (*this).jobId);
+            mem::free_string(&raw mut (*this).sessionName);
+        }
+    }
+}
+
+impl Block for drmaa2_queueinfo_s {
+    unsafe fn free_members(this: *mut Self) {
+        // SAFETY: the members are the block's own.
+        unsafe { mem::free_string(&raw mut (*this).name) };
+    }
+}
+
+impl Block for drmaa2_version_s {
+    unsafe fn free_members(this: *mut Self) {
+        // SAFETY: the members are the block's own.
+        unsafe {
+            mem::free_string(&raw mut (*this).major);
+            mem::free_string(&raw mut (*this).minor);
+        }
+    }
+}
+
+impl Block for drmaa2_machineinfo_s {
+    unsafe fn free_members(this: *mut Self) {
+        // SAFETY: the members are the block's own.
+        unsafe {
+            mem::free_string(&raw mut (*this).name);
+            mem::free(&raw mut (*this).machineOSVersion);
+        }
+    }
+}
+
+pub(super) fn slotinfo(slot: &SlotInfo) -> Result<Owned<drmaa2_slotinfo_s>> {
+    let mut block = Owned::new(drmaa2_slotinfo_s {
+        machineName: ptr::null_mut(),
+        slots: slot.slots,
+        implementationSpecific: ptr::null_mut(),
+    })?;
+    block.machineName = mem::string(&slot.machine)?;
+    Ok(block)
+}
+
+pub(super) fn queueinfo(queue: &Queue) -> Result<Owned<drmaa2_queueinfo_s>> {
+    let mut block = Owned::new(drmaa2_queueinfo_s {
+        name: ptr::null_mut(),
+        implementationSpecific: ptr::null_mut(),
+    })?;
+    block.name = mem::string(&queue.name)?;
+    Ok(block)
+}
+
+pub(super) fn version(version: &Version) -> Result<Owned<drmaa2_version_s>> {
+    let mut block = Owned::new(drmaa2_version_s {
+        major: ptr::null_mut(),
+        minor: ptr::null_mut(),
+        implementationSpecific: ptr::null_mut(),
+    })?;
+    block.major = mem::string(&version.major)?;
+    block.minor = mem::string(&version.minor)?;
+    Ok(block)
+}
+
+pub(super) fn machineinfo(machine: &Machine) -> Result<Owned<drmaa2_machineinfo_s>> {
+    let mut block = Owned::new(drmaa2_machineinfo_s {
+        name: ptr::null_mut(),
+        available: if machine.available { TRUE } else { FALSE },
+        sockets: machine.sockets,
+        coresPerSocket: machine.cores_per_socket,
+        threadsPerCore: machine.threads_per_core,
+        load: machine.load.unwrap_or(-1.0),
+        physMemory: machine.phys_memory,
+        virtMemory: machine.virt_memory,
+        machineOS: machine.os as drmaa2_os,
+        machineOSVersion: ptr::null_mut(),
+        machineArch: machine.arch as drmaa2_cpu,
+        implementationSpecific: ptr::null_mut(),
+    })?;
+    block.name = mem::string(&machine.name)?;
+    if let Some(release) = &machine.os_version {
+        block.machineOSVersion = version(release)?.into_raw();
+    }
+    Ok(block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Cpu, Os};
+
+    #[test]
+    fn a_machine_keeps_its_numbers() {
+        let machine = Machine {
+            name: "node1".into(),
+            available: true,
+            sockets: 2,
+            cores_per_socket: 8,
+            threads_per_core: 1,
+            load: None,
+            phys_memory: 1024,
+            virt_memory: 2048,
+            os: Os::Linux,
+            os_version: Some(Version::parse("6.1.0")),
+            arch: Cpu::X64,
+        };
+        let info = machineinfo(&machine).unwrap();
+        assert_eq!((info.available, info.sockets, info.load), (TRUE, 2, -1.0));
+        assert_eq!((info.physMemory, info.virtMemory), (1024, 2048));
+        assert_eq!((info.machineOS, info.machineArch), (3, 8));
+        // SAFETY: just made.
+        unsafe {
+            assert_eq!(mem::bytes(info.name), Some(&b"node1"[..]));
+            assert_eq!(mem::bytes((*info.machineOSVersion).minor), Some(&b"1.0"[..]));
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Lists of pointers.
+
+use std::collections::VecDeque;
+use std::ffi::{c_int, c_long, c_void};
+use std::ptr;
+
+use crate::model::{Error, Result, Text};
+
+use super::enums::{ListType, drmaa2_error, drmaa2_listtype};
+use super::guard;
+use super::infos::{drmaa2_machineinfo_s, drmaa2_queueinfo_s, drmaa2_slotinfo_s};
+use super::job::drmaa2_j_s;
+use super::mem::{self, Block, Owned, null};
+use super::reservation::drmaa2_r_s;
+use super::types::{drmaa2_list, drmaa2_list_entryfree};
+
+/// What is behind a drmaa2_list.
+pub struct drmaa2_list_s {
+    kind: drmaa2_listtype,
+    release: drmaa2_list_entryfree,
+    elements: VecDeque<Element>,
+}
+
+struct Element {
+    /// What the caller gave and gets back.
+    pointer: *mut c_void,
+    /// In a list of strings, the text at the time of the call: some callers let go of a string as
+    /// soon as it is in a list without a callback, before they hand us the list to read.
+    text: Option<Text>,
+}
+
+impl drmaa2_list_s {
+    fn new(kind: ListType, release: drmaa2_list_entryfree) -> Box<Self> {
+        Box::new(Self { kind: kind as c_int, release, elements: VecDeque::new() })
+    }
+
+    fn reserve(&mut self, more: usize) -> Result<()> {
+        self.elements.try_reserve(more).map_err(|_| mem::out_of_memory())
+    }
+
+    /// Which element stands at `pos`?
+    fn index(&self, pos: c_long) -> Result<usize> {
+        usize::try_from(pos).ok().filter(|index| *index < self.elements.len()).ok_or_else(|| {
+            Error::argument(format!("no element {pos} in a list of {}", self.elements.len()))
+        })
+    }
+
+    fn is(&self, kind: ListType) -> bool {
+        self.kind == kind as c_int
+    }
+}
+
+impl Drop for drmaa2_list_s {
+    fn drop(&mut self) {
+        for element in self.elements.drain(..) {
+            // SAFETY: the element was added to a list with this callback.
+            unsafe { release(self.release, element.pointer) };
+        }
+    }
+}
+
+/// Run a list's callback on an element.
+unsafe fn release(callback: drmaa2_list_entryfree, mut pointer: *mut c_void) {
+    if let Some(callback) = callback {
+        // SAFETY: whoever made the list promised that its callback takes its elements.
+        unsafe { callback(&raw mut pointer) };
+    }
+}
+
+/// The list behind a handle.
+unsafe fn get<'a>(list: drmaa2_list) -> Result<&'a mut drmaa2_list_s> {
+    // SAFETY: NULL, or a list that no other thread uses now, as the header asks.
+    unsafe { list.as_mut() }.ok_or_else(|| null("list"))
+}
+
+/// Create an empty list.
+///
+/// t: what its elements will be. callback: what releases an element when the list lets go of it;
+/// NULL if the list is to leave its elements alone. Returns a list to be freed with
+/// drmaa2_list_free, or NULL: DRMAA2_INVALID_ARGUMENT if t is no list type.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_list_create(
+    t: drmaa2_listtype,
+    callback: drmaa2_list_entryfree,
+) -> drmaa2_list {
+    guard::pointer(|| {
+        let known = ListType::DRMAA2_STRINGLIST as c_int..=ListType::DRMAA2_RESERVATIONLIST as c_int;
+        if !known.contains(&t) {
+            return Err(Error::argument(format!("{t} is no list type")));
+        }
+        let list = drmaa2_list_s { kind: t, release: callback, elements: VecDeque::new() };
+        Ok(Box::into_raw(Box::new(list)))
+    })
+}
+
+/// Free a list and set *l to NULL.
+///
+/// The callback of the list is run on each element, in order; without a callback the elements are
+/// left alone. Nothing happens if l or *l is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_list_free(l: *mut drmaa2_list) {
+    // SAFETY: the caller hands over his list.
+    guard::quiet((), || unsafe { free(l) });
+}
+
+/// Get the element at position pos, counted from 0.
+///
+/// Returns exactly the pointer that was added. It still belongs to the list, and is valid until
+/// the element is deleted or the list is freed. NULL on error: DRMAA2_INVALID_ARGUMENT if l is
+/// NULL or there is no such element.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_list_get(l: drmaa2_list, pos: c_long) -> *const c_void {
+    guard::value(ptr::null(), || {
+        // SAFETY: a list, or NULL.
+        let list = unsafe { get(l) }?;
+        let index = list.index(pos)?;
+        list.elements
+            .get(index)
+            .map(|element| element.pointer.cast_const())
+            .ok_or_else(|| Error::internal("a list lost an element"))
+    })
+}
+
+/// Add an element at the end.
+///
+/// The list keeps the pointer, not a copy; it owns the element if it was created with a callback.
+/// The text of a string is the one it has now: when the library itself reads a list of strings,
+/// it does not see later changes. DRMAA2_INVALID_ARGUMENT if l or value is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_list_add(l: drmaa2_list, value: *const c_void) -> drmaa2_error {
+    guard::status(|| {
+        // SAFETY: a list, or NULL.
+        let list = unsafe { get(l) }?;
+        if value.is_null() {
+            return Err(null("list element"));
+        }
+        list.reserve(1)?;
+        let text = if list.is(ListType::DRMAA2_STRINGLIST) {
+            // SAFETY: the elements of such a list are strings.
+            unsafe { mem::bytes(value.cast()) }.map(Text::from)
+        } else {
+            None
+        };
+        list.elements.push_back(Element { pointer: value.cast_mut(), text });
+        Ok(())
+    })
+}
+
+/// Delete the element at position pos, counted from 0; later elements move up by one.
+///
+/// The callback of the list is run on the element. DRMAA2_INVALID_ARGUMENT if l is NULL or there
+/// is no such element.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_list_del(l: drmaa2_list, pos: c_long) -> drmaa2_error {
+    guard::status(|| {
+        let (callback, element) = {
+            // SAFETY: a list, or NULL. The reference ends before the callback, which may use the
+            // list.
+            let list = unsafe { get(l) }?;
+            let index = list.index(pos)?;
+            (list.release, list.elements.remove(index))
+        };
+        if let Some(element) = element {
+            // SAFETY: the element was added to a list with this callback.
+            unsafe { release(callback, element.pointer) };
+        }
+        Ok(())
+    })
+}
+
+/// Get the number of elements.
+///
+/// Returns 0 for an empty list, -1 on error: DRMAA2_INVALID_ARGUMENT if l is NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_list_size(l: drmaa2_list) -> c_long {
+    guard::value(-1, || {
+        // SAFETY: a list, or NULL.
+        let list = unsafe { get(l) }?;
+        c_long::try_from(list.elements.len()).map_err(|_| Error::internal("a list too long to count"))
+    })
+}
+
+/// Free a string; for lists of strings. Leaves NULL in *value. Tolerates NULL, as all of these do.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_string_list_default_callback(value: *mut *mut c_void) {
+    // SAFETY: the caller hands over a string.
+    guard::quiet((), || unsafe { mem::free_string(value.cast()) });
+}
+
+/// Free a job as drmaa2_j_free does; for lists of jobs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_j_list_default_callback(value: *mut *mut c_void) {
+    // SAFETY: the caller hands over a job handle.
+    guard::quiet((), || unsafe { mem::free::<drmaa2_j_s>(value.cast()) });
+}
+
+/// Free a queue info as drmaa2_queueinfo_free does; for lists of queue infos.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_queueinfo_list_default_callback(value: *mut *mut c_void) {
+    // SAFETY: the caller hands over a queue info.
+    guard::quiet((), || unsafe { mem::free::<drmaa2_queueinfo_s>(value.cast()) });
+}
+
+/// Free a machine info as drmaa2_machineinfo_free does; for lists of machine infos.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_machineinfo_list_default_callback(value: *mut *mut c_void) {
+    // SAFETY: the caller hands over a machine info.
+    guard::quiet((), || unsafe { mem::free::<drmaa2_machineinfo_s>(value.cast()) });
+}
+
+/// Free a slot info as drmaa2_slotinfo_free does; for lists of slot infos.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_slotinfo_list_default_callback(value: *mut *mut c_void) {
+    // SAFETY: the caller hands over a slot info.
+    guard::quiet((), || unsafe { mem::free::<drmaa2_slotinfo_s>(value.cast()) });
+}
+
+/// Free a reservation handle as drmaa2_r_free does; for lists of reservations.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_r_list_default_callback(value: *mut *mut c_void) {
+    // SAFETY: the caller hands over a reservation handle.
+    guard::quiet((), || unsafe { mem::free::<drmaa2_r_s>(value.cast()) });
+}
+
+/// Free a list and its elements and set its variable to NULL.
+///
+/// # Safety
+/// `variable` is NULL or points to a variable that holds NULL or a list.
+pub(super) unsafe fn free(variable: *mut drmaa2_list) {
+    // SAFETY: the caller's promise.
+    let list = unsafe { mem::take(variable) };
+    if !list.is_null() {
+        // SAFETY: every list was made by a Box, and the variable no longer leads here.
+        drop(unsafe { Box::from_raw(list) });
+    }
+}
+
+/// A new list of strings that owns its elements.
+pub(super) fn of_strings<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Result<drmaa2_list> {
+    let callback = drmaa2_string_list_default_callback;
+    let mut list = drmaa2_list_s::new(ListType::DRMAA2_STRINGLIST, Some(callback));
+    for text in texts {
+        list.reserve(1)?;
+        let pointer = mem::string(text.as_ref())?.cast();
+        list.elements.push_back(Element { pointer, text: Some(Text::from(text.as_ref())) });
+    }
+    Ok(Box::into_raw(list))
+}
+
+/// A kind of struct that lists hold.
+pub(super) trait Listed: Block {
+    /// The type of such a list.
+    const KIND: ListType;
+    /// What frees one element.
+    const RELEASE: unsafe extern "C" fn(*mut *mut c_void);
+}
+
+impl Listed for drmaa2_j_s {
+    const KIND: ListType = ListType::DRMAA2_JOBLIST;
+    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_j_list_default_callback;
+}
+
+impl Listed for drmaa2_queueinfo_s {
+    const KIND: ListType = ListType::DRMAA2_QUEUEINFOLIST;
+    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_queueinfo_list_default_callback;
+}
+
+impl Listed for drmaa2_machineinfo_s {
+    const KIND: ListType = ListType::DRMAA2_MACHINEINFOLIST;
+    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_machineinfo_list_default_callback;
+}
+
+impl Listed for drmaa2_slotinfo_s {
+    const KIND: ListType = ListType::DRMAA2_SLOTINFOLIST;
+    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_slotinfo_list_default_callback;
+}
+
+/// A new list of structs that owns its elements.
+pub(super) fn of_blocks<T: Listed>(
+    blocks: impl IntoIterator<Item = Result<Owned<T>>>,
+) -> Result<drmaa2_list> {
+    let mut list = drmaa2_list_s::new(T::KIND, Some(T::RELEASE));
+    for block in blocks {
+        list.reserve(1)?;
+        list.elements.push_back(Element { pointer: block?.into_raw().cast(), text: None });
+    }
+    Ok(Box::into_raw(list))
+}
+
+/// The texts of a caller's list of strings; `None` for NULL.
+///
+/// # Safety
+/// `list` is NULL or a list that no other thread changes now.
+pub(super) unsafe fn texts(what: &str, list: drmaa2_list) -> Result<Option<Vec<Text>>> {
+    // SAFETY: the caller's promise.
+    let Some(list) = (unsafe { list.as_ref() }) else { return Ok(None) };
+    if !list.is(ListType::DRMAA2_STRINGLIST) {
+        return Err(Error::argument(format!("{what} is not a list of strings")));
+    }
+    Ok(Some(list.elements.iter().filter_map(|element| element.text.clone()).collect()))
+}
+
+/// As [`texts`], for names, which must be UTF-8.
+///
+/// # Safety
+/// As [`texts`].
+pub(super) unsafe fn names(what: &str, list: drmaa2_list) -> Result<Option<Vec<String>>> {
+    // SAFETY: the caller's promise.
+    let Some(texts) = (unsafe { texts(what, list) })? else { return Ok(None) };
+    let names = texts.iter().map(|text| str::from_utf8(text.as_bytes()).map(str::to_owned));
+    names
+        .collect::<std::result::Result<_, _>>()
+        .map(Some)
+        .map_err(|_| Error::argument(format!("{what} holds a name that is not UTF-8")))
+}
+
+/// The structs in a caller's list; `None` for NULL or a list of another kind.
+///
+/// # Safety
+/// As [`texts`].
+pub(super) unsafe fn blocks<T: Listed>(list: drmaa2_list) -> Option<Vec<*mut T>> {
+    // SAFETY: the caller's promise.
+    let list = unsafe { list.as_ref() }.filter(|list| list.is(T::KIND))?;
+    Some(list.elements.iter().map(|element| element.pointer.cast()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_strings_is_read_as_it_was_when_they_were_added() {
+        // SAFETY: a plain use of the API.
+        unsafe {
+            let mut list = drmaa2_list_create(ListType::DRMAA2_STRINGLIST as c_int, None);
+            let mut text = *b"before\0";
+            assert_eq!(drmaa2_list_add(list, text.as_ptr().cast()), 0);
+            text[..5].copy_from_slice(b"AFTER");
+            assert_eq!(texts("list", list), Ok(Some(vec![Text::from("before")])));
+            assert_eq!(drmaa2_list_get(list, 0), text.as_ptr().cast());
+            drmaa2_list_free(&raw mut list);
+            assert!(list.is_null());
+        }
+    }
+
+    #[test]
+    fn a_list_of_the_wrong_kind_is_not_read() {
+        // SAFETY: a plain use of the API.
+        unsafe {
+            let mut list = drmaa2_list_create(ListType::DRMAA2_JOBLIST as c_int, None);
+            assert!(texts("args", list).is_err());
+            assert!(blocks::<drmaa2_slotinfo_s>(list).is_none());
+            assert!(blocks::<drmaa2_j_s>(list).is_some());
+            drmaa2_list_free(&raw mut list);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The C API: converts what comes in, calls the session room, converts what goes out.
+//!
+//! Nothing here decides anything about jobs. What a caller must see to in every function stands
+//! once, at the top of `include/drmaa2.h`, which is generated from this room.
+
+// The public structs, their members and the enumerators have the names that C has for them.
+#![allow(non_camel_case_types, non_snake_case)]
+// What all the exported functions ask of their callers stands in the header once.
+#![allow(clippy::missing_safety_doc)]
+
+pub mod dict;
+pub mod enums;
+mod guard;
+mod handles;
+pub mod impl_spec;
+pub mod infos;
+pub mod jarray;
+pub mod jinfo;
+pub mod job;
+pub mod jsession;
+pub mod jtemplate;
+pub mod limits;
+pub mod list;
+pub mod manager;
+mod mem;
+pub mod msession;
+pub mod reservation;
+pub mod rtemplate;
+pub mod strings;
+pub mod types;
+
+/// The layout of the standard's header (GFD.230), for 64-bit Linux.
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+const _: () = {
+    assert!(size_of::<jtemplate::drmaa2_jtemplate_s>() == 224);
+    assert!(size_of::<jinfo::drmaa2_jinfo_s>() == 144);
+    assert!(size_of::<rtemplate::drmaa2_rtemplate_s>() == 96);
+    assert!(size_of::<infos::drmaa2_rinfo_s>() == 64);
+    assert!(size_of::<infos::drmaa2_slotinfo_s>() == 24);
+    assert!(size_of::<infos::drmaa2_notification_s>() == 40);
+    assert!(size_of::<infos::drmaa2_queueinfo_s>() == 16);
+    assert!(size_of::<infos::drmaa2_version_s>() == 24);
+    assert!(size_of::<infos::drmaa2_machineinfo_s>() == 96);
+    assert!(size_of::<job::drmaa2_j_s>() == 24);
+    assert!(size_of::<jarray::drmaa2_jarray_s>() == 24);
+};

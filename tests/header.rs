@@ -1,0 +1,228 @@
+//! `include/drmaa2.h` is what `src/ffi` says, and every C and C++ compiler takes it.
+
+// A test that cannot go on fails.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The families of the API in the order in which the header has them.
+const FAMILIES: &[&str] = &[
+    "enums",
+    "types",
+    "limits",
+    "strings",
+    "list",
+    "dict",
+    "jtemplate",
+    "jinfo",
+    "rtemplate",
+    "infos",
+    "impl_spec",
+    "manager",
+    "jsession",
+    "job",
+    "jarray",
+    "msession",
+    "reservation",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn generate() -> String {
+    let mut builder = cbindgen::Builder::new()
+        .with_config(cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap());
+    for family in FAMILIES {
+        builder = builder.with_src(root().join(format!("src/ffi/{family}.rs")));
+    }
+    let mut text = Vec::new();
+    builder.generate().unwrap().write(&mut text);
+    polish(&String::from_utf8(text).unwrap())
+}
+
+/// What cbindgen cannot be told.
+fn polish(header: &str) -> String {
+    let header = header
+        // C89 has no comma after the last enumerator.
+        .replace(",\n}", "\n}")
+        // Nor comments to the end of the line.
+        .replace("#endif  // __cplusplus", "#endif /* __cplusplus */")
+        .replace("#endif // __cplusplus", "#endif /* __cplusplus */")
+        .replace("}  // extern \"C\"", "} /* extern \"C\" */")
+        // The pointer is constant too.
+        .replace("extern const char *DRMAA2_", "extern const char *const DRMAA2_");
+    let mut polished: Vec<String> = Vec::new();
+    let mut lines = header.lines().map(str::trim_end);
+    while let Some(line) = lines.next() {
+        let indent = &line[..line.len() - line.trim_start().len()];
+        if line.trim_start() != "/*" {
+            polished.push(line.to_owned());
+            continue;
+        }
+        let text: Vec<&str> = lines
+            .by_ref()
+            .map(|line| line.trim_start_matches(' '))
+            .take_while(|line| *line != "*/")
+            .collect();
+        if let [text] = text[..] {
+            polished.push(format!("{indent}/* {text} */"));
+            continue;
+        }
+        polished.push(format!("{indent}/*"));
+        for text in text {
+            let text = text.trim_start_matches("* ").trim_start_matches('*');
+            polished.push(format!("{indent} * {text}").trim_end().to_owned());
+        }
+        polished.push(format!("{indent} */"));
+    }
+    // One blank line is enough.
+    polished.dedup_by(|next, line| next.is_empty() && line.is_empty());
+    polished.join("\n").trim().to_owned() + "\n"
+}
+
+#[test]
+fn the_header_is_what_the_source_says() {
+    let path = root().join("include/drmaa2.h");
+    let generated = generate();
+    if std::env::var_os("DRMAA2_BLESS").is_some() {
+        fs::write(&path, &generated).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap();
+    assert!(
+        committed == generated,
+        "include/drmaa2.h is out of date; run: DRMAA2_BLESS=1 cargo test --test header"
+    );
+}
+
+/// Names of the exported functions and objects, in the order of their bytes.
+fn symbols() -> Vec<String> {
+    let symbols = fs::read_to_string(root().join("include/drmaa2.symbols")).unwrap();
+    symbols.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_list_of_symbols_is_sorted() {
+    let mut sorted = symbols();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(symbols(), sorted);
+}
+
+#[test]
+fn the_header_declares_each_symbol_and_nothing_else() {
+    let header = generate();
+    let mut declared: Vec<String> = statements(&header)
+        .into_iter()
+        .filter(|statement| !statement.starts_with("typedef") && !statement.starts_with("struct"))
+        .map(|statement| {
+            // The word before the arguments, or the last one of an object.
+            let name = statement.split('(').next().unwrap().trim_end_matches(';');
+            name.rsplit([' ', '*']).next().unwrap().to_owned()
+        })
+        .collect();
+    declared.sort();
+    assert_eq!(declared, symbols());
+}
+
+/// The declarations of the header at file level.
+fn statements(header: &str) -> Vec<String> {
+    let mut code = String::new();
+    let mut rest = header;
+    while let Some(start) = rest.find("/*") {
+        code.push_str(&rest[..start]);
+        rest = &rest[start + rest[start..].find("*/").unwrap() + 2..];
+    }
+    code.push_str(rest);
+    let code: String =
+        code.lines().filter(|line| !line.starts_with('#') && !line.contains("extern \"C\"")).collect();
+    let mut statements = Vec::new();
+    let (mut statement, mut depth) = (String::new(), 0_u32);
+    for character in code.chars() {
+        match character {
+            '{' => depth += 1,
+            // The brace that ends extern "C" has no beginning here.
+            '}' if depth == 0 => continue,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        statement.push(character);
+        if character == ';' && depth == 0 {
+            statements.push(statement.trim().to_owned());
+            statement.clear();
+        }
+    }
+    statements
+}
+
+#[test]
+fn every_declaration_is_documented() {
+    let header = generate();
+    let lines: Vec<&str> = header.lines().map(str::trim).collect();
+    let declares = |line: &str| {
+        let comment = line.starts_with(['*', '/', '#', '}']) || line.starts_with("extern \"C\"");
+        // The structs that stay closed are documented with the pointers to them.
+        let closed = line.starts_with("typedef struct") && line.ends_with("_s;");
+        !comment && !closed && (line.ends_with([';', '(', '{']) || line.contains('('))
+    };
+    let bare: Vec<&str> = lines
+        .windows(2)
+        .filter(|pair| declares(pair[1]))
+        // What follows a comma goes on with a declaration.
+        .filter(|pair| !pair[0].ends_with("*/") && !pair[0].ends_with(','))
+        .map(|pair| pair[1])
+        .collect();
+    assert_eq!(bare, Vec::<&str>::new());
+}
+
+/// A file that includes the header, twice and before everything else, and uses a bit of it.
+const PROGRAM: &str = r#"
+#include "drmaa2.h"
+#include "drmaa2.h"
+
+static void took(drmaa2_notification *notification) { drmaa2_notification_free(notification); }
+
+int main(void) {
+    drmaa2_jtemplate jt = drmaa2_jtemplate_create();
+    drmaa2_callback callback = took;
+    drmaa2_list_entryfree release = drmaa2_string_list_default_callback;
+    long long slots = jt == NULL ? DRMAA2_UNSET_NUM : jt->minSlots;
+    drmaa2_error error = drmaa2_register_event_notification(callback);
+    drmaa2_list list = drmaa2_list_create(DRMAA2_STRINGLIST, release);
+    drmaa2_list_free(&list);
+    drmaa2_jtemplate_free(&jt);
+    return error == DRMAA2_SUCCESS && slots == 0 && DRMAA2_CPU_TIME == NULL;
+}
+"#;
+
+fn compile(compiler: &str, arguments: &[&str], extension: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    let source: PathBuf = directory.path().join("program").with_extension(extension);
+    fs::write(&source, PROGRAM).unwrap();
+    let output = Command::new(compiler)
+        .args(["-Wall", "-Wextra", "-pedantic-errors", "-Werror"])
+        .args(arguments)
+        .arg("-I")
+        .arg(root().join("include"))
+        .args(["-c", "-o", "/dev/null"])
+        .arg(&source)
+        .output()
+        .unwrap();
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{compiler} {arguments:?}:\n{messages}");
+}
+
+#[test]
+fn every_c_standard_takes_the_header() {
+    compile("gcc", &["-std=c89", "-Wno-long-long", "-Wstrict-prototypes"], "c");
+    for standard in ["-std=c99", "-std=c11", "-std=c2x"] {
+        compile("gcc", &[standard, "-Wstrict-prototypes"], "c");
+    }
+}
+
+#[test]
+fn cpp_takes_the_header() {
+    compile("g++", &["-std=c++17"], "cpp");
+}

@@ -1,0 +1,125 @@
+//! Who may know whom (see `docs/architecture.md`): each room names only rooms below it.
+
+// A test that cannot go on fails.
+#![allow(clippy::unwrap_used)]
+
+mod source;
+
+use source::Source;
+
+fn room(source: &Source) -> String {
+    let first = source.path.components().next().unwrap().as_os_str().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The rooms that a file names: what follows `crate::`, alone or in braces.
+fn named_rooms(words: &[String]) -> Vec<&str> {
+    let mut rooms = Vec::new();
+    for (at, window) in words.windows(3).enumerate() {
+        if window != ["crate", ":", ":"] {
+            continue;
+        }
+        let mut rest = words[at + 3..].iter().map(String::as_str);
+        match rest.next() {
+            Some("{") => {
+                // Each name at the start of a branch of this brace.
+                let (mut depth, mut start) = (0, true);
+                for word in rest {
+                    match word {
+                        "{" => depth += 1,
+                        "}" if depth == 0 => break,
+                        "}" => depth -= 1,
+                        "," if depth == 0 => start = true,
+                        name if start => {
+                            rooms.push(name);
+                            start = false;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            Some(name) => rooms.push(name),
+            None => {}
+        }
+    }
+    rooms
+}
+
+/// Every file of `of` names no rooms but `allowed` and its own, and none of the words `never`.
+fn check(of: &str, allowed: &[&str], never: &[&str]) {
+    for source in source::files().iter().filter(|source| room(source) == of) {
+        let words = source.words();
+        for name in named_rooms(&words) {
+            assert!(name == of || allowed.contains(&name), "{} names {name}", source.path.display());
+        }
+        for word in never {
+            assert!(!words.iter().any(|other| other == word), "{} names {word}", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn the_model_knows_nobody() {
+    check("model", &[], &["libc", "nix", "tokio", "rusqlite", "tonic", "containerd_client"]);
+}
+
+#[test]
+fn a_tracker_is_an_interface_over_the_model() {
+    check("tracker", &["model"], &["libc", "tokio", "rusqlite", "tonic", "containerd_client"]);
+}
+
+#[test]
+fn the_c_interface_knows_sessions_and_the_model_alone() {
+    check("ffi", &["session", "model", "runtime"], &["tokio", "rusqlite", "tonic", "containerd_client"]);
+}
+
+#[test]
+fn nobody_knows_the_c_interface() {
+    for source in source::files().iter().filter(|source| room(source) != "ffi") {
+        let words = source.words();
+        assert!(!named_rooms(&words).contains(&"ffi"), "{} names ffi", source.path.display());
+    }
+}
+
+#[test]
+fn sessions_know_no_particular_tracker() {
+    for source in source::files().iter().filter(|source| room(source) == "session") {
+        let words = source.words();
+        assert!(!named_rooms(&words).contains(&"containerd"), "{}", source.path.display());
+        for word in ["tokio", "tonic", "containerd_client"] {
+            assert!(!words.iter().any(|other| other == word), "{} names {word}", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn containerd_knows_no_sessions() {
+    for source in source::files().iter().filter(|source| room(source) == "containerd") {
+        let words = source.words();
+        let rooms = named_rooms(&words);
+        for name in ["session", "store"] {
+            assert!(!rooms.contains(&name), "{} names {name}", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn one_file_decides_which_tracker_it_is() {
+    for source in source::files() {
+        let allowed = room(&source) == "containerd" || source.path.as_os_str() == "drms.rs";
+        assert!(
+            allowed || !source.words().iter().any(|word| word == "ContainerdTracker"),
+            "{} names ContainerdTracker",
+            source.path.display()
+        );
+    }
+}
+
+#[test]
+fn a_named_room_is_found_in_every_form() {
+    let source = Source {
+        path: "x.rs".into(),
+        text: "use crate::{a::{b, c}, d as e}; // crate::f\nfn g() { h!(crate::i::j) }".to_owned(),
+    };
+    assert_eq!(named_rooms(&source.words()), ["a", "d", "i"]);
+}
