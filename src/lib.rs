@@ -4,6 +4,7 @@ pub mod config;
 pub mod containerd;
 pub mod drms;
 pub mod ffi;
+pub mod fork;
 pub mod model;
 pub mod runtime;
 pub mod session;

@@ -1,30 +1,11 @@
-//! The tokio runtime and the threads of the library, and what becomes of them in a forked child.
+//! The tokio runtime and the threads of the library.
 
 use std::future::Future;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::sync::Once;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
 use crate::model::{Error, Result};
-
-static GENERATION: AtomicU64 = AtomicU64::new(0);
-static HANDLER: Once = Once::new();
-
-/// Counts the forks between the process that loaded the library and this one. What was made in an
-/// older generation has no threads here and locks that nobody will release: forget it.
-pub fn generation() -> u64 {
-    HANDLER.call_once(|| {
-        // SAFETY: the handler only touches an atomic, which is async-signal-safe.
-        unsafe { libc::pthread_atfork(None, None, Some(after_fork_in_child)) };
-    });
-    GENERATION.load(Ordering::Acquire)
-}
-
-extern "C" fn after_fork_in_child() {
-    GENERATION.fetch_add(1, Ordering::Release);
-}
 
 /// Worker threads for the runtime: enough to overlap RPCs, few enough to be a good guest.
 const WORKERS: usize = 2;

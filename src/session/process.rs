@@ -1,25 +1,29 @@
 //! What a process has once: its world, and the list of the sessions it has open.
 //!
 //! Both stand behind one lock that is held across `fork()`, so a forked child finds it free. The
-//! child forgets the parent's world (threads that did not come along, connections that are not its
-//! own) and makes itself a new one at its next call; sessions stay open, their truth is the store.
+//! child has no use for the parent's world, whose threads did not come along, and makes itself a new
+//! one at its next call; sessions stay open, their truth is the store.
 
 use std::cell::Cell;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use super::world::World;
+use crate::fork;
 use crate::model::{Error, Result};
 
 struct Process {
     world: Option<Arc<World>>,
+    /// The world of the parent, in a child that has not made its own yet.
+    inherited: Option<Arc<World>>,
     /// Names of the open job sessions, one entry for each handle.
     sessions: Vec<String>,
     /// How many monitoring sessions are open.
     monitors: usize,
 }
 
-static PROCESS: Mutex<Process> = Mutex::new(Process { world: None, sessions: Vec::new(), monitors: 0 });
+static PROCESS: Mutex<Process> =
+    Mutex::new(Process { world: None, inherited: None, sessions: Vec::new(), monitors: 0 });
 static HANDLERS: Once = Once::new();
 
 thread_local! {
@@ -31,8 +35,7 @@ thread_local! {
 
 fn lock() -> MutexGuard<'static, Process> {
     HANDLERS.call_once(|| {
-        // SAFETY: the handlers lock, unlock and forget; the child's allocates nothing and calls
-        // nothing that is not async-signal-safe.
+        // SAFETY: the handlers lock, unlock and move a pointer; they allocate nothing.
         unsafe {
             libc::pthread_atfork(
                 Some(before_fork),
@@ -48,16 +51,21 @@ extern "C" fn before_fork() {
     let guard = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
     // A thread so near its end that its locals are gone forks without the lock.
     let _ = HELD.try_with(|held| held.set(Some(guard)));
+    // In this order: a thread that makes the world holds the lock while it opens the store.
+    fork::prepare();
 }
 
 extern "C" fn after_fork_in_parent() {
+    fork::finish();
     let _ = HELD.try_with(Cell::take);
 }
 
 extern "C" fn after_fork_in_child() {
+    fork::finish();
     let _ = HELD.try_with(|held| {
         if let Some(mut process) = held.take() {
-            mem::forget(process.world.take());
+            let world = process.world.take();
+            process.inherited = process.inherited.take().or(world);
         }
     });
 }
@@ -71,6 +79,11 @@ pub(super) fn world() -> Result<Arc<World>> {
     let mut process = lock();
     if let Some(world) = &process.world {
         return Ok(Arc::clone(world));
+    }
+    if let Some(inherited) = process.inherited.take() {
+        inherited.store.abandon();
+        // The rest is threads that are not here, and what they held.
+        mem::forget(inherited);
     }
     let world = World::start()?;
     process.world = Some(Arc::clone(&world));

@@ -1,6 +1,8 @@
 //! Submitting a job: check, make its files, store, claim, launch.
 
+use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions};
+use std::hash::BuildHasher;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
@@ -10,13 +12,21 @@ use ulid::Ulid;
 use super::job::{JobRef, has_started};
 use super::waits::{Known, Look};
 use super::world::World;
-use crate::model::{Error, ErrorCode, JobTemplate, Outcome, Result, Text};
+use crate::fork;
+use crate::model::{Error, ErrorCode, JobTemplate, Outcome, Result, Text, now};
 use crate::store::{Claim, NewRow, Session};
 use crate::tracker::{Stdio, Submitter};
 
 /// A new job id: unique on the machine, in the order of time, fit for containerd.
 pub(super) fn new_id() -> String {
-    Ulid::generate().to_string().to_lowercase()
+    // From the kernel: a generator in the process would give a forked child its parent's numbers.
+    let random = u128::from(nonce()) << 64 | u128::from(nonce());
+    Ulid::from_parts(now().unsigned_abs(), random).to_string().to_lowercase()
+}
+
+fn nonce() -> u64 {
+    // Without the kernel's, there are still the differences between two processes and two calls.
+    getrandom::u64().unwrap_or_else(|_| RandomState::new().hash_one((std::process::id(), now())))
 }
 
 /// Submit a job. Returns once it has started, or failed to.
@@ -82,6 +92,7 @@ fn submitter() -> Result<Submitter> {
 }
 
 fn user(uid: Uid) -> Result<Option<User>> {
+    let _whole = fork::whole();
     User::from_uid(uid).map_err(|errno| Error::internal(format!("cannot look up user {uid}: {errno}")))
 }
 

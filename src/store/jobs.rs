@@ -121,7 +121,9 @@ impl Store {
             |state| !state.is_terminated(),
             |sql| {
                 sql.prepare_cached(
-                    "UPDATE jobs SET state = ?2, dispatched = coalesce(dispatched, ?3), finished = ?4,
+                    // init knows the start to the millisecond, the launcher a little later.
+                    "UPDATE jobs SET state = ?2, finished = ?4,
+                     dispatched = coalesce(min(dispatched, ?3), dispatched, ?3),
                      exit_status = ?5, signal = ?6, annotation = ?7, cpu_time = ?8, max_rss = ?9,
                      claim = NULL
                  WHERE id = ?1 AND state NOT IN (7, 8)",

@@ -15,8 +15,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::fork;
 use crate::model::{Error, ErrorCode, Result};
 
 pub use claim::Claim;
@@ -37,7 +39,7 @@ const BUSY: Duration = Duration::from_secs(10);
 pub struct Store {
     path: PathBuf,
     /// Writers of one process queue here: SQLite's own way to wait is to sleep and look again.
-    writer: Mutex<Connection>,
+    writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
     bell: File,
 }
@@ -48,12 +50,20 @@ impl Store {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(state_dir);
         made.map_err(|error| io_error(&error, state_dir))?;
         let path = state_dir.join(FILE);
-        let writer = Mutex::new(connect(&path)?);
         let bell = File::options().write(true).create(true).truncate(false).open(state_dir.join(BELL));
         let bell = bell.map_err(|error| io_error(&error, &state_dir.join(BELL)))?;
-        let store = Self { path, writer, readers: Mutex::default(), bell };
-        migrate(&mut store.writer.lock(), &store.path).map_err(|failure| store.error(failure))?;
+        let store = Self { path, writer: Mutex::default(), readers: Mutex::default(), bell };
+        store.write(|transaction| migrate(transaction, &store.path))?;
         Ok(store)
+    }
+
+    /// Let go of the connections of a parent process. SQLite keeps their locks in the memory of the
+    /// process and would count them as this one's, which they are not: a child's connections beside
+    /// them would be without a lock.
+    pub fn abandon(&self) {
+        let _whole = fork::whole();
+        drop(self.writer.lock().take());
+        self.readers.lock().clear();
     }
 
     /// The file whose changes tell of transactions, also of those of other processes.
@@ -75,29 +85,34 @@ impl Store {
     }
 
     fn write<T>(&self, body: impl FnOnce(&Transaction<'_>) -> Failable<T>) -> Result<T> {
-        let mut connection = self.writer.lock();
-        let run = || {
+        let _whole = fork::whole();
+        let mut writer = self.writer.lock();
+        let mut connection = self.connection(writer.take())?;
+        let run = |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = body(&transaction)?;
             transaction.commit()?;
             Ok(value)
         };
-        let value = run().map_err(|failure| self.error(failure))?;
-        if let Err(error) = self.bell.write_all_at(b"!", 0) {
+        let value = run(&mut connection).map_err(|failure| self.error(failure));
+        *writer = Some(connection);
+        if let (true, Err(error)) = (value.is_ok(), self.bell.write_all_at(b"!", 0)) {
             tracing::warn!(%error, "other processes may notice a change late");
         }
-        Ok(value)
+        value
     }
 
     fn read<T>(&self, body: impl FnOnce(&Connection) -> Failable<T>) -> Result<T> {
+        let _whole = fork::whole();
         let pooled = self.readers.lock().pop();
-        let connection = match pooled {
-            Some(connection) => connection,
-            None => connect(&self.path)?,
-        };
+        let connection = self.connection(pooled)?;
         let value = body(&connection).map_err(|failure| self.error(failure));
         self.readers.lock().push(connection);
         value
+    }
+
+    fn connection(&self, kept: Option<Connection>) -> Result<Connection> {
+        kept.map_or_else(|| connect(&self.path).map_err(|failure| self.error(failure)), Ok)
     }
 
     fn error(&self, failure: Failure) -> Error {
@@ -128,32 +143,29 @@ impl From<Error> for Failure {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection> {
-    let open = || {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "normal")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.set_prepared_statement_cache_capacity(64);
-        Ok(connection)
-    };
-    open().map_err(|error| sql_error(&error, path))
+fn connect(path: &Path) -> Failable<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // Closing is for `abandon`, and must do nothing to the files then.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Failable<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+fn migrate(transaction: &Transaction<'_>, path: &Path) -> Failable<()> {
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     match version {
-        0 => transaction.execute_batch(SCHEMA)?,
-        SCHEMA_VERSION => {}
+        0 => Ok(transaction.execute_batch(SCHEMA)?),
+        SCHEMA_VERSION => Ok(()),
         other => {
             let text = format!("its schema version is {other}, this library knows {SCHEMA_VERSION}");
             let error = Error::new(ErrorCode::SessionManagement, text);
-            return Err(error.of(format!("job store {}", path.display())).into());
+            Err(error.of(format!("job store {}", path.display())).into())
         }
     }
-    Ok(transaction.commit()?)
 }
 
 fn io_error(error: &io::Error, path: &Path) -> Error {

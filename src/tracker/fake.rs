@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex};
 use super::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob};
 use crate::model::{
     Control, Cpu, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Os, Outcome, Queue, Result,
-    Version, now, signal_name,
+    Version, now, signal_name, signal_number,
 };
 
 /// The category the fake knows.
@@ -190,9 +190,10 @@ impl JobTracker for FakeTracker {
             }
             _ => {
                 drop(state);
+                let signal = signal_number("SIGTERM");
                 let outcome = Outcome {
-                    exit_status: Some(128 + libc::SIGTERM),
-                    signal: Some(libc::SIGTERM),
+                    exit_status: signal.map(|number| 128 + number),
+                    signal,
                     finished: now(),
                     ..Outcome::default()
                 };
