@@ -39,6 +39,7 @@ pub(super) async fn control(core: &Arc<Core>, id: &str, control: Control) -> Res
 /// so better than the runtime's message does.
 async fn refusal(core: &Core, id: &str, control: Control, status: Answer) -> Error {
     let error = core.daemon.error(status);
+    tracing::debug!(%error, id, %control, "refused");
     if error.code == ErrorCode::DrmCommunication {
         return error;
     }

@@ -18,6 +18,7 @@ use containerd_client::types::Mount;
 use containerd_client::types::v1::Status;
 use drmaa2_init::TERMINATE_FILE;
 use prost_types::Any;
+use ulid::Ulid;
 
 use super::connect::{QUICK, RUN};
 use super::facts::Ticket;
@@ -43,14 +44,20 @@ enum Obstacle {
     Broken(Error),
 }
 
-/// Make the directory of a new job; what an earlier attempt left in it goes.
-pub(super) fn make_dir(core: &Core, id: &str) -> Result<()> {
+/// Make the directory of a new job. That of an earlier attempt is moved out of the way to where the
+/// result says: its container may still be there, and write to it.
+pub(super) fn make_dir(core: &Core, id: &str) -> Result<Option<PathBuf>> {
     let dir = core.job_dir(id);
     let mut builder = fs::DirBuilder::new();
     builder.mode(0o700);
-    let made = builder.create(&dir).or_else(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => fs::remove_dir_all(&dir).and_then(|()| builder.create(&dir)),
-        io::ErrorKind::NotFound => builder.recursive(true).create(&dir),
+    let made = builder.create(&dir).map(|()| None).or_else(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            // No job's id begins with a dot.
+            let old = core.settings.jobs_dir.join(format!(".{}", Ulid::generate()));
+            fs::rename(&dir, &old)?;
+            builder.create(&dir).map(|()| Some(old))
+        }
+        io::ErrorKind::NotFound => builder.recursive(true).create(&dir).map(|()| None),
         _ => Err(error),
     });
     made.map_err(|error| io_error(&dir, &error))
@@ -62,11 +69,15 @@ pub(super) fn started_at(dir: &Path) -> Option<Millis> {
 }
 
 /// Start a job for which [`make_dir`] was called, and report what became of it.
-pub(super) async fn launch(core: &Core, job: &NewJob, ticket: Ticket) {
+pub(super) async fn launch(core: &Core, job: &NewJob, ticket: Ticket, old: Option<PathBuf>) {
     // The semaphore is never closed.
     let Ok(_turn) = core.launches.acquire().await else { return };
     let id = &job.id;
-    let in_doubt = match start(core, job).await {
+    let started = start(core, job).await;
+    if let Some(old) = old {
+        finish::remove_dir(old).await;
+    }
+    let in_doubt = match started {
         Ok(()) => false,
         Err(error) if error.code == ErrorCode::DrmCommunication && has_started(core, id).await => true,
         Err(error) => return give_up(core, id, error).await,
@@ -160,7 +171,9 @@ async fn create(core: &Core, container: Container, image: &Image) -> std::result
         ..CreateTaskRequest::default()
     };
     let mut tasks = core.daemon.within(RUN).map_err(Obstacle::Broken)?.tasks();
-    tasks.create(request).await.map(drop).map_err(|status| obstacle(core, status))
+    let answer = tasks.create(request).await.map_err(|status| obstacle(core, status))?.into_inner();
+    core.facts.created(&answer.container_id, answer.pid);
+    Ok(())
 }
 
 /// The root file system of a new container; the image is unpacked first if it never was.
