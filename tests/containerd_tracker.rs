@@ -388,6 +388,28 @@ fn a_job_that_is_terminated_before_it_starts_does_not_run() {
 }
 
 #[test]
+fn a_job_that_is_terminated_as_it_starts_ends() {
+    let Some(rig) = rig() else { return };
+    for suspend in [false, true, false, true] {
+        let job = job(script("sleep 60"));
+        let id = job.id.clone();
+        rig.tracker.add_job(job).unwrap();
+        rig.until_started(&id);
+        if suspend {
+            rig.tracker.job_control(&id, Control::Suspend).unwrap();
+        }
+        rig.tracker.job_control(&id, Control::Terminate).unwrap();
+        let outcome = rig.until_ended(&id);
+        assert_eq!(outcome.state(), JobState::Failed);
+        assert!(
+            outcome.reason.as_ref().is_some_and(|reason| reason.contains("terminated")),
+            "{outcome:?}"
+        );
+        rig.delete(&id);
+    }
+}
+
+#[test]
 fn streams_are_files_of_the_host() {
     let Some(rig) = rig() else { return };
     let odd = |name: &[u8]| {
