@@ -11,7 +11,7 @@ use containerd_client::types::v1::Status;
 use drmaa2_init::TERMINATE_FILE;
 
 use super::connect::{QUICK, RUN};
-use super::{Core, account, status};
+use super::{Core, account, finish, status};
 use crate::model::{Control, Error, ErrorCode, Result};
 
 /// How much longer than a job's grace init may take before it is killed itself.
@@ -39,6 +39,7 @@ pub(super) async fn control(core: &Arc<Core>, id: &str, control: Control) -> Res
 /// so better than the runtime's message does.
 async fn refusal(core: &Core, id: &str, control: Control, status: Answer) -> Error {
     let error = core.daemon.error(status);
+    tracing::debug!(%error, id, %control, "refused");
     if error.code == ErrorCode::DrmCommunication {
         return error;
     }
@@ -49,8 +50,12 @@ async fn refusal(core: &Core, id: &str, control: Control, status: Answer) -> Err
 }
 
 async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
+    let dir = core.job_dir(id);
+    if let Some(outcome) = finish::recorded(&dir) {
+        return outcome.state().after(Control::Terminate).map(drop);
+    }
     // The file first: a signal that comes before init listens is lost, the file is not.
-    let file = core.job_dir(id).join(TERMINATE_FILE);
+    let file = dir.join(TERMINATE_FILE);
     let ours = match fs::write(&file, "") {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
@@ -59,14 +64,13 @@ async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
             return Err(Error::new(ErrorCode::of_io(&error), text));
         }
     };
-    match kill(core, id, libc::SIGTERM, false).await {
-        Ok(()) => {}
-        Err(status) if status::not_found(&status) && ours => {
-            // No task: the job has ended, or it will be started and find the file.
-            let info = account::job_info(core, id).await?;
-            return info.state.after(Control::Terminate).map(drop);
-        }
-        Err(status) => return Err(refusal(core, id, Control::Terminate, status).await),
+    if let Err(status) = kill(core, id, libc::SIGTERM, false).await {
+        let no_task = status::not_found(&status);
+        let refused = refusal(core, id, Control::Terminate, status).await;
+        // Init may have found the file already, or will when the job is started.
+        let heard = ours && finish::recorded(&dir).is_some();
+        let will_hear = ours && no_task && refused.code == ErrorCode::InvalidArgument;
+        return if heard || will_hear { Ok(()) } else { Err(refused) };
     }
     wake(core, id).await;
     let core = core.clone();

@@ -99,7 +99,8 @@ fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), Decode
     match envelope.topic.as_str() {
         START => {
             let at = envelope.timestamp.as_ref().map_or_else(now, finish::millis);
-            core.facts.started(TaskStart::decode(event)?.container_id, at);
+            let TaskStart { container_id, pid } = TaskStart::decode(event)?;
+            core.facts.started(container_id, pid, at);
         }
         PAUSED => {
             core.facts.report(Fact::Suspended { id: TaskPaused::decode(event)?.container_id });
@@ -117,9 +118,9 @@ fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), Decode
 }
 
 fn exited(core: &Arc<Core>, event: TaskExit) {
-    let TaskExit { container_id, id, exit_status, exited_at, .. } = event;
+    let TaskExit { container_id, id, pid, exit_status, exited_at } = event;
     // The end of an additional process in the container is an exit as well.
-    if id != container_id || core.facts.ended_while_launching(&id) {
+    if id != container_id || core.facts.ended_while_launching(&id, pid) {
         return;
     }
     if let Some(outcome) = finish::recorded(&core.job_dir(&id)) {

@@ -32,7 +32,9 @@ pub(super) struct Facts {
 /// A launch under way.
 struct Launch {
     ticket: Ticket,
-    /// Was an end of the job seen already?
+    /// The process of its task, once there is one. Events about any other are of an earlier attempt.
+    pid: Option<u32>,
+    /// Was its end seen already?
     ended: bool,
 }
 
@@ -86,7 +88,9 @@ impl Facts {
         let ticket = Ticket(self.launches.fetch_add(1, Ordering::Relaxed));
         match self.launching.lock().entry(id.to_owned()) {
             Entry::Occupied(_) => None,
-            Entry::Vacant(place) => Some(place.insert(Launch { ticket, ended: false }).ticket),
+            Entry::Vacant(place) => {
+                Some(place.insert(Launch { ticket, pid: None, ended: false }).ticket)
+            }
         }
     }
 
@@ -95,8 +99,14 @@ impl Facts {
         self.launching.lock().remove(id);
     }
 
-    /// The launch got its answer: the job has started. True if an end was seen in between, of this
-    /// attempt or of an earlier one.
+    /// The launch has made its task.
+    pub(super) fn created(&self, id: &str, pid: u32) {
+        if let Some(launch) = self.launching.lock().get_mut(id) {
+            launch.pid = Some(pid);
+        }
+    }
+
+    /// The launch got its answer: the job has started. True if its end was seen in between.
     #[must_use]
     pub(super) fn launched(&self, id: &str, ticket: Ticket, at: Millis) -> bool {
         let mut launching = self.launching.lock();
@@ -120,15 +130,20 @@ impl Facts {
     }
 
     /// The stream of events says that the job has started.
-    pub(super) fn started(&self, id: String, at: Millis) {
+    pub(super) fn started(&self, id: String, pid: u32, at: Millis) {
         let mut launching = self.launching.lock();
+        if launching.get(&id).is_some_and(|launch| launch.pid != Some(pid)) {
+            return;
+        }
         launching.remove(&id);
         self.report(Fact::Started { id, at });
     }
 
     /// The stream says that the job ended. True if a launch is under way that will look into it.
-    pub(super) fn ended_while_launching(&self, id: &str) -> bool {
-        self.launching.lock().get_mut(id).map(|launch| launch.ended = true).is_some()
+    pub(super) fn ended_while_launching(&self, id: &str, pid: u32) -> bool {
+        let mut launching = self.launching.lock();
+        let launch = launching.get_mut(id);
+        launch.map(|launch| launch.ended |= launch.pid == Some(pid)).is_some()
     }
 }
 
@@ -164,8 +179,9 @@ mod tests {
         let facts = Facts::new();
         let ticket = facts.launch("j").unwrap();
         assert_eq!(facts.launch("j"), None);
-        facts.started("j".into(), 1);
-        assert!(!facts.ended_while_launching("j"));
+        facts.created("j", 10);
+        facts.started("j".into(), 10, 1);
+        assert!(!facts.ended_while_launching("j", 10));
         let end = Fact::Ended { id: "j".into(), outcome: Outcome::default() };
         facts.report(end.clone());
         assert!(!facts.launched("j", ticket, 2));
@@ -176,8 +192,21 @@ mod tests {
     fn an_end_before_the_start_is_left_to_the_launch() {
         let facts = Facts::new();
         let ticket = facts.launch("j").unwrap();
-        assert!(facts.ended_while_launching("j"));
+        facts.created("j", 10);
+        assert!(facts.ended_while_launching("j", 10));
         assert!(facts.launched("j", ticket, 2));
+        assert_eq!(queued(&facts), [started(2)]);
+    }
+
+    #[test]
+    fn events_of_an_earlier_attempt_are_not_those_of_the_launch() {
+        let facts = Facts::new();
+        let ticket = facts.launch("j").unwrap();
+        facts.started("j".into(), 9, 1);
+        assert!(facts.ended_while_launching("j", 9));
+        facts.created("j", 10);
+        facts.started("j".into(), 9, 1);
+        assert!(!facts.launched("j", ticket, 2));
         assert_eq!(queued(&facts), [started(2)]);
     }
 
@@ -185,12 +214,12 @@ mod tests {
     fn a_launch_does_not_speak_for_a_later_one() {
         let facts = Facts::new();
         let first = facts.launch("j").unwrap();
-        facts.started("j".into(), 1);
+        facts.created("j", 9);
+        facts.started("j".into(), 9, 1);
         let second = facts.launch("j").unwrap();
         assert!(!facts.launched("j", first, 2));
-        assert_eq!(queued(&facts), [started(1)]);
         assert!(!facts.launched("j", second, 3));
-        assert_eq!(queued(&facts), [started(3)]);
+        assert_eq!(queued(&facts), [started(1), started(3)]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The end of a job: how it ended, and the removal of what is left of it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use containerd_client::services::v1::snapshots::RemoveSnapshotRequest;
 use containerd_client::services::v1::{
@@ -117,15 +117,21 @@ pub(super) async fn delete(core: &Core, id: String) {
 pub(super) async fn remove(core: &Core, id: &str) -> Result<()> {
     remove_container(core, id).await?;
     core.memory.lock().remove(id);
-    let dir = core.job_dir(id);
-    let gone = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(dir)).await;
-    match gone {
-        Ok(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(%error, id, "cannot remove the directory of a job");
+    remove_dir(core.job_dir(id)).await;
+    Ok(())
+}
+
+/// Remove the directory of a job that has no container any more.
+pub(super) async fn remove_dir(dir: PathBuf) {
+    let remove = move || match std::fs::remove_dir_all(&dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, dir = %dir.display(), "cannot remove the directory of a job");
         }
         _ => {}
+    };
+    if tokio::task::spawn_blocking(remove).await.is_err() {
+        tracing::warn!("the removal of a directory died");
     }
-    Ok(())
 }
 
 /// The same but for the directory.

@@ -18,6 +18,7 @@ use containerd_client::types::Mount;
 use containerd_client::types::v1::Status;
 use drmaa2_init::TERMINATE_FILE;
 use prost_types::Any;
+use ulid::Ulid;
 
 use super::connect::{QUICK, RUN};
 use super::facts::Ticket;
@@ -37,20 +38,39 @@ const NO_STREAM: &str = "/dev/null";
 enum Obstacle {
     /// Something of an earlier attempt is in the way.
     Leftovers,
-    /// Before anything was made.
-    Refused(Error),
-    /// When something may have been made.
-    Broken(Error),
+    /// Anything else.
+    Failure(Error),
 }
 
-/// Make the directory of a new job; what an earlier attempt left in it goes.
-pub(super) fn make_dir(core: &Core, id: &str) -> Result<()> {
+impl From<Error> for Obstacle {
+    fn from(error: Error) -> Self {
+        Self::Failure(error)
+    }
+}
+
+/// How a job was started.
+#[derive(PartialEq, Eq)]
+enum Started {
+    /// The daemon said so.
+    Answered,
+    /// The daemon died over it; the job may have ended unseen.
+    Unanswered,
+}
+
+/// Make the directory of a new job. That of an earlier attempt is moved out of the way to where the
+/// result says: its container may still be there, and write to it.
+pub(super) fn make_dir(core: &Core, id: &str) -> Result<Option<PathBuf>> {
     let dir = core.job_dir(id);
     let mut builder = fs::DirBuilder::new();
     builder.mode(0o700);
-    let made = builder.create(&dir).or_else(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => fs::remove_dir_all(&dir).and_then(|()| builder.create(&dir)),
-        io::ErrorKind::NotFound => builder.recursive(true).create(&dir),
+    let made = builder.create(&dir).map(|()| None).or_else(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            // No job's id begins with a dot.
+            let old = core.settings.jobs_dir.join(format!(".{}", Ulid::generate()));
+            fs::rename(&dir, &old)?;
+            builder.create(&dir).map(|()| Some(old))
+        }
+        io::ErrorKind::NotFound => builder.recursive(true).create(&dir).map(|()| None),
         _ => Err(error),
     });
     made.map_err(|error| io_error(&dir, &error))
@@ -62,29 +82,20 @@ pub(super) fn started_at(dir: &Path) -> Option<Millis> {
 }
 
 /// Start a job for which [`make_dir`] was called, and report what became of it.
-pub(super) async fn launch(core: &Core, job: &NewJob, ticket: Ticket) {
+pub(super) async fn launch(core: &Core, job: &NewJob, ticket: Ticket, old: Option<PathBuf>) {
     // The semaphore is never closed.
     let Ok(_turn) = core.launches.acquire().await else { return };
     let id = &job.id;
-    let in_doubt = match start(core, job).await {
-        Ok(()) => false,
-        Err(error) if error.code == ErrorCode::DrmCommunication && has_started(core, id).await => true,
+    let started = start(core, job).await;
+    if let Some(old) = old {
+        finish::remove_dir(old).await;
+    }
+    let started = match started {
+        Ok(started) => started,
         Err(error) => return give_up(core, id, error).await,
     };
-    if core.facts.launched(id, ticket, now()) || in_doubt {
+    if core.facts.launched(id, ticket, now()) || started == Started::Unanswered {
         core.report_end(id, None).await;
-    }
-}
-
-/// Did the daemon carry out what it could not answer? Waits until there is one to ask. A task that
-/// ended without a record was killed before init ran: a daemon that goes down takes along what it
-/// was about to start.
-async fn has_started(core: &Core, id: &str) -> bool {
-    let process = core.daemon.patiently(|| account::process(core, id)).await.ok().flatten();
-    match process.map(|process| process.status()) {
-        None | Some(Status::Created | Status::Unknown) => false,
-        Some(Status::Running | Status::Pausing | Status::Paused) => true,
-        Some(Status::Stopped) => finish::recorded(&core.job_dir(id)).is_some(),
     }
 }
 
@@ -106,7 +117,7 @@ async fn give_up(core: &Core, id: &str, error: Error) {
     core.facts.not_launched(&id, fact);
 }
 
-async fn start(core: &Core, job: &NewJob) -> Result<()> {
+async fn start(core: &Core, job: &NewJob) -> Result<Started> {
     if core.job_dir(&job.id).join(TERMINATE_FILE).exists() {
         return Err(Error::state("terminated"));
     }
@@ -118,37 +129,59 @@ async fn start(core: &Core, job: &NewJob) -> Result<()> {
         done => done,
     }
     .map_err(|obstacle| match obstacle {
-        Obstacle::Refused(error) | Obstacle::Broken(error) => error,
+        Obstacle::Failure(error) => error,
         Obstacle::Leftovers => Error::internal("what an earlier attempt left cannot be removed"),
     })
 }
 
-async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<(), Obstacle> {
+async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Started, Obstacle> {
     let dir = core.job_dir(&job.id);
     let (stdio, place) = (job.stdio.clone(), dir.clone());
     let files = blocking(move || files(&stdio, &place));
     let (image, files) = tokio::join!(core.image_of(&job.template), files);
-    let (image, files) = (image.map_err(Obstacle::Refused)?, files.map_err(Obstacle::Refused)?);
-    let container = container(core, job, &image, &dir, &files).map_err(Obstacle::Refused)?;
+    let (image, files) = (image?, files?);
+    let container = container(core, job, &image, &dir, &files)?;
 
     // The order goes to stable storage while the daemon works; init reads it only once started.
     let order = order::order(job, &image.config, core.settings.grace);
     let written = blocking(move || order.write(&dir).map_err(|error| io_error(&dir, &error)));
     let (created, written) = tokio::join!(create(core, container, &image), written);
     created?;
-    written.map_err(Obstacle::Broken)?;
+    written?;
 
     let mark = core.job_dir(&job.id).join(STARTED_FILE);
-    fs::write(&mark, now().to_string()).map_err(|error| Obstacle::Broken(io_error(&mark, &error)))?;
+    fs::write(&mark, now().to_string()).map_err(|error| io_error(&mark, &error))?;
+
     let request = StartRequest { container_id: job.id.clone(), exec_id: String::new() };
-    let mut tasks = core.daemon.within(RUN).map_err(Obstacle::Broken)?.tasks();
-    tasks.start(request).await.map(drop).map_err(|status| obstacle(core, status))
+    match core.daemon.within(RUN)?.tasks().start(request).await {
+        Ok(_) => Ok(Started::Answered),
+        Err(status) => {
+            let error = core.daemon.error(status);
+            if error.code == ErrorCode::DrmCommunication && has_started(core, &job.id).await {
+                Ok(Started::Unanswered)
+            } else {
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// Did the daemon carry out what it could not answer? Waits until there is one to ask. A task that
+/// ended without a record was killed before init ran: a daemon that goes down takes along what it
+/// was about to start.
+async fn has_started(core: &Core, id: &str) -> bool {
+    let process = core.daemon.patiently(|| account::process(core, id)).await.ok().flatten();
+    match process.map(|process| process.status()) {
+        None | Some(Status::Created | Status::Unknown) => false,
+        Some(Status::Running | Status::Pausing | Status::Paused) => true,
+        Some(Status::Stopped) => finish::recorded(&core.job_dir(id)).is_some(),
+    }
 }
 
 /// Make the container and its task; the task waits to be started.
 async fn create(core: &Core, container: Container, image: &Image) -> std::result::Result<(), Obstacle> {
     let id = container.id.clone();
-    let quick = core.daemon.within(QUICK).map_err(Obstacle::Refused)?;
+    let quick = core.daemon.within(QUICK)?;
     let request = CreateContainerRequest { container: Some(container) };
     quick.containers().create(request).await.map_err(|status| obstacle(core, status))?;
     let request = CreateTaskRequest {
@@ -159,13 +192,15 @@ async fn create(core: &Core, container: Container, image: &Image) -> std::result
         stderr: NO_STREAM.to_owned(),
         ..CreateTaskRequest::default()
     };
-    let mut tasks = core.daemon.within(RUN).map_err(Obstacle::Broken)?.tasks();
-    tasks.create(request).await.map(drop).map_err(|status| obstacle(core, status))
+    let mut tasks = core.daemon.within(RUN)?.tasks();
+    let answer = tasks.create(request).await.map_err(|status| obstacle(core, status))?.into_inner();
+    core.facts.created(&answer.container_id, answer.pid);
+    Ok(())
 }
 
 /// The root file system of a new container; the image is unpacked first if it never was.
 async fn prepare(core: &Core, id: &str, image: &Image) -> std::result::Result<Vec<Mount>, Obstacle> {
-    let mut snapshots = core.daemon.within(QUICK).map_err(Obstacle::Broken)?.snapshots();
+    let mut snapshots = core.daemon.within(QUICK)?.snapshots();
     let request = PrepareSnapshotRequest {
         snapshotter: core.settings.snapshotter.clone(),
         key: id.to_owned(),
@@ -176,8 +211,7 @@ async fn prepare(core: &Core, id: &str, image: &Image) -> std::result::Result<Ve
         Err(status) if status::not_found(&status) => {
             // One at a time: many jobs may wait for the same image.
             let _unpacking = core.unpacking.lock().await;
-            let unpacked = unpack::unpack(&core.daemon, &core.settings.snapshotter, image).await;
-            unpacked.map_err(Obstacle::Broken)?;
+            unpack::unpack(&core.daemon, &core.settings.snapshotter, image).await?;
             snapshots.prepare(request).await
         }
         answer => answer,
@@ -186,11 +220,7 @@ async fn prepare(core: &Core, id: &str, image: &Image) -> std::result::Result<Ve
 }
 
 fn obstacle(core: &Core, status: containerd_client::tonic::Status) -> Obstacle {
-    if status::exists(&status) {
-        Obstacle::Leftovers
-    } else {
-        Obstacle::Broken(core.daemon.error(status))
-    }
+    if status::exists(&status) { Obstacle::Leftovers } else { core.daemon.error(status).into() }
 }
 
 fn container(

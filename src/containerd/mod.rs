@@ -271,12 +271,10 @@ impl JobTracker for ContainerdTracker {
             return Err(Error::state(format!("job {} is being started", job.id)));
         };
         // From here on the job can be told to end: the request is a file in its directory.
-        if let Err(error) = launch::make_dir(&self.core, &job.id) {
-            self.core.facts.cancel(&job.id);
-            return Err(error);
-        }
+        let old =
+            launch::make_dir(&self.core, &job.id).inspect_err(|_| self.core.facts.cancel(&job.id))?;
         let core = self.core.clone();
-        self.runtime.spawn(async move { launch::launch(&core, &job, ticket).await });
+        self.runtime.spawn(async move { launch::launch(&core, &job, ticket, old).await });
         Ok(())
     }
 
