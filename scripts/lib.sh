@@ -54,7 +54,8 @@ is_static() {
 # build_and_install BUILD_DIR PREFIX LOG_DIR: the library, drmaa2-init, header and drmaa2.pc.
 build_and_install() {
     quietly "$3/configure.log" "configure the build" \
-        cmake -S "$ROOT" -B "$1" -DCMAKE_BUILD_TYPE=Release
+        cmake -S "$ROOT" -B "$1" -DCMAKE_BUILD_TYPE=Release \
+        -DDRMAA2_TARGET_DIR="$(realpath -m "${CARGO_TARGET_DIR:-$ROOT/target}")"
     cmake --build "$1" || die "build the library" "see above"
     quietly "$3/install.log" "install to $2" cmake --install "$1" --prefix "$2"
 }
