@@ -11,7 +11,9 @@ need_commands() {
     # A C library to compile against comes with no command of its own.
     [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
     [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
-    [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
+    [ ${#missing[@]} = 0 ] && return
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+    apt_install "${missing[@]}"
 }
 
 # Valgrind checks nothing without the symbols of the C library.
