@@ -10,7 +10,15 @@ need_commands() {
     if ! have busybox || ! is_static "$(command -v busybox)"; then missing+=(busybox-static); fi
     # A C library to compile against comes with no command of its own.
     [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
-    [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
+    [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+    [ ${#missing[@]} = 0 ] && return
+    mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+    apt_install "${missing[@]}"
+}
+
+# Valgrind checks nothing without the symbols of the C library.
+need_working_valgrind() {
+    valgrind -q /bin/true >/dev/null 2>&1 || apt_install libc6-dbg
 }
 
 apt_install() {
@@ -71,7 +79,7 @@ at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 apt_offers() { apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: \([0-9].*\)/\1/p'; }
 
 get_rust() {
-    local wanted=$1 offered
+    local wanted=$1 offered why
     if ! have rustup; then
         offered=$(apt_offers rustc)
         if [ -n "$offered" ] && at_least "$wanted" "$offered"; then
@@ -82,8 +90,9 @@ get_rust() {
         else
             have curl || apt_install curl ca-certificates
             say "installing rustup by its own installer, for Rust $wanted"
-            curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs -o "$LOGS/rustup-init.sh" ||
-                die "install Rust $wanted" "neither apt nor the rustup installer is in reach"
+            why=$(curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs \
+                -o "$LOGS/rustup-init.sh" 2>&1) ||
+                die "install Rust $wanted" "apt has none that is new enough, and rustup: $why"
             quietly "$LOGS/rustup.log" "install rustup" sh "$LOGS/rustup-init.sh" -y \
                 --no-modify-path --default-toolchain none
         fi
