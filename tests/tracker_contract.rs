@@ -1,5 +1,7 @@
 //! What every job tracker must do, seen from outside. Runs against the fake and against containerd.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
