@@ -1,7 +1,11 @@
 //! libdrmaa2: the DRMAA2 C API over containerd. See `docs/architecture.md` for the rooms.
 
+pub mod config;
+pub mod containerd;
+pub mod drms;
 pub mod ffi;
 pub mod model;
 pub mod runtime;
 pub mod session;
+pub mod store;
 pub mod tracker;

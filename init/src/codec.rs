@@ -48,7 +48,10 @@ impl Writer {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a NUL byte in a value"));
         }
         let draft = dir.join(format!("{name}.new"));
-        let mut file = File::create(&draft)?;
+        // What the name stands for now may be a link that the job has put there; root's hand must not
+        // follow it.
+        let _ = fs::remove_file(&draft);
+        let mut file = File::create_new(&draft)?;
         file.write_all(&self.text)?;
         file.sync_all()?;
         fs::rename(&draft, dir.join(name))?;

@@ -1,1 +1,118 @@
-fn main() {}
+//! PID 1 of a job: runs the command the order names and records how it ended.
+//!
+//! `drmaa2-init [JOB_DIR]` reads the [`Order`] from the job's directory, starts the command as its
+//! child, looks after it, and writes the [`Record`] before it exits with the command's code, or
+//! 128 plus the signal that ended it. It holds no state but these two files, so nothing that
+//! happens outside the container can lose how the job ended.
+
+mod child;
+mod exec;
+mod signals;
+mod stdio;
+mod supervise;
+mod user;
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::mem::MaybeUninit;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use drmaa2_init::{JOB_DIR, Order, Record, TERMINATE_FILE};
+
+use child::{Child, Failure};
+use signals::Signals;
+
+/// Exit code of an init that does not run as PID 1, as Docker's for its own failures.
+const REFUSED: u8 = 125;
+
+fn main() -> ExitCode {
+    // First of all: what arrives from here on is kept, and a request from before has left its file.
+    let signals = Signals::block();
+    if std::process::id() != 1 {
+        // It ends a job by killing every process it can see.
+        complain("must be PID 1 of a container");
+        return ExitCode::from(REFUSED);
+    }
+    let job_dir = std::env::args_os().nth(1).map_or(JOB_DIR.into(), PathBuf::from);
+    let started = now();
+    let mut record = run(&job_dir, &signals);
+    record.started = started;
+    record.finished = now();
+    (record.cpu_time, record.max_rss) = usage();
+    if let Err(error) = record.write(&job_dir) {
+        complain(format_args!("cannot write the record: {error}"));
+    }
+    exit_code(&record)
+}
+
+/// Do what the order says, until nothing of the job is left.
+fn run(job_dir: &Path, signals: &Signals) -> Record {
+    let order = match Order::read(job_dir) {
+        Ok(order) => order,
+        Err(error) => return failed(Failure::new("order", &error)),
+    };
+    let stop = stop_signal(&order);
+    let terminate_file = job_dir.join(TERMINATE_FILE);
+    if terminate_file.exists() {
+        let reason = Some(b"terminated before the command was started".to_vec());
+        return Record { signal: Some(stop), reason, ..Record::default() };
+    }
+    let child = match Child::start(&order) {
+        Ok(child) => child,
+        Err(error) => return failed(Failure::new("cannot start a process", &error)),
+    };
+    let end = supervise::supervise(child.pid, signals, stop, order.grace, &terminate_file);
+    child.failure().map_or_else(|| ended(end.status, end.reason), failed)
+}
+
+/// The signal that asks this job to end; one that does not exist could not ask anything.
+fn stop_signal(order: &Order) -> i32 {
+    if (1..=libc::SIGRTMAX()).contains(&order.stop_signal) { order.stop_signal } else { libc::SIGTERM }
+}
+
+/// The record of a command that could not be started.
+fn failed(failure: Failure) -> Record {
+    let Failure { code, reason } = failure;
+    Record { exit_code: Some(code.into()), reason: Some(reason), ..Record::default() }
+}
+
+/// The record of a command that ended with this wait status.
+fn ended(status: i32, reason: Option<String>) -> Record {
+    Record {
+        exit_code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
+        signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
+        reason: reason.map(String::into_bytes),
+        ..Record::default()
+    }
+}
+
+/// What a shell would report for such an end.
+fn exit_code(record: &Record) -> ExitCode {
+    let code = record.signal.map_or(record.exit_code, |signal| Some(128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(REFUSED).into()
+}
+
+/// CPU time in milliseconds and largest resident set in kilobytes of all that was reaped.
+fn usage() -> (i64, i64) {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is valid for writes, and all zeroes is a valid rusage if the call fails.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let micros = |time: libc::timeval| time.tv_sec * 1_000_000 + time.tv_usec;
+    ((micros(usage.ru_utime) + micros(usage.ru_stime)) / 1000, usage.ru_maxrss)
+}
+
+/// Milliseconds since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Say it where somebody debugging a container may look; there is no other place left.
+fn complain(what: impl Display) {
+    let _ = writeln!(io::stderr(), "drmaa2-init: {what}");
+}

@@ -46,10 +46,10 @@ pub fn signal_name(number: i32) -> String {
 
 /// The number behind `SIGTERM`, `TERM` or `15`, as an image's `StopSignal` writes it.
 pub fn signal_number(name: &str) -> Option<i32> {
-    if let Ok(number) = name.parse::<i32>() {
+    let bare = name.strip_prefix("SIG").unwrap_or(name);
+    if let Ok(number) = bare.parse::<i32>() {
         return (1..=64).contains(&number).then_some(number);
     }
-    let bare = name.strip_prefix("SIG").unwrap_or(name);
     NAMES
         .iter()
         .skip(1)

@@ -1,1 +1,282 @@
-//! A tracker without a system behind it: tests script what happens to its jobs.
+//! A tracker for tests: it runs nothing, and does what the test tells it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob};
+use crate::model::{
+    Control, Cpu, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Os, Outcome, Queue, Result,
+    Version, now, signal_name,
+};
+
+/// The category the fake knows.
+pub const CATEGORY: &str = "fake-image";
+
+/// Runs jobs in memory. A job whose command is a number ends at once with that exit code; any other
+/// runs until [`FakeTracker::exit`].
+#[derive(Default)]
+pub struct FakeTracker {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: BTreeMap<String, JobInfo>,
+    orders: Vec<NewJob>,
+    sink: Option<Arc<dyn EventSink>>,
+    down: Option<Error>,
+    refusal: Option<Error>,
+    silent: bool,
+}
+
+impl FakeTracker {
+    /// A system without jobs.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// The command of a job ends.
+    pub fn exit(&self, id: &str, exit_status: i32) {
+        self.finish(
+            id,
+            Outcome { exit_status: Some(exit_status), finished: now(), ..Outcome::default() },
+        );
+    }
+
+    /// Every call fails with this error, or works again.
+    pub fn set_down(&self, error: Option<Error>) {
+        let mut state = self.state.lock();
+        state.down.clone_from(&error);
+        state.say(error.map_or(Fact::Live, |error| Fact::Lost { error }));
+    }
+
+    /// The next job cannot be started, for now.
+    pub fn refuse_next(&self, error: Error) {
+        self.state.lock().refusal = Some(error);
+    }
+
+    /// From here on facts get lost, or come again.
+    pub fn set_silent(&self, silent: bool) {
+        self.state.lock().silent = silent;
+    }
+
+    /// A job that nobody submitted here.
+    pub fn add_foreign(&self, id: &str) {
+        self.state.lock().jobs.insert(id.to_owned(), JobInfo::new(id, JobState::Running));
+    }
+
+    /// The runtime loses a job.
+    pub fn lose(&self, id: &str) {
+        self.state.lock().jobs.remove(id);
+    }
+
+    /// All that was started, in order.
+    pub fn orders(&self) -> Vec<NewJob> {
+        self.state.lock().orders.clone()
+    }
+
+    fn finish(&self, id: &str, outcome: Outcome) {
+        let mut state = self.state.lock();
+        let Some(info) = state.jobs.get_mut(id).filter(|info| !info.state.is_terminated()) else {
+            return;
+        };
+        info.state = outcome.state();
+        info.exit_status = outcome.exit_status;
+        info.terminating_signal = outcome.signal.map(signal_name);
+        info.annotation.clone_from(&outcome.reason);
+        info.finished = Some(outcome.finished);
+        state.say(Fact::Ended { id: id.to_owned(), outcome });
+        self.changed.notify_all();
+    }
+
+    fn up(&self) -> Result<parking_lot::MutexGuard<'_, State>> {
+        let state = self.state.lock();
+        match &state.down {
+            Some(error) => Err(error.clone()),
+            None => Ok(state),
+        }
+    }
+}
+
+impl State {
+    fn say(&self, fact: Fact) {
+        if let Some(sink) = self.sink.as_ref().filter(|_| !self.silent) {
+            sink.fact(fact);
+        }
+    }
+
+    fn job(&mut self, id: &str) -> Result<&mut JobInfo> {
+        let unknown = || Error::argument(format!("job {id} is not in the fake"));
+        self.jobs.get_mut(id).ok_or_else(unknown)
+    }
+}
+
+impl JobTracker for FakeTracker {
+    fn attributes(&self) -> &'static [&'static str] {
+        &["remoteCommand", "args", "jobCategory", "jobName", "inputPath", "outputPath", "errorPath"]
+    }
+
+    fn check_template(&self, template: &JobTemplate) -> Result<()> {
+        drop(self.up()?);
+        if template.remote_command.as_ref().is_none_or(|command| command.is_empty()) {
+            return Err(Error::argument("remoteCommand is not set"));
+        }
+        match &template.job_category {
+            Some(category) if *category == CATEGORY.into() => Ok(()),
+            category => Err(Error::argument(format!("no category {category:?}"))),
+        }
+    }
+
+    fn list_jobs(&self) -> Result<Vec<String>> {
+        Ok(self.up()?.jobs.keys().cloned().collect())
+    }
+
+    fn list_array_jobs(&self, array: &str) -> Result<Vec<String>> {
+        let prefix = format!("{array}.");
+        Ok(self.list_jobs()?.into_iter().filter(|id| id.starts_with(&prefix)).collect())
+    }
+
+    fn add_job(&self, job: NewJob) -> Result<()> {
+        let mut state = self.up()?;
+        let id = job.id.clone();
+        if let Some(error) = state.refusal.take() {
+            state.say(Fact::NotStarted { id, error });
+            return Ok(());
+        }
+        let exit = job.template.remote_command.as_ref().and_then(|text| text.to_string().parse().ok());
+        let at = now();
+        let info = JobInfo {
+            name: job.template.job_name.as_ref().map(ToString::to_string),
+            session: Some(job.session.clone()),
+            owner: Some(job.submitter.user.clone()),
+            dispatched: Some(at),
+            ..JobInfo::new(&id, JobState::Running)
+        };
+        state.jobs.insert(id.clone(), info);
+        state.orders.push(job);
+        state.say(Fact::Started { id: id.clone(), at });
+        drop(state);
+        self.changed.notify_all();
+        if let Some(code) = exit {
+            self.exit(&id, code);
+        }
+        Ok(())
+    }
+
+    fn job_state(&self, id: &str) -> Result<(JobState, Option<String>)> {
+        Ok((self.up()?.job(id)?.state, None))
+    }
+
+    fn job_info(&self, id: &str) -> Result<JobInfo> {
+        Ok(self.up()?.job(id)?.clone())
+    }
+
+    fn job_control(&self, id: &str, control: Control) -> Result<()> {
+        let mut state = self.up()?;
+        let job = state.job(id)?;
+        let next = job.state.after(control)?;
+        match control {
+            Control::Suspend => {
+                job.state = next;
+                state.say(Fact::Suspended { id: id.to_owned() });
+            }
+            Control::Resume => {
+                job.state = next;
+                state.say(Fact::Resumed { id: id.to_owned() });
+            }
+            _ => {
+                drop(state);
+                let outcome = Outcome {
+                    exit_status: Some(128 + libc::SIGTERM),
+                    signal: Some(libc::SIGTERM),
+                    finished: now(),
+                    ..Outcome::default()
+                };
+                self.finish(id, outcome);
+            }
+        }
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    fn wait(&self, id: &str, timeout: Option<Duration>, states: &[JobState]) -> Result<JobState> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut state = self.up()?;
+        loop {
+            let now = state.job(id)?.state;
+            if states.contains(&now) {
+                return Ok(now);
+            }
+            let timed_out = match deadline {
+                Some(deadline) => self.changed.wait_until(&mut state, deadline).timed_out(),
+                None => {
+                    self.changed.wait(&mut state);
+                    false
+                }
+            };
+            if timed_out {
+                return Err(Error::new(ErrorCode::Timeout, format!("job {id} is {now}")));
+            }
+        }
+    }
+
+    fn delete_job(&self, id: &str) -> Result<()> {
+        let mut state = self.up()?;
+        if state.jobs.get(id).is_some_and(|job| !job.state.is_terminated()) {
+            return Err(Error::state(format!("job {id} has not ended")));
+        }
+        state.jobs.remove(id);
+        state.say(Fact::Deleted { id: id.to_owned() });
+        Ok(())
+    }
+
+    fn list_job_categories(&self) -> Result<Vec<String>> {
+        self.up().map(|_| vec![CATEGORY.to_owned()])
+    }
+
+    fn contact(&self) -> Result<Contact> {
+        self.up().map(|_| Contact { name: "fake".into(), version: Version::parse("1.2.3") })
+    }
+
+    fn monitoring(&self) -> Option<&dyn Monitoring> {
+        Some(self)
+    }
+
+    fn subscribe(&self, sink: Arc<dyn EventSink>) {
+        let mut state = self.state.lock();
+        state.sink = Some(sink);
+        let down = state.down.clone();
+        state.say(down.map_or(Fact::Live, |error| Fact::Lost { error }));
+    }
+}
+
+impl Monitoring for FakeTracker {
+    fn all_jobs(&self) -> Result<Vec<JobInfo>> {
+        Ok(self.up()?.jobs.values().cloned().collect())
+    }
+
+    fn all_queues(&self) -> Result<Vec<Queue>> {
+        self.up().map(|_| vec![Queue { name: "default".into() }])
+    }
+
+    fn all_machines(&self) -> Result<Vec<Machine>> {
+        let machine = Machine {
+            name: "fake-host".into(),
+            available: true,
+            sockets: 1,
+            cores_per_socket: 2,
+            threads_per_core: 1,
+            load: None,
+            phys_memory: 1024,
+            virt_memory: 2048,
+            os: Os::Linux,
+            os_version: None,
+            arch: Cpu::X64,
+        };
+        self.up().map(|_| vec![machine])
+    }
+}

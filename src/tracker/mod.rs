@@ -105,6 +105,11 @@ pub enum Fact {
     },
     /// From here on facts arrive as they happen; before, some may have been missed.
     Live,
+    /// From here on facts may be missed, until the next `Live`; the tracker keeps trying.
+    Lost {
+        /// What keeps it from them.
+        error: Error,
+    },
 }
 
 /// Where a tracker puts its facts.
@@ -171,7 +176,7 @@ pub trait JobTracker: Send + Sync {
         None
     }
 
-    /// Begin to report facts to `sink`, the first of them `Live`. Called once.
+    /// Begin to report facts to `sink`, soon `Live` or `Lost` among them. Called once.
     fn subscribe(&self, sink: Arc<dyn EventSink>);
 }
 

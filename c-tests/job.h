@@ -1,0 +1,165 @@
+/* What the tests that run jobs share. They need a containerd that has the image named by
+   DRMAA2_TEST_IMAGE, and an empty state directory; scripts/test provides both. */
+#ifndef JOB_H
+#define JOB_H
+
+#include <drmaa2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+
+/* Nothing here takes so long unless it hangs; under valgrind a job takes a while. */
+#define LONG 120
+
+static inline const char *needed(const char *name)
+{
+    const char *value = getenv(name);
+    if (value == NULL || *value == '\0') {
+        fprintf(stderr, "%s is not set; scripts/test sets it\n", name);
+        exit(1);
+    }
+    return value;
+}
+
+static inline const char *image(void)
+{
+    return needed("DRMAA2_TEST_IMAGE");
+}
+
+/* The call before failed with this code and a text that holds this part. */
+static inline void failed(drmaa2_error code, const char *part)
+{
+    drmaa2_string text = drmaa2_lasterror_text();
+    CHECK_INT(drmaa2_lasterror(), code);
+    CHECK(text != NULL && strstr(text, part) != NULL);
+    if (text != NULL && strstr(text, part) == NULL)
+        fprintf(stderr, "  the text is \"%s\", which lacks \"%s\"\n", text, part);
+    drmaa2_string_free(&text);
+}
+
+/* Stop the test: what it needs to go on is missing. */
+static inline void give_up(const char *what)
+{
+    drmaa2_string text = drmaa2_lasterror_text();
+    fprintf(stderr, "%s: error %d, %s\n", what, (int)drmaa2_lasterror(), text ? text : "no text");
+    exit(1);
+}
+
+static inline drmaa2_jsession session(const char *name)
+{
+    drmaa2_jsession js = drmaa2_create_jsession(name, NULL);
+    if (js == NULL)
+        give_up("create_jsession");
+    return js;
+}
+
+/* Close, destroy and free a session. */
+static inline void done_with(drmaa2_jsession *js)
+{
+    drmaa2_string name = drmaa2_jsession_get_session_name(*js);
+    CHECK_INT(drmaa2_close_jsession(*js), DRMAA2_SUCCESS);
+    CHECK_INT(drmaa2_destroy_jsession(name), DRMAA2_SUCCESS);
+    drmaa2_string_free(&name);
+    drmaa2_jsession_free(js);
+}
+
+static inline drmaa2_jtemplate command(const char *path)
+{
+    drmaa2_jtemplate jt = drmaa2_jtemplate_create();
+    jt->remoteCommand = strdup(path);
+    jt->jobCategory = strdup(image());
+    return jt;
+}
+
+static inline void add_arg(drmaa2_jtemplate jt, const char *arg)
+{
+    if (jt->args == NULL)
+        jt->args = drmaa2_list_create(DRMAA2_STRINGLIST, drmaa2_string_list_default_callback);
+    CHECK_INT(drmaa2_list_add(jt->args, strdup(arg)), DRMAA2_SUCCESS);
+}
+
+static inline drmaa2_jtemplate shell(const char *script)
+{
+    drmaa2_jtemplate jt = command("/bin/sh");
+    add_arg(jt, "-c");
+    add_arg(jt, script);
+    return jt;
+}
+
+static inline drmaa2_jtemplate sleeper(void)
+{
+    drmaa2_jtemplate jt = command("sleep");
+    add_arg(jt, "1000");
+    return jt;
+}
+
+/* Submit, and free the template. */
+static inline drmaa2_j run(drmaa2_jsession js, drmaa2_jtemplate jt)
+{
+    drmaa2_j j = drmaa2_jsession_run_job(js, jt);
+    if (j == NULL)
+        give_up("run_job");
+    drmaa2_jtemplate_free(&jt);
+    return j;
+}
+
+/* Wait for the end and give the account. */
+static inline drmaa2_jinfo finish(drmaa2_j j)
+{
+    drmaa2_jinfo ji;
+    if (drmaa2_j_wait_terminated(j, LONG) != DRMAA2_SUCCESS)
+        give_up("wait_terminated");
+    ji = drmaa2_j_get_info(j);
+    if (ji == NULL)
+        give_up("get_info");
+    return ji;
+}
+
+/* End a job, wait for that, free the handle. */
+static inline void end(drmaa2_j *j)
+{
+    CHECK_INT(drmaa2_j_terminate(*j), DRMAA2_SUCCESS);
+    CHECK_INT(drmaa2_j_wait_terminated(*j, LONG), DRMAA2_SUCCESS);
+    drmaa2_j_free(j);
+}
+
+/* Lines that `ctr` prints of this namespace and that hold all of `pattern`. */
+static inline int ctr_lines(const char *what, const char *pattern)
+{
+    char line[1024];
+    int lines = 0;
+    FILE *pipe;
+    snprintf(line, sizeof line, "ctr --address '%s' --namespace '%s' %s", needed("CONTAINERD_ADDRESS"),
+             needed("CONTAINERD_NAMESPACE"), what);
+    pipe = popen(line, "r");
+    if (pipe == NULL) {
+        perror("popen");
+        exit(1);
+    }
+    while (fgets(line, sizeof line, pipe) != NULL)
+        lines += strstr(line, pattern) != NULL;
+    CHECK_INT(pclose(pipe), 0);
+    return lines;
+}
+
+/* Run `body` in a child process that has not used the library yet; it reports by CHECK. */
+static inline void in_child(void (*body)(const char *), const char *arg)
+{
+    int status = 0;
+    pid_t pid;
+    fflush(NULL);
+    pid = fork();
+    if (pid == 0) {
+        body(arg);
+        fflush(NULL);
+        _exit(check_failures == 0 ? 0 : 1);
+    }
+    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+    CHECK_INT(status, 0);
+}
+
+#endif

@@ -1,0 +1,224 @@
+/* What a job template asks for is what the job gets: command, arguments, environment, directory,
+   files. What is not supported is refused by name. */
+#include "job.h"
+
+#include <sys/stat.h>
+
+static char dir[] = "/tmp/drmaa2-template-XXXXXX";
+
+static char *in_dir(const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return strdup(path);
+}
+
+static void content_is(const char *name, const char *expected)
+{
+    char text[4096];
+    size_t length = 0;
+    char *path = in_dir(name);
+    FILE *file = fopen(path, "r");
+    CHECK(file != NULL);
+    if (file != NULL) {
+        length = fread(text, 1, sizeof text - 1, file);
+        fclose(file);
+    }
+    text[length] = '\0';
+    CHECK_STR(text, expected);
+    free(path);
+}
+
+static void put(const char *name, const char *text)
+{
+    char *path = in_dir(name);
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+    free(path);
+}
+
+static void set_env(drmaa2_jtemplate jt, const char *name, const char *value)
+{
+    if (jt->jobEnvironment == NULL)
+        jt->jobEnvironment = drmaa2_dict_create(drmaa2_dict_default_callback);
+    CHECK_INT(drmaa2_dict_set(jt->jobEnvironment, strdup(name), strdup(value)), DRMAA2_SUCCESS);
+}
+
+static void done(drmaa2_jsession js, drmaa2_jtemplate jt)
+{
+    drmaa2_j j = run(js, jt);
+    drmaa2_jinfo ji = finish(j);
+    CHECK_INT(ji->jobState, DRMAA2_DONE);
+    if (ji->annotation != NULL)
+        fprintf(stderr, "  annotation \"%s\"\n", ji->annotation);
+    drmaa2_jinfo_free(&ji);
+    drmaa2_j_free(&j);
+}
+
+static void arguments_and_environment(drmaa2_jsession js)
+{
+    drmaa2_jtemplate jt = command("printf");
+    add_arg(jt, "[%s]");
+    add_arg(jt, "a b");
+    add_arg(jt, "");
+    add_arg(jt, "$HOME \"quoted\"\n\xff");
+    jt->outputPath = in_dir("args");
+    done(js, jt);
+    content_is("args", "[a b][][$HOME \"quoted\"\n\xff]");
+
+    jt = shell("echo \"$A|$EMPTY|$PATH|${DRMAA2_JOB_ID:+id}|$DRMAA2_SESSION\"");
+    set_env(jt, "A", "x=y z\xfe");
+    set_env(jt, "EMPTY", "");
+    set_env(jt, "PATH", "/bin");
+    jt->outputPath = in_dir("env");
+    done(js, jt);
+    content_is("env", "x=y z\xfe||/bin|id|template\n");
+}
+
+static void directory(drmaa2_jsession js)
+{
+    drmaa2_jtemplate jt = command("pwd");
+    jt->workingDirectory = strdup("/etc");
+    jt->outputPath = in_dir("pwd");
+    done(js, jt);
+    content_is("pwd", "/etc\n");
+    jt = command("pwd");
+    jt->workingDirectory = strdup(DRMAA2_HOME_DIR);
+    jt->outputPath = in_dir("pwd");
+    done(js, jt);
+    content_is("pwd", "/root\n");
+}
+
+static void files(drmaa2_jsession js)
+{
+    struct stat status;
+    char *path;
+    drmaa2_jtemplate jt = shell("cat; echo error >&2");
+    put("in", "line 1\nline 2");
+    put("out", "what an earlier job wrote, and longer than what this one does");
+    jt->inputPath = in_dir("in");
+    jt->outputPath = in_dir("out");
+    jt->errorPath = in_dir("err");
+    done(js, jt);
+    content_is("out", "line 1\nline 2");
+    content_is("err", "error\n");
+    path = in_dir("err");
+    CHECK(stat(path, &status) == 0 && status.st_uid == geteuid());
+    free(path);
+
+    jt = shell("echo 1; echo 2 >&2; echo 3; cat");
+    jt->outputPath = in_dir("joined");
+    jt->errorPath = strdup("relative, but ignored");
+    jt->joinFiles = DRMAA2_TRUE;
+    done(js, jt);
+    content_is("joined", "1\n2\n3\n");
+
+    /* The working directory stands for itself: a path of the host, like every path of a stream. */
+    jt = shell("echo there");
+    jt->workingDirectory = strdup("/tmp");
+    path = in_dir("placed");
+    jt->outputPath = malloc(strlen(DRMAA2_WORKING_DIR) + strlen(path) + 1);
+    strcpy(jt->outputPath, DRMAA2_WORKING_DIR);
+    strcat(jt->outputPath, path + strlen("/tmp"));
+    free(path);
+    done(js, jt);
+    content_is("placed", "there\n");
+
+    jt = shell("echo nowhere; echo nowhere >&2");
+    jt->outputPath = strdup("/dev/null");
+    done(js, jt);
+}
+
+static void refused(drmaa2_jsession js, drmaa2_jtemplate jt, drmaa2_error code, const char *part)
+{
+    drmaa2_j_list jobs;
+    CHECK(drmaa2_jsession_run_job(js, jt) == NULL);
+    failed(code, part);
+    drmaa2_jtemplate_free(&jt);
+    jobs = drmaa2_jsession_get_jobs(js, NULL);
+    CHECK_INT(drmaa2_list_size(jobs), 0);
+    drmaa2_list_free(&jobs);
+}
+
+static void refusals(void)
+{
+    drmaa2_jsession js = session("refusals");
+    drmaa2_jtemplate jt;
+
+#define REFUSED(member, value, code, part)                                                             \
+    jt = command("true");                                                                              \
+    jt->member = value;                                                                                \
+    refused(js, jt, code, part)
+    REFUSED(submitAsHold, DRMAA2_TRUE, DRMAA2_UNSUPPORTED_ATTRIBUTE, "submitAsHold");
+    REFUSED(rerunnable, DRMAA2_TRUE, DRMAA2_UNSUPPORTED_ATTRIBUTE, "rerunnable");
+    REFUSED(emailOnStarted, DRMAA2_TRUE, DRMAA2_UNSUPPORTED_ATTRIBUTE, "emailOnStarted");
+    REFUSED(emailOnTerminated, DRMAA2_TRUE, DRMAA2_UNSUPPORTED_ATTRIBUTE, "emailOnTerminated");
+    REFUSED(reservationId, strdup("r"), DRMAA2_UNSUPPORTED_ATTRIBUTE, "reservationId");
+    REFUSED(queueName, strdup("q"), DRMAA2_UNSUPPORTED_ATTRIBUTE, "queueName");
+    REFUSED(minSlots, 1, DRMAA2_UNSUPPORTED_ATTRIBUTE, "minSlots");
+    REFUSED(maxSlots, 1, DRMAA2_UNSUPPORTED_ATTRIBUTE, "maxSlots");
+    REFUSED(priority, 1, DRMAA2_UNSUPPORTED_ATTRIBUTE, "priority");
+    REFUSED(minPhysMemory, 1, DRMAA2_UNSUPPORTED_ATTRIBUTE, "minPhysMemory");
+    REFUSED(machineOS, DRMAA2_LINUX, DRMAA2_UNSUPPORTED_ATTRIBUTE, "machineOS");
+    REFUSED(machineArch, DRMAA2_X64, DRMAA2_UNSUPPORTED_ATTRIBUTE, "machineArch");
+    REFUSED(startTime, DRMAA2_NOW, DRMAA2_UNSUPPORTED_ATTRIBUTE, "startTime");
+    REFUSED(deadlineTime, 4000000000, DRMAA2_UNSUPPORTED_ATTRIBUTE, "deadlineTime");
+    REFUSED(accountingId, strdup("a"), DRMAA2_UNSUPPORTED_ATTRIBUTE, "accountingId");
+    REFUSED(outputPath, strdup("relative"), DRMAA2_INVALID_ARGUMENT, "relative");
+    REFUSED(inputPath, strdup("/a/$DRMAA2_HOME_DIR$"), DRMAA2_INVALID_ARGUMENT, "inputPath");
+    REFUSED(errorPath, strdup("/a/$DRMAA2_INDEX$"), DRMAA2_INVALID_ARGUMENT, "errorPath");
+    REFUSED(outputPath, strdup("$DRMAA2_WORKING_DIR$/x"), DRMAA2_INVALID_ARGUMENT, "workingDirectory");
+    REFUSED(workingDirectory, strdup("$DRMAA2_WORKING_DIR$"), DRMAA2_INVALID_ARGUMENT, "workingDirectory");
+    REFUSED(workingDirectory, strdup("relative"), DRMAA2_INVALID_ARGUMENT, "workingDirectory");
+#undef REFUSED
+    jt = command("true");
+    jt->email = drmaa2_list_create(DRMAA2_STRINGLIST, drmaa2_string_list_default_callback);
+    drmaa2_list_add(jt->email, strdup("user@example.org"));
+    refused(js, jt, DRMAA2_UNSUPPORTED_ATTRIBUTE, "email");
+    jt = command("true");
+    jt->stageInFiles = drmaa2_dict_create(drmaa2_dict_default_callback);
+    drmaa2_dict_set(jt->stageInFiles, strdup("/a"), strdup("/b"));
+    refused(js, jt, DRMAA2_UNSUPPORTED_ATTRIBUTE, "stageInFiles");
+    jt = command("true");
+    jt->resourceLimits = drmaa2_dict_create(drmaa2_dict_default_callback);
+    drmaa2_dict_set(jt->resourceLimits, strdup(DRMAA2_CPU_TIME), strdup("10"));
+    refused(js, jt, DRMAA2_UNSUPPORTED_ATTRIBUTE, "resourceLimits");
+    jt = drmaa2_jtemplate_create();
+    jt->jobCategory = strdup(image());
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "remoteCommand");
+    jt = drmaa2_jtemplate_create();
+    jt->remoteCommand = strdup("true");
+    jt->jobCategory = strdup("localhost/drmaa2/absent:7");
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "image localhost/drmaa2/absent:7 not found in namespace");
+
+    /* Empty is not set. */
+    jt = command("true");
+    jt->email = drmaa2_list_create(DRMAA2_STRINGLIST, NULL);
+    jt->candidateMachines = drmaa2_list_create(DRMAA2_STRINGLIST, NULL);
+    jt->resourceLimits = drmaa2_dict_create(NULL);
+    jt->queueName = strdup("");
+    jt->priority = -99999;
+    done(js, jt);
+    done_with(&js);
+}
+
+int main(void)
+{
+    static const char *const made[] = {"args", "env", "pwd", "in", "out", "err", "joined", "placed"};
+    drmaa2_jsession js;
+    size_t i;
+    CHECK(mkdtemp(dir) != NULL);
+    js = session("template");
+    arguments_and_environment(js);
+    directory(js);
+    files(js);
+    done_with(&js);
+    refusals();
+    for (i = 0; i < sizeof made / sizeof *made; i++) {
+        char *path = in_dir(made[i]);
+        CHECK(remove(path) == 0);
+        free(path);
+    }
+    CHECK(rmdir(dir) == 0);
+    return check_result();
+}

@@ -1,0 +1,52 @@
+# run_cargo(LIBRARY SONAME INIT): build the library and the static drmaa2-init with cargo, in the
+# profile that CMAKE_BUILD_TYPE asks for, and stage them under these names.
+
+find_program(CARGO cargo HINTS $ENV{CARGO_HOME}/bin $ENV{HOME}/.cargo/bin)
+find_program(RUSTC rustc HINTS $ENV{CARGO_HOME}/bin $ENV{HOME}/.cargo/bin)
+if(NOT CARGO OR NOT RUSTC)
+  message(FATAL_ERROR "cargo and rustc are needed to build libdrmaa2, and are not in PATH")
+endif()
+
+if(DEFINED ENV{CARGO_TARGET_DIR})
+  get_filename_component(target_dir $ENV{CARGO_TARGET_DIR} ABSOLUTE BASE_DIR ${PROJECT_SOURCE_DIR})
+else()
+  set(target_dir ${PROJECT_SOURCE_DIR}/target)
+endif()
+set(DRMAA2_TARGET_DIR ${target_dir} CACHE PATH "Where cargo keeps what it builds")
+
+function(run_cargo library soname init)
+  execute_process(COMMAND ${RUSTC} -vV OUTPUT_VARIABLE rustc_version)
+  if(NOT rustc_version MATCHES "host: ([^\n]+)")
+    message(FATAL_ERROR "${RUSTC} -vV does not tell for which host it compiles")
+  endif()
+  set(host ${CMAKE_MATCH_1})
+  if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+    set(options --profile dev)
+    set(built debug)
+  else()
+    set(options --release)
+    set(built release)
+  endif()
+  list(APPEND options --locked --manifest-path ${PROJECT_SOURCE_DIR}/Cargo.toml
+       --target-dir ${DRMAA2_TARGET_DIR})
+  get_filename_component(libdir ${library} DIRECTORY)
+  get_filename_component(initdir ${init} DIRECTORY)
+  get_filename_component(file ${library} NAME)
+
+  # Cargo knows best what is out of date, so it is asked every time. The init is built for an
+  # explicit target: a static C library suits programs, not the build scripts and macros of the host.
+  add_custom_target(drmaa2_cargo ALL
+    COMMAND ${CARGO} build -p drmaa2-containerd --lib ${options}
+    COMMAND ${CMAKE_COMMAND} -E env "RUSTFLAGS=-C target-feature=+crt-static"
+            ${CARGO} build -p drmaa2-init --bin drmaa2-init --target ${host} ${options}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${libdir} ${initdir}
+    COMMAND ${CMAKE_COMMAND} -E copy_if_different
+            ${DRMAA2_TARGET_DIR}/${built}/libdrmaa2.so ${library}
+    COMMAND ${CMAKE_COMMAND} -E create_symlink ${file} ${libdir}/${soname}
+    COMMAND ${CMAKE_COMMAND} -E create_symlink ${soname} ${libdir}/libdrmaa2.so
+    COMMAND ${CMAKE_COMMAND} -E copy_if_different
+            ${DRMAA2_TARGET_DIR}/${host}/${built}/drmaa2-init ${init}
+    BYPRODUCTS ${library} ${libdir}/${soname} ${libdir}/libdrmaa2.so ${init}
+    USES_TERMINAL VERBATIM
+    COMMENT "Building libdrmaa2 and drmaa2-init with cargo")
+endfunction()

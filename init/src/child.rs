@@ -1,0 +1,141 @@
+//! The child that becomes the job's command, and the way it says why it could not.
+//!
+//! All preparation happens in the child: PID 1 keeps its own rights and working directory, and goes
+//! on serving requests even while the child waits, say for the writer of a FIFO. The process has one
+//! thread, so the child may use the heap.
+
+use std::convert::Infallible;
+use std::ffi::{OsStr, c_int};
+use std::fmt::Display;
+use std::fs::DirBuilder;
+use std::io::{self, PipeReader, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use drmaa2_init::{HOME_PLACEHOLDER, Order};
+
+use crate::user::User;
+use crate::{exec, signals, stdio};
+
+/// Exit code of a command that was found, or not looked for, and could not be run.
+pub(crate) const CANNOT_RUN: u8 = 126;
+/// Exit code of a command that was not found.
+pub(crate) const NOT_FOUND: u8 = 127;
+
+/// The most that is kept of a reason; it fits into a pipe without a reader.
+const MAX_REASON: usize = 4096;
+
+/// Why the command could not be started.
+pub(crate) struct Failure {
+    /// The exit code a shell would report.
+    pub(crate) code: u8,
+    /// The reason, for people.
+    pub(crate) reason: Vec<u8>,
+}
+
+impl Failure {
+    /// A system call that failed, and what it was about.
+    pub(crate) fn new(what: impl Display, error: &io::Error) -> Self {
+        let text = error.to_string();
+        // The number adds nothing for the reader of a job's annotation.
+        let text = text.split(" (os error").next().unwrap_or_default();
+        Self::text(format!("{what}: {text}"))
+    }
+
+    /// A reason in words.
+    pub(crate) fn text(reason: String) -> Self {
+        Self { code: CANNOT_RUN, reason: reason.into_bytes() }
+    }
+}
+
+/// The child, from its fork on.
+pub(crate) struct Child {
+    /// Its process id, and once it has begun that of its session and process group.
+    pub(crate) pid: libc::pid_t,
+    report: PipeReader,
+}
+
+impl Child {
+    /// Fork the child that becomes the command.
+    pub(crate) fn start(order: &Order) -> io::Result<Self> {
+        let (report, writer) = io::pipe()?;
+        // SAFETY: the process has one thread, so the child finds no lock held by another.
+        match unsafe { libc::fork() } {
+            -1 => Err(io::Error::last_os_error()),
+            0 => {
+                let Err(failure) = become_command(order);
+                tell(writer, &failure);
+                // SAFETY: ends the child here; nothing of PID 1's is to be run in it.
+                unsafe { libc::_exit(failure.code.into()) }
+            }
+            pid => Ok(Self { pid, report }),
+        }
+    }
+
+    /// Why the command was not started, if it was not. To be asked once the child has ended: the
+    /// other end of the pipe is closed by its exec or its exit.
+    pub(crate) fn failure(mut self) -> Option<Failure> {
+        let mut message = Vec::new();
+        self.report.read_to_end(&mut message).ok()?;
+        let (code, reason) = message.split_first()?;
+        Some(Failure { code: *code, reason: reason.to_vec() })
+    }
+}
+
+/// Send a failure to PID 1.
+fn tell(mut writer: impl Write, failure: &Failure) {
+    let mut message = vec![failure.code];
+    message.extend(failure.reason.iter().take(MAX_REASON));
+    // Without PID 1 there is nobody left to be told.
+    let _ = writer.write_all(&message);
+}
+
+/// Turn this process into the order's command.
+fn become_command(order: &Order) -> Result<Infallible, Failure> {
+    // SAFETY: takes no argument. A fresh child leads no group, so it cannot be refused.
+    unsafe { libc::setsid() };
+    // From here on a request to end the job ends this process.
+    signals::reset();
+    let user = User::find(&order.user, order.groups.as_deref())?;
+    stdio::connect(order)?;
+    let directory = directory(order, &user);
+    if order.create_directory {
+        create(&directory)?;
+    }
+    if let Some(umask) = order.umask {
+        // SAFETY: takes and returns a number.
+        unsafe { libc::umask(umask) };
+    }
+    user.take_on()?;
+    // As the user: he must be allowed to enter it, and on a network file system root may not be.
+    std::env::set_current_dir(&directory).map_err(|error| directory_failure(&directory, &error))?;
+    exec::exec(order, &user)
+}
+
+/// The working directory; one that is not absolute starts at the root of the image.
+fn directory(order: &Order, user: &User) -> PathBuf {
+    let directory = match order.directory.strip_prefix(HOME_PLACEHOLDER) {
+        Some(below) => [&user.home, below].concat(),
+        None => order.directory.clone(),
+    };
+    Path::new("/").join(OsStr::from_bytes(&directory))
+}
+
+/// Create a missing working directory; it belongs to root, as the one Docker creates does.
+fn create(directory: &Path) -> Result<(), Failure> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(directory)
+        .map_err(|error| directory_failure(directory, &error))
+}
+
+fn directory_failure(directory: &Path, error: &io::Error) -> Failure {
+    Failure::new(format_args!("working directory \"{}\"", directory.display()), error)
+}
+
+/// The error of a system call that returns -1 on failure.
+pub(crate) fn check(result: c_int) -> io::Result<()> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

@@ -1,0 +1,124 @@
+//! The life of a running job: pass signals on, reap, end it when asked to, leave nothing behind.
+
+use std::io;
+use std::path::Path;
+use std::ptr;
+use std::time::{Duration, Instant};
+
+use libc::{c_int, pid_t};
+
+use crate::signals::Signals;
+
+/// How the command ended.
+pub(crate) struct End {
+    /// Its wait status.
+    pub(crate) status: c_int,
+    /// What the status does not tell: that the command ended because it was asked to.
+    pub(crate) reason: Option<String>,
+}
+
+/// Look after the job until its command has ended and all its other processes are gone too.
+///
+/// A request to end is SIGTERM, the stop signal itself, or any signal once the terminate file is
+/// there. It is passed on once; asking again does not prolong the grace.
+pub(crate) fn supervise(
+    command: pid_t,
+    signals: &Signals,
+    stop: c_int,
+    grace: u64,
+    terminate_file: &Path,
+) -> End {
+    let (mut asked, mut killed) = (false, false);
+    let mut deadline = None;
+    let status = loop {
+        let signal = signals.next(deadline);
+        // Before the signal is looked at: a command that ended by itself was not asked to.
+        if let Some(status) = reap(command) {
+            break status;
+        }
+        match signal {
+            None => {
+                kill_all();
+                killed = true;
+                deadline = None;
+            }
+            Some(libc::SIGCHLD) => {}
+            Some(signal) if signal == libc::SIGTERM || signal == stop || terminate_file.exists() => {
+                if !asked {
+                    ask_to_end(command, stop);
+                    asked = true;
+                    // A grace beyond the end of time has no end.
+                    deadline = Instant::now().checked_add(Duration::from_millis(grace));
+                }
+            }
+            Some(signal) => {
+                kill(command, signal);
+            }
+        }
+    };
+    kill_all();
+    reap_all();
+    let killed = killed && libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
+    let reason = match (asked, killed) {
+        (false, _) => None,
+        (true, false) => Some("terminated on request".to_owned()),
+        (true, true) => Some(overdue(stop, grace)),
+    };
+    End { status, reason }
+}
+
+/// Why a job that was asked to end had to be killed.
+fn overdue(stop: c_int, grace: u64) -> String {
+    let seconds = Duration::from_millis(grace).as_secs_f64();
+    let signal = match stop {
+        libc::SIGTERM => "SIGTERM".to_owned(),
+        other => format!("signal {other}"),
+    };
+    format!("did not end within {seconds} s of {signal}; killed")
+}
+
+/// Send the stop signal to the command's whole process group, and wake what is stopped in it: a
+/// stopped process could not act on the signal.
+fn ask_to_end(command: pid_t, stop: c_int) {
+    for signal in [stop, libc::SIGCONT] {
+        // A child that is not yet the leader of its group takes the signal alone.
+        if !kill(-command, signal) {
+            kill(command, signal);
+        }
+    }
+}
+
+/// Reap what has ended; the command's status if it is among them.
+fn reap(command: pid_t) -> Option<c_int> {
+    loop {
+        let mut status = 0;
+        // SAFETY: the status is valid for writes.
+        match unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) } {
+            pid if pid == command => return Some(status),
+            pid if pid <= 0 => return None,
+            _orphan => {}
+        }
+    }
+}
+
+/// Wait for every process that is left, so that its resource usage is counted.
+fn reap_all() {
+    // SAFETY: a null status is allowed and nothing is written.
+    while unsafe { libc::waitpid(-1, ptr::null_mut(), 0) } > 0
+        || io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+    {}
+}
+
+/// Kill every process of the container.
+fn kill_all() {
+    // Outside a container of its own this would be every process of the machine.
+    if std::process::id() == 1 {
+        kill(-1, libc::SIGKILL);
+    }
+}
+
+/// Send a signal; false if there is nobody to take it.
+fn kill(pid: pid_t, signal: c_int) -> bool {
+    // SAFETY: takes and returns plain numbers.
+    unsafe { libc::kill(pid, signal) == 0 }
+}

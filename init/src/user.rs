@@ -1,0 +1,188 @@
+//! The job's user: looked up in the image's own files as Docker does it, then taken on.
+//!
+//! The files are read directly: the C library's lookup would load modules of the image, as root.
+
+use std::fs;
+
+use crate::child::{Failure, check};
+
+/// Who the job runs as.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct User {
+    uid: u32,
+    gid: u32,
+    groups: Vec<u32>,
+    /// The home directory; `/` for a user the image does not know.
+    pub(crate) home: Vec<u8>,
+}
+
+impl User {
+    /// The user an order names; `groups` instead of those the image gives him, if there are any.
+    pub(crate) fn find(spec: &[u8], groups: Option<&[u32]>) -> Result<Self, Failure> {
+        // An image without these files has no names, and numbers do without them.
+        let passwd = fs::read("/etc/passwd").unwrap_or_default();
+        let group = fs::read("/etc/group").unwrap_or_default();
+        let mut user = Self::look_up(spec, &passwd, &group).map_err(Failure::text)?;
+        if let Some(groups) = groups {
+            user.groups = groups.to_vec();
+        }
+        Ok(user)
+    }
+
+    /// `user[:group]`, each a name or a number, nothing being root. A group given by hand stands
+    /// alone; without one the user gets all his groups.
+    fn look_up(spec: &[u8], passwd: &[u8], group: &[u8]) -> Result<Self, String> {
+        let mut parts = spec.splitn(2, |byte| *byte == b':');
+        let user_part = parts.next().filter(|part| !part.is_empty()).unwrap_or(b"0");
+        let group_part = parts.next().filter(|part| !part.is_empty());
+
+        let account = accounts(passwd).find(|account| account.is(user_part));
+        let uid = account.as_ref().map(|account| account.uid).or_else(|| number(user_part));
+        let uid = uid.ok_or_else(|| unknown("user", user_part))?;
+        let gid = match group_part {
+            Some(part) => groups(group)
+                .find(|group| group.is(part))
+                .map(|group| group.gid)
+                .or_else(|| number(part))
+                .ok_or_else(|| unknown("group", part))?,
+            None => account.as_ref().map_or(0, |account| account.gid),
+        };
+        // The primary group is in the list as well, as initgroups(3) has it.
+        let mut all = vec![gid];
+        if let (None, Some(account)) = (group_part, &account) {
+            let joined = groups(group).filter(|group| group.has(account.name)).map(|group| group.gid);
+            all.extend(joined.filter(|joined| *joined != gid));
+        }
+        let home = account.map(|account| account.home).filter(|home| !home.is_empty());
+        Ok(Self { uid, gid, groups: all, home: home.unwrap_or(b"/").to_vec() })
+    }
+
+    /// Become this user for good. The order matters: only root may change groups. For any other
+    /// user the kernel drops the capabilities on the way.
+    pub(crate) fn take_on(&self) -> Result<(), Failure> {
+        // SAFETY: the list of groups is valid for its length; the rest are numbers.
+        let result = unsafe {
+            check(libc::setgroups(self.groups.len(), self.groups.as_ptr()))
+                .and_then(|()| check(libc::setgid(self.gid)))
+                .and_then(|()| check(libc::setuid(self.uid)))
+        };
+        result.map_err(|error| Failure::new(format_args!("user {}:{}", self.uid, self.gid), &error))
+    }
+}
+
+/// A line of the passwd file.
+struct Account<'a> {
+    name: &'a [u8],
+    uid: u32,
+    gid: u32,
+    home: &'a [u8],
+}
+
+/// A line of the group file.
+struct Group<'a> {
+    name: &'a [u8],
+    gid: u32,
+    members: &'a [u8],
+}
+
+impl Account<'_> {
+    /// A number is a uid, even if an account has it as its name.
+    fn is(&self, part: &[u8]) -> bool {
+        number(part).map_or(self.name == part, |uid| self.uid == uid)
+    }
+}
+
+impl Group<'_> {
+    fn is(&self, part: &[u8]) -> bool {
+        number(part).map_or(self.name == part, |gid| self.gid == gid)
+    }
+
+    fn has(&self, user: &[u8]) -> bool {
+        self.members.split(|byte| *byte == b',').any(|member| member == user)
+    }
+}
+
+/// `name:password:uid:gid:comment:home:shell`; lines that are not are skipped.
+fn accounts(passwd: &[u8]) -> impl Iterator<Item = Account<'_>> {
+    passwd.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut fields = line.split(|byte| *byte == b':');
+        let name = fields.next()?;
+        let uid = number(fields.nth(1)?)?;
+        let gid = number(fields.next()?)?;
+        Some(Account { name, uid, gid, home: fields.nth(1).unwrap_or_default() })
+    })
+}
+
+/// `name:password:gid:member,member`.
+fn groups(group: &[u8]) -> impl Iterator<Item = Group<'_>> {
+    group.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut fields = line.split(|byte| *byte == b':');
+        let name = fields.next()?;
+        let gid = number(fields.nth(1)?)?;
+        Some(Group { name, gid, members: fields.next().unwrap_or_default() })
+    })
+}
+
+fn number(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn unknown(what: &str, name: &[u8]) -> String {
+    format!("{what} \"{}\" is not in the image", String::from_utf8_lossy(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\n\
+        # a comment\n\
+        \n\
+        broken:x:nine:9::/:/bin/sh\n\
+        alice:x:1000:100:Alice:/home/alice:/bin/sh\n\
+        7:x:2000:2000::/seven:/bin/sh\n\
+        short:x:3000:3000\n";
+    const GROUP: &[u8] = b"root:x:0:\nwheel:x:10:root,alice\nusers:x:100:alice\nvideo:x:44:bob,alice\n\
+        alicex:x:45:alicex\n";
+
+    fn look_up(spec: &str) -> Result<(u32, u32, Vec<u32>, String), String> {
+        let user = User::look_up(spec.as_bytes(), PASSWD, GROUP)?;
+        Ok((user.uid, user.gid, user.groups, String::from_utf8(user.home).unwrap()))
+    }
+
+    #[test]
+    fn names_and_numbers_find_the_same_account() {
+        let alice = Ok((1000, 100, vec![100, 10, 44], "/home/alice".to_owned()));
+        assert_eq!(look_up("alice"), alice);
+        assert_eq!(look_up("1000"), alice);
+        assert_eq!(look_up("alice:"), alice);
+        let root = Ok((0, 0, vec![0, 10], "/root".to_owned()));
+        assert_eq!(look_up(""), root);
+        assert_eq!(look_up("root"), root);
+        assert_eq!(look_up("0"), root);
+    }
+
+    #[test]
+    fn a_group_given_by_hand_stands_alone() {
+        assert_eq!(look_up("alice:video"), Ok((1000, 44, vec![44], "/home/alice".to_owned())));
+        assert_eq!(look_up("alice:4711"), Ok((1000, 4711, vec![4711], "/home/alice".to_owned())));
+        assert_eq!(look_up(":wheel"), Ok((0, 10, vec![10], "/root".to_owned())));
+    }
+
+    #[test]
+    fn an_unknown_number_is_taken_and_an_unknown_name_is_not() {
+        assert_eq!(look_up("5000"), Ok((5000, 0, vec![0], "/".to_owned())));
+        assert_eq!(look_up("7"), Ok((7, 0, vec![0], "/".to_owned())));
+        assert_eq!(look_up("short"), Ok((3000, 3000, vec![3000], "/".to_owned())));
+        assert_eq!(look_up("bob"), Err("user \"bob\" is not in the image".to_owned()));
+        assert_eq!(look_up("broken"), Err("user \"broken\" is not in the image".to_owned()));
+        assert_eq!(look_up("alice:none"), Err("group \"none\" is not in the image".to_owned()));
+    }
+
+    #[test]
+    fn an_image_without_accounts_has_numbers_and_root() {
+        let user = User::look_up(b"", b"", b"").unwrap();
+        assert_eq!(user, User { uid: 0, gid: 0, groups: vec![0], home: b"/".to_vec() });
+        assert!(User::look_up(b"root", b"", b"").is_err());
+    }
+}

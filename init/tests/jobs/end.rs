@@ -1,0 +1,73 @@
+//! How a job ends by itself, and what is known of it then.
+
+use crate::harness::Job;
+
+#[test]
+fn the_exit_code_is_the_commands() {
+    for code in [0, 1, 77, 126, 127, 255] {
+        Job::sh(&format!("exit {code}")).run().assert_exit(code);
+    }
+}
+
+#[test]
+fn a_signal_is_told_from_an_exit_code() {
+    for signal in [libc::SIGKILL, libc::SIGSEGV, libc::SIGTERM, libc::SIGABRT] {
+        Job::sh(&format!("kill -{signal} $$")).run().assert_signal(signal, "");
+        Job::sh(&format!("exit {}", 128 + signal)).run().assert_exit(128 + signal);
+    }
+}
+
+#[test]
+fn what_the_command_leaves_behind_ends_with_it() {
+    let script = "trap '' TERM HUP; setsid sleep 1000 & sleep 1000 & (sleep 1000 &) ; exit 3";
+    Job::sh(script).run().assert_exit(3);
+}
+
+#[test]
+fn orphans_are_reaped_while_the_command_runs() {
+    // An orphan that is a zombie would still be in /proc when the command looks.
+    let job = Job::sh(
+        "(sh -c 'echo $$ > pid; exec 3> gone' &)
+         read end < gone
+         read pid < pid
+         while [ -e /proc/$pid ]; do :; done",
+    );
+    job.fifo("gone");
+    job.run().assert_exit(0);
+}
+
+#[test]
+fn cpu_time_counts_all_descendants() {
+    // The orphan burns, and says how much: fields 14 and 15 of its stat file, in ticks of 10 ms.
+    let job = Job::sh(
+        "(sh -c 'while set -- $(cat /proc/$$/stat); [ $((${14} + ${15})) -lt 40 ]; do
+                     i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done
+                 done
+                 echo $((${14} + ${15} + ${16} + ${17})) > done' &)
+         read ticks < done; echo $ticks",
+    );
+    job.fifo("done");
+    let ended = job.run();
+    ended.assert_exit(0);
+    let burnt = ended.stdout().trim().parse::<i64>().unwrap() * 10;
+    let counted = ended.record.cpu_time;
+    assert!((burnt - 30..burnt * 12 / 10 + 30).contains(&counted), "{counted} of {burnt} ms");
+}
+
+#[test]
+fn max_rss_is_that_of_the_largest_descendant() {
+    let ended = Job::sh("dd if=/dev/zero of=/dev/null bs=64M count=1; true").run();
+    assert!((65_536..2 * 65_536).contains(&ended.record.max_rss), "{}", ended.record.max_rss);
+    let ended = Job::new(&["true"]).run();
+    assert!(ended.record.max_rss < 16_384, "{}", ended.record.max_rss);
+}
+
+#[test]
+fn a_job_cannot_lead_the_record_elsewhere() {
+    let mut job = Job::sh("ln -s victim record.new; ln -s victim record");
+    job.put("victim", b"untouched");
+    job.order.user = b"4711:4712".to_vec();
+    let ended = job.run();
+    ended.assert_exit(0);
+    assert_eq!(ended.job.get("victim"), "untouched");
+}

@@ -1,0 +1,11 @@
+//! Real jobs under the built init, each as PID 1 of a PID namespace of its own. Needs root and
+//! unshare(1); without them the tests fail.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod end;
+mod harness;
+mod start;
+mod stdio;
+mod terminate;
+mod user;

@@ -1,0 +1,117 @@
+//! Signals from outside, and the request to end.
+
+use drmaa2_init::TERMINATE_FILE;
+
+use crate::harness::Job;
+
+const REQUESTED: &str = "terminated on request";
+/// Ends up in a wait that a trap can interrupt.
+const WAIT: &str = "echo > ready; sleep 1000 & wait; wait";
+
+#[test]
+fn a_cooperative_job_ends_by_the_signal() {
+    let ended = Job::sh("echo > ready; exec sleep 1000").start().ready().signal(libc::SIGTERM).wait();
+    ended.assert_signal(libc::SIGTERM, REQUESTED);
+}
+
+#[test]
+fn the_whole_process_group_is_asked() {
+    // The shell waits for its foreground command and does not end before it.
+    let job = Job::sh("trap 'exit 5' TERM; sh -c 'echo > ready; exec sleep 1000'");
+    job.start().ready().signal(libc::SIGTERM).wait().assert_reason(5, REQUESTED);
+}
+
+#[test]
+fn a_job_that_exits_0_on_request_is_no_success() {
+    let running = Job::sh(&format!("trap 'exit 0' TERM; {WAIT}")).start().ready();
+    running.signal(libc::SIGTERM).wait().assert_reason(0, REQUESTED);
+}
+
+#[test]
+fn a_job_that_ignores_the_request_is_killed() {
+    let mut job = Job::sh(&format!("trap '' TERM; {WAIT}"));
+    job.order.grace = 300;
+    let ended = job.start().ready().signal(libc::SIGTERM).wait();
+    ended.assert_signal(libc::SIGKILL, "did not end within 0.3 s of SIGTERM; killed");
+    assert!(ended.record.finished - ended.record.started >= 300);
+}
+
+#[test]
+fn asking_again_does_not_prolong_the_grace() {
+    let mut job = Job::sh("trap 'echo asked' TERM; echo > ready; while :; do sleep 1000 & wait; done");
+    job.order.grace = 500;
+    let ended = job.start().ready().signal_until_end(libc::SIGTERM);
+    ended.assert_signal(libc::SIGKILL, "did not end within 0.5 s of SIGTERM; killed");
+    assert_eq!(ended.stdout(), "asked\n");
+}
+
+#[test]
+fn no_grace_is_no_mercy() {
+    let mut job = Job::sh(&format!("trap '' INT; {WAIT}"));
+    job.order.grace = 0;
+    job.order.stop_signal = libc::SIGINT;
+    let ended = job.start().ready().signal(libc::SIGTERM).wait();
+    ended.assert_signal(libc::SIGKILL, "did not end within 0 s of signal 2; killed");
+}
+
+#[test]
+fn the_stop_signal_is_the_orders() {
+    for sent in [libc::SIGTERM, libc::SIGQUIT] {
+        let mut job = Job::sh(&format!("trap 'exit 4' QUIT; trap '' TERM; {WAIT}"));
+        job.order.stop_signal = libc::SIGQUIT;
+        job.start().ready().signal(sent).wait().assert_reason(4, REQUESTED);
+    }
+}
+
+#[test]
+fn a_stopped_job_can_end_on_request() {
+    // The inner shell says so once the outer one is stopped.
+    let job = Job::sh("trap 'exit 6' TERM; sh -c 'kill -STOP $PPID; echo > ready; exec sleep 1000'");
+    job.start().ready().signal(libc::SIGTERM).wait().assert_reason(6, REQUESTED);
+}
+
+#[test]
+fn a_request_from_before_the_start_is_kept() {
+    let job = Job::sh("echo ran");
+    job.put(TERMINATE_FILE, b"");
+    let ended = job.run();
+    ended.assert_signal(libc::SIGTERM, "terminated before the command was started");
+    assert_eq!(ended.stdout(), "");
+}
+
+#[test]
+fn a_request_reaches_a_job_whose_start_hangs() {
+    let mut job = Job::sh("echo ran");
+    job.fifo("input");
+    job.order.stdin = job.bytes("input");
+    let ended = job.start().signal_until_end(libc::SIGTERM);
+    ended.assert_signal(libc::SIGTERM, REQUESTED);
+    assert_eq!(ended.stdout(), "");
+}
+
+#[test]
+fn any_signal_is_a_request_once_the_file_is_there() {
+    let job = Job::sh("echo > ready; exec sleep 1000");
+    let file = job.path(TERMINATE_FILE);
+    let running = job.start().ready();
+    std::fs::write(file, b"").unwrap();
+    running.signal(libc::SIGUSR1).wait().assert_signal(libc::SIGTERM, REQUESTED);
+}
+
+#[test]
+fn other_signals_are_the_commands() {
+    for (name, signal) in
+        [("HUP", 1), ("INT", 2), ("USR1", 10), ("USR2", 12), ("WINCH", 28), ("CONT", 18)]
+    {
+        let job = Job::sh(&format!("trap 'exit 9' {name}; {WAIT}"));
+        job.start().ready().signal(signal).wait().assert_exit(9);
+    }
+    let running = Job::sh("echo > ready; exec sleep 1000").start().ready();
+    running.signal(libc::SIGHUP).wait().assert_signal(libc::SIGHUP, "");
+}
+
+#[test]
+fn a_request_ends_what_the_command_left_behind() {
+    let script = "trap '' TERM; setsid sleep 1000 & trap 'exit 0' TERM; echo > ready; wait; wait";
+    Job::sh(script).start().ready().signal(libc::SIGTERM).wait().assert_reason(0, REQUESTED);
+}

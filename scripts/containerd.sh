@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# The containerd that a script works with; sourced after lib.sh. The caller has set LOGS, and calls
+# leave_containerd when it ends.
+
+CONTAINERD_DIR=
+CONTAINERD_USED=
+
+# A containerd of our own. Its directory is a short one, for the sake of the socket's name.
+private_containerd() {
+    local kept=$LOGS/containerd-dir
+    # What a run left behind that was killed before it could clean up.
+    if [ -s "$kept" ]; then remove_private_containerd "$(cat "$kept")"; fi
+    CONTAINERD_DIR=$(mktemp -d "${TMPDIR:-/var/tmp}/drmaa2.XXXXXX")
+    echo "$CONTAINERD_DIR" >"$kept"
+    "$SCRIPTS/private-containerd" start "$CONTAINERD_DIR"
+    eval "$("$SCRIPTS/private-containerd" env "$CONTAINERD_DIR")"
+}
+
+# remove_private_containerd DIR
+remove_private_containerd() {
+    rm -f "$LOGS/containerd-dir"
+    [ -e "$1/config.toml" ] || return 0
+    "$SCRIPTS/private-containerd" stop "$1" >>"$LOGS/stop.log" 2>&1 && rm -rf "$1"
+}
+
+# use_containerd NAMESPACE: export how it is reached, and give it the busybox image.
+use_containerd() {
+    CONTAINERD_USED=$1
+    export CONTAINERD_ADDRESS CONTAINERD_NAMESPACE=$1
+    export CONTAINERD_SNAPSHOTTER=${CONTAINERD_SNAPSHOTTER:-overlayfs}
+    "$SCRIPTS/make-image" "$LOGS/busybox.tar"
+    quietly "$LOGS/import.log" "import the image $IMAGE" \
+        in_containerd images import --snapshotter "$CONTAINERD_SNAPSHOTTER" "$LOGS/busybox.tar"
+}
+
+in_containerd() {
+    ctr --address "$CONTAINERD_ADDRESS" --namespace "$CONTAINERD_USED" "$@"
+}
+
+# Take all that is ours from containerd: the daemon if we started it, else our namespace in it.
+leave_containerd() {
+    local id
+    if [ -n "$CONTAINERD_DIR" ]; then
+        remove_private_containerd "$CONTAINERD_DIR"
+    elif [ -n "$CONTAINERD_USED" ]; then
+        for id in $(in_containerd tasks ls -q); do in_containerd tasks rm --force "$id"; done
+        for id in $(in_containerd containers ls -q); do in_containerd containers rm "$id"; done
+        for id in $(in_containerd images ls -q); do in_containerd images rm --sync "$id"; done
+        ctr --address "$CONTAINERD_ADDRESS" namespaces rm "$CONTAINERD_USED"
+    fi >>"$LOGS/stop.log" 2>&1 || true
+}

@@ -1,0 +1,256 @@
+//! What is known of a job: from its record, its task and its container, in this order.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use containerd_client::services::v1::{
+    Container, GetContainerRequest, GetRequest, ListContainersRequest, ListTasksRequest,
+};
+use containerd_client::types::v1::{Process, Status};
+use drmaa2_init::Order;
+use serde_json::Value;
+
+use super::connect::QUICK;
+use super::finish::{self, Exit};
+use super::machine::QUEUE;
+use super::{Core, labels, launch, status};
+use crate::model::{
+    Error, JobInfo, JobState, JobTemplate, Outcome, Result, SlotInfo, Text, signal_name,
+};
+
+/// All that there is of one job.
+struct Traces {
+    container: Option<Container>,
+    process: Option<Process>,
+    /// How it ended, from init's record.
+    outcome: Option<Outcome>,
+    /// Is its directory there? It is for our own jobs.
+    ours: bool,
+    /// When its start was marked.
+    started: Option<i64>,
+}
+
+impl Traces {
+    /// Add what the job's directory tells.
+    fn new(container: Option<Container>, process: Option<Process>, dir: &Path) -> Self {
+        let (outcome, started) = (finish::recorded(dir), launch::started_at(dir));
+        Self { container, process, outcome, started, ours: dir.is_dir() }
+    }
+}
+
+/// The account of one job; INVALID_ARGUMENT if there is no trace of it.
+pub(super) async fn job_info(core: &Core, id: &str) -> Result<JobInfo> {
+    let (container, process) = tokio::join!(container(core, id), process(core, id));
+    let traces = Traces::new(container?, process?, &core.job_dir(id));
+    if traces.container.is_none() && traces.process.is_none() && !traces.ours {
+        return Err(unknown_job(id));
+    }
+    Ok(account(id, traces, &core.machine))
+}
+
+/// A job's container, if there is one.
+async fn container(core: &Core, id: &str) -> Result<Option<Container>> {
+    let request = GetContainerRequest { id: id.to_owned() };
+    let answer = core.daemon.within(QUICK)?.containers().get(request).await;
+    Ok(known(core, answer)?.and_then(|answer| answer.container))
+}
+
+/// A job's PID 1, if there is one.
+pub(super) async fn process(core: &Core, id: &str) -> Result<Option<Process>> {
+    let request = GetRequest { container_id: id.to_owned(), exec_id: String::new() };
+    let answer = core.daemon.within(QUICK)?.tasks().get(request).await;
+    Ok(known(core, answer)?.and_then(|answer| answer.process))
+}
+
+/// The accounts of all containers that have a task or are marked as jobs.
+pub(super) async fn all_jobs(core: &Core) -> Result<Vec<JobInfo>> {
+    let calls = core.daemon.within(QUICK)?;
+    let (mut containers, mut tasks) = (calls.containers(), calls.tasks());
+    let tasks = tasks.list(ListTasksRequest::default());
+    let (containers, tasks) = tokio::join!(stream(core, &mut containers), tasks);
+    let tasks = tasks.map_err(|status| core.daemon.error(status))?.into_inner().tasks;
+    // A task's own process bears the container's id.
+    let mut tasks: HashMap<String, Process> =
+        tasks.into_iter().map(|process| (process.id.clone(), process)).collect();
+    let jobs = containers?.into_iter().filter_map(|container| {
+        let process = tasks.remove(&container.id);
+        if process.is_none() && !container.labels.contains_key(labels::MARK) {
+            return None;
+        }
+        let id = container.id.clone();
+        let traces = Traces::new(Some(container), process, &core.job_dir(&id));
+        Some(account(&id, traces, &core.machine))
+    });
+    Ok(jobs.collect())
+}
+
+type Containers =
+    containerd_client::services::v1::containers_client::ContainersClient<super::connect::Service>;
+
+/// One message per container: a single answer may not be larger than 16 MiB.
+async fn stream(core: &Core, containers: &mut Containers) -> Result<Vec<Container>> {
+    let list = async {
+        let mut stream = containers.list_stream(ListContainersRequest::default()).await?.into_inner();
+        let mut all = Vec::new();
+        while let Some(message) = stream.message().await? {
+            all.extend(message.container);
+        }
+        Ok(all)
+    };
+    list.await.map_err(|status| core.daemon.error(status))
+}
+
+/// What is known of a job's template: the order of a job of ours, the spec of any other.
+pub(super) async fn job_template(core: &Core, id: &str) -> Result<JobTemplate> {
+    let container = container(core, id).await?.ok_or_else(|| unknown_job(id))?;
+    let mut info = JobInfo::new(id, JobState::Undetermined);
+    labels::decode(&container.labels, &mut info);
+    let (args, directory) = match Order::read(&core.job_dir(id)) {
+        Ok(order) => (order.args.into_iter().map(Text::from).collect(), Text::from(order.directory)),
+        Err(_) => process_of(&container),
+    };
+    let mut args = args.into_iter();
+    Ok(JobTemplate {
+        remote_command: args.next(),
+        args: Some(args.collect()),
+        working_directory: Some(directory).filter(|directory| !directory.is_empty()),
+        job_category: Some(container.image.into()),
+        job_name: info.name.map(Text::from),
+        ..JobTemplate::default()
+    })
+}
+
+/// Arguments and working directory in a container's spec.
+fn process_of(container: &Container) -> (Vec<Text>, Text) {
+    let bytes = container.spec.as_ref().map_or(&[][..], |spec| &spec.value);
+    let spec: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let process = &spec["process"];
+    let args = process["args"].as_array().into_iter().flatten();
+    let args = args.filter_map(|arg| arg.as_str().map(Text::from)).collect();
+    (args, process["cwd"].as_str().unwrap_or_default().into())
+}
+
+fn account(id: &str, traces: Traces, machine: &str) -> JobInfo {
+    let (state, substate, outcome) = state(&traces);
+    let mut info = JobInfo::new(id, state);
+    if let Some(container) = &traces.container {
+        labels::decode(&container.labels, &mut info);
+        info.submitted = container.created_at.as_ref().map(finish::millis);
+    }
+    info.substate = substate.map(str::to_owned);
+    info.queue = Some(QUEUE.to_owned());
+    info.dispatched = traces.started;
+    if !state.is_queued() {
+        info.allocated_machines = vec![SlotInfo { machine: machine.to_owned(), slots: 1 }];
+        info.slots = Some(1);
+    }
+    if let Some(outcome) = outcome {
+        info.dispatched = outcome.started.or(info.dispatched);
+        info.exit_status = outcome.exit_status;
+        info.terminating_signal = outcome.signal.map(signal_name);
+        info.annotation = outcome.reason;
+        info.finished = Some(outcome.finished);
+        info.cpu_time = outcome.cpu_time;
+        info.max_rss = outcome.max_rss;
+    }
+    info
+}
+
+/// The state that the traces of a job show, a detail, and its end.
+fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
+    if let Some(outcome) = &traces.outcome {
+        return (outcome.state(), None, Some(outcome.clone()));
+    }
+    let Some(process) = &traces.process else {
+        return if traces.started.is_some() {
+            let lost = finish::lost();
+            (lost.state(), Some("lost"), Some(lost))
+        } else {
+            (JobState::Queued, Some("creating"), None)
+        };
+    };
+    match process.status() {
+        Status::Created => (JobState::Queued, Some("creating"), None),
+        Status::Running | Status::Pausing => (JobState::Running, None, None),
+        Status::Paused => (JobState::Suspended, None, None),
+        Status::Stopped => {
+            let mut outcome = finish::from_exit(Exit::from(process.clone()));
+            if traces.ours {
+                outcome = finish::without_record(outcome);
+            }
+            (outcome.state(), None, Some(outcome))
+        }
+        Status::Unknown => (JobState::Undetermined, None, None),
+    }
+}
+
+/// What a call found; `None` for NOT_FOUND.
+fn known<T>(
+    core: &Core,
+    answer: std::result::Result<containerd_client::tonic::Response<T>, containerd_client::tonic::Status>,
+) -> Result<Option<T>> {
+    match answer {
+        Ok(answer) => Ok(Some(answer.into_inner())),
+        Err(status) if status::not_found(&status) => Ok(None),
+        Err(status) => Err(core.daemon.error(status)),
+    }
+}
+
+/// There is no such job.
+pub(super) fn unknown_job(id: &str) -> Error {
+    Error::argument(format!("containerd has no job {id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn traces(status: Option<(Status, u32)>) -> Traces {
+        let process = status.map(|(status, exit_status)| Process {
+            status: status.into(),
+            exit_status,
+            ..Process::default()
+        });
+        Traces { container: None, process, outcome: None, ours: false, started: None }
+    }
+
+    #[test]
+    fn the_states_of_a_task_are_those_of_the_mapping() {
+        for (status, expected) in [
+            ((Status::Created, 0), JobState::Queued),
+            ((Status::Running, 0), JobState::Running),
+            ((Status::Pausing, 0), JobState::Running),
+            ((Status::Paused, 0), JobState::Suspended),
+            ((Status::Stopped, 0), JobState::Done),
+            ((Status::Stopped, 3), JobState::Failed),
+            ((Status::Unknown, 0), JobState::Undetermined),
+        ] {
+            assert_eq!(account("j", traces(Some(status)), "m").state, expected, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn the_record_comes_before_the_task() {
+        let outcome = Outcome { exit_status: Some(0), finished: 7, ..Outcome::default() };
+        let traces = Traces { outcome: Some(outcome), ..traces(Some((Status::Running, 0))) };
+        let info = account("j", traces, "m");
+        assert_eq!((info.state, info.finished, info.exit_status), (JobState::Done, Some(7), Some(0)));
+    }
+
+    #[test]
+    fn a_job_without_a_task_waits_or_was_lost() {
+        assert_eq!(account("j", traces(None), "m").state, JobState::Queued);
+        let lost = account("j", Traces { started: Some(5), ..traces(None) }, "m");
+        assert_eq!((lost.state, lost.dispatched), (JobState::Failed, Some(5)));
+        assert!(lost.annotation.unwrap().contains("lost"));
+    }
+
+    #[test]
+    fn a_spec_tells_the_command() {
+        let value = br#"{"process":{"args":["a","b"],"cwd":"/w"}}"#.to_vec();
+        let spec = prost_types::Any { type_url: String::new(), value };
+        let container = Container { spec: Some(spec), ..Container::default() };
+        assert_eq!(process_of(&container), (vec!["a".into(), "b".into()], "/w".into()));
+        assert_eq!(process_of(&Container::default()), (vec![], "".into()));
+    }
+}

@@ -1,0 +1,116 @@
+//! Suspend, resume and terminate.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use containerd_client::services::v1::{KillRequest, PauseTaskRequest, ResumeTaskRequest};
+use containerd_client::tonic::Status as Answer;
+use containerd_client::types::v1::Status;
+use drmaa2_init::TERMINATE_FILE;
+
+use super::connect::{QUICK, RUN};
+use super::{Core, account, status};
+use crate::model::{Control, Error, ErrorCode, Result};
+
+/// How much longer than a job's grace init may take before it is killed itself.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// Do it, or tell why it cannot be done.
+pub(super) async fn control(core: &Arc<Core>, id: &str, control: Control) -> Result<()> {
+    let mut tasks = core.daemon.within(RUN)?.tasks();
+    let container_id = id.to_owned();
+    let done = match control {
+        Control::Suspend => tasks.pause(PauseTaskRequest { container_id }).await,
+        Control::Resume => tasks.resume(ResumeTaskRequest { container_id }).await,
+        Control::Terminate => return terminate(core, id).await,
+        Control::Hold | Control::Release => {
+            return Err(Error::unsupported("holding a job that the runtime has"));
+        }
+    };
+    match done {
+        Ok(_) => Ok(()),
+        Err(status) => Err(refusal(core, id, control, status).await),
+    }
+}
+
+/// Why the daemon refused: most often the job's state does not allow it, and then the state says
+/// so better than the runtime's message does.
+async fn refusal(core: &Core, id: &str, control: Control, status: Answer) -> Error {
+    let error = core.daemon.error(status);
+    if error.code == ErrorCode::DrmCommunication {
+        return error;
+    }
+    match account::job_info(core, id).await {
+        Ok(info) => info.state.after(control).err().unwrap_or(error),
+        Err(unknown) => unknown,
+    }
+}
+
+async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
+    // The file first: a signal that comes before init listens is lost, the file is not.
+    let file = core.job_dir(id).join(TERMINATE_FILE);
+    let ours = match fs::write(&file, "") {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => {
+            let text = format!("{}: {error}", file.display());
+            return Err(Error::new(ErrorCode::of_io(&error), text));
+        }
+    };
+    match kill(core, id, libc::SIGTERM, false).await {
+        Ok(()) => {}
+        Err(status) if status::not_found(&status) && ours => {
+            // No task: the job has ended, or it will be started and find the file.
+            let info = account::job_info(core, id).await?;
+            return info.state.after(Control::Terminate).map(drop);
+        }
+        Err(status) => return Err(refusal(core, id, Control::Terminate, status).await),
+    }
+    wake(core, id).await;
+    let core = core.clone();
+    let id = id.to_owned();
+    tokio::spawn(async move {
+        tokio::time::sleep(core.settings.grace.saturating_add(MARGIN)).await;
+        kill_if_running(&core, &id).await;
+    });
+    Ok(())
+}
+
+/// A paused job gets its signal when it goes on.
+async fn wake(core: &Core, id: &str) {
+    let Ok(calls) = core.daemon.within(RUN) else { return };
+    if task_status(core, id).await == Some(Status::Paused) {
+        let request = ResumeTaskRequest { container_id: id.to_owned() };
+        if let Err(status) = calls.tasks().resume(request).await {
+            tracing::debug!(id, %status, "cannot resume a paused job to end it");
+        }
+    }
+}
+
+/// The last resort against an init that does not do what it should.
+async fn kill_if_running(core: &Core, id: &str) {
+    if matches!(task_status(core, id).await, None | Some(Status::Stopped)) {
+        return;
+    }
+    tracing::warn!(id, "the job did not end in time; killing its container");
+    if let Err(status) = kill(core, id, libc::SIGKILL, true).await {
+        tracing::warn!(id, %status, "cannot kill a container");
+    }
+}
+
+async fn task_status(core: &Core, id: &str) -> Option<Status> {
+    account::process(core, id).await.ok()?.map(|process| process.status())
+}
+
+async fn kill(core: &Core, id: &str, signal: i32, all: bool) -> std::result::Result<(), Answer> {
+    let request = KillRequest {
+        container_id: id.to_owned(),
+        exec_id: String::new(),
+        signal: signal.unsigned_abs(),
+        all,
+    };
+    let calls = core.daemon.within(QUICK).map_err(|error| Answer::unavailable(error.message))?;
+    calls.tasks().kill(request).await.map(drop)
+}

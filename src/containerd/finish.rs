@@ -1,0 +1,214 @@
+//! The end of a job: how it ended, and the removal of what is left of it.
+
+use std::io;
+use std::path::Path;
+
+use containerd_client::services::v1::snapshots::RemoveSnapshotRequest;
+use containerd_client::services::v1::{
+    DeleteContainerRequest, DeleteTaskRequest, KillRequest, WaitRequest,
+};
+use containerd_client::tonic::Status as Answer;
+use containerd_client::types::v1::{Process, Status};
+use drmaa2_init::Record;
+use prost_types::Timestamp;
+
+use super::connect::{QUICK, RUN};
+use super::{Core, account, status};
+use crate::model::{Millis, Outcome, Result, now};
+use crate::tracker::Fact;
+
+/// The end of PID 1, as containerd tells it.
+pub(super) struct Exit {
+    /// Its exit status, 128 + n for a signal.
+    pub(super) status: u32,
+    /// When.
+    pub(super) at: Option<Timestamp>,
+}
+
+impl From<Process> for Exit {
+    fn from(process: Process) -> Self {
+        Self { status: process.exit_status, at: process.exited_at }
+    }
+}
+
+/// How a job has ended, or `None` if it has not. `exit` is what an event told, which may have been
+/// about an earlier attempt at the same job.
+pub(super) async fn end(core: &Core, id: &str, exit: Option<Exit>) -> Result<Option<Outcome>> {
+    let dir = core.job_dir(id);
+    if let Some(outcome) = recorded(&dir) {
+        return Ok(Some(core.with_memory_verdict(id, outcome)));
+    }
+    let exit = match (account::process(core, id).await?, exit) {
+        (Some(process), _) if process.status() == Status::Stopped => Exit::from(process),
+        (Some(_), _) => return Ok(None),
+        (None, Some(exit)) => exit,
+        (None, None) => return Ok(Some(lost())),
+    };
+    let outcome = from_exit(exit);
+    // Containers of others keep no record, and nothing is wrong with that.
+    let outcome = if dir.is_dir() { without_record(outcome) } else { outcome };
+    Ok(Some(core.with_memory_verdict(id, outcome)))
+}
+
+/// What init wrote, if it has written.
+pub(super) fn recorded(dir: &Path) -> Option<Outcome> {
+    match Record::read(dir) {
+        Ok(record) => Some(from_record(record)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            tracing::warn!(%error, dir = %dir.display(), "cannot read the record of a job");
+            None
+        }
+    }
+}
+
+fn from_record(record: Record) -> Outcome {
+    Outcome {
+        exit_status: record.signal.map(|signal| 128 + signal).or(record.exit_code),
+        signal: record.signal,
+        reason: record.reason.map(|reason| String::from_utf8_lossy(&reason).into_owned()),
+        started: Some(record.started),
+        finished: record.finished,
+        cpu_time: Some(record.cpu_time),
+        max_rss: Some(record.max_rss),
+    }
+}
+
+/// The end of a job of ours whose init could not write its record.
+pub(super) fn without_record(outcome: Outcome) -> Outcome {
+    let reason = "its container was killed, and there is no record of its end";
+    Outcome { reason: Some(reason.to_owned()), ..outcome }
+}
+
+/// The end of a container that keeps no record: a status above 128 is read as a signal.
+pub(super) fn from_exit(exit: Exit) -> Outcome {
+    let status = i32::try_from(exit.status).unwrap_or(i32::MAX);
+    Outcome {
+        exit_status: Some(status),
+        signal: status.checked_sub(128).filter(|signal| (1..=64).contains(signal)),
+        finished: exit.at.map_or_else(now, |at| millis(&at)),
+        ..Outcome::default()
+    }
+}
+
+/// The end of a job that started and of which there is neither a task nor a record.
+pub(super) fn lost() -> Outcome {
+    Outcome::failed("runtime lost the job: it has no task, and no record of its end")
+}
+
+/// A time of the daemon.
+pub(super) fn millis(at: &Timestamp) -> Millis {
+    at.seconds * 1000 + i64::from(at.nanos) / 1_000_000
+}
+
+/// Remove an ended job in the background, and report it.
+pub(super) async fn delete(core: &Core, id: String) {
+    // The semaphore is never closed.
+    let Ok(_turn) = core.deletions.acquire().await else { return };
+    match core.daemon.patiently(|| remove(core, &id)).await {
+        Ok(()) => core.facts.report(Fact::Deleted { id }),
+        Err(error) => tracing::warn!(%error, id, "cannot remove an ended job"),
+    }
+}
+
+/// Remove whatever there is of a job: task, container, snapshot and directory, in this order. A
+/// container without its task's shim could never be cleaned up, and the directory tells what the
+/// others are.
+pub(super) async fn remove(core: &Core, id: &str) -> Result<()> {
+    remove_container(core, id).await?;
+    core.memory.lock().remove(id);
+    let dir = core.job_dir(id);
+    let gone = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(dir)).await;
+    match gone {
+        Ok(Err(error)) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, id, "cannot remove the directory of a job");
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The same but for the directory.
+pub(super) async fn remove_container(core: &Core, id: &str) -> Result<()> {
+    let calls = core.daemon.within(QUICK)?;
+    remove_task(core, id).await?;
+    let request = DeleteContainerRequest { id: id.to_owned() };
+    done(core, calls.containers().delete(request).await)?;
+    let request =
+        RemoveSnapshotRequest { snapshotter: core.settings.snapshotter.clone(), key: id.to_owned() };
+    done(core, calls.snapshots().remove(request).await)
+}
+
+async fn remove_task(core: &Core, id: &str) -> Result<()> {
+    let mut tasks = core.daemon.within(RUN)?.tasks();
+    let delete = DeleteTaskRequest { container_id: id.to_owned() };
+    let refused = match tasks.delete(delete.clone()).await {
+        Err(status) if !status::not_found(&status) => core.daemon.error(status),
+        _ => return Ok(()),
+    };
+    // Init may be on its way out, having just written its record; or it is what an earlier attempt
+    // left, and nobody wants it any more.
+    tracing::debug!(id, error = %refused, "killing a task before its removal");
+    let kill = KillRequest {
+        container_id: id.to_owned(),
+        exec_id: String::new(),
+        signal: libc::SIGKILL.unsigned_abs(),
+        all: true,
+    };
+    if let Err(status) = tasks.kill(kill).await {
+        tracing::debug!(id, %status, "cannot kill a task");
+    }
+    let wait = WaitRequest { container_id: id.to_owned(), exec_id: String::new() };
+    done(core, tasks.wait(wait).await)?;
+    done(core, tasks.delete(delete).await)
+}
+
+/// What does not exist is removed.
+fn done<T>(core: &Core, answer: std::result::Result<T, Answer>) -> Result<()> {
+    match answer {
+        Err(status) if !status::not_found(&status) => Err(core.daemon.error(status)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::JobState;
+
+    #[test]
+    fn a_record_is_the_whole_truth() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(recorded(dir.path()), None);
+        let record = Record {
+            exit_code: None,
+            signal: Some(11),
+            reason: None,
+            started: 1,
+            finished: 5,
+            cpu_time: 3,
+            max_rss: 4,
+        };
+        record.write(dir.path()).unwrap();
+        let outcome = recorded(dir.path()).unwrap();
+        assert_eq!((outcome.exit_status, outcome.signal), (Some(139), Some(11)));
+        assert_eq!((outcome.started, outcome.finished), (Some(1), 5));
+        assert_eq!((outcome.cpu_time, outcome.max_rss), (Some(3), Some(4)));
+    }
+
+    #[test]
+    fn a_status_above_128_is_a_signal() {
+        let at = Some(Timestamp { seconds: 2, nanos: 5_000_000 });
+        let outcome = from_exit(Exit { status: 137, at });
+        assert_eq!((outcome.exit_status, outcome.signal), (Some(137), Some(9)));
+        assert_eq!(outcome.finished, 2005);
+        assert_eq!(from_exit(Exit { status: 255, at: None }).signal, None);
+        assert_eq!(from_exit(Exit { status: 0, at: None }).state(), JobState::Done);
+    }
+
+    #[test]
+    fn an_init_that_left_no_record_is_a_failure_even_with_status_0() {
+        let outcome = without_record(from_exit(Exit { status: 0, at: None }));
+        assert_eq!(outcome.state(), JobState::Failed);
+    }
+}

@@ -1,0 +1,266 @@
+//! From an image's name to what a container needs of it: its root's snapshot and its configuration.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use containerd_client::services::v1::{GetImageRequest, ReadContentRequest};
+use oci_spec::image::{
+    Arch, Config, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os, Platform,
+};
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::connect::{Calls, Daemon, QUICK};
+use super::{reference, status};
+use crate::model::{Error, Result};
+
+/// Media type of Docker's own form of an index.
+const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// Indexes may hold indexes; so deep and no deeper.
+const MAX_DEPTH: usize = 4;
+/// A manifest or a configuration is a few kilobytes; this much is a mistake.
+const MAX_DOCUMENT: usize = 8 << 20;
+
+/// An image of the daemon, for this machine's platform.
+#[derive(Debug)]
+pub(super) struct Image {
+    /// The name it is stored under.
+    pub(super) name: String,
+    /// Digest of what the name stands for.
+    target: String,
+    /// Digest of its configuration.
+    pub(super) config_digest: String,
+    /// How its programs want to be run.
+    pub(super) config: Config,
+    /// Its layers, lowest first.
+    pub(super) layers: Vec<Layer>,
+}
+
+/// One layer of an image.
+#[derive(Debug)]
+pub(super) struct Layer {
+    /// Where its compressed content is.
+    pub(super) content: Descriptor,
+    /// Digest of the content, uncompressed.
+    pub(super) diff_id: String,
+    /// Name of the snapshot that holds this layer and all below it.
+    pub(super) chain_id: String,
+}
+
+impl Image {
+    /// The snapshot that holds the whole image; empty for an image without layers.
+    pub(super) fn chain_id(&self) -> &str {
+        self.layers.last().map_or("", |layer| &layer.chain_id)
+    }
+}
+
+/// The images that were asked for, by the name used to ask.
+#[derive(Default)]
+pub(super) struct Images {
+    known: Mutex<HashMap<String, Arc<Image>>>,
+}
+
+impl Images {
+    /// The image that `text` names. One call to the daemon while nothing has changed there.
+    pub(super) async fn resolve(&self, daemon: &Daemon, text: &str) -> Result<Arc<Image>> {
+        let calls = daemon.within(QUICK)?;
+        let known = self.known.lock().get(text).cloned();
+        if let Some(image) = known
+            && target(daemon, &calls, &image.name).await?.is_some_and(|now| now.digest == image.target)
+        {
+            return Ok(image);
+        }
+        for name in reference::candidates(text) {
+            if let Some(target) = target(daemon, &calls, &name).await? {
+                let loaded = load(daemon, &calls, &name, target).await;
+                let image = Arc::new(loaded.map_err(|error| error.of(format_args!("image {name}")))?);
+                self.known.lock().insert(text.to_owned(), image.clone());
+                return Ok(image);
+            }
+        }
+        self.known.lock().remove(text);
+        Err(Error::argument(format!(
+            "image {} not found in namespace {}",
+            reference::full_name(text),
+            daemon.namespace()
+        )))
+    }
+}
+
+type Target = containerd_client::types::Descriptor;
+
+/// What an image's name stands for, if the daemon has it.
+async fn target(daemon: &Daemon, calls: &Calls, name: &str) -> Result<Option<Target>> {
+    match calls.images().get(GetImageRequest { name: name.to_owned() }).await {
+        Ok(answer) => Ok(answer.into_inner().image.and_then(|image| image.target)),
+        Err(status) if status::not_found(&status) => Ok(None),
+        Err(status) => Err(daemon.error(status)),
+    }
+}
+
+async fn load(daemon: &Daemon, calls: &Calls, name: &str, target: Target) -> Result<Image> {
+    let mut digest = target.digest.clone();
+    let mut is_index = is_index(&MediaType::from(target.media_type.as_str()));
+    for _ in 0..MAX_DEPTH {
+        if !is_index {
+            return load_manifest(daemon, calls, name, target.digest, &digest).await;
+        }
+        let index: ImageIndex = document(daemon, calls, &digest).await?;
+        let chosen = choose(index.manifests(), &Arch::default()).ok_or_else(wrong_platform)?;
+        digest = chosen.digest().to_string();
+        is_index = self::is_index(chosen.media_type());
+    }
+    Err(Error::argument("too many indexes inside each other"))
+}
+
+async fn load_manifest(
+    daemon: &Daemon,
+    calls: &Calls,
+    name: &str,
+    target: String,
+    digest: &str,
+) -> Result<Image> {
+    let manifest: ImageManifest = document(daemon, calls, digest).await?;
+    let config_digest = manifest.config().digest().to_string();
+    let config: ImageConfiguration = document(daemon, calls, &config_digest).await?;
+    if *config.os() != Os::Linux || *config.architecture() != Arch::default() {
+        return Err(wrong_platform());
+    }
+    let diff_ids = config.rootfs().diff_ids();
+    if diff_ids.len() != manifest.layers().len() {
+        return Err(Error::argument("manifest and configuration disagree on the layers"));
+    }
+    let layers = manifest
+        .layers()
+        .iter()
+        .zip(diff_ids)
+        .zip(chain_ids(diff_ids))
+        .map(|((content, diff_id), chain_id)| Layer {
+            content: content.clone(),
+            diff_id: diff_id.clone(),
+            chain_id,
+        })
+        .collect();
+    let config = config.config().clone().unwrap_or_default();
+    Ok(Image { name: name.to_owned(), target, config_digest, config, layers })
+}
+
+fn is_index(media_type: &MediaType) -> bool {
+    matches!(media_type, MediaType::ImageIndex)
+        || matches!(media_type, MediaType::Other(other) if other == DOCKER_INDEX)
+}
+
+fn wrong_platform() -> Error {
+    Error::argument(format!("not made for this machine (linux/{})", Arch::default()))
+}
+
+/// The entry of an index that fits a Linux machine of this architecture best: one without a
+/// variant or with the baseline's, then the first with any other.
+fn choose<'a>(entries: &'a [Descriptor], arch: &Arch) -> Option<&'a Descriptor> {
+    let fits = |platform: &Platform| *platform.os() == Os::Linux && platform.architecture() == arch;
+    let rank = |platform: &Platform| match (platform.variant().as_deref(), arch) {
+        (None | Some(""), _) | (Some("v8"), Arch::ARM64) | (Some("v7"), Arch::ARM) => 0,
+        _ => 1,
+    };
+    entries
+        .iter()
+        .filter_map(|entry| Some((entry.platform().as_ref().filter(|platform| fits(platform))?, entry)))
+        .min_by_key(|(platform, _)| rank(platform))
+        .map(|(_, entry)| entry)
+        // An index written by hand may not name platforms; its configuration is checked anyway.
+        .or_else(|| entries.iter().find(|entry| entry.platform().is_none()))
+}
+
+/// The names of the snapshots of all layers (OCI image specification, "Layer ChainID").
+fn chain_ids(diff_ids: &[String]) -> Vec<String> {
+    let mut chain: Vec<String> = Vec::with_capacity(diff_ids.len());
+    for diff_id in diff_ids {
+        chain.push(match chain.last() {
+            None => diff_id.clone(),
+            Some(below) => format!("sha256:{:x}", Sha256::digest(format!("{below} {diff_id}"))),
+        });
+    }
+    chain
+}
+
+/// Read a JSON document from the content store.
+async fn document<T: DeserializeOwned>(daemon: &Daemon, calls: &Calls, digest: &str) -> Result<T> {
+    let request = ReadContentRequest { digest: digest.to_owned(), offset: 0, size: 0 };
+    let read = async {
+        let mut stream = calls.content().read(request).await?.into_inner();
+        let mut bytes = Vec::new();
+        while let Some(part) = stream.message().await? {
+            bytes.extend_from_slice(&part.data);
+            if bytes.len() > MAX_DOCUMENT {
+                break;
+            }
+        }
+        Ok(bytes)
+    };
+    let bytes = read.await.map_err(|status| daemon.error(status))?;
+    if bytes.len() > MAX_DOCUMENT {
+        return Err(Error::argument(format!("{digest} is too large for a manifest")));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| Error::argument(format!("{digest}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(digit: char, platform: Option<(&str, &str, Option<&str>)>) -> Descriptor {
+        let mut json = serde_json::json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": format!("sha256:{}", digit.to_string().repeat(64)),
+            "size": 1,
+        });
+        if let Some((os, arch, variant)) = platform {
+            json["platform"] = serde_json::json!({ "os": os, "architecture": arch });
+            if let Some(variant) = variant {
+                json["platform"]["variant"] = variant.into();
+            }
+        }
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn chosen(entries: &[Descriptor], arch: &Arch) -> Option<char> {
+        choose(entries, arch)?.digest().digest().chars().next()
+    }
+
+    #[test]
+    fn the_entry_for_this_platform_is_chosen() {
+        let index = [
+            entry('0', Some(("windows", "amd64", None))),
+            entry('1', Some(("linux", "amd64", Some("v3")))),
+            entry('2', Some(("linux", "amd64", None))),
+            entry('3', Some(("linux", "arm64", Some("v8")))),
+            entry('4', Some(("linux", "arm", Some("v6")))),
+            entry('5', Some(("linux", "arm", Some("v7")))),
+            entry('6', Some(("unknown", "unknown", None))),
+        ];
+        assert_eq!(chosen(&index, &Arch::Amd64), Some('2'));
+        assert_eq!(chosen(&index, &Arch::ARM64), Some('3'));
+        assert_eq!(chosen(&index, &Arch::ARM), Some('5'));
+        assert_eq!(chosen(&index, &Arch::s390x), None);
+        assert_eq!(chosen(&[entry('7', None)], &Arch::Amd64), Some('7'));
+    }
+
+    #[test]
+    fn chain_ids_are_those_of_the_specification() {
+        let layers: Vec<String> = ["sha256:a", "sha256:b", "sha256:c"].map(String::from).into();
+        let chain = chain_ids(&layers);
+        assert_eq!(chain.len(), 3);
+        assert_eq!(chain[0], "sha256:a");
+        assert_eq!(chain[1], format!("sha256:{:x}", Sha256::digest("sha256:a sha256:b")));
+        assert_eq!(chain[2], format!("sha256:{:x}", Sha256::digest(format!("{} sha256:c", chain[1]))));
+        assert!(chain_ids(&[]).is_empty());
+    }
+
+    #[test]
+    fn both_forms_of_an_index_are_known() {
+        assert!(is_index(&MediaType::ImageIndex));
+        assert!(is_index(&MediaType::from(DOCKER_INDEX)));
+        assert!(!is_index(&MediaType::ImageManifest));
+    }
+}

@@ -1,0 +1,378 @@
+//! The tracker for containerd: every job is a container with the project's own init as PID 1.
+//!
+//! The daemon is the truth about processes, init's record about how a job ended. Nothing is kept
+//! here that a new process could not find out again.
+
+mod account;
+mod connect;
+mod control;
+mod events;
+mod facts;
+mod finish;
+mod image;
+mod labels;
+mod launch;
+mod machine;
+mod order;
+mod reference;
+mod spec;
+mod status;
+mod unpack;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use containerd_client::services::v1::ListImagesRequest;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+
+use crate::model::{
+    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Outcome, Queue, Result, Text,
+    Version,
+};
+use crate::runtime::Runtime;
+use crate::tracker::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, TemplateSource};
+
+use connect::{Daemon, QUICK};
+use facts::Facts;
+use finish::Exit;
+use image::{Image, Images};
+
+/// The attributes of a job template that this tracker honours.
+const ATTRIBUTES: [&str; 10] = [
+    "remoteCommand",
+    "args",
+    "jobEnvironment",
+    "workingDirectory",
+    "jobCategory",
+    "jobName",
+    "inputPath",
+    "outputPath",
+    "errorPath",
+    "joinFiles",
+];
+
+/// Launches in flight for each core: a launch is mostly waiting for programs that the daemon
+/// starts, and with more of them the rate falls again.
+const LAUNCHES_PER_CORE: usize = 4;
+/// Deletions in flight for each core: fewer, so that they do not keep jobs from starting, but not
+/// none, or what is left of ended jobs would pile up.
+const DELETIONS_PER_CORE: usize = 1;
+/// containerd takes no longer id.
+const MAX_ID: usize = 76;
+
+/// An environment that a site offers to its jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Category {
+    /// Name of its image.
+    pub image: String,
+}
+
+/// What a tracker has to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The daemon's socket.
+    pub address: PathBuf,
+    /// The daemon's namespace that jobs live in.
+    pub namespace: String,
+    /// The daemon's plugin that makes root file systems.
+    pub snapshotter: String,
+    /// The daemon's plugin that runs containers, such as `io.containerd.runc.v2`.
+    pub runtime: String,
+    /// Directory for the jobs' directories. The same for all who use the namespace; UTF-8.
+    pub jobs_dir: PathBuf,
+    /// The init program; UTF-8.
+    pub init: PathBuf,
+    /// The site's categories by name. Any other category is the name of an image.
+    pub categories: BTreeMap<String, Category>,
+    /// The category of a job that names none.
+    pub default_category: Option<String>,
+    /// How long a job may take to end after it was asked to, before it is killed.
+    pub grace: Duration,
+}
+
+/// Runs jobs as containers of a containerd daemon.
+pub struct ContainerdTracker {
+    runtime: Arc<Runtime>,
+    core: Arc<Core>,
+    following: AtomicBool,
+}
+
+/// What the tracker's background tasks share. None of its locks is held across an await, but for
+/// `unpacking`, and none while another is taken.
+struct Core {
+    settings: Settings,
+    machine: String,
+    daemon: Daemon,
+    images: Images,
+    /// Held while an image is unpacked.
+    unpacking: tokio::sync::Mutex<()>,
+    facts: Facts,
+    launches: Semaphore,
+    deletions: Semaphore,
+    /// Jobs in which the kernel killed a process for lack of memory.
+    memory: Mutex<HashSet<String>>,
+}
+
+impl Core {
+    /// The directory of a job. The id was checked.
+    fn job_dir(&self, id: &str) -> PathBuf {
+        self.settings.jobs_dir.join(id)
+    }
+
+    /// The image that a template's category stands for.
+    async fn image_of(&self, template: &JobTemplate) -> Result<Arc<Image>> {
+        let category = self.category(template)?;
+        let image = self.settings.categories.get(&category).map_or(&category, |known| &known.image);
+        self.images.resolve(&self.daemon, image).await
+    }
+
+    fn category(&self, template: &JobTemplate) -> Result<String> {
+        match template.job_category.as_ref().filter(|category| !category.is_empty()) {
+            Some(category) => Ok(category.to_string()),
+            None => self.settings.default_category.clone().ok_or_else(|| {
+                Error::argument("the job template has no jobCategory, and there is no default category")
+            }),
+        }
+    }
+
+    /// Report the end of a job, if it has ended.
+    async fn report_end(&self, id: &str, exit: Option<Exit>) {
+        match finish::end(self, id, exit).await {
+            Ok(Some(outcome)) => self.facts.report(Fact::Ended { id: id.to_owned(), outcome }),
+            Ok(None) => {}
+            // The connection is down; when it is up again, `Live` makes everybody look.
+            Err(error) => tracing::debug!(%error, id, "cannot tell how a job ended"),
+        }
+    }
+
+    /// An outcome, with lack of memory as its reason if that was it.
+    fn with_memory_verdict(&self, id: &str, outcome: Outcome) -> Outcome {
+        let short = self.memory.lock().remove(id);
+        let killed = outcome.exit_status == Some(128 + libc::SIGKILL);
+        match outcome.reason {
+            None if short && killed => {
+                Outcome { reason: Some("killed for lack of memory".to_owned()), ..outcome }
+            }
+            _ => outcome,
+        }
+    }
+
+    /// Wait until the job is in one of `states`.
+    async fn wait(&self, id: &str, timeout: Option<Duration>, states: &[JobState]) -> Result<JobState> {
+        // Listen before looking, or a change in between would be missed.
+        let mut changes = self.facts.changes();
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let state = account::job_info(self, id).await?.state;
+            if states.contains(&state) {
+                return Ok(state);
+            }
+            let change = async {
+                loop {
+                    match changes.recv().await {
+                        Ok(Some(changed)) if *changed != *id => {}
+                        Ok(_) | Err(RecvError::Lagged(_) | RecvError::Closed) => return,
+                    }
+                }
+            };
+            match deadline {
+                None => change.await,
+                Some(deadline) => tokio::time::timeout_at(deadline, change)
+                    .await
+                    .map_err(|_| Error::new(ErrorCode::Timeout, format!("job {id} is still {state}")))?,
+            }
+        }
+    }
+}
+
+impl ContainerdTracker {
+    /// A tracker. It connects when it is first used.
+    pub fn new(settings: Settings, runtime: Arc<Runtime>) -> Arc<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let core = Core {
+            machine: machine::name(),
+            daemon: Daemon::new(settings.address.clone(), settings.namespace.clone()),
+            settings,
+            images: Images::default(),
+            unpacking: tokio::sync::Mutex::default(),
+            facts: Facts::new(),
+            launches: Semaphore::new(cores * LAUNCHES_PER_CORE),
+            deletions: Semaphore::new(cores * DELETIONS_PER_CORE),
+            memory: Mutex::default(),
+        };
+        Arc::new(Self { runtime, core: Arc::new(core), following: AtomicBool::new(false) })
+    }
+
+    /// Run something that needs the core to its end.
+    fn run<T, F>(&self, work: impl FnOnce(Arc<Core>) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.runtime.run(work(self.core.clone()))
+    }
+
+    /// Follow the daemon's events from now on.
+    fn follow(&self) {
+        if !self.following.swap(true, Ordering::AcqRel) {
+            self.runtime.spawn(events::follow(self.core.clone()));
+        }
+    }
+}
+
+/// An id that containerd could have given out; every other is that of no job, and must not become
+/// part of a path.
+fn checked(id: &str) -> Result<String> {
+    let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-');
+    let fits = id.len() <= MAX_ID && id.starts_with(|char: char| char.is_ascii_alphanumeric());
+    if fits && id.chars().all(plain) { Ok(id.to_owned()) } else { Err(account::unknown_job(id)) }
+}
+
+fn check_command(template: &JobTemplate) -> Result<()> {
+    match template.remote_command.as_ref().filter(|command| !command.is_empty()) {
+        Some(_) => Ok(()),
+        None => Err(Error::argument("the job template has no remoteCommand")),
+    }
+}
+
+impl JobTracker for ContainerdTracker {
+    fn attributes(&self) -> &'static [&'static str] {
+        &ATTRIBUTES
+    }
+
+    fn check_template(&self, template: &JobTemplate) -> Result<()> {
+        check_command(template)?;
+        let category = JobTemplate {
+            job_category: Some(Text::from(self.core.category(template)?)),
+            ..JobTemplate::default()
+        };
+        self.run(|core| async move { core.image_of(&category).await.map(drop) })
+    }
+
+    fn list_jobs(&self) -> Result<Vec<String>> {
+        Ok(self.all_jobs()?.into_iter().map(|info| info.id).collect())
+    }
+
+    fn list_array_jobs(&self, array: &str) -> Result<Vec<String>> {
+        let is_task = |id: &String| id.strip_prefix(array).is_some_and(|rest| rest.starts_with('.'));
+        Ok(self.list_jobs()?.into_iter().filter(is_task).collect())
+    }
+
+    fn add_job(&self, job: NewJob) -> Result<()> {
+        checked(&job.id)?;
+        check_command(&job.template)?;
+        let Some(ticket) = self.core.facts.launch(&job.id) else {
+            return Err(Error::state(format!("job {} is being started", job.id)));
+        };
+        // From here on the job can be told to end: the request is a file in its directory.
+        if let Err(error) = launch::make_dir(&self.core, &job.id) {
+            self.core.facts.cancel(&job.id);
+            return Err(error);
+        }
+        let core = self.core.clone();
+        self.runtime.spawn(async move { launch::launch(&core, &job, ticket).await });
+        Ok(())
+    }
+
+    fn job_state(&self, id: &str) -> Result<(JobState, Option<String>)> {
+        self.job_info(id).map(|info| (info.state, info.substate))
+    }
+
+    fn job_info(&self, id: &str) -> Result<JobInfo> {
+        let id = checked(id)?;
+        self.run(|core| async move { account::job_info(&core, &id).await })
+    }
+
+    fn job_control(&self, id: &str, control: Control) -> Result<()> {
+        let id = checked(id)?;
+        self.run(|core| async move { control::control(&core, &id, control).await })
+    }
+
+    fn wait(&self, id: &str, timeout: Option<Duration>, states: &[JobState]) -> Result<JobState> {
+        let (id, states) = (checked(id)?, states.to_owned());
+        self.follow();
+        self.run(|core| async move { core.wait(&id, timeout, &states).await })
+    }
+
+    fn delete_job(&self, id: &str) -> Result<()> {
+        let id = checked(id)?;
+        let core = self.core.clone();
+        self.runtime.spawn(async move { finish::delete(&core, id).await });
+        Ok(())
+    }
+
+    fn list_job_categories(&self) -> Result<Vec<String>> {
+        let images = self.run(|core| async move {
+            let answer = core.daemon.within(QUICK)?.images().list(ListImagesRequest::default()).await;
+            Ok(answer.map_err(|status| core.daemon.error(status))?.into_inner().images)
+        })?;
+        let configured = self.core.settings.categories.keys().cloned();
+        Ok(configured.chain(images.into_iter().map(|image| image.name)).collect())
+    }
+
+    fn contact(&self) -> Result<Contact> {
+        let version = self.run(|core| async move {
+            let answer = core.daemon.within(QUICK)?.version().version(()).await;
+            Ok(answer.map_err(|status| core.daemon.error(status))?.into_inner().version)
+        })?;
+        Ok(Contact { name: "containerd".to_owned(), version: Version::parse(&version) })
+    }
+
+    fn job_template(&self) -> Option<&dyn TemplateSource> {
+        Some(self)
+    }
+
+    fn monitoring(&self) -> Option<&dyn Monitoring> {
+        Some(self)
+    }
+
+    fn subscribe(&self, sink: Arc<dyn EventSink>) {
+        if let Some(delivery) = self.core.facts.deliver(sink) {
+            self.runtime.spawn(delivery);
+        }
+        self.follow();
+    }
+}
+
+impl TemplateSource for ContainerdTracker {
+    fn job_template(&self, id: &str) -> Result<JobTemplate> {
+        let id = checked(id)?;
+        self.run(|core| async move { account::job_template(&core, &id).await })
+    }
+}
+
+impl Monitoring for ContainerdTracker {
+    fn all_jobs(&self) -> Result<Vec<JobInfo>> {
+        self.run(|core| async move { account::all_jobs(&core).await })
+    }
+
+    fn all_queues(&self) -> Result<Vec<Queue>> {
+        Ok(machine::queues())
+    }
+
+    fn all_machines(&self) -> Result<Vec<Machine>> {
+        // A machine whose daemon does not answer is there, but takes no jobs.
+        Ok(vec![machine::machine(self.contact().is_ok())])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_never_leaves_its_directory() {
+        for id in ["", ".", "..", "../x", "a/b", "/etc", "a\0", "-a", &"a".repeat(MAX_ID + 1)] {
+            assert_eq!(checked(id).unwrap_err().code, ErrorCode::InvalidArgument, "{id}");
+        }
+        for id in ["01j9z", "01j9z.1000000", "Some_other-container"] {
+            assert_eq!(checked(id).unwrap(), id);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! From a job and its image to what init has to do.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use drmaa2_init::Order;
+use oci_spec::image::Config;
+
+use super::spec::{FileMount, STDERR, STDIN, STDOUT};
+use crate::model::{Text, signal_number};
+use crate::tracker::{NewJob, Stdio, Submitter};
+
+/// The order for a job in a container of an image with this configuration.
+///
+/// The command is the template's alone: an image's entrypoint is not put in front of it, as batch
+/// users mean the program they name.
+pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Order {
+    let template = &job.template;
+    let args = template.remote_command.iter().chain(template.args.iter().flatten());
+    let (directory, create_directory) = match template.working_directory.as_ref() {
+        Some(directory) if !directory.is_empty() => (directory.as_bytes().to_vec(), false),
+        _ => (image.working_dir().clone().unwrap_or_default().into_bytes(), true),
+    };
+    let (user, groups) = user(&job.submitter, image);
+    let stop_signal = image.stop_signal().as_deref().and_then(signal_number).unwrap_or(0);
+    Order {
+        args: args.map(|arg| arg.as_bytes().to_vec()).collect(),
+        env: environment(job, image),
+        directory,
+        create_directory,
+        user,
+        groups,
+        umask: Some(job.submitter.umask),
+        stdin: mounted(job.stdio.input.as_ref(), STDIN),
+        stdout: mounted(job.stdio.output.as_ref(), STDOUT),
+        stderr: mounted(job.stdio.error.as_ref(), STDERR),
+        join: job.stdio.join,
+        stop_signal,
+        grace: grace.as_millis().try_into().unwrap_or(u64::MAX),
+    }
+}
+
+/// The host files of the standard streams that have to be mounted.
+pub(super) fn files(stdio: &Stdio) -> Vec<FileMount> {
+    let error = if stdio.join { None } else { stdio.error.as_ref() };
+    [(stdio.input.as_ref(), STDIN, true), (stdio.output.as_ref(), STDOUT, false), (error, STDERR, false)]
+        .into_iter()
+        .filter_map(|(path, target, read_only)| {
+            let source = wanted(path)?.as_path().to_owned();
+            Some(FileMount { source, target, read_only })
+        })
+        .collect()
+}
+
+/// A container has a `/dev/null` of its own.
+fn wanted(path: Option<&Text>) -> Option<&Text> {
+    path.filter(|path| !path.is_empty() && path.as_path() != Path::new("/dev/null"))
+}
+
+fn mounted(path: Option<&Text>, target: &str) -> Vec<u8> {
+    wanted(path).map_or_else(Vec::new, |_| target.as_bytes().to_vec())
+}
+
+/// A submitter runs as himself; for root, who may run as anybody, the image's user counts.
+fn user(submitter: &Submitter, image: &Config) -> (Vec<u8>, Option<Vec<u32>>) {
+    if submitter.uid == 0 {
+        return (image.user().clone().unwrap_or_default().into_bytes(), None);
+    }
+    let user = format!("{}:{}", submitter.uid, submitter.gid);
+    (user.into_bytes(), Some(submitter.groups.clone()))
+}
+
+/// The image's variables, then the template's, then ours; a later one replaces an earlier one of
+/// the same name in its place.
+fn environment(job: &NewJob, image: &Config) -> Vec<Vec<u8>> {
+    let image = image.env().iter().flatten().map(|entry| {
+        let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
+        (name.as_bytes(), value.as_bytes())
+    });
+    let template = job.template.job_environment.iter().flatten();
+    let template = template.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let ours = [("DRMAA2_JOB_ID", &job.id), ("DRMAA2_SESSION", &job.session)];
+    let ours = ours.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+
+    let mut places = HashMap::new();
+    let mut entries: Vec<Vec<u8>> = Vec::new();
+    for (name, value) in image.chain(template).chain(ours) {
+        let entry = [name, b"=", value].concat();
+        match places.get(name) {
+            Some(place) => entries[*place] = entry,
+            None => {
+                places.insert(name, entries.len());
+                entries.push(entry);
+            }
+        }
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::JobTemplate;
+
+    fn job(template: JobTemplate, uid: u32) -> NewJob {
+        NewJob {
+            id: "01j".into(),
+            session: "s".into(),
+            template,
+            submitter: Submitter {
+                user: "u".into(),
+                uid,
+                gid: 100,
+                groups: vec![100, 44],
+                umask: 0o27,
+                machine: "host".into(),
+            },
+            stdio: Stdio::default(),
+        }
+    }
+
+    fn image() -> Config {
+        serde_json::from_value(serde_json::json!({
+            "User": "job",
+            "Env": ["PATH=/bin", "A=image"],
+            "Entrypoint": ["/entry"],
+            "Cmd": ["cmd"],
+            "WorkingDir": "/work",
+            "StopSignal": "SIGINT",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_template_wins_over_the_image() {
+        let template = JobTemplate {
+            remote_command: Some("echo".into()),
+            args: Some(vec!["a b".into(), "".into()]),
+            job_environment: Some(vec![("A".into(), "template".into()), ("B".into(), "x=y".into())]),
+            working_directory: Some("$DRMAA2_HOME_DIR$/run".into()),
+            ..JobTemplate::default()
+        };
+        let order = order(&job(template, 1000), &image(), Duration::from_secs(10));
+        assert_eq!(order.args, [&b"echo"[..], b"a b", b""]);
+        let env: Vec<_> = order.env.iter().map(|entry| String::from_utf8_lossy(entry)).collect();
+        assert_eq!(env, ["PATH=/bin", "A=template", "B=x=y", "DRMAA2_JOB_ID=01j", "DRMAA2_SESSION=s"]);
+        assert_eq!(order.directory, b"$DRMAA2_HOME_DIR$/run");
+        assert!(!order.create_directory);
+        assert_eq!(order.user, b"1000:100");
+        assert_eq!(order.groups, Some(vec![100, 44]));
+        assert_eq!((order.umask, order.stop_signal, order.grace), (Some(0o27), 2, 10_000));
+    }
+
+    #[test]
+    fn the_image_fills_what_the_template_leaves_open() {
+        let template = JobTemplate { working_directory: Some("".into()), ..JobTemplate::default() };
+        let order = order(&job(template, 0), &image(), Duration::MAX);
+        assert_eq!(order.directory, b"/work");
+        assert!(order.create_directory);
+        assert_eq!(order.user, b"job");
+        assert_eq!(order.groups, None);
+        assert_eq!(order.grace, u64::MAX);
+    }
+
+    #[test]
+    fn only_real_files_are_mounted() {
+        let stdio = Stdio {
+            input: Some("/dev/null".into()),
+            output: Some("/o".into()),
+            error: Some("/e".into()),
+            join: true,
+        };
+        let mounts = files(&stdio);
+        assert_eq!(mounts, [FileMount { source: "/o".into(), target: STDOUT, read_only: false }]);
+        let order = order(
+            &NewJob { stdio, ..job(JobTemplate::default(), 0) },
+            &Config::default(),
+            Duration::ZERO,
+        );
+        assert_eq!((order.stdin, order.stdout), (vec![], STDOUT.as_bytes().to_vec()));
+        assert!(order.join);
+    }
+}

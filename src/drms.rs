@@ -1,0 +1,88 @@
+//! The wiring: the one place that names the DRM system behind the API.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Once};
+
+use crate::config::{self, Config, Target};
+use crate::containerd::{self, ContainerdTracker, Settings};
+use crate::model::{Error, Result};
+use crate::runtime::Runtime;
+use crate::store;
+use crate::tracker::JobTracker;
+
+/// Name of the DRM system.
+pub const NAME: &str = "containerd";
+
+/// The tracker of a runtime. Does not need the daemon to be up.
+pub fn tracker(config: &Config, target: &Target, runtime: &Arc<Runtime>) -> Result<Arc<dyn JobTracker>> {
+    let image = |(name, category): (&String, &config::Category)| {
+        (name.clone(), containerd::Category { image: category.image.clone() })
+    };
+    let settings = Settings {
+        address: target.address.clone(),
+        namespace: target.namespace.clone(),
+        snapshotter: target.snapshotter.clone(),
+        runtime: config.runtime.clone(),
+        jobs_dir: store::jobs_dir(&config.state_dir)?,
+        init: init(config)?,
+        categories: config.categories.iter().map(image).collect(),
+        default_category: config.default_category.clone(),
+        grace: config.grace,
+    };
+    Ok(ContainerdTracker::new(settings, Arc::clone(runtime)))
+}
+
+/// Where `drmaa2-init` is: as configured, else beside the library, else where an installation of
+/// the library puts it.
+fn init(config: &Config) -> Result<PathBuf> {
+    if let Some(path) = &config.init {
+        return Ok(path.clone());
+    }
+    let library = library_dir();
+    let candidates: Vec<PathBuf> = library
+        .iter()
+        .flat_map(|dir| ["", "../libexec/drmaa2", "../../libexec/drmaa2"].map(|below| dir.join(below)))
+        .chain(["/usr/libexec/drmaa2".into()])
+        .map(|dir| dir.join("drmaa2-init"))
+        .collect();
+    candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
+        let places: Vec<_> = candidates.iter().map(|path| path.display().to_string()).collect();
+        Error::internal(format!("there is no {}; set DRMAA2_INIT", places.join(", no ")))
+    })
+}
+
+/// The directory of the file that this code was loaded from.
+fn library_dir() -> Option<PathBuf> {
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: any address may be asked for; `info` is written before it is read, and the name it
+    // points to belongs to the loader, which keeps it while this code is loaded.
+    let name = unsafe {
+        if libc::dladdr(library_dir as *const libc::c_void, info.as_mut_ptr()) == 0 {
+            return None;
+        }
+        let name = info.assume_init().dli_fname;
+        if name.is_null() {
+            return None;
+        }
+        std::ffi::CStr::from_ptr(name)
+    };
+    let path = Path::new(name.to_str().ok()?).canonicalize().ok()?;
+    path.parent().map(Path::to_path_buf)
+}
+
+static LOG: Once = Once::new();
+
+/// Write to standard error what `DRMAA2_LOG` asks for (`error` … `trace`, or a filter by module);
+/// unset, nothing. A host that has a `tracing` subscriber of its own keeps it.
+pub fn start_log() {
+    LOG.call_once(|| {
+        if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("DRMAA2_LOG") {
+            let subscriber = tracing_subscriber::fmt()
+                .with_env_filter(filter)
+                .with_writer(std::io::stderr)
+                .with_thread_names(true);
+            // It fails if there is a subscriber already, which is then the one that counts.
+            let _ = subscriber.try_init();
+        }
+    });
+}

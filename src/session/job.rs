@@ -1,0 +1,241 @@
+//! Jobs: look them up, control them, wait for them.
+
+use std::time::Duration;
+
+use super::engine::Engine;
+use super::waits::{Known, Look};
+use super::world::World;
+use super::{Timeout, process};
+use crate::model::{Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Result};
+use crate::store::Job;
+
+/// How long a control call waits for the state to show what the runtime has accepted.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// A job as a caller names it: by its id and its session. Every call looks it up anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRef {
+    /// Its id.
+    pub id: String,
+    /// Its session; `None` for a job that was not made through DRMAA.
+    pub session: Option<String>,
+    /// The name its template gave it. Never read from a handle that a caller passes in.
+    pub name: Option<String>,
+}
+
+impl JobRef {
+    pub(super) fn of(info: &JobInfo) -> Self {
+        Self { id: info.id.clone(), session: info.session.clone(), name: info.name.clone() }
+    }
+
+    /// Its state, with a detail.
+    pub fn state(&self) -> Result<(JobState, Option<String>)> {
+        self.within(|world| match self.fresh(world)? {
+            Some(job) => Ok((job.info.state, job.info.substate)),
+            None => world.default_engine()?.tracker().job_state(&self.id),
+        })
+    }
+
+    /// A snapshot of what is known of it.
+    pub fn info(&self) -> Result<JobInfo> {
+        self.within(|world| match self.fresh(world)? {
+            Some(job) => Ok(job.info),
+            None => world.default_engine()?.tracker().job_info(&self.id),
+        })
+    }
+
+    /// The template it was submitted with.
+    pub fn template(&self) -> Result<JobTemplate> {
+        self.within(|world| {
+            if self.stored(world)?.is_some() {
+                return world.store.template(&self.id)?.ok_or_else(|| self.unknown());
+            }
+            match world.default_engine()?.tracker().job_template() {
+                Some(source) => source.job_template(&self.id),
+                None => Ok(JobTemplate::default()),
+            }
+        })
+    }
+
+    /// Suspend, resume, hold, release or terminate it.
+    pub fn control(&self, control: Control) -> Result<()> {
+        self.within(|world| {
+            let job = self.fresh(world)?;
+            if matches!(control, Control::Hold | Control::Release) {
+                return Err(Error::unsupported(&format!("{control}")));
+            }
+            let Some(job) = job else {
+                let engine = world.default_engine()?;
+                let (state, _) = engine.tracker().job_state(&self.id)?;
+                state.after(control)?;
+                return engine.tracker().job_control(&self.id, control);
+            };
+            let next = job.info.state.after(control)?;
+            let engine = world.engine(&job.target)?;
+            match control {
+                Control::Terminate => self.terminate(world, &engine),
+                _ => {
+                    engine.tracker().job_control(&self.id, control)?;
+                    self.settle(world, |state| state == next || state.is_terminated())
+                }
+            }
+        })
+    }
+
+    fn terminate(&self, world: &World, engine: &Engine) -> Result<()> {
+        let state = world.store.terminate_job(&self.id)?;
+        if state.is_started() {
+            return match engine.tracker().job_control(&self.id, Control::Terminate) {
+                // It ended by itself meanwhile, which is as good.
+                Err(error) if error.code == ErrorCode::InvalidState => Ok(()),
+                result => result,
+            };
+        }
+        world.waits.state(&self.id, state);
+        Ok(())
+    }
+
+    /// Let the fact of an accepted change arrive: the caller's next look shall see it.
+    fn settle(&self, world: &World, settled: impl Fn(JobState) -> bool) -> Result<()> {
+        let deadline = Timeout::After(SETTLE).deadline();
+        let look = |known: &[Known]| {
+            Ok(match known {
+                [Known::State(state)] if !settled(*state) => Look::Wait,
+                _ => Look::Done(()),
+            })
+        };
+        world.waits.wait(&world.store, &[&self.id], deadline, look).map(|_| ())
+    }
+
+    /// Forget it; it must have ended.
+    pub fn reap(&self) -> Result<()> {
+        self.within(|world| match self.fresh(world)? {
+            Some(_) => world.store.reap_job(&self.id),
+            None => {
+                let engine = world.default_engine()?;
+                let (state, _) = engine.tracker().job_state(&self.id)?;
+                if state.is_terminated() {
+                    return engine.tracker().delete_job(&self.id);
+                }
+                Err(Error::state(format!("cannot reap a job that is {state}")))
+            }
+        })
+    }
+
+    /// Wait until it has started, or has ended.
+    pub fn wait_started(&self, timeout: Timeout) -> Result<()> {
+        self.wait(timeout, has_started)
+    }
+
+    /// Wait until it has ended.
+    pub fn wait_terminated(&self, timeout: Timeout) -> Result<()> {
+        self.wait(timeout, JobState::is_terminated)
+    }
+
+    fn wait(&self, timeout: Timeout, reached: fn(JobState) -> bool) -> Result<()> {
+        self.within(|world| {
+            if self.stored(world)?.is_some() {
+                return wait_any(world, &[self], timeout, reached).map(|_| ());
+            }
+            let states: Vec<JobState> =
+                JobState::ALL.into_iter().filter(|state| reached(*state)).collect();
+            let span = match timeout {
+                Timeout::Zero => Some(Duration::ZERO),
+                Timeout::Infinite => None,
+                Timeout::After(span) => Some(span),
+            };
+            world.default_engine()?.tracker().wait(&self.id, span, &states).map(|_| ())
+        })
+    }
+
+    /// Run `body` if the job's session is open; an error names the job.
+    fn within<T>(&self, body: impl FnOnce(&World) -> Result<T>) -> Result<T> {
+        process::check_session(self.session.as_deref())?;
+        let world = process::world()?;
+        let named = format!("job {}", self.id);
+        body(&world)
+            .map_err(|error| if error.message.starts_with(&named) { error } else { error.of(named) })
+    }
+
+    /// The stored job; `None` for one that was not made through DRMAA.
+    fn stored(&self, world: &World) -> Result<Option<Job>> {
+        let Some(job) = world.store.job(&self.id)? else {
+            return if self.session.is_none() { Ok(None) } else { Err(self.unknown()) };
+        };
+        if self.session.is_some() && job.info.session != self.session {
+            return Err(self.unknown());
+        }
+        if job.orphaned && !process::is_monitoring() {
+            return Err(Error::session("its job session has been destroyed"));
+        }
+        Ok(Some(job))
+    }
+
+    /// The stored job, in a state that holds.
+    fn fresh(&self, world: &World) -> Result<Option<Job>> {
+        match self.stored(world)? {
+            Some(job) if !job.info.state.is_terminated() => {
+                let changed = world.engine(&job.target)?.refresh(&self.id)?;
+                if changed { self.stored(world) } else { Ok(Some(job)) }
+            }
+            job => Ok(job),
+        }
+    }
+
+    fn unknown(&self) -> Error {
+        let session = self.session.as_deref().unwrap_or_default();
+        Error::argument(format!("job {}: not in job session \"{session}\"", self.id))
+    }
+}
+
+/// A job that has ended counts as one that had started.
+pub(super) fn has_started(state: JobState) -> bool {
+    state.is_started() || state.is_terminated()
+}
+
+/// Wait until one of `jobs`, all of them stored, is in a state that counts as `reached`. Gives its
+/// place in the list.
+pub(super) fn wait_any(
+    world: &World,
+    jobs: &[&JobRef],
+    timeout: Timeout,
+    reached: fn(JobState) -> bool,
+) -> Result<usize> {
+    for job in jobs {
+        let stored = job.stored(world)?.ok_or_else(|| job.unknown())?;
+        if !stored.info.state.is_terminated() {
+            let engine = world.engine(&stored.target)?;
+            if timeout == Timeout::Zero {
+                engine.refresh(&job.id)?;
+            } else {
+                engine.subscribe();
+            }
+        }
+    }
+    let ids: Vec<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
+    let look = |known: &[Known]| {
+        let hit = |known: &Known| matches!(known, Known::State(state) if reached(*state));
+        if let Some(place) = known.iter().position(hit) {
+            return Ok(Look::Done(place));
+        }
+        for (job, known) in jobs.iter().zip(known) {
+            process::check_session(job.session.as_deref())?;
+            match known {
+                Known::Gone => return Err(job.unknown()),
+                Known::State(JobState::Undetermined) => {
+                    return Err(Error::state(format!("job {}: it is UNDETERMINED", job.id)));
+                }
+                Known::State(_) | Known::Nothing => {}
+            }
+        }
+        Ok(Look::Wait)
+    };
+    let place = world.waits.wait(&world.store, &ids, timeout.deadline(), look)?;
+    place.ok_or_else(|| {
+        let text = match jobs {
+            [job] => format!("job {} is not there yet, and the time is over", job.id),
+            _ => format!("none of {} jobs is there yet, and the time is over", jobs.len()),
+        };
+        Error::new(ErrorCode::Timeout, text)
+    })
+}

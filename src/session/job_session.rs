@@ -1,0 +1,194 @@
+//! Job sessions: made, opened, closed and destroyed; what is in them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::job::{JobRef, has_started, wait_any};
+use super::world::World;
+use super::{Timeout, process, submit};
+use crate::model::{Error, JobFilter, JobState, JobTemplate, Result, now};
+use crate::store::{Job, Session};
+
+/// Longest name of a session, in bytes.
+const NAME_MAX: usize = 255;
+
+/// An open job session.
+pub struct JobSession {
+    row: Session,
+    closed: AtomicBool,
+}
+
+impl JobSession {
+    /// Create a session and open it. Without a name it gets one that nobody has.
+    pub fn create(name: Option<&str>, contact: Option<&str>) -> Result<Arc<Self>> {
+        let world = process::world()?;
+        let invented;
+        let name = match name {
+            Some(name) => check_name(name)?,
+            None => {
+                invented = format!("drmaa2-{}", submit::new_id());
+                &invented
+            }
+        };
+        world.target(contact)?;
+        let row = world.store.create_session(name, contact)?;
+        world.store.sync()?;
+        Ok(Self::opened(row))
+    }
+
+    /// Open a session that was created before.
+    pub fn open(name: &str) -> Result<Arc<Self>> {
+        let row = process::world()?.store.session(check_name(name)?)?;
+        Ok(Self::opened(row))
+    }
+
+    fn opened(row: Session) -> Arc<Self> {
+        process::session_opened(&row.name);
+        Arc::new(Self { row, closed: AtomicBool::new(false) })
+    }
+
+    /// Let go of the session. Its jobs go on; any further use of it is INVALID_SESSION. Returns
+    /// when what this process had to clean up is gone, and all that it stored is safe.
+    pub fn close(&self) -> Result<()> {
+        self.check_open()?;
+        let world = process::world()?;
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Err(self.is_closed());
+        }
+        process::session_closed(&self.row.name);
+        world.waits.wake();
+        world.drain()
+    }
+
+    /// Remove a session from the store. Its running jobs go on.
+    pub fn destroy(name: &str) -> Result<()> {
+        let world = process::world()?;
+        world.store.destroy_session(name)?;
+        process::session_destroyed(name);
+        world.waits.wake();
+        world.store.sync()
+    }
+
+    /// Names of the sessions that `open` accepts.
+    pub fn names() -> Result<Vec<String>> {
+        process::world()?.store.session_names()
+    }
+
+    /// Its name; works on a closed session too.
+    pub fn name(&self) -> &str {
+        &self.row.name
+    }
+
+    /// The contact string it was created with; works on a closed session too.
+    pub fn contact(&self) -> Option<&str> {
+        self.row.contact.as_deref()
+    }
+
+    /// INVALID_SESSION if it is closed or destroyed.
+    pub fn check_open(&self) -> Result<()> {
+        self.world().map(|_| ())
+    }
+
+    /// Names that `jobCategory` may take.
+    pub fn job_categories(&self) -> Result<Vec<String>> {
+        let world = self.world()?;
+        let engine = world.engine(&world.target(self.contact())?)?;
+        engine.tracker().list_job_categories()
+    }
+
+    /// Its jobs that match, in the order of their submission.
+    pub fn jobs(&self, filter: Option<&JobFilter>) -> Result<Vec<JobRef>> {
+        let world = self.world()?;
+        let jobs = settled(&world, || world.store.session_jobs(self.row.id))?;
+        Ok(matching(&jobs, filter))
+    }
+
+    /// Submit a job.
+    pub fn run_job(&self, template: JobTemplate) -> Result<JobRef> {
+        let world = self.world()?;
+        submit::run_job(&world, &self.row, template)
+    }
+
+    /// Wait until one of `jobs` has started, or has ended.
+    pub fn wait_any_started(&self, jobs: &[JobRef], timeout: Timeout) -> Result<JobRef> {
+        self.wait_any(jobs, timeout, has_started)
+    }
+
+    /// Wait until one of `jobs` has ended.
+    pub fn wait_any_terminated(&self, jobs: &[JobRef], timeout: Timeout) -> Result<JobRef> {
+        self.wait_any(jobs, timeout, JobState::is_terminated)
+    }
+
+    fn wait_any(
+        &self,
+        jobs: &[JobRef],
+        timeout: Timeout,
+        reached: fn(JobState) -> bool,
+    ) -> Result<JobRef> {
+        let world = self.world()?;
+        if jobs.is_empty() {
+            return Err(Error::argument("the list of jobs to wait for is empty"));
+        }
+        if let Some(other) = jobs.iter().find(|job| job.session.as_deref() != Some(self.name())) {
+            return Err(Error::argument(format!(
+                "job {}: not in job session \"{}\"",
+                other.id,
+                self.name()
+            )));
+        }
+        let jobs: Vec<&JobRef> = jobs.iter().collect();
+        let place = wait_any(&world, &jobs, timeout, reached)?;
+        jobs.get(place).map(|job| (*job).clone()).ok_or_else(|| Error::internal("no such place"))
+    }
+
+    fn world(&self) -> Result<Arc<World>> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(self.is_closed());
+        }
+        let world = process::world()?;
+        if world.store.has_session(self.row.id)? {
+            return Ok(world);
+        }
+        Err(Error::session(format!("job session \"{}\" has been destroyed", self.name())))
+    }
+
+    fn is_closed(&self) -> Error {
+        Error::session(format!("job session \"{}\" is closed", self.name()))
+    }
+}
+
+impl Drop for JobSession {
+    fn drop(&mut self) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            process::session_closed(&self.row.name);
+        }
+    }
+}
+
+/// Jobs from the store, in states that hold.
+pub(super) fn settled(world: &World, mut load: impl FnMut() -> Result<Vec<Job>>) -> Result<Vec<Job>> {
+    let jobs = load()?;
+    let mut changed = false;
+    for job in jobs.iter().filter(|job| !job.info.state.is_terminated()) {
+        changed |= world.engine(&job.target)?.refresh(&job.info.id)?;
+    }
+    if changed { load() } else { Ok(jobs) }
+}
+
+pub(super) fn matching(jobs: &[Job], filter: Option<&JobFilter>) -> Vec<JobRef> {
+    let now = now();
+    let matches = |job: &&Job| filter.is_none_or(|filter| filter.matches(&job.info, now));
+    jobs.iter().filter(matches).map(|job| JobRef::of(&job.info)).collect()
+}
+
+fn check_name(name: &str) -> Result<&str> {
+    let refuse = |cause: &str| Err(Error::argument(format!("job session name \"{name}\" {cause}")));
+    match name {
+        "" => refuse("is empty"),
+        name if name.len() > NAME_MAX => {
+            refuse(&format!("has {} bytes, {NAME_MAX} are allowed", name.len()))
+        }
+        name if name.chars().any(char::is_control) => refuse("holds a control character"),
+        name => Ok(name),
+    }
+}

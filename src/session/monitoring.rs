@@ -1,0 +1,102 @@
+//! Monitoring sessions: the whole system, read-only.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::job::JobRef;
+use super::job_session::{matching, settled};
+use super::process;
+use super::world::World;
+use crate::model::{Error, JobFilter, Machine, Queue, Result, now};
+use crate::tracker::Monitoring;
+
+/// An open monitoring session.
+pub struct MonitoringSession {
+    closed: AtomicBool,
+}
+
+impl MonitoringSession {
+    /// Open one.
+    pub fn open() -> Result<Arc<Self>> {
+        process::world()?;
+        process::monitor_opened();
+        Ok(Arc::new(Self { closed: AtomicBool::new(false) }))
+    }
+
+    /// Let go of it.
+    pub fn close(&self) -> Result<()> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Err(is_closed());
+        }
+        process::monitor_closed();
+        process::world()?.waits.wake();
+        Ok(())
+    }
+
+    /// All jobs the user may see that match, of every session and of none.
+    pub fn jobs(&self, filter: Option<&JobFilter>) -> Result<Vec<JobRef>> {
+        let world = self.world()?;
+        let stored = settled(&world, || world.store.all_jobs())?;
+        let mut jobs = matching(&stored, filter);
+        let engine = world.default_engine()?;
+        if let Some(monitoring) = engine.tracker().monitoring() {
+            let now = now();
+            for info in monitoring.all_jobs()? {
+                let matches = filter.is_none_or(|filter| filter.matches(&info, now));
+                // A job that is reaped, but not yet cleaned up, is in the runtime only.
+                if matches && !world.store.knows(&info.id)? {
+                    // One of another user's session is, for this user, a job from outside.
+                    jobs.push(JobRef { session: None, ..JobRef::of(&info) });
+                }
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// All machines, or those named.
+    pub fn machines(&self, names: Option<&[String]>) -> Result<Vec<Machine>> {
+        self.list(names, |monitoring| monitoring.all_machines(), |machine| &machine.name)
+    }
+
+    /// All queues, or those named.
+    pub fn queues(&self, names: Option<&[String]>) -> Result<Vec<Queue>> {
+        self.list(names, |monitoring| monitoring.all_queues(), |queue| &queue.name)
+    }
+
+    fn list<T>(
+        &self,
+        names: Option<&[String]>,
+        all: fn(&dyn Monitoring) -> Result<Vec<T>>,
+        name: fn(&T) -> &String,
+    ) -> Result<Vec<T>> {
+        let world = self.world()?;
+        let engine = world.default_engine()?;
+        let mut items = match engine.tracker().monitoring() {
+            Some(monitoring) => all(monitoring)?,
+            None => Vec::new(),
+        };
+        if let Some(names) = names {
+            items.retain(|item| names.contains(name(item)));
+        }
+        Ok(items)
+    }
+
+    fn world(&self) -> Result<Arc<World>> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(is_closed());
+        }
+        process::world()
+    }
+}
+
+impl Drop for MonitoringSession {
+    fn drop(&mut self) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            process::monitor_closed();
+        }
+    }
+}
+
+fn is_closed() -> Error {
+    Error::session("the monitoring session is closed")
+}

@@ -1,0 +1,137 @@
+//! What a process has once: its world, and the list of the sessions it has open.
+//!
+//! Both stand behind one lock that is held across `fork()`, so a forked child finds it free. The
+//! child forgets the parent's world (threads that did not come along, connections that are not its
+//! own) and makes itself a new one at its next call; sessions stay open, their truth is the store.
+
+use std::cell::Cell;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+
+use super::world::World;
+use crate::model::{Error, Result};
+
+struct Process {
+    world: Option<Arc<World>>,
+    /// Names of the open job sessions, one entry for each handle.
+    sessions: Vec<String>,
+    /// How many monitoring sessions are open.
+    monitors: usize,
+}
+
+static PROCESS: Mutex<Process> = Mutex::new(Process { world: None, sessions: Vec::new(), monitors: 0 });
+static HANDLERS: Once = Once::new();
+
+thread_local! {
+    /// The lock while this thread forks.
+    static HELD: Cell<Option<MutexGuard<'static, Process>>> = const { Cell::new(None) };
+    #[cfg(test)]
+    static TEST_WORLD: Cell<Option<Arc<World>>> = const { Cell::new(None) };
+}
+
+fn lock() -> MutexGuard<'static, Process> {
+    HANDLERS.call_once(|| {
+        // SAFETY: the handlers lock, unlock and forget; the child's allocates nothing and calls
+        // nothing that is not async-signal-safe.
+        unsafe {
+            libc::pthread_atfork(
+                Some(before_fork),
+                Some(after_fork_in_parent),
+                Some(after_fork_in_child),
+            )
+        };
+    });
+    PROCESS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+extern "C" fn before_fork() {
+    let guard = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
+    // A thread so near its end that its locals are gone forks without the lock.
+    let _ = HELD.try_with(|held| held.set(Some(guard)));
+}
+
+extern "C" fn after_fork_in_parent() {
+    let _ = HELD.try_with(Cell::take);
+}
+
+extern "C" fn after_fork_in_child() {
+    let _ = HELD.try_with(|held| {
+        if let Some(mut process) = held.take() {
+            mem::forget(process.world.take());
+        }
+    });
+}
+
+/// The world of this process; made at the first call.
+pub(super) fn world() -> Result<Arc<World>> {
+    #[cfg(test)]
+    if let Some(world) = test_world() {
+        return Ok(world);
+    }
+    let mut process = lock();
+    if let Some(world) = &process.world {
+        return Ok(Arc::clone(world));
+    }
+    let world = World::start()?;
+    process.world = Some(Arc::clone(&world));
+    Ok(world)
+}
+
+/// A job session of that name was opened.
+pub(super) fn session_opened(name: &str) {
+    lock().sessions.push(name.to_owned());
+}
+
+/// One of the open sessions of that name was closed.
+pub(super) fn session_closed(name: &str) {
+    let mut process = lock();
+    if let Some(at) = process.sessions.iter().position(|open| open == name) {
+        process.sessions.swap_remove(at);
+    }
+}
+
+/// The session of that name was destroyed: every handle to it is void.
+pub(super) fn session_destroyed(name: &str) {
+    lock().sessions.retain(|open| open != name);
+}
+
+/// A monitoring session was opened.
+pub(super) fn monitor_opened() {
+    lock().monitors += 1;
+}
+
+/// A monitoring session was closed.
+pub(super) fn monitor_closed() {
+    let mut process = lock();
+    process.monitors = process.monitors.saturating_sub(1);
+}
+
+/// Is a monitoring session open?
+pub(super) fn is_monitoring() -> bool {
+    lock().monitors > 0
+}
+
+/// May jobs of that session be used? INVALID_SESSION unless it, or a monitoring session, is open.
+pub(super) fn check_session(name: Option<&str>) -> Result<()> {
+    let process = lock();
+    let open = |name: &str| process.sessions.iter().any(|open| open == name);
+    match name {
+        _ if process.monitors > 0 => Ok(()),
+        Some(name) if open(name) => Ok(()),
+        Some(name) => Err(Error::session(format!("job session \"{name}\" is not open in this process"))),
+        None => Err(Error::session("no monitoring session is open in this process")),
+    }
+}
+
+#[cfg(test)]
+fn test_world() -> Option<Arc<World>> {
+    let world = TEST_WORLD.take();
+    TEST_WORLD.set(world.clone());
+    world
+}
+
+/// For the rest of this thread's life `world` is the process's world.
+#[cfg(test)]
+pub(super) fn use_world(world: &Arc<World>) {
+    TEST_WORLD.set(Some(Arc::clone(world)));
+}

@@ -1,0 +1,372 @@
+//! The session room on a fake tracker.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::process;
+use super::world::World;
+use super::{JobRef, JobSession, MonitoringSession, Timeout};
+use crate::config::{Config, Target};
+use crate::model::{Control, Error, ErrorCode, JobFilter, JobState, JobTemplate};
+use crate::store::{Claim, Store};
+use crate::tracker::JobTracker;
+use crate::tracker::fake::{CATEGORY, FakeTracker};
+
+/// One process on a store, as far as a test can have several in one.
+struct Bench {
+    tracker: Arc<FakeTracker>,
+    world: Arc<World>,
+}
+
+impl Bench {
+    fn new(state_dir: &Path) -> Self {
+        Self::on(state_dir, FakeTracker::new())
+    }
+
+    fn on(state_dir: &Path, tracker: Arc<FakeTracker>) -> Self {
+        let config = Config {
+            state_dir: state_dir.to_owned(),
+            init: None,
+            target: Target {
+                address: "/fake.sock".into(),
+                namespace: "n".into(),
+                snapshotter: "s".into(),
+            },
+            runtime: String::new(),
+            grace: Duration::ZERO,
+            default_category: None,
+            categories: BTreeMap::new(),
+        };
+        let made = Arc::clone(&tracker);
+        let make = move |_: &Config, _: &Target| Ok(Arc::clone(&made) as Arc<dyn JobTracker>);
+        let bench = Self { tracker, world: World::with(config, Box::new(make)).unwrap() };
+        bench.enter();
+        bench
+    }
+
+    /// The calls of this thread are this process's.
+    fn enter(&self) {
+        process::use_world(&self.world);
+    }
+}
+
+fn fresh() -> (tempfile::TempDir, Bench, Arc<JobSession>) {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::new(dir.path());
+    let session = JobSession::create(None, None).unwrap();
+    (dir, bench, session)
+}
+
+fn template(command: &str) -> JobTemplate {
+    JobTemplate {
+        remote_command: Some(command.into()),
+        job_category: Some(CATEGORY.into()),
+        ..JobTemplate::default()
+    }
+}
+
+/// While a monitoring session is open, the jobs of closed sessions may be used.
+static MONITORING: RwLock<()> = RwLock::new(());
+
+fn code<T: std::fmt::Debug>(result: crate::model::Result<T>) -> ErrorCode {
+    result.unwrap_err().code
+}
+
+#[test]
+fn a_job_runs_and_its_end_is_told() {
+    let (_dir, bench, session) = fresh();
+    let job = session.run_job(template("sleep")).unwrap();
+    assert_eq!(job.state().unwrap(), (JobState::Running, None));
+    assert_eq!(code(job.wait_terminated(Timeout::Zero)), ErrorCode::Timeout);
+    assert_eq!(code(job.reap()), ErrorCode::InvalidState);
+    bench.tracker.exit(&job.id, 3);
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    job.wait_started(Timeout::Zero).unwrap();
+    let info = job.info().unwrap();
+    assert_eq!((info.state, info.exit_status), (JobState::Failed, Some(3)));
+    assert_eq!(job.template().unwrap(), template("sleep"));
+    session.close().unwrap();
+    assert!(bench.tracker.list_jobs().unwrap().is_empty(), "the runtime still holds it");
+}
+
+#[test]
+fn a_reaped_job_is_forgotten() {
+    let (_dir, _bench, session) = fresh();
+    let job = session.run_job(template("0")).unwrap();
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    job.reap().unwrap();
+    assert_eq!(code(job.info()), ErrorCode::InvalidArgument);
+    assert_eq!(code(job.reap()), ErrorCode::InvalidArgument);
+    assert!(session.jobs(None).unwrap().is_empty());
+}
+
+#[test]
+fn control_follows_the_state_table() {
+    let (_dir, _bench, session) = fresh();
+    let job = session.run_job(template("sleep")).unwrap();
+    assert_eq!(code(job.control(Control::Resume)), ErrorCode::InvalidState);
+    job.control(Control::Suspend).unwrap();
+    assert_eq!(job.state().unwrap().0, JobState::Suspended);
+    assert_eq!(code(job.control(Control::Suspend)), ErrorCode::InvalidState);
+    job.control(Control::Resume).unwrap();
+    assert_eq!(job.state().unwrap().0, JobState::Running);
+    assert_eq!(code(job.control(Control::Hold)), ErrorCode::UnsupportedOperation);
+    job.control(Control::Terminate).unwrap();
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    let info = job.info().unwrap();
+    assert_eq!(info.terminating_signal.as_deref(), Some("SIGTERM"));
+    assert_eq!(code(job.control(Control::Terminate)), ErrorCode::InvalidState);
+}
+
+#[test]
+fn a_template_that_cannot_run_leaves_no_job() {
+    let (_dir, bench, session) = fresh();
+    let unknown = JobTemplate { job_category: Some("other".into()), ..template("0") };
+    assert_eq!(code(session.run_job(unknown)), ErrorCode::InvalidArgument);
+    let unsupported = JobTemplate { min_slots: Some(2), ..template("0") };
+    assert_eq!(code(session.run_job(unsupported)), ErrorCode::UnsupportedAttribute);
+    bench.tracker.refuse_next(Error::new(ErrorCode::TryLater, "full"));
+    let refused = session.run_job(template("0")).unwrap_err();
+    assert_eq!((refused.code, refused.message.as_str()), (ErrorCode::TryLater, "full"));
+    let down = Error::new(ErrorCode::DrmCommunication, "socket /fake.sock: refused");
+    bench.tracker.set_down(Some(down.clone()));
+    assert_eq!(session.run_job(template("0")).unwrap_err(), down);
+    assert!(session.jobs(None).unwrap().is_empty());
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_fails_the_job_and_names_the_file() {
+    let (dir, bench, session) = fresh();
+    let missing = dir.path().join("none/out");
+    let job = session
+        .run_job(JobTemplate { output_path: Some(missing.as_path().into()), ..template("0") })
+        .unwrap();
+    let info = job.info().unwrap();
+    assert_eq!((info.state, info.exit_status), (JobState::Failed, None));
+    assert!(info.annotation.unwrap().contains("none/out"));
+    assert!(bench.tracker.orders().is_empty());
+
+    let fifo = dir.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let job = session
+        .run_job(JobTemplate { input_path: Some(fifo.as_path().into()), ..template("0") })
+        .unwrap();
+    assert!(job.info().unwrap().annotation.unwrap().contains("not a regular file"));
+}
+
+#[test]
+fn output_is_emptied_before_the_job_starts() {
+    let (dir, bench, session) = fresh();
+    let out = dir.path().join("out");
+    std::fs::write(&out, "old").unwrap();
+    session.run_job(JobTemplate { output_path: Some(out.as_path().into()), ..template("0") }).unwrap();
+    assert_eq!(std::fs::read(&out).unwrap(), b"");
+    let order = bench.tracker.orders().remove(0);
+    assert_eq!(order.stdio.output, Some(out.canonicalize().unwrap().as_path().into()));
+}
+
+#[test]
+fn another_process_finds_session_jobs_and_results() {
+    let (dir, bench, session) = fresh();
+    let job = session.run_job(template("sleep")).unwrap();
+    // The other process: a world of its own on the same store and runtime.
+    let other = Bench::on(dir.path(), Arc::clone(&bench.tracker));
+    let opened = JobSession::open(session.name()).unwrap();
+    let seen = opened.jobs(None).unwrap();
+    assert_eq!(seen, [job]);
+    bench.tracker.exit(&seen[0].id, 7);
+    other.enter();
+    seen[0].wait_terminated(Timeout::Infinite).unwrap();
+    assert_eq!(seen[0].info().unwrap().exit_status, Some(7));
+}
+
+#[test]
+fn what_ended_while_nobody_looked_is_found_out_afterwards() {
+    let (dir, bench, session) = fresh();
+    let ended = session.run_job(template("sleep")).unwrap();
+    let lost = session.run_job(template("sleep")).unwrap();
+    bench.tracker.set_silent(true);
+    bench.tracker.exit(&ended.id, 5);
+    bench.tracker.lose(&lost.id);
+    bench.tracker.set_silent(false);
+    let _later = Bench::on(dir.path(), Arc::clone(&bench.tracker));
+    assert_eq!(ended.info().unwrap().exit_status, Some(5));
+    let info = lost.info().unwrap();
+    assert_eq!(info.state, JobState::Failed);
+    assert!(info.annotation.unwrap().starts_with("runtime lost"));
+}
+
+#[test]
+fn a_job_whose_claimer_died_is_started_by_the_next_process() {
+    let (dir, bench, session) = fresh();
+    let job = session.run_job(template("sleep")).unwrap();
+    // Put the store back to where a process had claimed the job, and died.
+    let database = rusqlite::Connection::open(dir.path().join("drmaa2.db")).unwrap();
+    database
+        .execute(
+            "UPDATE jobs SET state = 1, dispatched = NULL, claim = '1 0 dead' WHERE id = ?",
+            [&job.id],
+        )
+        .unwrap();
+    bench.tracker.lose(&job.id);
+    let next = Bench::on(dir.path(), FakeTracker::new());
+    job.wait_started(Timeout::Infinite).unwrap();
+    assert_eq!(next.tracker.orders().len(), 1);
+    assert_eq!(next.tracker.orders()[0].template, template("sleep"));
+}
+
+#[test]
+fn a_wait_sees_what_another_process_writes() {
+    let (dir, _bench, session) = fresh();
+    let job = session.run_job(template("sleep")).unwrap();
+    let (id, path) = (job.id.clone(), dir.path().to_owned());
+    let writer = thread::spawn(move || {
+        let outcome = crate::model::Outcome::failed("written by another process");
+        assert!(Store::open(&path).unwrap().job_ended(&id, &outcome).unwrap());
+    });
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    writer.join().unwrap();
+    assert_eq!(job.info().unwrap().annotation.unwrap(), "written by another process");
+}
+
+#[test]
+fn a_wait_ends_in_time_and_with_its_session() {
+    let _unwatched = MONITORING.read();
+    let (_dir, bench, session) = fresh();
+    let job = session.run_job(template("sleep")).unwrap();
+    let begin = Instant::now();
+    assert_eq!(code(job.wait_terminated(Timeout::After(Duration::from_secs(1)))), ErrorCode::Timeout);
+    assert!(begin.elapsed() >= Duration::from_secs(1));
+
+    let (waiter, world) = (job.clone(), Arc::clone(&bench.world));
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    let wait = thread::spawn(move || {
+        process::use_world(&world);
+        ready.send(()).unwrap();
+        waiter.wait_terminated(Timeout::Infinite)
+    });
+    is_ready.recv().unwrap();
+    session.close().unwrap();
+    assert_eq!(code(wait.join().unwrap()), ErrorCode::InvalidSession);
+    assert_eq!(code(job.state()), ErrorCode::InvalidSession);
+}
+
+#[test]
+fn wait_any_gives_the_one_that_is_there() {
+    let (_dir, bench, session) = fresh();
+    let slow = session.run_job(template("sleep")).unwrap();
+    let quick = session.run_job(template("sleep")).unwrap();
+    let jobs = [slow.clone(), quick.clone()];
+    assert_eq!(session.wait_any_started(&jobs, Timeout::Zero).unwrap(), slow);
+    assert_eq!(code(session.wait_any_terminated(&jobs, Timeout::Zero)), ErrorCode::Timeout);
+    bench.tracker.exit(&quick.id, 0);
+    assert_eq!(session.wait_any_terminated(&jobs, Timeout::Infinite).unwrap(), quick);
+    assert_eq!(code(session.wait_any_started(&[], Timeout::Zero)), ErrorCode::InvalidArgument);
+    let stranger = JobRef { session: Some("other".into()), ..slow };
+    assert_eq!(code(session.wait_any_started(&[stranger], Timeout::Zero)), ErrorCode::InvalidArgument);
+}
+
+#[test]
+fn a_dead_runtime_is_an_error_for_what_it_knows_and_for_nothing_else() {
+    let (_dir, bench, session) = fresh();
+    let done = session.run_job(template("0")).unwrap();
+    done.wait_terminated(Timeout::Infinite).unwrap();
+    let running = session.run_job(template("sleep")).unwrap();
+    bench.tracker.set_down(Some(Error::new(ErrorCode::DrmCommunication, "socket gone")));
+    // The loss is a fact like any other; let it arrive.
+    while running.state().is_ok() {
+        thread::yield_now();
+    }
+    assert_eq!(code(running.state()), ErrorCode::DrmCommunication);
+    assert_eq!(done.state().unwrap().0, JobState::Done);
+    let waiter = thread::spawn({
+        let (world, running) = (Arc::clone(&bench.world), running.clone());
+        move || {
+            process::use_world(&world);
+            running.wait_terminated(Timeout::Infinite)
+        }
+    });
+    bench.tracker.set_down(None);
+    bench.tracker.exit(&running.id, 0);
+    waiter.join().unwrap().unwrap();
+}
+
+#[test]
+fn sessions_are_named_created_and_destroyed() {
+    let _unwatched = MONITORING.read();
+    let (_dir, _bench, session) = fresh();
+    let name = session.name().to_owned();
+    assert_eq!(code(JobSession::create(Some(&name), None).map(drop)), ErrorCode::InvalidArgument);
+    assert_eq!(code(JobSession::create(Some(""), None).map(drop)), ErrorCode::InvalidArgument);
+    assert_eq!(
+        code(JobSession::create(Some(&"x".repeat(300)), None).map(drop)),
+        ErrorCode::InvalidArgument
+    );
+    assert_eq!(code(JobSession::create(None, Some("tcp:x")).map(drop)), ErrorCode::InvalidArgument);
+    assert_eq!(code(JobSession::open("no such").map(drop)), ErrorCode::InvalidArgument);
+    assert_eq!(code(JobSession::destroy("no such")), ErrorCode::InvalidArgument);
+    assert_eq!(JobSession::names().unwrap(), std::slice::from_ref(&name));
+    let job = session.run_job(template("0")).unwrap();
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    JobSession::destroy(&name).unwrap();
+    assert_eq!(code(session.jobs(None)), ErrorCode::InvalidSession);
+    assert_eq!(code(session.close()), ErrorCode::InvalidSession);
+    assert_eq!(code(job.state()), ErrorCode::InvalidSession);
+    let again = JobSession::create(Some(&name), None).unwrap();
+    assert!(again.jobs(None).unwrap().is_empty());
+    assert_eq!(code(job.state()), ErrorCode::InvalidArgument);
+}
+
+#[test]
+fn filters_select_jobs() {
+    let (_dir, _bench, session) = fresh();
+    let named = JobTemplate { job_name: Some("n".into()), ..template("0") };
+    let first = session.run_job(named).unwrap();
+    let second = session.run_job(template("1")).unwrap();
+    for job in [&first, &second] {
+        job.wait_terminated(Timeout::Infinite).unwrap();
+    }
+    let select = |filter: JobFilter| session.jobs(Some(&filter)).unwrap();
+    assert_eq!(select(JobFilter::default()), [first.clone(), second.clone()]);
+    assert_eq!(select(JobFilter { job_name: Some("n".into()), ..JobFilter::default() }), [first]);
+    assert_eq!(select(JobFilter { exit_status: Some(1), ..JobFilter::default() }), [second]);
+    assert!(select(JobFilter { job_id: Some("none".into()), ..JobFilter::default() }).is_empty());
+}
+
+#[test]
+fn a_monitoring_session_sees_every_job_of_every_kind() {
+    let _watching = MONITORING.write();
+    let (_dir, bench, session) = fresh();
+    let job = session.run_job(template("sleep")).unwrap();
+    bench.tracker.add_foreign("foreign");
+    let monitoring = MonitoringSession::open().unwrap();
+    let jobs = monitoring.jobs(None).unwrap();
+    assert_eq!(jobs[0], job);
+    assert_eq!((jobs[1].id.as_str(), jobs.len()), ("foreign", 2));
+    assert_eq!(jobs[1].state().unwrap().0, JobState::Running);
+    bench.tracker.exit("foreign", 0);
+    jobs[1].wait_terminated(Timeout::Infinite).unwrap();
+    assert_eq!(monitoring.queues(None).unwrap().len(), 1);
+    assert_eq!(monitoring.machines(Some(&["fake-host".into(), "x".into()])).unwrap().len(), 1);
+    assert!(monitoring.machines(Some(&[])).unwrap().is_empty());
+    monitoring.close().unwrap();
+    assert_eq!(code(monitoring.close()), ErrorCode::InvalidSession);
+    assert_eq!(code(monitoring.jobs(None)), ErrorCode::InvalidSession);
+}
+
+#[test]
+fn a_live_claim_of_another_process_is_respected() {
+    let (dir, bench, session) = fresh();
+    let job = session.run_job(template("sleep")).unwrap();
+    let database = rusqlite::Connection::open(dir.path().join("drmaa2.db")).unwrap();
+    let claim = Claim::mine().to_string();
+    database.execute("UPDATE jobs SET state = 1, claim = ?2 WHERE id = ?1", [&job.id, &claim]).unwrap();
+    let next = Bench::on(dir.path(), Arc::clone(&bench.tracker));
+    assert_eq!(job.state().unwrap(), (JobState::Queued, Some("creating".into())));
+    job.control(Control::Terminate).unwrap();
+    assert_eq!(job.state().unwrap().0, JobState::Queued, "its claimer ends it");
+    assert_eq!(next.tracker.orders().len(), 1);
+}

@@ -1,0 +1,85 @@
+//! Who works on a job: a process, named so that no later process can be taken for it.
+
+use std::fmt;
+use std::fs;
+
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+
+/// A process of this machine: its id, its start time, and the boot it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim(String);
+
+impl Claim {
+    /// This process.
+    pub fn mine() -> Self {
+        let pid = std::process::id();
+        // Without /proc a claim holds until it is given up: better late than twice.
+        Self::of(pid).unwrap_or_else(|| Self(format!("{pid} ? ?")))
+    }
+
+    /// Does the process still live?
+    pub fn is_alive(&self) -> bool {
+        let mut parts = self.0.split(' ');
+        let (pid, start) = (parts.next().and_then(|pid| pid.parse().ok()), parts.next());
+        start == Some("?") || pid.and_then(Self::of).is_some_and(|process| process == *self)
+    }
+
+    fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The command's name is in parentheses and may hold anything; field 22 is the start time,
+        // the 20th after it. Fields 3 and on: state, ppid, ... A zombie no longer works.
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+        let state = fields.next()?;
+        let start = fields.nth(18)?;
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        (state != "Z").then(|| Self(format!("{pid} {start} {}", boot.trim())))
+    }
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl ToSql for Claim {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl FromSql for Claim {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        String::column_result(value).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_alive_until_it_has_ended() {
+        assert!(Claim::mine().is_alive());
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let claim = Claim::of(child.id()).unwrap();
+        assert!(claim.is_alive());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!claim.is_alive());
+    }
+
+    #[test]
+    fn another_process_with_the_same_id_is_not_the_claimer() {
+        let mine = Claim::mine();
+        let (pid, rest) = mine.0.split_once(' ').unwrap();
+        let (_, boot) = rest.split_once(' ').unwrap();
+        assert!(!Claim(format!("{pid} 1 {boot}")).is_alive());
+        assert!(!Claim(format!("{pid} {} other-boot", rest.split(' ').next().unwrap())).is_alive());
+        assert!(!Claim("rubbish".into()).is_alive());
+    }
+}

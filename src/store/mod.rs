@@ -1,0 +1,235 @@
+//! The truth about jobs: a SQLite file in the state directory, shared by every process of a user.
+//!
+//! Only this room writes SQL. Each method is one transaction, so what a method does has happened
+//! for all processes or for none.
+
+mod claim;
+mod jobs;
+mod query;
+mod sessions;
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::model::{Error, ErrorCode, Result};
+
+pub use claim::Claim;
+pub use jobs::NewRow;
+pub use query::{Job, Unsettled};
+pub use sessions::Session;
+
+const FILE: &str = "drmaa2.db";
+/// Written to after each transaction. SQLite's own files will not do: their last write comes before
+/// the transaction can be seen.
+const BELL: &str = "drmaa2.bell";
+const SCHEMA: &str = include_str!("schema.sql");
+const SCHEMA_VERSION: i64 = 1;
+/// How long a transaction waits for those of other processes.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// The database of one state directory.
+pub struct Store {
+    path: PathBuf,
+    /// Writers of one process queue here: SQLite's own way to wait is to sleep and look again.
+    writer: Mutex<Connection>,
+    readers: Mutex<Vec<Connection>>,
+    bell: File,
+}
+
+impl Store {
+    /// Open the store of a state directory; make both if they are missing.
+    pub fn open(state_dir: &Path) -> Result<Self> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(state_dir);
+        made.map_err(|error| io_error(&error, state_dir))?;
+        let path = state_dir.join(FILE);
+        let writer = Mutex::new(connect(&path)?);
+        let bell = File::options().write(true).create(true).truncate(false).open(state_dir.join(BELL));
+        let bell = bell.map_err(|error| io_error(&error, &state_dir.join(BELL)))?;
+        let store = Self { path, writer, readers: Mutex::default(), bell };
+        migrate(&mut store.writer.lock(), &store.path).map_err(|failure| store.error(failure))?;
+        Ok(store)
+    }
+
+    /// The file whose changes tell of transactions, also of those of other processes.
+    pub fn bell(&self) -> PathBuf {
+        self.path.with_file_name(BELL)
+    }
+
+    fn journal(&self) -> PathBuf {
+        self.path.with_file_name(format!("{FILE}-wal"))
+    }
+
+    /// Bring every transaction made so far to stable storage. A transaction survives a crash of
+    /// this process without that, but not one of the machine.
+    pub fn sync(&self) -> Result<()> {
+        match File::open(self.journal()).and_then(|journal| journal.sync_data()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(&error, &self.path)),
+            _ => Ok(()),
+        }
+    }
+
+    fn write<T>(&self, body: impl FnOnce(&Transaction<'_>) -> Failable<T>) -> Result<T> {
+        let mut connection = self.writer.lock();
+        let run = || {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = body(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        let value = run().map_err(|failure| self.error(failure))?;
+        if let Err(error) = self.bell.write_all_at(b"!", 0) {
+            tracing::warn!(%error, "other processes may notice a change late");
+        }
+        Ok(value)
+    }
+
+    fn read<T>(&self, body: impl FnOnce(&Connection) -> Failable<T>) -> Result<T> {
+        let pooled = self.readers.lock().pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => connect(&self.path)?,
+        };
+        let value = body(&connection).map_err(|failure| self.error(failure));
+        self.readers.lock().push(connection);
+        value
+    }
+
+    fn error(&self, failure: Failure) -> Error {
+        match failure {
+            Failure::Sql(error) => sql_error(&error, &self.path),
+            Failure::Refused(error) => error,
+        }
+    }
+}
+
+/// Why a transaction was not made.
+enum Failure {
+    Sql(rusqlite::Error),
+    Refused(Error),
+}
+
+type Failable<T> = std::result::Result<T, Failure>;
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection> {
+    let open = || {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY)?;
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_update(None, "synchronous", "normal")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    };
+    open().map_err(|error| sql_error(&error, path))
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Failable<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match version {
+        0 => transaction.execute_batch(SCHEMA)?,
+        SCHEMA_VERSION => {}
+        other => {
+            let text = format!("its schema version is {other}, this library knows {SCHEMA_VERSION}");
+            let error = Error::new(ErrorCode::SessionManagement, text);
+            return Err(error.of(format!("job store {}", path.display())).into());
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+fn io_error(error: &io::Error, path: &Path) -> Error {
+    let code = match ErrorCode::of_io(error) {
+        ErrorCode::InvalidArgument | ErrorCode::Internal => ErrorCode::SessionManagement,
+        code => code,
+    };
+    Error::new(code, format!("state directory {}: {error}", path.display()))
+}
+
+fn sql_error(error: &rusqlite::Error, path: &Path) -> Error {
+    use rusqlite::ErrorCode as Sql;
+    let code = match error.sqlite_error_code() {
+        Some(Sql::DatabaseBusy | Sql::DatabaseLocked) => ErrorCode::TryLater,
+        Some(Sql::DiskFull | Sql::OutOfMemory) => ErrorCode::OutOfResource,
+        _ => ErrorCode::SessionManagement,
+    };
+    Error::new(code, format!("job store {}: {error}", path.display()))
+}
+
+/// The directory of a job's files, which the tracker shares with the job's container.
+pub fn jobs_dir(state_dir: &Path) -> Result<PathBuf> {
+    let dir = state_dir.join("jobs");
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+    made.map_err(|error| io_error(&error, &dir))?;
+    fs::canonicalize(&dir).map_err(|error| io_error(&error, &dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_opens_twice_and_refuses_a_newer_schema() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Store::open(dir.path()).unwrap();
+        Store::open(dir.path()).unwrap();
+        first.sync().unwrap();
+        first.write(|sql| Ok(sql.execute_batch("PRAGMA user_version = 9")?)).unwrap();
+        let error = Store::open(dir.path()).err().unwrap();
+        assert_eq!(error.code, ErrorCode::SessionManagement);
+        assert!(error.message.contains("schema version is 9"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(
+            dir.path().join(FILE),
+            "rubbish, and more of it than fits in a page header".repeat(100),
+        )
+        .unwrap();
+        let error = Store::open(dir.path()).err().unwrap();
+        assert_eq!(error.code, ErrorCode::SessionManagement);
+        assert!(error.message.contains(FILE), "{error}");
+    }
+
+    #[test]
+    fn a_state_directory_that_cannot_be_made_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let blocked = dir.path().join("file");
+        fs::write(&blocked, "").unwrap();
+        let error = Store::open(&blocked.join("state")).err().unwrap();
+        assert_eq!(error.code, ErrorCode::SessionManagement);
+        assert!(error.message.contains("file/state"), "{error}");
+    }
+
+    #[test]
+    fn a_refused_transaction_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let refused: Result<()> = store.write(|sql| {
+            sql.execute("INSERT INTO sessions (name) VALUES ('x')", [])?;
+            Err(Error::argument("no").into())
+        });
+        assert_eq!(refused.unwrap_err().code, ErrorCode::InvalidArgument);
+        assert!(store.session_names().unwrap().is_empty());
+    }
+}

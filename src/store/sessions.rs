@@ -1,0 +1,97 @@
+//! Job sessions in the store.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::Store;
+use crate::model::{Error, Result};
+
+/// A stored job session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Its row; unlike the name, never used again.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// The contact string it was created with.
+    pub contact: Option<String>,
+}
+
+impl Store {
+    /// Store a new session. INVALID_ARGUMENT if there is one of that name.
+    pub fn create_session(&self, name: &str, contact: Option<&str>) -> Result<Session> {
+        self.write(|sql| {
+            let taken = sql
+                .prepare_cached("SELECT 1 FROM sessions WHERE name = ? AND destroyed = 0")?
+                .exists([name])?;
+            if taken {
+                return Err(Error::argument(format!("job session \"{name}\" exists already")).into());
+            }
+            sql.execute("INSERT INTO sessions (name, contact) VALUES (?, ?)", params![name, contact])?;
+            let contact = contact.map(str::to_owned);
+            Ok(Session { id: sql.last_insert_rowid(), name: name.to_owned(), contact })
+        })
+    }
+
+    /// The session of that name. INVALID_ARGUMENT if there is none.
+    pub fn session(&self, name: &str) -> Result<Session> {
+        self.read(|sql| {
+            sql.prepare_cached("SELECT id, contact FROM sessions WHERE name = ? AND destroyed = 0")?
+                .query_row([name], |row| {
+                    Ok(Session { id: row.get(0)?, name: name.to_owned(), contact: row.get(1)? })
+                })
+                .optional()?
+                .ok_or_else(|| unknown(name).into())
+        })
+    }
+
+    /// Is the session stored and not destroyed?
+    pub fn has_session(&self, id: i64) -> Result<bool> {
+        self.read(|sql| {
+            Ok(sql
+                .prepare_cached("SELECT 1 FROM sessions WHERE id = ? AND destroyed = 0")?
+                .exists([id])?)
+        })
+    }
+
+    /// Names of all sessions, in the order of their creation.
+    pub fn session_names(&self) -> Result<Vec<String>> {
+        self.read(|sql| {
+            let mut query =
+                sql.prepare_cached("SELECT name FROM sessions WHERE destroyed = 0 ORDER BY id")?;
+            Ok(query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Remove a session and what is known of its ended jobs; the others go when they have ended.
+    /// INVALID_ARGUMENT if there is none of that name.
+    pub fn destroy_session(&self, name: &str) -> Result<()> {
+        self.write(|sql| {
+            let id: Option<i64> = sql
+                .query_row(
+                    "UPDATE sessions SET destroyed = 1 WHERE name = ? AND destroyed = 0 RETURNING id",
+                    [name],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            let id = id.ok_or_else(|| unknown(name))?;
+            sql.execute("UPDATE jobs SET reaped = 1 WHERE session = ? AND state IN (7, 8)", [id])?;
+            sweep(sql)?;
+            Ok(())
+        })
+    }
+}
+
+/// Drop the rows that nobody needs any more.
+pub(super) fn sweep(sql: &rusqlite::Connection) -> rusqlite::Result<()> {
+    sql.execute("DELETE FROM jobs WHERE reaped = 1 AND leftovers = 0", [])?;
+    sql.execute(
+        "DELETE FROM sessions WHERE destroyed = 1 AND NOT EXISTS
+             (SELECT 1 FROM jobs WHERE jobs.session = sessions.id)",
+        [],
+    )?;
+    Ok(())
+}
+
+fn unknown(name: &str) -> Error {
+    Error::argument(format!("job session \"{name}\" does not exist"))
+}

@@ -1,0 +1,300 @@
+//! What every job tracker must do, seen from outside. Runs against the fake and against containerd.
+
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use drmaa2::containerd::{ContainerdTracker, Settings};
+use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate, Outcome, Text};
+use drmaa2::runtime::Runtime;
+use drmaa2::tracker::fake::{CATEGORY, FakeTracker};
+use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
+
+/// Nothing here takes so long unless it hangs.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A tracker under test, and how to make it run something.
+struct Subject {
+    tracker: Arc<dyn JobTracker>,
+    facts: mpsc::Receiver<Fact>,
+    /// A command that ends at once with the exit code it is given.
+    exits: fn(i32) -> JobTemplate,
+    /// A command that does not end by itself, but at SIGTERM.
+    sleeps: fn() -> JobTemplate,
+    _jobs_dir: Option<tempfile::TempDir>,
+}
+
+struct Sink(Mutex<mpsc::Sender<Fact>>);
+
+impl EventSink for Sink {
+    fn fact(&self, fact: Fact) {
+        // A test that is over does not listen any more.
+        let _ = self.0.lock().unwrap().send(fact);
+    }
+}
+
+fn subject(
+    tracker: Arc<dyn JobTracker>,
+    exits: fn(i32) -> JobTemplate,
+    sleeps: fn() -> JobTemplate,
+    jobs_dir: Option<tempfile::TempDir>,
+) -> Subject {
+    let (sender, facts) = mpsc::channel();
+    tracker.subscribe(Arc::new(Sink(Mutex::new(sender))));
+    Subject { tracker, facts, exits, sleeps, _jobs_dir: jobs_dir }
+}
+
+fn fake() -> Subject {
+    fn template(command: String) -> JobTemplate {
+        JobTemplate {
+            remote_command: Some(command.into()),
+            job_category: Some(CATEGORY.into()),
+            ..JobTemplate::default()
+        }
+    }
+    subject(FakeTracker::new(), |code| template(code.to_string()), || template("sleep".into()), None)
+}
+
+fn image() -> String {
+    std::env::var("DRMAA2_TEST_IMAGE").expect("DRMAA2_TEST_IMAGE: scripts/test sets it")
+}
+
+fn containerd() -> Subject {
+    fn template(command: &str, args: &[&str]) -> JobTemplate {
+        JobTemplate {
+            remote_command: Some(command.into()),
+            args: Some(args.iter().map(|arg| Text::from(*arg)).collect()),
+            job_category: Some(image().into()),
+            ..JobTemplate::default()
+        }
+    }
+    let set =
+        |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name}: scripts/test sets it"));
+    let jobs_dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        address: set("CONTAINERD_ADDRESS").into(),
+        namespace: set("CONTAINERD_NAMESPACE"),
+        snapshotter: set("CONTAINERD_SNAPSHOTTER"),
+        runtime: "io.containerd.runc.v2".into(),
+        jobs_dir: jobs_dir.path().to_owned(),
+        init: set("DRMAA2_INIT").into(),
+        categories: Default::default(),
+        default_category: None,
+        grace: Duration::from_secs(5),
+    };
+    let tracker = ContainerdTracker::new(settings, Arc::new(Runtime::start().unwrap()));
+    subject(
+        tracker,
+        |code| template("sh", &["-c", &format!("exit {code}")]),
+        || template("sleep", &["1000"]),
+        Some(jobs_dir),
+    )
+}
+
+impl Subject {
+    fn add(&self, template: JobTemplate) -> String {
+        let id = ulid::Ulid::generate().to_string().to_lowercase();
+        self.tracker.check_template(&template).unwrap();
+        let submitter = Submitter {
+            user: "root".into(),
+            uid: 0,
+            gid: 0,
+            groups: vec![0],
+            umask: 0o22,
+            machine: "here".into(),
+        };
+        let session = "contract".to_owned();
+        let job = NewJob { id: id.clone(), session, template, submitter, stdio: Stdio::default() };
+        self.tracker.add_job(job).unwrap();
+        id
+    }
+
+    /// The next fact about a job; facts about others, and repeated ones, are no news here.
+    fn until<T>(&self, mut wanted: impl FnMut(&Fact) -> Option<T>) -> T {
+        loop {
+            let fact = self.facts.recv_timeout(LONG).expect("a fact in time");
+            if let Some(value) = wanted(&fact) {
+                return value;
+            }
+        }
+    }
+
+    fn started(&self, job: &str) {
+        self.until(|fact| match fact {
+            Fact::Started { id, .. } if id == job => Some(()),
+            Fact::Ended { id, outcome } if id == job => panic!("ended before it started: {outcome:?}"),
+            Fact::NotStarted { id, error } if id == job => panic!("not started: {error}"),
+            _ => None,
+        });
+    }
+
+    fn ended(&self, job: &str) -> Outcome {
+        self.until(|fact| match fact {
+            Fact::Ended { id, outcome } if id == job => Some(outcome.clone()),
+            Fact::NotStarted { id, error } if id == job => panic!("not started: {error}"),
+            _ => None,
+        })
+    }
+
+    fn delete(&self, job: &str) {
+        self.tracker.delete_job(job).unwrap();
+        self.until(|fact| matches!(fact, Fact::Deleted { id } if id == job).then_some(()));
+    }
+
+    fn state(&self, job: &str) -> JobState {
+        self.tracker.job_state(job).unwrap().0
+    }
+}
+
+fn a_job_starts_ends_and_is_deleted(subject: &Subject) {
+    for code in [0, 1, 77, 255] {
+        let job = subject.add((subject.exits)(code));
+        subject.started(&job);
+        let outcome = subject.ended(&job);
+        assert_eq!((outcome.exit_status, outcome.signal), (Some(code), None));
+        let info = subject.tracker.job_info(&job).unwrap();
+        assert_eq!(info.state, if code == 0 { JobState::Done } else { JobState::Failed });
+        assert_eq!(info.exit_status, Some(code));
+        assert!(info.dispatched.is_some() && info.finished >= info.dispatched);
+        subject.delete(&job);
+        assert_eq!(subject.tracker.job_info(&job).unwrap_err().code, ErrorCode::InvalidArgument);
+        assert!(!subject.tracker.list_jobs().unwrap().contains(&job));
+    }
+}
+
+fn a_running_job_is_controlled(subject: &Subject) {
+    let job = subject.add((subject.sleeps)());
+    subject.started(&job);
+    assert!(subject.tracker.list_jobs().unwrap().contains(&job));
+    assert_eq!(subject.state(&job), JobState::Running);
+    let timeout = subject.tracker.wait(&job, Some(Duration::ZERO), &[JobState::Done]).unwrap_err();
+    assert_eq!(timeout.code, ErrorCode::Timeout);
+
+    subject.tracker.job_control(&job, Control::Suspend).unwrap();
+    subject.until(|fact| matches!(fact, Fact::Suspended { id } if *id == job).then_some(()));
+    assert_eq!(subject.state(&job), JobState::Suspended);
+    assert_eq!(
+        subject.tracker.job_control(&job, Control::Suspend).unwrap_err().code,
+        ErrorCode::InvalidState
+    );
+    subject.tracker.job_control(&job, Control::Resume).unwrap();
+    subject.until(|fact| matches!(fact, Fact::Resumed { id } if *id == job).then_some(()));
+    assert_eq!(subject.state(&job), JobState::Running);
+    assert_eq!(
+        subject.tracker.job_control(&job, Control::Resume).unwrap_err().code,
+        ErrorCode::InvalidState
+    );
+
+    subject.tracker.job_control(&job, Control::Terminate).unwrap();
+    let outcome = subject.ended(&job);
+    assert_eq!(outcome.state(), JobState::Failed);
+    assert_eq!(outcome.signal, Some(libc::SIGTERM));
+    let reached = subject.tracker.wait(&job, Some(LONG), &[JobState::Done, JobState::Failed]);
+    assert_eq!(reached.unwrap(), JobState::Failed);
+    assert_eq!(
+        subject.tracker.job_control(&job, Control::Terminate).unwrap_err().code,
+        ErrorCode::InvalidState
+    );
+    subject.delete(&job);
+}
+
+fn a_suspended_job_can_be_terminated(subject: &Subject) {
+    let job = subject.add((subject.sleeps)());
+    subject.started(&job);
+    subject.tracker.job_control(&job, Control::Suspend).unwrap();
+    subject.tracker.job_control(&job, Control::Terminate).unwrap();
+    assert_eq!(subject.ended(&job).state(), JobState::Failed);
+    subject.delete(&job);
+}
+
+fn an_unknown_job_is_an_error_that_names_it(subject: &Subject) {
+    let job = "01unknown";
+    let tracker = &subject.tracker;
+    for error in [
+        tracker.job_state(job).unwrap_err(),
+        tracker.job_info(job).unwrap_err(),
+        tracker.job_control(job, Control::Suspend).unwrap_err(),
+        tracker.job_control(job, Control::Terminate).unwrap_err(),
+        tracker.wait(job, Some(LONG), &[JobState::Done]).unwrap_err(),
+    ] {
+        assert_eq!(error.code, ErrorCode::InvalidArgument, "{error}");
+        assert!(error.message.contains(job), "{error}");
+    }
+}
+
+fn a_template_that_can_never_run_is_refused(subject: &Subject) {
+    let good = (subject.exits)(0);
+    let no_command = JobTemplate { remote_command: None, ..good.clone() };
+    let no_category = JobTemplate { job_category: Some("no/such/category:1".into()), ..good.clone() };
+    for template in [no_command, no_category] {
+        let error = subject.tracker.check_template(&template).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidArgument, "{error}");
+    }
+    subject.tracker.check_template(&good).unwrap();
+    for name in ["remoteCommand", "args", "jobCategory"] {
+        assert!(subject.tracker.attributes().contains(&name), "{name}");
+    }
+}
+
+fn the_system_tells_about_itself(subject: &Subject) {
+    let tracker = &subject.tracker;
+    let category = (subject.exits)(0).job_category.unwrap().to_string();
+    assert!(tracker.list_job_categories().unwrap().contains(&category));
+    let contact = tracker.contact().unwrap();
+    assert!(!contact.name.is_empty() && !contact.version.major.is_empty());
+    let Some(monitoring) = tracker.monitoring() else { return };
+    let job = subject.add((subject.sleeps)());
+    subject.started(&job);
+    let jobs = monitoring.all_jobs().unwrap();
+    let info = jobs.iter().find(|info| info.id == job).expect("the running job among all jobs");
+    assert_eq!((info.state, info.session.as_deref()), (JobState::Running, Some("contract")));
+    for machine in monitoring.all_machines().unwrap() {
+        assert!(machine.available && machine.sockets >= 1 && machine.phys_memory > 0, "{machine:?}");
+    }
+    monitoring.all_queues().unwrap();
+    tracker.job_control(&job, Control::Terminate).unwrap();
+    subject.ended(&job);
+    subject.delete(&job);
+}
+
+fn deleting_twice_is_harmless(subject: &Subject) {
+    let job = subject.add((subject.exits)(0));
+    subject.ended(&job);
+    subject.delete(&job);
+    subject.delete(&job);
+}
+
+fn live_is_told(subject: &Subject) {
+    subject.until(|fact| matches!(fact, Fact::Live).then_some(()));
+}
+
+/// Each rule becomes a test for each tracker.
+macro_rules! contract {
+    ($($rule:ident)*) => {
+        mod on_the_fake { $(#[test] fn $rule() { super::$rule(&super::fake()); })* }
+        mod on_containerd { $(#[test] fn $rule() {
+            if super::may_run() { super::$rule(&super::containerd()); }
+        })* }
+    };
+}
+
+contract! {
+    live_is_told
+    a_job_starts_ends_and_is_deleted
+    a_running_job_is_controlled
+    a_suspended_job_can_be_terminated
+    an_unknown_job_is_an_error_that_names_it
+    a_template_that_can_never_run_is_refused
+    the_system_tells_about_itself
+    deleting_twice_is_harmless
+}
+
+/// Is there a containerd to test with? Where there has to be one, its absence is a failure.
+fn may_run() -> bool {
+    let there = std::env::var_os("CONTAINERD_ADDRESS").is_some();
+    let required = std::env::var_os("DRMAA2_TEST_REQUIRE").is_some_and(|value| value == "1");
+    assert!(there || !required, "DRMAA2_TEST_REQUIRE=1, but CONTAINERD_ADDRESS is not set");
+    if !there {
+        eprintln!("SKIPPED: CONTAINERD_ADDRESS is not set; nothing was tested against containerd");
+    }
+    there
+}
