@@ -12,6 +12,9 @@
 
 static int check_failures;
 
+/* What main returns. */
+static inline int check_result(void) { return check_failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE; }
+
 /* The condition holds. */
 #define CHECK(condition) \
     ((condition) ? (void) 0 : check_failed(__FILE__, __LINE__, #condition, "true", "false"))
@@ -33,9 +36,6 @@ static int check_failures;
 
 /* The call returned DRMAA2_SUCCESS and left no error. */
 #define CHECK_OK(call) check_error(__FILE__, __LINE__, #call, (call), DRMAA2_SUCCESS)
-
-/* What main returns. */
-#define CHECK_RESULT (check_failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE)
 
 static inline void check_failed(const char *file, int line, const char *what, const char *expected,
                                 const char *actual) {

@@ -90,5 +90,5 @@ int main(void) {
     char *nothing = NULL;
     drmaa2_dict_default_callback(&nothing, &nothing);
     drmaa2_dict_default_callback(NULL, NULL);
-    return CHECK_RESULT;
+    return check_result();
 }

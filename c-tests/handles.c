@@ -112,5 +112,5 @@ int main(void) {
     array_handles();
     reservation_handles();
     session_handles();
-    return CHECK_RESULT;
+    return check_result();
 }

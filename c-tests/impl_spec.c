@@ -36,5 +36,5 @@ int main(void) {
     CHECK_NULL(drmaa2_get_instance_value(jt, NULL), DRMAA2_INVALID_ARGUMENT);
     CHECK_ERROR(drmaa2_set_instance_value(jt, NULL, NULL), DRMAA2_INVALID_ARGUMENT);
     drmaa2_jtemplate_free(&jt);
-    return CHECK_RESULT;
+    return check_result();
 }

@@ -69,5 +69,5 @@ int main(void) {
     v = drmaa2_get_drmaa_version();
     CHECK(v != NULL && v->major != NULL && v->minor != NULL);
     drmaa2_version_free(&v);
-    return CHECK_RESULT;
+    return check_result();
 }

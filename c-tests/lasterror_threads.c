@@ -38,5 +38,5 @@ int main(void) {
         CHECK_INT((long) failures, 0);
     }
     CHECK_INT(drmaa2_lasterror(), DRMAA2_INVALID_ARGUMENT);
-    return CHECK_RESULT;
+    return check_result();
 }

@@ -126,5 +126,5 @@ int main(void) {
     callbacks();
     kinds();
     many();
-    return CHECK_RESULT;
+    return check_result();
 }

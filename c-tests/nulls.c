@@ -230,5 +230,5 @@ int main(void) {
     session_manager();
     sessions();
     jobs();
-    return CHECK_RESULT;
+    return check_result();
 }

@@ -43,5 +43,5 @@ int main(void) {
     CHECK_INT(drmaa2_lasterror(), DRMAA2_SUCCESS);
     CHECK(drmaa2_lasterror_text() == NULL);
     drmaa2_list_free(&list);
-    return CHECK_RESULT;
+    return check_result();
 }

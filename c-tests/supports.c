@@ -31,5 +31,5 @@ int main(void) {
         CHECK_ERROR(drmaa2_register_event_notification(took), DRMAA2_UNSUPPORTED_OPERATION);
         CHECK_ERROR(drmaa2_register_event_notification(NULL), DRMAA2_UNSUPPORTED_OPERATION);
     }
-    return CHECK_RESULT;
+    return check_result();
 }

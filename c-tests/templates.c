@@ -144,5 +144,5 @@ int main(void) {
     new_job_info();
     full_job_info();
     reservation_templates();
-    return CHECK_RESULT;
+    return check_result();
 }
