@@ -127,6 +127,15 @@ fn the_header_declares_each_symbol_and_nothing_else() {
     assert_eq!(declared, symbols());
 }
 
+#[test]
+fn every_function_is_called_with_null() {
+    let program = fs::read_to_string(root().join("c-tests/nulls.c")).unwrap();
+    let functions = symbols().into_iter().filter(|name| name.starts_with("drmaa2_"));
+    let forgotten: Vec<String> =
+        functions.filter(|name| !program.contains(&format!("{name}("))).collect();
+    assert_eq!(forgotten, Vec::<String>::new());
+}
+
 /// The declarations of the header at file level.
 fn statements(header: &str) -> Vec<String> {
     let mut code = String::new();
