@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use crate::model::{Error, Result};
 use crate::session::{JobSession, MonitoringSession};
 
-/// By address of the handle; `None` is a handle that was closed and not freed yet.
-type Table<S> = BTreeMap<usize, Option<Arc<S>>>;
+/// By address of the handle, until that is freed.
+type Table<S> = BTreeMap<usize, Arc<S>>;
 
 /// The handles of one kind of session. The lock is held for look-ups only, never over a call out.
 pub(super) struct Handles<S: 'static> {
@@ -32,30 +32,20 @@ impl<S> Handles<S> {
     /// Note a handle that is about to be handed out.
     pub(super) fn add<T>(&self, handle: *const T, session: Arc<S>) {
         survive_fork();
-        self.lock().insert(handle.addr(), Some(session));
+        self.lock().insert(handle.addr(), session);
     }
 
-    /// The session behind a handle. INVALID_SESSION if there is none.
+    /// The session behind a handle, which may be closed. INVALID_SESSION if there is none.
     pub(super) fn get<T>(&self, handle: *const T) -> Result<Arc<S>> {
         if handle.is_null() {
             return Err(Error::session(format!("{} is NULL", self.what)));
         }
-        match self.lock().get(&handle.addr()) {
-            Some(Some(session)) => Ok(session.clone()),
-            Some(None) => Err(Error::session(format!("{} is closed", self.what))),
-            None => Err(Error::session(format!("{} was freed, or never was one", self.what))),
-        }
+        let session = self.lock().get(&handle.addr()).cloned();
+        session.ok_or_else(|| Error::session(format!("{} was freed, or never was one", self.what)))
     }
 
-    /// Let go of the session behind a handle; the handle remains, to be freed.
-    pub(super) fn close<T>(&self, handle: *const T) {
-        let closed = self.lock().get_mut(&handle.addr()).and_then(Option::take);
-        // Outside the lock, since this may be the session's end.
-        drop(closed);
-    }
-
-    /// Forget a handle. `None` if there is no such handle, `Some(None)` if it is closed.
-    pub(super) fn remove<T>(&self, handle: *const T) -> Option<Option<Arc<S>>> {
+    /// Forget a handle. `None` if there is no such handle.
+    pub(super) fn remove<T>(&self, handle: *const T) -> Option<Arc<S>> {
         self.lock().remove(&handle.addr())
     }
 }
@@ -95,16 +85,14 @@ mod tests {
     use crate::model::ErrorCode;
 
     #[test]
-    fn only_an_open_handle_leads_to_its_session() {
+    fn only_a_handle_in_use_leads_to_its_session() {
         let handles = Handles::new("thing");
         let handle = &raw const handles;
         let code = || handles.get(handle).map(|session| *session).map_err(|error| error.code);
         assert_eq!(code(), Err(ErrorCode::InvalidSession), "never added");
         handles.add(handle, Arc::new(42));
         assert_eq!(code(), Ok(42));
-        handles.close(handle);
-        assert_eq!(code(), Err(ErrorCode::InvalidSession), "closed");
-        assert_eq!(handles.remove(handle), Some(None));
+        assert!(handles.remove(handle).is_some());
         assert_eq!(handles.remove(handle), None, "freed twice");
         assert_eq!(code(), Err(ErrorCode::InvalidSession), "freed");
         assert!(handles.get(std::ptr::null::<u8>()).unwrap_err().message.contains("NULL"));

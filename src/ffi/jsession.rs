@@ -36,10 +36,8 @@ pub unsafe extern "C" fn drmaa2_jsession_free(js: *mut drmaa2_jsession) {
     guard::quiet((), || {
         // SAFETY: NULL or a variable, as the header asks.
         let mut handle = unsafe { mem::take(js) };
-        let Some(session) = JOB_SESSIONS.remove(handle) else { return };
-        if let Some(session) = session {
-            // Nobody is there to hear of an error, and the last error is not to be touched.
-            let _ = session.close();
+        if JOB_SESSIONS.remove(handle).is_none() {
+            return;
         }
         // SAFETY: a handle of ours that nobody can use any more.
         unsafe { mem::free(&raw mut handle) };
@@ -205,24 +203,13 @@ impl Block for drmaa2_jsession_s {
 
 /// A handle for a session that was just opened.
 pub(super) fn handle(session: Arc<JobSession>) -> Result<drmaa2_jsession> {
-    let make = || {
-        let unset = drmaa2_jsession_s { contact: ptr::null_mut(), name: ptr::null_mut() };
-        let mut js = Owned::new(unset)?;
-        js.contact = mem::optional_string(session.contact())?;
-        js.name = mem::string(session.name())?;
-        Ok(js.into_raw())
-    };
-    match make() {
-        Ok(js) => {
-            JOB_SESSIONS.add(js, session);
-            Ok(js)
-        }
-        Err(error) => {
-            // Nobody could ever close it. The error that counts is the one above.
-            let _ = session.close();
-            Err(error)
-        }
-    }
+    let unset = drmaa2_jsession_s { contact: ptr::null_mut(), name: ptr::null_mut() };
+    let mut js = Owned::new(unset)?;
+    js.contact = mem::optional_string(session.contact())?;
+    js.name = mem::string(session.name())?;
+    let js = js.into_raw();
+    JOB_SESSIONS.add(js, session);
+    Ok(js)
 }
 
 /// The session behind a handle, if it is open and not destroyed.

@@ -141,11 +141,7 @@ pub unsafe extern "C" fn drmaa2_open_msession(session_name: *const c_char) -> dr
 /// DRMAA2_INVALID_SESSION if js is NULL, closed or destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_close_jsession(js: drmaa2_jsession) -> drmaa2_error {
-    guard::status(|| {
-        JOB_SESSIONS.get(js)?.close()?;
-        JOB_SESSIONS.close(js);
-        Ok(())
-    })
+    guard::status(|| JOB_SESSIONS.get(js)?.close())
 }
 
 /// Close a reservation session (GFD.231, SessionManager).
@@ -162,11 +158,7 @@ pub unsafe extern "C" fn drmaa2_close_rsession(rs: drmaa2_rsession) -> drmaa2_er
 /// DRMAA2_INVALID_SESSION if ms is NULL or closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_close_msession(ms: drmaa2_msession) -> drmaa2_error {
-    guard::status(|| {
-        MONITORING_SESSIONS.get(ms)?.close()?;
-        MONITORING_SESSIONS.close(ms);
-        Ok(())
-    })
+    guard::status(|| MONITORING_SESSIONS.get(ms)?.close())
 }
 
 /// Remove a job session from the store (GFD.231, SessionManager). Its running jobs go on; handles

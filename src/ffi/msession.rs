@@ -31,10 +31,8 @@ pub unsafe extern "C" fn drmaa2_msession_free(ms: *mut drmaa2_msession) {
     guard::quiet((), || {
         // SAFETY: NULL or a variable, as the header asks.
         let mut handle = unsafe { mem::take(ms) };
-        let Some(session) = MONITORING_SESSIONS.remove(handle) else { return };
-        if let Some(session) = session {
-            // Nobody is there to hear of an error, and the last error is not to be touched.
-            let _ = session.close();
+        if MONITORING_SESSIONS.remove(handle).is_none() {
+            return;
         }
         // SAFETY: a handle of ours that nobody can use any more.
         unsafe { mem::free(&raw mut handle) };
@@ -48,7 +46,7 @@ pub unsafe extern "C" fn drmaa2_msession_free(ms: *mut drmaa2_msession) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_msession_get_all_reservations(ms: drmaa2_msession) -> drmaa2_r_list {
     guard::pointer(|| {
-        MONITORING_SESSIONS.get(ms)?;
+        MONITORING_SESSIONS.get(ms)?.check_open()?;
         Err(Error::unsupported("a reservation"))
     })
 }

@@ -56,7 +56,6 @@ impl JobSession {
             return Err(self.is_closed());
         }
         process::session_closed(&self.row.name);
-        world.waits.wake();
         world.drain()
     }
 
@@ -65,7 +64,6 @@ impl JobSession {
         let world = process::world()?;
         world.store.destroy_session(name)?;
         process::session_destroyed(name);
-        world.waits.wake();
         world.store.sync()
     }
 

@@ -29,8 +29,12 @@ impl MonitoringSession {
             return Err(is_closed());
         }
         process::monitor_closed();
-        process::world()?.waits.wake();
         Ok(())
+    }
+
+    /// INVALID_SESSION if it is closed.
+    pub fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) { Err(is_closed()) } else { Ok(()) }
     }
 
     /// All jobs the user may see that match, of every session and of none.
@@ -82,9 +86,7 @@ impl MonitoringSession {
     }
 
     fn world(&self) -> Result<Arc<World>> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(is_closed());
-        }
+        self.check_open()?;
         process::world()
     }
 }

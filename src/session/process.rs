@@ -101,11 +101,18 @@ pub(super) fn session_closed(name: &str) {
     if let Some(at) = process.sessions.iter().position(|open| open == name) {
         process.sessions.swap_remove(at);
     }
+    let world = process.world.clone();
+    drop(process);
+    wake(world);
 }
 
 /// The session of that name was destroyed: every handle to it is void.
 pub(super) fn session_destroyed(name: &str) {
-    lock().sessions.retain(|open| open != name);
+    let mut process = lock();
+    process.sessions.retain(|open| open != name);
+    let world = process.world.clone();
+    drop(process);
+    wake(world);
 }
 
 /// A monitoring session was opened.
@@ -117,6 +124,18 @@ pub(super) fn monitor_opened() {
 pub(super) fn monitor_closed() {
     let mut process = lock();
     process.monitors = process.monitors.saturating_sub(1);
+    let world = process.world.clone();
+    drop(process);
+    wake(world);
+}
+
+/// Whoever waits for a job of a session that is no longer open shall hear of that.
+fn wake(world: Option<Arc<World>>) {
+    #[cfg(test)]
+    let world = test_world().or(world);
+    if let Some(world) = world {
+        world.waits.wake();
+    }
 }
 
 /// Is a monitoring session open?
