@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The containerd that a script works with; sourced after lib.sh. The caller has set LOGS, and calls
-# leave_containerd when it ends.
+# The containerd that a script works with; sourced after lib.sh and needs.sh. The caller has set DIR,
+# where it works, and LOGS, and calls clean_up_at_exit.
 
 CONTAINERD_DIR=
 CONTAINERD_USED=
@@ -48,4 +48,20 @@ leave_containerd() {
         for id in $(in_containerd images ls -q); do in_containerd images rm --sync "$id"; done
         ctr --address "$CONTAINERD_ADDRESS" namespaces rm "$CONTAINERD_USED"
     fi >>"$LOGS/stop.log" 2>&1 || true
+}
+
+# Leave the machine as it was, however the script ends.
+clean_up_at_exit() {
+    trap clean_up EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+}
+
+clean_up() {
+    local status=$?
+    trap '' INT TERM
+    release_services
+    leave_containerd
+    rm -rf "$DIR/state"
+    exit $status
 }

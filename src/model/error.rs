@@ -1,6 +1,6 @@
 //! The one list of DRMAA2 error numbers, and the error every fallible function returns.
 
-/// A DRMAA2 error code (GFD.231, 3.7). The numbers are those of the C enum `drmaa2_error`.
+/// A DRMAA2 error code (GFD.231, error conditions). The numbers are those of the C enum `drmaa2_error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum ErrorCode {

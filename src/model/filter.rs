@@ -1,4 +1,4 @@
-//! Which jobs a filter lets through (GFD.231, 5.6).
+//! Which jobs a filter lets through (GFD.231, JobInfo).
 
 use super::{JobInfo, JobState, Millis};
 

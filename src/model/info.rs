@@ -46,7 +46,7 @@ impl Outcome {
     }
 }
 
-/// A snapshot of a job (GFD.231, 5.6). `None` is UNSET.
+/// A snapshot of a job (GFD.231, JobInfo). `None` is UNSET.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobInfo {
     /// The job's id.

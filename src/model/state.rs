@@ -1,4 +1,4 @@
-//! Job states and the moves between them (GFD.231, 8.1).
+//! Job states and the moves between them (GFD.231, JobState).
 
 use super::{Error, Result};
 

@@ -1,4 +1,4 @@
-//! The job template (GFD.231, 5.5): what a user asks for, and which of it makes sense.
+//! The job template (GFD.231, JobTemplate): what a user asks for, and which of it makes sense.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ pub struct JobTemplate {
     pub extensions: BTreeMap<String, Text>,
 }
 
-/// The placeholders that a path of a template may hold (GFD.231, 5.5).
+/// The placeholders that a path of a template may hold (GFD.231, JobTemplate).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placeholder {
     /// The home directory of the job's user.
