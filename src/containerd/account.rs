@@ -41,7 +41,13 @@ impl Traces {
 /// The account of one job; INVALID_ARGUMENT if there is no trace of it.
 pub(super) async fn job_info(core: &Core, id: &str) -> Result<JobInfo> {
     let (container, process) = tokio::join!(container(core, id), process(core, id));
-    let traces = Traces::new(container?, process?, &core.job_dir(id));
+    let (container, process) = match (container, process) {
+        (Ok(container), Ok(process)) => (container, process),
+        // How it ended is on record, whether the daemon answers or not.
+        (Err(_), _) | (_, Err(_)) if finish::recorded(&core.job_dir(id)).is_some() => (None, None),
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
+    let traces = Traces::new(container, process, &core.job_dir(id));
     if traces.container.is_none() && traces.process.is_none() && !traces.ours {
         return Err(unknown_job(id));
     }

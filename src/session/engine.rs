@@ -183,9 +183,10 @@ impl Engine {
                 self.set_link(Link::Live);
                 settled
             }
+            // Told again at each attempt to reconnect: a job that ended meanwhile left its record.
             Fact::Lost { error } => {
                 self.set_link(Link::Lost(error));
-                Ok(())
+                self.settle_all()
             }
         };
         if let Err(error) = done {
@@ -284,8 +285,11 @@ impl Engine {
     /// Compare every job of this runtime that is not settled with what the runtime has.
     fn settle_all(&self) -> Result<()> {
         for job in self.store.unsettled_jobs(&self.target)? {
-            if let Err(error) = self.settle_one(&job) {
-                tracing::warn!(job = %job.id, %error, "cannot compare a job with the runtime");
+            match self.settle_one(&job) {
+                Err(error) if error.code != ErrorCode::DrmCommunication => {
+                    tracing::warn!(job = %job.id, %error, "cannot compare a job with the runtime");
+                }
+                _ => {}
             }
         }
         Ok(())
