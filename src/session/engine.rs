@@ -4,7 +4,7 @@
 //! they happened. Whoever stores the end of a job also sees to its clean-up.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,9 @@ use crate::tracker::{EventSink, Fact, JobTracker};
 
 /// How long a call waits for the first word from a tracker.
 const FIRST_WORD: Duration = Duration::from_secs(30);
+/// How long after a failure jobs are compared again; doubled each time up to [`MAX_RETRY`].
+const RETRY: Duration = Duration::from_millis(500);
+const MAX_RETRY: Duration = Duration::from_secs(60);
 
 /// A tracker, and the work that its facts give.
 pub(super) struct Engine {
@@ -89,10 +92,7 @@ impl Engine {
                 .map_err(|error| Error::new(ErrorCode::of_io(&error), format!("thread {name}: {error}")))
         };
         let facts = Arc::clone(&engine);
-        thread(
-            "drmaa2-facts",
-            Box::new(move || fact_receiver.iter().for_each(|fact| facts.take(fact))),
-        )?;
+        thread("drmaa2-facts", Box::new(move || facts.follow(&fact_receiver)))?;
         let cleaner = Arc::clone(&engine);
         thread("drmaa2-cleanup", Box::new(move || cleaner.clean(&ended_receiver)))?;
         Ok(engine)
@@ -160,8 +160,29 @@ impl Engine {
         self.tracker.add_job(order)
     }
 
-    fn take(&self, fact: Fact) {
-        let done = match fact {
+    /// The thread of the facts. One that could not be stored, for want of disk space say, is not
+    /// lost: the jobs are compared with the runtime until that works.
+    fn follow(&self, facts: &Receiver<Fact>) {
+        let mut retry = None;
+        loop {
+            let fact = match retry {
+                Some(pause) => facts.recv_timeout(pause),
+                None => facts.recv().map_err(Into::into),
+            };
+            let done = match fact {
+                Ok(fact) => self.take(fact),
+                Err(RecvTimeoutError::Timeout) => self.settle_all().inspect(|()| retry = None),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if let Err(error) = done {
+                tracing::error!(%error, "a fact about a job could not be stored");
+                retry = Some(retry.map_or(RETRY, |pause: Duration| (pause * 2).min(MAX_RETRY)));
+            }
+        }
+    }
+
+    fn take(&self, fact: Fact) -> Result<()> {
+        match fact {
             Fact::Started { id, at } => self.started(&id, at),
             Fact::Suspended { id } => {
                 let news = self.store.job_suspended(&id);
@@ -188,9 +209,6 @@ impl Engine {
                 self.set_link(Link::Lost(error));
                 self.settle_all()
             }
-        };
-        if let Err(error) = done {
-            tracing::error!(%error, "a fact about a job could not be stored");
         }
     }
 
@@ -282,17 +300,19 @@ impl Engine {
         }
     }
 
-    /// Compare every job of this runtime that is not settled with what the runtime has.
+    /// Compare every job of this runtime that is not settled with what the runtime has, as far as
+    /// it answers.
     fn settle_all(&self) -> Result<()> {
+        let mut result = Ok(());
         for job in self.store.unsettled_jobs(&self.target)? {
             match self.settle_one(&job) {
                 Err(error) if error.code != ErrorCode::DrmCommunication => {
-                    tracing::warn!(job = %job.id, %error, "cannot compare a job with the runtime");
+                    result = Err(error.of(format!("job {}", job.id)));
                 }
                 _ => {}
             }
         }
-        Ok(())
+        result
     }
 
     fn settle(&self, id: &str) -> Result<()> {

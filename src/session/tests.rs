@@ -370,3 +370,16 @@ fn a_live_claim_of_another_process_is_respected() {
     assert_eq!(job.state().unwrap().0, JobState::Queued, "its claimer ends it");
     assert_eq!(next.tracker.orders().len(), 1);
 }
+
+#[test]
+fn a_fact_that_could_not_be_stored_is_not_lost() {
+    let (dir, bench, session) = fresh();
+    let job = session.run_job(template("sleep")).unwrap();
+    let database = rusqlite::Connection::open(dir.path().join("drmaa2.db")).unwrap();
+    database.execute("ALTER TABLE jobs RENAME TO broken", []).unwrap();
+    bench.tracker.exit(&job.id, 9);
+    assert_eq!(code(job.state()), ErrorCode::SessionManagement);
+    database.execute("ALTER TABLE broken RENAME TO jobs", []).unwrap();
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    assert_eq!(job.info().unwrap().exit_status, Some(9));
+}
