@@ -7,6 +7,7 @@ pub mod ffi;
 pub mod fork;
 pub mod model;
 pub mod runtime;
+pub mod scheduler;
 pub mod session;
 pub mod store;
 pub mod tracker;

@@ -125,6 +125,9 @@ fn job(template: JobTemplate) -> NewJob {
         template,
         submitter: submitter(0),
         stdio: Stdio::default(),
+        task: None,
+        wall_clock: None,
+        ends: None,
     }
 }
 

@@ -105,7 +105,16 @@ impl Subject {
             machine: "here".into(),
         };
         let session = "contract".to_owned();
-        let job = NewJob { id: id.clone(), session, template, submitter, stdio: Stdio::default() };
+        let job = NewJob {
+            id: id.clone(),
+            session,
+            template,
+            submitter,
+            stdio: Stdio::default(),
+            task: None,
+            wall_clock: None,
+            ends: None,
+        };
         self.tracker.add_job(job).unwrap();
         id
     }

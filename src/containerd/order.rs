@@ -117,6 +117,9 @@ mod tests {
                 machine: "host".into(),
             },
             stdio: Stdio::default(),
+            task: None,
+            wall_clock: None,
+            ends: None,
         }
     }
 

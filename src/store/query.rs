@@ -62,6 +62,9 @@ impl Store {
                 template: parsed(&template)?,
                 submitter: parsed(&submitter)?,
                 stdio: parsed(&stdio)?,
+                task: None,
+                wall_clock: None,
+                ends: None,
             }))
         })
     }

@@ -48,6 +48,21 @@ pub struct NewJob {
     pub submitter: Submitter,
     /// Host paths of its standard streams, placeholders filled in, files made.
     pub stdio: Stdio,
+    /// Its place in a job array.
+    pub task: Option<Task>,
+    /// It is ended when it has run for so long.
+    pub wall_clock: Option<Millis>,
+    /// It is ended at this time.
+    pub ends: Option<Millis>,
+}
+
+/// The place of a job in a job array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Id of the array.
+    pub array: String,
+    /// Index of the task.
+    pub index: i64,
 }
 
 /// Host files of a job's standard streams; `None` is `/dev/null`.
@@ -135,6 +150,14 @@ pub trait JobTracker: Send + Sync {
     /// Start a job. Returns when it is accepted; `Started`, `Ended` or `NotStarted` follows.
     /// Whatever an earlier attempt left of the job is replaced.
     fn add_job(&self, job: NewJob) -> Result<()>;
+
+    /// Make a job ready, so that a later [`add_job`](Self::add_job) of this tracker starts it at once.
+    /// Returns when it is accepted; nothing follows unless it fails, and then `Ended` or
+    /// `NotStarted`. `delete_job` undoes it. False if this tracker cannot do such a thing.
+    fn prepare_job(&self, job: NewJob) -> Result<bool> {
+        let _ = job;
+        Ok(false)
+    }
 
     /// Start several tasks of a job array. As good as `add_job` for each unless a runtime can do
     /// better.
