@@ -56,6 +56,12 @@ pub struct Order {
     pub stop_signal: i32,
     /// Milliseconds between that signal and SIGKILL.
     pub grace: u64,
+    /// Milliseconds after the command's start at which the job is ended.
+    pub wall_clock: Option<u64>,
+    /// Time at which the job is ended, milliseconds since the epoch.
+    pub deadline: Option<i64>,
+    /// Why it is ended then, for people; empty if there is no more to say.
+    pub deadline_reason: Vec<u8>,
 }
 
 /// How the job ended.
@@ -97,6 +103,9 @@ impl Order {
         out.flag("join", self.join);
         out.number("stop-signal", self.stop_signal);
         out.number("grace", self.grace);
+        out.option("wall-clock", self.wall_clock);
+        out.option("deadline", self.deadline);
+        out.bytes("deadline-reason", &self.deadline_reason);
         out.write(job_dir, ORDER_FILE)
     }
 
@@ -119,6 +128,9 @@ impl Order {
                 "join" => order.join = true,
                 "stop-signal" => order.stop_signal = codec::number(value)?,
                 "grace" => order.grace = codec::number(value)?,
+                "wall-clock" => order.wall_clock = Some(codec::number(value)?),
+                "deadline" => order.deadline = Some(codec::number(value)?),
+                "deadline-reason" => order.deadline_reason = value.to_vec(),
                 _ => {}
             }
         }
@@ -188,6 +200,9 @@ mod tests {
             join: true,
             stop_signal: 15,
             grace: 10_000,
+            wall_clock: Some(u64::MAX),
+            deadline: Some(-1),
+            deadline_reason: b"why".to_vec(),
         };
         order.write(&dir).unwrap();
         assert_eq!(Order::read(&dir).unwrap(), order);

@@ -7,6 +7,7 @@
 
 mod child;
 mod exec;
+mod limit;
 mod signals;
 mod stdio;
 mod supervise;
@@ -22,6 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use drmaa2_init::{JOB_DIR, Order, Record, TERMINATE_FILE};
 
 use child::{Child, Failure};
+use limit::Limit;
 use signals::Signals;
 
 /// Exit code of an init that does not run as PID 1, as Docker's for its own failures.
@@ -56,20 +58,28 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
     let stop = stop_signal(&order);
     let terminate_file = job_dir.join(TERMINATE_FILE);
     if terminate_file.exists() {
-        let reason = Some(b"terminated before the command was started".to_vec());
-        return Record { signal: Some(stop), reason, ..Record::default() };
+        return unstarted(stop, "terminated before the command was started".to_owned());
+    }
+    let limit = Limit::of(&order);
+    if let Some(limit) = limit.as_ref().filter(|limit| limit.has_passed()) {
+        return unstarted(stop, format!("{}, before the command was started", limit.reason));
     }
     let child = match Child::start(&order) {
         Ok(child) => child,
         Err(error) => return failed(Failure::new("cannot start a process", &error)),
     };
-    let end = supervise::supervise(child.pid, signals, stop, order.grace, &terminate_file);
+    let end = supervise::supervise(child.pid, signals, stop, order.grace, &terminate_file, limit);
     child.failure().map_or_else(|| ended(end.status, end.reason), failed)
 }
 
 /// The signal that asks this job to end; one that does not exist could not ask anything.
 fn stop_signal(order: &Order) -> i32 {
     if (1..=libc::SIGRTMAX()).contains(&order.stop_signal) { order.stop_signal } else { libc::SIGTERM }
+}
+
+/// The record of a command that was not to be started any more.
+fn unstarted(stop: i32, reason: String) -> Record {
+    Record { signal: Some(stop), reason: Some(reason.into_bytes()), ..Record::default() }
 }
 
 /// The record of a command that could not be started.

@@ -7,29 +7,33 @@ use std::time::{Duration, Instant};
 
 use libc::{c_int, pid_t};
 
+use crate::limit::Limit;
 use crate::signals::Signals;
 
 /// How the command ended.
 pub(crate) struct End {
     /// Its wait status.
     pub(crate) status: c_int,
-    /// What the status does not tell: that the command ended because it was asked to.
+    /// What the status does not tell: that the command ended because it was asked to, and why.
     pub(crate) reason: Option<String>,
 }
 
 /// Look after the job until its command has ended and all its other processes are gone too.
 ///
 /// A request to end is SIGTERM, the stop signal itself, or any signal once the terminate file is
-/// there. It is passed on once; asking again does not prolong the grace.
+/// there. It is passed on once; asking again does not prolong the grace. A limit that comes first is
+/// such a request.
 pub(crate) fn supervise(
     command: pid_t,
     signals: &Signals,
     stop: c_int,
     grace: u64,
     terminate_file: &Path,
+    limit: Option<Limit>,
 ) -> End {
     let (mut asked, mut killed) = (false, false);
-    let mut deadline = None;
+    let mut deadline = limit.as_ref().map(|limit| limit.at);
+    let mut exceeded = None;
     let status = loop {
         let signal = signals.next(deadline);
         // Before the signal is looked at: a command that ended by itself was not asked to.
@@ -37,32 +41,36 @@ pub(crate) fn supervise(
             break status;
         }
         match signal {
-            None => {
+            None if asked => {
                 kill_all();
                 killed = true;
                 deadline = None;
+                continue;
             }
-            Some(libc::SIGCHLD) => {}
-            Some(signal) if signal == libc::SIGTERM || signal == stop || terminate_file.exists() => {
-                if !asked {
-                    ask_to_end(command, stop);
-                    asked = true;
-                    // A grace beyond the end of time has no end.
-                    deadline = Instant::now().checked_add(Duration::from_millis(grace));
-                }
-            }
+            None => exceeded = limit.as_ref().map(|limit| limit.reason.as_str()),
+            Some(libc::SIGCHLD) => continue,
+            Some(signal) if signal == libc::SIGTERM || signal == stop || terminate_file.exists() => {}
             Some(signal) => {
                 kill(command, signal);
+                continue;
             }
+        }
+        if !asked {
+            ask_to_end(command, stop);
+            asked = true;
+            // A grace beyond the end of time has no end.
+            deadline = Instant::now().checked_add(Duration::from_millis(grace));
         }
     };
     kill_all();
     reap_all();
     let killed = killed && libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
-    let reason = match (asked, killed) {
-        (false, _) => None,
-        (true, false) => Some("terminated on request".to_owned()),
-        (true, true) => Some(overdue(stop, grace)),
+    let reason = match (exceeded, killed) {
+        _ if !asked => None,
+        (None, false) => Some("terminated on request".to_owned()),
+        (None, true) => Some(overdue(stop, grace)),
+        (Some(limit), false) => Some(limit.to_owned()),
+        (Some(limit), true) => Some(format!("{limit}; {}", overdue(stop, grace))),
     };
     End { status, reason }
 }

@@ -5,6 +5,7 @@
 
 mod end;
 mod harness;
+mod limit;
 mod start;
 mod stdio;
 mod terminate;
