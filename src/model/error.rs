@@ -74,6 +74,12 @@ impl Error {
         Self::new(ErrorCode::Internal, message)
     }
 
+    /// Is it possible that the same call succeeds later?
+    pub fn may_pass(&self) -> bool {
+        use ErrorCode::{DrmCommunication, OutOfResource, TryLater};
+        matches!(self.code, DrmCommunication | OutOfResource | TryLater)
+    }
+
     /// A function this build does not have.
     pub fn unsupported(operation: &str) -> Self {
         Self::new(ErrorCode::UnsupportedOperation, format!("{operation} is not supported"))
@@ -99,5 +105,18 @@ impl ErrorCode {
             }
             _ => Self::Internal,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_some_errors_may_pass() {
+        assert!(Error::new(ErrorCode::DrmCommunication, "").may_pass());
+        assert!(Error::new(ErrorCode::OutOfResource, "").may_pass());
+        assert!(!Error::internal("").may_pass());
+        assert!(!Error::argument("").may_pass());
     }
 }

@@ -5,7 +5,9 @@
 mod error;
 mod filter;
 mod info;
+mod limits;
 mod machine;
+mod reservation;
 mod signal;
 mod state;
 mod template;
@@ -15,9 +17,10 @@ pub use error::{Error, ErrorCode, Result};
 pub use filter::JobFilter;
 pub use info::{JobInfo, Outcome, SlotInfo};
 pub use machine::{Cpu, Machine, Os, Queue, Version};
+pub use reservation::{ReservationInfo, ReservationTemplate, Span, Wanted};
 pub use signal::{signal_name, signal_number};
 pub use state::{Control, JobState};
-pub use template::{JobTemplate, PRIORITY_UNSET_AGE, Placeholder};
+pub use template::{JobTemplate, PRIORITY_UNSET_AGE, Placeholder, Submission, with_index};
 pub use text::Text;
 
 /// Milliseconds since the Unix epoch, or a span of them.

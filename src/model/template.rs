@@ -77,12 +77,27 @@ impl Placeholder {
     }
 }
 
+/// What a template is submitted as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Submission {
+    /// One job.
+    Single,
+    /// The tasks of a job array.
+    Array,
+}
+
+/// A text of the template of a job array as it is for one of its tasks.
+pub fn with_index(text: &Text, index: i64) -> Text {
+    text.replace(Placeholder::Index.text(), index.to_string().as_bytes())
+}
+
 /// The value, unless it is unset or empty.
-fn some(text: Option<&Text>) -> Option<&Text> {
+pub(super) fn some(text: Option<&Text>) -> Option<&Text> {
     text.filter(|text| !text.is_empty())
 }
 
-fn any<T>(items: Option<&Vec<T>>) -> bool {
+/// Is there anything in it?
+pub(super) fn any<T>(items: Option<&Vec<T>>) -> bool {
     items.is_some_and(|items| !items.is_empty())
 }
 
@@ -130,17 +145,18 @@ impl JobTemplate {
     }
 
     /// Refuse what `supported` does not list, then what can make no sense on any runtime.
-    pub fn check(&self, supported: &[&str]) -> Result<()> {
+    pub fn check(&self, supported: &[&str], submission: Submission) -> Result<()> {
         if let Some(name) = self.set_attributes().into_iter().find(|name| !supported.contains(name)) {
             return Err(Error::new(
                 ErrorCode::UnsupportedAttribute,
                 format!("job template attribute {name} is not supported"),
             ));
         }
-        check_working_directory(some(self.working_directory.as_ref()))?;
+        check_working_directory(some(self.working_directory.as_ref()), submission)?;
         for (attribute, path) in self.stdio_paths() {
-            check_stdio_path(attribute, path)?;
+            check_stdio_path(attribute, path, submission)?;
         }
+        self.check_demands()?;
         for (name, _) in self.job_environment.iter().flatten() {
             if name.is_empty() || name.as_bytes().contains(&b'=') {
                 return Err(Error::argument(format!(
@@ -170,8 +186,9 @@ impl JobTemplate {
         .collect()
     }
 
-    /// A host path of this template with its placeholders filled in. The working directory stands
-    /// for itself: a path that names it wants it to be set.
+    /// A host path of this template with its placeholders filled in, but for the index, which
+    /// [`with_index`] does then. The working directory stands for itself: a path that names it wants
+    /// it to be set.
     pub fn expand_path(&self, attribute: &str, path: &Text, home: &Text) -> Result<Text> {
         let join = |start: &Text, rest: Text| {
             let mut bytes = start.as_bytes().to_vec();
@@ -198,7 +215,7 @@ impl JobTemplate {
     }
 }
 
-fn check_working_directory(path: Option<&Text>) -> Result<()> {
+fn check_working_directory(path: Option<&Text>, submission: Submission) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
     let rest = path.strip_prefix(Placeholder::HomeDir.text());
     if path.contains(Placeholder::WorkingDir.text()) {
@@ -207,18 +224,24 @@ fn check_working_directory(path: Option<&Text>) -> Result<()> {
             Placeholder::WorkingDir.text()
         )));
     }
-    check_rest("workingDirectory", path, rest)
+    check_rest("workingDirectory", path, rest, submission)
 }
 
-fn check_stdio_path(attribute: &str, path: &Text) -> Result<()> {
+fn check_stdio_path(attribute: &str, path: &Text, submission: Submission) -> Result<()> {
     let rest = [Placeholder::HomeDir, Placeholder::WorkingDir]
         .into_iter()
         .find_map(|placeholder| path.strip_prefix(placeholder.text()));
-    check_rest(attribute, path, rest)
+    check_rest(attribute, path, rest, submission)
 }
 
-/// What follows a leading placeholder, or the whole of an absolute path, holds no placeholder.
-fn check_rest(attribute: &str, path: &Text, after_placeholder: Option<Text>) -> Result<()> {
+/// What follows a leading placeholder, or the whole of an absolute path, holds no placeholder but
+/// the index of an array task.
+fn check_rest(
+    attribute: &str,
+    path: &Text,
+    after_placeholder: Option<Text>,
+    submission: Submission,
+) -> Result<()> {
     let rest = match after_placeholder {
         Some(rest) if rest.is_empty() || rest.as_bytes().starts_with(b"/") => rest,
         Some(_) => {
@@ -239,7 +262,7 @@ fn check_rest(attribute: &str, path: &Text, after_placeholder: Option<Text>) -> 
             )));
         }
     }
-    if rest.contains(Placeholder::Index.text()) {
+    if submission == Submission::Single && rest.contains(Placeholder::Index.text()) {
         return Err(Error::argument(format!(
             "{attribute} \"{path}\": {} is allowed only in job arrays",
             Placeholder::Index.text()
@@ -266,7 +289,7 @@ mod tests {
     ];
 
     fn code(template: &JobTemplate) -> Option<ErrorCode> {
-        template.check(ALL).err().map(|error| error.code)
+        template.check(ALL, Submission::Single).err().map(|error| error.code)
     }
 
     #[test]
@@ -288,7 +311,7 @@ mod tests {
     #[test]
     fn an_unsupported_attribute_is_refused_by_name() {
         let template = JobTemplate { min_slots: Some(1), ..JobTemplate::default() };
-        let error = template.check(ALL).unwrap_err();
+        let error = template.check(ALL, Submission::Single).unwrap_err();
         assert_eq!(error.code, ErrorCode::UnsupportedAttribute);
         assert!(error.message.contains("minSlots"), "{error}");
     }
@@ -314,6 +337,37 @@ mod tests {
     }
 
     #[test]
+    fn the_index_may_stand_anywhere_in_the_paths_of_a_job_array() {
+        let path = |path: &str| Some(Text::from(path));
+        let arrays = [
+            JobTemplate {
+                output_path: path("/$DRMAA2_INDEX$/$DRMAA2_INDEX$"),
+                ..JobTemplate::default()
+            },
+            JobTemplate {
+                input_path: path("$DRMAA2_HOME_DIR$/a$DRMAA2_INDEX$"),
+                ..JobTemplate::default()
+            },
+            JobTemplate {
+                error_path: path("$DRMAA2_WORKING_DIR$/$DRMAA2_INDEX$"),
+                ..JobTemplate::default()
+            },
+            JobTemplate { working_directory: path("/w/$DRMAA2_INDEX$.d"), ..JobTemplate::default() },
+        ];
+        for template in arrays {
+            assert_eq!(template.check(ALL, Submission::Array), Ok(()), "{template:?}");
+            assert_eq!(code(&template), Some(ErrorCode::InvalidArgument), "{template:?}");
+        }
+        for bad in
+            ["$DRMAA2_INDEX$", "$DRMAA2_HOME_DIR$$DRMAA2_INDEX$", "/$DRMAA2_INDEX$/$DRMAA2_HOME_DIR$"]
+        {
+            let template = JobTemplate { output_path: path(bad), ..JobTemplate::default() };
+            let error = template.check(ALL, Submission::Array).unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidArgument, "{bad}");
+        }
+    }
+
+    #[test]
     fn the_working_directory_cannot_stand_for_itself() {
         let template = JobTemplate {
             working_directory: Some("$DRMAA2_WORKING_DIR$/x".into()),
@@ -336,6 +390,13 @@ mod tests {
         let unset = JobTemplate::default();
         let error = unset.expand_path("outputPath", &"$DRMAA2_WORKING_DIR$/o".into(), &home);
         assert_eq!(error.unwrap_err().code, ErrorCode::InvalidArgument);
+    }
+
+    #[test]
+    fn the_index_is_filled_in_wherever_it_stands() {
+        let path = "$DRMAA2_HOME_DIR$/$DRMAA2_INDEX$/o.$DRMAA2_INDEX$".into();
+        assert_eq!(with_index(&path, 12), "$DRMAA2_HOME_DIR$/12/o.12".into());
+        assert_eq!(with_index(&"/o".into(), 12), "/o".into());
     }
 
     #[test]

@@ -1,0 +1,217 @@
+//! What a template says about when its job may run, for how long, and on how much of a machine.
+
+use super::{Error, ErrorCode, JobTemplate, Millis, Result, Text, now};
+
+/// The keys of `resourceLimits` (GFD.231), which may begin with [`PREFIX`].
+const LIMITS: [&str; 8] = [
+    "CORE_FILE_SIZE",
+    "CPU_TIME",
+    "DATA_SIZE",
+    "FILE_SIZE",
+    "OPEN_FILES",
+    "STACK_SIZE",
+    "VIRTUAL_MEMORY",
+    WALL_CLOCK,
+];
+const WALL_CLOCK: &str = "WALLCLOCK_TIME";
+/// What the names of the keys begin with in C; programs in other languages use the name as the key.
+const PREFIX: &str = "DRMAA2_";
+
+/// `DRMAA2_NOW` as a start time.
+const NOW: i64 = -2;
+
+impl JobTemplate {
+    /// The wall clock limit, if there is one. INVALID_ARGUMENT for a key that is none or a value that
+    /// limits nothing, UNSUPPORTED_ATTRIBUTE for any other limit.
+    pub fn wall_clock(&self) -> Result<Option<Millis>> {
+        let limits = self.resource_limits.iter().flatten();
+        let spans = limits.map(|(key, value)| wall_clock(key, value)).collect::<Result<Vec<_>>>()?;
+        // Under either of its names; the smaller one is kept to by both.
+        Ok(spans.into_iter().min())
+    }
+
+    /// How many slots the job takes, at least and at most; INVALID_ARGUMENT if no number can be right.
+    pub fn slots(&self) -> Result<(i64, i64)> {
+        let min = self.min_slots.unwrap_or(1);
+        let max = self.max_slots.unwrap_or(min);
+        for (attribute, slots) in [("minSlots", min), ("maxSlots", max)] {
+            if slots < 1 {
+                return Err(Error::argument(format!(
+                    "{attribute} is {slots}, but has to be at least 1"
+                )));
+            }
+        }
+        if min > max {
+            return Err(Error::argument(format!("minSlots is {min}, but maxSlots only {max}")));
+        }
+        Ok((min, max))
+    }
+
+    /// The time before which the job may not start; `None` if it may start at once. INVALID_ARGUMENT
+    /// for a time at which nothing can start.
+    pub fn starts_at(&self) -> Result<Option<Millis>> {
+        let Some(seconds) = self.start_time.filter(|seconds| *seconds != NOW) else { return Ok(None) };
+        let time = Some(seconds).filter(|seconds| *seconds >= 0).and_then(millis);
+        let time = time.ok_or_else(|| {
+            Error::argument(format!("startTime is {seconds}, which is no time to start a job at"))
+        })?;
+        Ok(Some(time).filter(|time| *time > now()))
+    }
+
+    /// Refuse what no machine could give to a job.
+    pub(super) fn check_demands(&self) -> Result<()> {
+        self.wall_clock()?;
+        self.slots()?;
+        self.starts_at()?;
+        match self.min_phys_memory {
+            Some(memory) if memory < 0 => {
+                Err(Error::argument(format!("minPhysMemory is {memory}, which is no amount of memory")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The wall clock limit that an entry of `resourceLimits` sets.
+fn wall_clock(key: &Text, value: &Text) -> Result<Millis> {
+    let plain = key.strip_prefix(PREFIX).unwrap_or_else(|| key.clone());
+    match LIMITS.into_iter().find(|known| plain == Text::from(*known)) {
+        Some(WALL_CLOCK) => {
+            let span = seconds(value).and_then(millis).filter(|span| *span > 0);
+            span.ok_or_else(|| {
+                Error::argument(format!(
+                    "resourceLimits: {key} is \"{value}\", which is no number of seconds to run for"
+                ))
+            })
+        }
+        Some(_) => Err(Error::new(
+            ErrorCode::UnsupportedAttribute,
+            format!("resourceLimits: the limit {key} is not supported"),
+        )),
+        None => Err(Error::argument(format!(
+            "resourceLimits: \"{key}\", set to \"{value}\", is no name of a limit"
+        ))),
+    }
+}
+
+/// A decimal number without a sign.
+fn seconds(text: &Text) -> Option<i64> {
+    let digits = text.as_bytes().iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(text.as_bytes()).ok().filter(|_| digits)?.parse().ok()
+}
+
+fn millis(seconds: i64) -> Option<Millis> {
+    seconds.checked_mul(1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Submission;
+
+    const SUPPORTED: &[&str] = &["resourceLimits", "minSlots", "maxSlots", "minPhysMemory", "startTime"];
+
+    fn limited(limits: &[(&str, &str)]) -> JobTemplate {
+        let limits = limits.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        JobTemplate { resource_limits: Some(limits), ..JobTemplate::default() }
+    }
+
+    fn refusal(template: &JobTemplate) -> Error {
+        template.check(SUPPORTED, Submission::Single).unwrap_err()
+    }
+
+    #[test]
+    fn the_wall_clock_limit_is_in_seconds_under_either_name() {
+        assert_eq!(JobTemplate::default().wall_clock(), Ok(None));
+        for (limits, expected) in [
+            (&[][..], None),
+            (&[("WALLCLOCK_TIME", "2")], Some(2000)),
+            (&[("DRMAA2_WALLCLOCK_TIME", "007")], Some(7000)),
+            (&[("DRMAA2_WALLCLOCK_TIME", "9"), ("WALLCLOCK_TIME", "3")], Some(3000)),
+        ] {
+            let template = limited(limits);
+            assert_eq!(template.wall_clock(), Ok(expected), "{limits:?}");
+            template.check(SUPPORTED, Submission::Single).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_limit_that_cannot_be_kept_is_refused_by_name() {
+        for known in LIMITS.into_iter().filter(|known| *known != WALL_CLOCK) {
+            for key in [known.to_owned(), format!("DRMAA2_{known}")] {
+                let error = refusal(&limited(&[(&key, "1")]));
+                assert_eq!(error.code, ErrorCode::UnsupportedAttribute, "{key}");
+                assert!(error.message.contains(&key), "{error}");
+            }
+        }
+        for key in ["", "wallclock_time", "DRMAA2_", "DRMAA2_DRMAA2_CPU_TIME", "CPU_TIME "] {
+            let error = refusal(&limited(&[(key, "17")]));
+            assert_eq!(error.code, ErrorCode::InvalidArgument, "{key}");
+            assert!(error.message.contains(key) && error.message.contains("17"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wall_clock_limit_that_is_no_span_is_refused() {
+        let beyond_millis = (i64::MAX / 1000 + 1).to_string();
+        for value in
+            ["", "0", "-1", "+1", "1.5", " 1", "1s", "x", "9223372036854775808", beyond_millis.as_str()]
+        {
+            let error = refusal(&limited(&[("WALLCLOCK_TIME", value)]));
+            assert_eq!(error.code, ErrorCode::InvalidArgument, "{value}");
+            assert!(error.message.contains(&format!("WALLCLOCK_TIME is \"{value}\"")), "{error}");
+        }
+    }
+
+    #[test]
+    fn slots_have_a_least_and_a_most() {
+        let template =
+            |min_slots, max_slots| JobTemplate { min_slots, max_slots, ..JobTemplate::default() };
+        for (min, max, expected) in [
+            (None, None, (1, 1)),
+            (Some(3), None, (3, 3)),
+            (None, Some(4), (1, 4)),
+            (Some(2), Some(2), (2, 2)),
+            (Some(2), Some(i64::MAX), (2, i64::MAX)),
+        ] {
+            let template = template(min, max);
+            assert_eq!(template.slots(), Ok(expected));
+            template.check(SUPPORTED, Submission::Single).unwrap();
+        }
+        for (min, max) in [
+            (Some(0), None),
+            (Some(-5), Some(3)),
+            (None, Some(0)),
+            (None, Some(-99_999)),
+            (Some(3), Some(2)),
+        ] {
+            let error = refusal(&template(min, max));
+            assert_eq!(error.code, ErrorCode::InvalidArgument, "{min:?} {max:?}");
+        }
+    }
+
+    #[test]
+    fn a_start_time_is_in_the_future_or_at_once() {
+        let template = |start_time| JobTemplate { start_time, ..JobTemplate::default() };
+        let later = now() / 1000 + 1000;
+        for (time, expected) in
+            [(None, None), (Some(NOW), None), (Some(0), None), (Some(later), Some(later * 1000))]
+        {
+            let template = template(time);
+            assert_eq!(template.starts_at(), Ok(expected), "{time:?}");
+            template.check(SUPPORTED, Submission::Single).unwrap();
+        }
+        for time in [-1, -3, -4, i64::MIN, i64::MAX] {
+            let error = refusal(&template(Some(time)));
+            assert_eq!(error.code, ErrorCode::InvalidArgument, "{time}");
+            assert!(error.message.contains(&time.to_string()), "{error}");
+        }
+    }
+
+    #[test]
+    fn memory_is_not_negative() {
+        let template = |min_phys_memory| JobTemplate { min_phys_memory, ..JobTemplate::default() };
+        template(Some(0)).check(SUPPORTED, Submission::Single).unwrap();
+        assert_eq!(refusal(&template(Some(-1))).code, ErrorCode::InvalidArgument);
+    }
+}
