@@ -64,6 +64,11 @@ fn the_model_knows_nobody() {
 }
 
 #[test]
+fn the_scheduler_knows_the_model_alone() {
+    check("scheduler", &["model"], &["libc", "nix", "tokio", "rusqlite", "tonic", "containerd_client"]);
+}
+
+#[test]
 fn a_tracker_is_an_interface_over_the_model() {
     check("tracker", &["model"], &["libc", "tokio", "rusqlite", "tonic", "containerd_client"]);
 }
@@ -71,6 +76,11 @@ fn a_tracker_is_an_interface_over_the_model() {
 #[test]
 fn the_c_interface_knows_sessions_and_the_model_alone() {
     check("ffi", &["session", "model", "runtime"], &["tokio", "rusqlite", "tonic", "containerd_client"]);
+}
+
+#[test]
+fn how_an_agent_starts_and_leaves_has_nothing_to_do_with_jobs() {
+    check("agent", &["model", "fork"], &["tokio", "rusqlite", "tonic", "containerd_client"]);
 }
 
 #[test]

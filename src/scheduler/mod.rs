@@ -3,8 +3,17 @@
 //!
 //! Times are milliseconds since the epoch, memory is in kilobytes.
 
+mod lanes;
 mod plan;
+mod timeline;
 mod window;
+
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
 
 use crate::model::Millis;
 

@@ -1,6 +1,11 @@
 //! Admission: which waiting jobs get the free slots.
+//!
+//! Jobs are served strictly in their order. The first that has to wait keeps those behind it from
+//! what it waits for, with one exception (backfill): who does not delay it may pass. So slots are not
+//! left idle, and a job that needs many does not wait for ever behind a stream of small ones.
 
-use super::{Candidate, Machine, Plan, Pool};
+use super::lanes::{Lanes, Need, Place, Verdict};
+use super::{Candidate, Machine, Pick, Plan, Pool};
 use crate::model::{Millis, Result};
 
 /// Decide which jobs start now.
@@ -8,6 +13,12 @@ use crate::model::{Millis, Result};
 /// `pools` are the rules of all waiting jobs. `candidates` come in the order in which they are to
 /// be served; no more of them are looked at than it takes. At most `room` jobs are started, at most
 /// `ahead` made ready.
+///
+/// A job that asks for more than its limits will ever allow waits for ever, and nobody waits for it.
+///
+/// # Errors
+///
+/// Those of `candidates`, and INTERNAL if one names a pool that is not there.
 pub fn plan(
     now: Millis,
     machine: &Machine,
@@ -16,9 +27,116 @@ pub fn plan(
     room: usize,
     ahead: usize,
 ) -> Result<Plan> {
-    let _ = (now, machine, pools, room, ahead);
-    for candidate in candidates {
-        candidate?;
+    let lanes = Lanes::new(now, machine, pools);
+    let mut planner = Planner { now, lanes, room, ahead, plan: Plan::default() };
+    while planner.goes_on() {
+        let Some(candidate) = candidates.next() else { break };
+        planner.serve(&candidate?)?;
     }
-    Ok(Plan::default())
+    Ok(planner.plan)
+}
+
+/// A plan in the making.
+struct Planner<'a> {
+    now: Millis,
+    lanes: Lanes<'a>,
+    /// How many more jobs may start.
+    room: usize,
+    /// How many more may be made ready.
+    ahead: usize,
+    plan: Plan,
+}
+
+/// Why no more jobs of a candidate start.
+enum Stop {
+    /// They all do.
+    Done,
+    /// As many of them are active as may be.
+    Parallel,
+    /// Too few slots are free.
+    Slots,
+    /// Anything else that takes more than a slot to get free.
+    Other,
+    /// Too many jobs start already.
+    Room,
+}
+
+impl Planner<'_> {
+    /// Can the next candidate make a difference?
+    fn goes_on(&self) -> bool {
+        !self.plan.more && (self.ahead > 0 || self.lanes.any_free())
+    }
+
+    fn serve(&mut self, candidate: &Candidate) -> Result<()> {
+        if candidate.waiting == 0 || candidate.start.is_some_and(|start| start > self.now) {
+            return Ok(());
+        }
+        let Some((place, need)) = self.lanes.place(candidate)? else { return Ok(()) };
+        let mut slots = Vec::new();
+        let stop = self.start(candidate, &place, &need, &mut slots);
+        let left = candidate.waiting - slots.len();
+        add(&mut self.plan.start, candidate, slots);
+        match stop {
+            Stop::Done => {}
+            Stop::Room => self.plan.more = true,
+            Stop::Parallel => self.prepare(candidate, left, &place, &need),
+            Stop::Slots => {
+                self.lanes.wait(&place, &need);
+                self.prepare(candidate, left, &place, &need);
+            }
+            Stop::Other => self.lanes.wait(&place, &need),
+        }
+        Ok(())
+    }
+
+    /// Start as many jobs of the candidate as can be; their slots go into `slots`.
+    fn start(
+        &mut self,
+        candidate: &Candidate,
+        place: &Place,
+        need: &Need,
+        slots: &mut Vec<i64>,
+    ) -> Stop {
+        let parallel = candidate.max_parallel.unwrap_or(usize::MAX).saturating_sub(candidate.active);
+        loop {
+            if slots.len() == candidate.waiting {
+                return Stop::Done;
+            }
+            if slots.len() >= parallel {
+                return Stop::Parallel;
+            }
+            match self.lanes.judge(place, need) {
+                Verdict::Start(_) if self.room == 0 => return Stop::Room,
+                Verdict::Start(granted) => {
+                    self.lanes.start(place, need, granted);
+                    slots.push(granted);
+                    self.room -= 1;
+                }
+                Verdict::Slots => return Stop::Slots,
+                Verdict::Other => return Stop::Other,
+            }
+        }
+    }
+
+    /// Make ready what is `left` of the candidate, as far as it can come next.
+    fn prepare(&mut self, candidate: &Candidate, left: usize, place: &Place, need: &Need) {
+        let count = left.min(self.ahead).min(candidate.max_parallel.unwrap_or(usize::MAX));
+        let mut slots = Vec::new();
+        while slots.len() < count {
+            if !self.lanes.prepare(place, need) {
+                // Its turn comes before that of all others, so theirs is not next.
+                self.ahead = slots.len();
+                break;
+            }
+            slots.push(candidate.min_slots);
+        }
+        self.ahead -= slots.len();
+        add(&mut self.plan.ahead, candidate, slots);
+    }
+}
+
+fn add(picks: &mut Vec<Pick>, candidate: &Candidate, slots: Vec<i64>) {
+    if !slots.is_empty() {
+        picks.push(Pick { submission: candidate.submission, slots });
+    }
 }
