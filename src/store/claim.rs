@@ -6,7 +6,7 @@ use std::fs;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 /// A process of this machine: its id, its start time, and the boot it belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Claim(String);
 
 impl Claim {
@@ -17,11 +17,29 @@ impl Claim {
         Self::of(pid).unwrap_or_else(|| Self(format!("{pid} ? ?")))
     }
 
+    /// Another process.
+    #[cfg(test)]
+    pub(crate) fn of_process(pid: u32) -> Option<Self> {
+        Self::of(pid)
+    }
+
+    /// What the store would give back for this text.
+    #[cfg(test)]
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// Does the process still live?
     pub fn is_alive(&self) -> bool {
         let mut parts = self.0.split(' ');
-        let (pid, start) = (parts.next().and_then(|pid| pid.parse().ok()), parts.next());
-        start == Some("?") || pid.and_then(Self::of).is_some_and(|process| process == *self)
+        parts.next();
+        parts.next() == Some("?")
+            || self.pid().and_then(Self::of).is_some_and(|process| process == *self)
+    }
+
+    /// The id of the process.
+    pub fn pid(&self) -> Option<u32> {
+        self.0.split(' ').next()?.parse().ok()
     }
 
     fn of(pid: u32) -> Option<Self> {

@@ -4,13 +4,22 @@
 //! for all processes or for none.
 
 mod claim;
-mod jobs;
+mod control;
+#[cfg(test)]
+mod jobs_tests;
+mod life;
 mod query;
+mod queue;
+mod reservation_sessions;
+mod reservations;
 mod sessions;
+mod submit;
+mod work;
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,16 +31,21 @@ use crate::fork;
 use crate::model::{Error, ErrorCode, Result};
 
 pub use claim::Claim;
-pub use jobs::NewRow;
-pub use query::{Job, Unsettled};
+pub use control::{Terminating, Which};
+pub use life::Retry;
+pub use query::{Array, Job};
+pub use queue::{Decide, Queue, Targets};
+pub use reservations::{NewReservation, Reservation};
 pub use sessions::Session;
+pub use submit::{NewTask, Submission, Terms, task_id};
+pub use work::{Phase, Unsettled};
 
 const FILE: &str = "drmaa2.db";
 /// Written to after each transaction. SQLite's own files will not do: their last write comes before
 /// the transaction can be seen.
 const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// How long a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -71,6 +85,11 @@ impl Store {
         self.path.with_file_name(BELL)
     }
 
+    /// Is the state directory still there? Without it what is stored here is known to nobody.
+    pub fn is_there(&self) -> bool {
+        self.bell.metadata().is_ok_and(|bell| bell.nlink() > 0)
+    }
+
     fn journal(&self) -> PathBuf {
         self.path.with_file_name(format!("{FILE}-wal"))
     }
@@ -88,6 +107,7 @@ impl Store {
         let _whole = fork::whole();
         let mut writer = self.writer.lock();
         let mut connection = self.connection(writer.take())?;
+        let _turn = Turn::wait(&self.bell);
         let run = |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = body(&transaction)?;
@@ -120,6 +140,37 @@ impl Store {
             Failure::Sql(error) => sql_error(&error, &self.path),
             Failure::Refused(error) => error,
         }
+    }
+}
+
+/// The turn of one process among those that write. Without it SQLite would make them sleep and look
+/// again; with it they wake when it is their turn. It is no more than that: SQLite keeps them apart.
+struct Turn<'a>(&'a File);
+
+impl<'a> Turn<'a> {
+    fn wait(bell: &'a File) -> Self {
+        let turn = Self(bell);
+        turn.lock(libc::F_SETLKW, libc::F_WRLCK);
+        turn
+    }
+
+    fn lock(&self, command: i32, kind: i32) {
+        // SAFETY: all zeroes is a valid flock.
+        let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+        lock.l_type = kind as libc::c_short;
+        lock.l_whence = libc::SEEK_SET as libc::c_short;
+        // SAFETY: the descriptor is open and the lock is valid for reads. Of the two kinds of locks
+        // this is the one that a forked child does not keep.
+        let done = unsafe { libc::fcntl(self.0.as_raw_fd(), command, &raw const lock) };
+        if done != 0 {
+            tracing::debug!(error = %io::Error::last_os_error(), "writers do not wait in turn");
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.lock(libc::F_SETLK, libc::F_UNLCK);
     }
 }
 

@@ -1,11 +1,11 @@
-//! What the store tells about jobs.
+//! What the store tells about jobs and job arrays.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
-use super::{Claim, Failable, Store};
-use crate::model::{Error, JobInfo, JobState, JobTemplate, Millis, Result, SlotInfo, signal_name};
-use crate::tracker::{NewJob, Submitter};
+use super::Store;
+use crate::model::{Error, JobInfo, JobState, JobTemplate, Millis, Result, SlotInfo, now, signal_name};
+use crate::tracker::{NewJob, Task};
 
 /// Where a stored job is in its life, and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,53 +18,63 @@ pub struct Job {
     pub orphaned: bool,
     /// Somebody asked for its end.
     pub terminate: bool,
+    /// The runtime may know more of it than the store.
+    pub begun: bool,
 }
 
-/// A job that a tracker has still to do something about.
+/// A job array in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unsettled {
-    /// The job.
-    pub id: String,
-    /// Its state as stored.
-    pub state: JobState,
-    /// Who starts it.
-    pub claim: Option<Claim>,
-    /// Somebody asked for its end.
-    pub terminate: bool,
+pub struct Array {
+    /// Name of its session.
+    pub session: String,
+    /// Its session has been destroyed.
+    pub orphaned: bool,
 }
 
-const COLUMNS: &str = "SELECT j.id, j.name, s.name, s.destroyed, j.target, j.submitter, j.state,
-    j.claim IS NOT NULL, j.terminate, j.submitted, j.dispatched, j.finished, j.exit_status, j.signal,
-    j.annotation, j.cpu_time, j.max_rss
-    FROM jobs j JOIN sessions s ON s.id = j.session ";
+const COLUMNS: &str = "SELECT j.id, b.name, s.name, s.destroyed, b.target, b.owner, b.machine, j.state,
+    j.phase, j.terminate, b.submitted, j.dispatched, j.finished, j.exit_status, j.signal, j.annotation,
+    j.cpu_time, j.max_rss, j.slots, b.start_time, b.max_parallel, b.active, r.begins,
+    p.slots IS NOT NULL OR p.memory IS NOT NULL OR p.queue_slots IS NOT NULL, p.queue ";
+/// A job and what belongs to it. The order of the tables is the order in which they are read.
+const ONE: &str = "
+    FROM jobs j
+    CROSS JOIN submissions b ON b.number = j.submission
+    CROSS JOIN sessions s ON s.id = b.session
+    CROSS JOIN pools p ON p.id = b.pool
+    LEFT JOIN reservations r ON r.number = b.reservation ";
+/// The same for many jobs, submission by submission.
+const MANY: &str = "
+    FROM submissions b
+    CROSS JOIN sessions s ON s.id = b.session
+    CROSS JOIN pools p ON p.id = b.pool
+    CROSS JOIN jobs j ON j.submission = b.number
+    LEFT JOIN reservations r ON r.number = b.reservation ";
 
 impl Store {
     /// All that is needed to start a job; `None` if there is no such job.
     pub fn order(&self, id: &str) -> Result<Option<NewJob>> {
         self.read(|sql| {
-            let query = "SELECT s.name, j.template, j.submitter, j.stdio
-                         FROM jobs j JOIN sessions s ON s.id = j.session WHERE j.id = ?";
-            let columns = sql
-                .prepare_cached(query)?
-                .query_row([id], |row| {
-                    Ok((
-                        row.get(0)?,
-                        row.get::<_, String>(1)?,
-                        row.get::<_, String>(2)?,
-                        row.get::<_, String>(3)?,
-                    ))
-                })
-                .optional()?;
-            let Some((session, template, submitter, stdio)) = columns else { return Ok(None) };
+            let query =
+                "SELECT s.name, b.template, b.submitter, coalesce(j.stdio, b.stdio), b.id, j.task,
+                             b.wall_clock, r.ends
+                         FROM jobs j
+                         JOIN submissions b ON b.number = j.submission
+                         JOIN sessions s ON s.id = b.session
+                         LEFT JOIN reservations r ON r.number = b.reservation
+                         WHERE j.id = ?";
+            let mut query = sql.prepare_cached(query)?;
+            let mut rows = query.query([id])?;
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let array: String = row.get(4)?;
             Ok(Some(NewJob {
                 id: id.to_owned(),
-                session,
-                template: parsed(&template)?,
-                submitter: parsed(&submitter)?,
-                stdio: parsed(&stdio)?,
-                task: None,
-                wall_clock: None,
-                ends: None,
+                session: row.get(0)?,
+                template: parsed(&row.get::<_, String>(1)?)?,
+                submitter: parsed(&row.get::<_, String>(2)?)?,
+                stdio: parsed(&row.get::<_, String>(3)?)?,
+                task: row.get::<_, Option<i64>>(5)?.map(|index| Task { array, index }),
+                wall_clock: row.get(6)?,
+                ends: row.get(7)?,
             }))
         })
     }
@@ -72,10 +82,10 @@ impl Store {
     /// A job that is not reaped.
     pub fn job(&self, id: &str) -> Result<Option<Job>> {
         self.read(|sql| {
-            let query = format!("{COLUMNS} WHERE j.id = ? AND j.reaped = 0");
+            let query = format!("{COLUMNS} {ONE} WHERE j.id = ? AND j.reaped = 0");
             let mut query = sql.prepare_cached(&query)?;
             let mut rows = query.query([id])?;
-            rows.next()?.map(job).transpose()
+            Ok(rows.next()?.map(|row| job(row, now())).transpose()?)
         })
     }
 
@@ -89,49 +99,54 @@ impl Store {
         self.read(|sql| Ok(state_of(sql, id)?))
     }
 
-    /// The template of a job; `None` if there is no such job.
+    /// The template of a job or a job array; `None` if there is none of that id.
     pub fn template(&self, id: &str) -> Result<Option<JobTemplate>> {
-        Ok(self.order(id)?.map(|order| order.template))
+        self.read(|sql| {
+            let query = "SELECT template FROM submissions WHERE id = ?1 OR number =
+                             (SELECT submission FROM jobs WHERE id = ?1)";
+            let json: Option<String> =
+                sql.prepare_cached(query)?.query_row([id], |row| row.get(0)).optional()?;
+            json.map(|json| parsed(&json).map_err(Into::into)).transpose()
+        })
+    }
+
+    /// A job array.
+    pub fn array(&self, id: &str) -> Result<Option<Array>> {
+        self.read(|sql| {
+            let query =
+                "SELECT s.name, s.destroyed FROM submissions b JOIN sessions s ON s.id = b.session
+                         WHERE b.id = ? AND b.is_array = 1 AND EXISTS
+                             (SELECT 1 FROM jobs WHERE submission = b.number AND reaped = 0)";
+            let array = |row: &Row<'_>| Ok(Array { session: row.get(0)?, orphaned: row.get(1)? });
+            Ok(sql.prepare_cached(query)?.query_row([id], array).optional()?)
+        })
+    }
+
+    /// The tasks of a job array that are not reaped, in the order of their indices.
+    pub fn array_jobs(&self, id: &str) -> Result<Vec<Job>> {
+        self.jobs("WHERE b.id = ? AND b.is_array = 1 AND j.reaped = 0 ORDER BY j.number", params![id])
     }
 
     /// The jobs of a session that are not reaped, in the order of submission.
     pub fn session_jobs(&self, session: i64) -> Result<Vec<Job>> {
-        self.jobs("WHERE j.session = ? AND j.reaped = 0 ORDER BY j.number", params![session])
+        self.jobs("WHERE b.session = ? AND j.reaped = 0 ORDER BY b.number, j.number", params![session])
     }
 
     /// All jobs that are not reaped, in the order of submission.
     pub fn all_jobs(&self) -> Result<Vec<Job>> {
-        self.jobs("WHERE j.reaped = 0 ORDER BY j.number", params![])
+        self.jobs("WHERE j.reaped = 0 ORDER BY b.number, j.number", params![])
     }
 
     fn jobs(&self, condition: &str, params: &[&dyn rusqlite::ToSql]) -> Result<Vec<Job>> {
         self.read(|sql| {
-            let mut query = sql.prepare_cached(&format!("{COLUMNS} {condition}"))?;
+            let query = format!("{COLUMNS} {MANY} {condition}");
+            let mut query = sql.prepare_cached(&query)?;
             let mut rows = query.query(params)?;
-            let mut jobs = Vec::new();
+            let (mut jobs, now) = (Vec::new(), now());
             while let Some(row) = rows.next()? {
-                jobs.push(job(row)?);
+                jobs.push(job(row, now)?);
             }
             Ok(jobs)
-        })
-    }
-
-    /// The jobs of a runtime that have not ended, or ended and are not cleaned up.
-    pub fn unsettled_jobs(&self, target: &str) -> Result<Vec<Unsettled>> {
-        self.read(|sql| {
-            let mut query = sql.prepare_cached(
-                "SELECT id, state, claim, terminate FROM jobs
-                 WHERE target = ? AND (state NOT IN (7, 8) OR leftovers = 1) ORDER BY number",
-            )?;
-            let rows = query.query_map([target], |row| {
-                Ok(Unsettled {
-                    id: row.get(0)?,
-                    state: state(row, 1)?,
-                    claim: row.get(2)?,
-                    terminate: row.get(3)?,
-                })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 }
@@ -148,36 +163,54 @@ pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<JobState> 
         .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, i64::from(number)))
 }
 
-fn job(row: &Row<'_>) -> Failable<Job> {
-    let submitter: Submitter = parsed(&row.get::<_, String>(5)?)?;
-    let state = state(row, 6)?;
-    let claimed: bool = row.get(7)?;
-    let dispatched: Option<Millis> = row.get(10)?;
-    let slots = dispatched.map(|_| 1);
-    let machine = submitter.machine;
+fn job(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
+    let state = state(row, 7)?;
+    let phase: i64 = row.get(8)?;
+    let dispatched: Option<Millis> = row.get(11)?;
+    let slots: Option<i64> = row.get::<_, Option<i64>>(18)?.filter(|_| dispatched.is_some());
+    let machine: String = row.get(6)?;
     let slot = slots.map(|slots| SlotInfo { machine: machine.clone(), slots });
+    let waits = matches!(state, JobState::Queued | JobState::Requeued);
     let info = JobInfo {
         name: row.get(1)?,
         session: row.get(2)?,
-        substate: (state.is_queued() && claimed).then(|| "creating".to_owned()),
-        exit_status: row.get(12)?,
-        terminating_signal: row.get::<_, Option<i32>>(13)?.map(signal_name),
-        annotation: row.get(14)?,
+        substate: if waits { substate(row, phase, now)?.map(str::to_owned) } else { None },
+        exit_status: row.get(13)?,
+        terminating_signal: row.get::<_, Option<i32>>(14)?.map(signal_name),
+        annotation: row.get(15)?,
         allocated_machines: slot.into_iter().collect(),
         submission_machine: Some(machine),
-        owner: Some(submitter.user),
+        owner: row.get(5)?,
         slots,
-        submitted: row.get(9)?,
+        queue: row.get(24)?,
+        submitted: row.get(10)?,
         dispatched,
-        finished: row.get(11)?,
-        cpu_time: row.get(15)?,
-        max_rss: row.get(16)?,
+        finished: row.get(12)?,
+        cpu_time: row.get(16)?,
+        max_rss: row.get(17)?,
         ..JobInfo::new(row.get::<_, String>(0)?, state)
     };
-    Ok(Job { info, target: row.get(4)?, orphaned: row.get(3)?, terminate: row.get(8)? })
+    let begun = !state.is_terminated() && (phase == 2 || state.is_started());
+    Ok(Job { info, target: row.get(4)?, orphaned: row.get(3)?, terminate: row.get(9)?, begun })
 }
 
-fn parsed<T: DeserializeOwned>(json: &str) -> Result<T> {
+/// What a job in the queue waits for.
+fn substate(row: &Row<'_>, phase: i64, now: Millis) -> rusqlite::Result<Option<&'static str>> {
+    let later =
+        |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<Millis>>(column)? > Some(now));
+    let limit: Option<i64> = row.get(20)?;
+    let limited: bool = row.get(23)?;
+    Ok(match () {
+        () if phase == 2 => Some("creating"),
+        () if later(19)? => Some("start-time"),
+        () if later(22)? => Some("reservation"),
+        () if limit.is_some() && row.get::<_, Option<i64>>(21)? >= limit => Some("array-limit"),
+        () if limited || row.get::<_, Option<Millis>>(22)?.is_some() => Some("slots"),
+        () => None,
+    })
+}
+
+pub(super) fn parsed<T: DeserializeOwned>(json: &str) -> Result<T> {
     serde_json::from_str(json)
         .map_err(|error| Error::internal(format!("a stored job cannot be read: {error}")))
 }

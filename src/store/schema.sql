@@ -1,7 +1,9 @@
--- Version 1. Times are milliseconds since the epoch; states are numbers of `drmaa2_jstate`.
+-- Version 2. Times are milliseconds since the epoch; states are numbers of `drmaa2_jstate`.
+
+-- Numbers of sessions and reservations are never used again: handles and jobs refer to them.
 
 CREATE TABLE sessions (
-    id        INTEGER PRIMARY KEY,
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
     name      TEXT NOT NULL,
     contact   TEXT,
     -- A destroyed session stays until its last job has ended and is cleaned up.
@@ -10,20 +12,73 @@ CREATE TABLE sessions (
 -- A destroyed name may be used again at once.
 CREATE UNIQUE INDEX session_by_name ON sessions (name) WHERE destroyed = 0;
 
-CREATE TABLE jobs (
+-- The limits that jobs are submitted under; NULL is none. Slots and memory (kilobytes) are those of
+-- the machine.
+CREATE TABLE pools (
+    id          INTEGER PRIMARY KEY,
+    slots       INTEGER,
+    memory      INTEGER,
+    queue       TEXT NOT NULL,
+    queue_slots INTEGER
+);
+
+-- What one call submits: a job, or a job array.
+CREATE TABLE submissions (
     -- The order of submission.
+    number       INTEGER PRIMARY KEY,
+    -- The id of the array, or of the job.
+    id           TEXT NOT NULL UNIQUE,
+    is_array     INTEGER NOT NULL,
+    session      INTEGER NOT NULL REFERENCES sessions (id),
+    name         TEXT,
+    -- JSON: which runtime, what was asked for, by whom, on which files.
+    target       TEXT NOT NULL,
+    template     TEXT NOT NULL,
+    submitter    TEXT NOT NULL,
+    stdio        TEXT NOT NULL,
+    owner        TEXT NOT NULL,
+    machine      TEXT NOT NULL,
+    submitted    INTEGER NOT NULL,
+
+    pool         INTEGER NOT NULL REFERENCES pools (id),
+    -- The priority of its queue, which comes before its own.
+    rank         INTEGER NOT NULL,
+    priority     INTEGER NOT NULL,
+    min_slots    INTEGER NOT NULL,
+    max_slots    INTEGER NOT NULL,
+    memory       INTEGER NOT NULL,
+    -- NULL is no limit.
+    max_parallel INTEGER,
+    start_time   INTEGER,
+    wall_clock   INTEGER,
+    reservation  INTEGER REFERENCES reservations (number),
+
+    -- How many of its jobs may be admitted, how many hold slots, and about how many there is something
+    -- to do yet; kept by the triggers below.
+    waiting      INTEGER NOT NULL DEFAULT 0,
+    active       INTEGER NOT NULL DEFAULT 0,
+    unsettled    INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX submission_by_session ON submissions (session, number);
+CREATE INDEX submission_by_turn ON submissions (rank DESC, priority DESC, number) WHERE waiting > 0;
+CREATE INDEX submission_by_pool ON submissions (pool) WHERE waiting > 0;
+CREATE INDEX submission_by_start ON submissions (start_time) WHERE waiting > 0 AND start_time IS NOT NULL;
+CREATE INDEX submission_unsettled ON submissions (target) WHERE unsettled > 0;
+CREATE INDEX submission_by_reservation ON submissions (reservation) WHERE reservation IS NOT NULL;
+
+CREATE TABLE jobs (
     number      INTEGER PRIMARY KEY,
     id          TEXT NOT NULL UNIQUE,
-    session     INTEGER NOT NULL REFERENCES sessions (id),
-    name        TEXT,
-    -- JSON: which runtime, what was asked for, by whom, on which files.
-    target      TEXT NOT NULL,
-    template    TEXT NOT NULL,
-    submitter   TEXT NOT NULL,
-    stdio       TEXT NOT NULL,
+    submission  INTEGER NOT NULL REFERENCES submissions (number),
+    -- Its place in an array.
+    task        INTEGER,
+    -- JSON: its own files, where the array's are a pattern.
+    stdio       TEXT,
 
     state       INTEGER NOT NULL,
-    -- The process that admitted the job and starts it, see claim.rs.
+    -- See phase.rs.
+    phase       INTEGER NOT NULL DEFAULT 0,
+    -- The process that works on it: makes it ready, starts it, cleans up. See claim.rs.
     claim       TEXT,
     -- Somebody asked for its end.
     terminate   INTEGER NOT NULL DEFAULT 0,
@@ -31,8 +86,11 @@ CREATE TABLE jobs (
     leftovers   INTEGER NOT NULL DEFAULT 0,
     -- Forgotten by its user; the row goes with the leftovers.
     reaped      INTEGER NOT NULL DEFAULT 0,
+    -- How often it could not be started for a reason that may pass.
+    attempts    INTEGER NOT NULL DEFAULT 0,
 
-    submitted   INTEGER NOT NULL,
+    -- What it was given.
+    slots       INTEGER,
     dispatched  INTEGER,
     finished    INTEGER,
     exit_status INTEGER,
@@ -41,8 +99,73 @@ CREATE TABLE jobs (
     cpu_time    INTEGER,
     max_rss     INTEGER
 );
-CREATE INDEX job_by_session ON jobs (session, number);
--- What a tracker that has just connected looks through.
-CREATE INDEX job_unsettled ON jobs (target) WHERE state NOT IN (7, 8) OR leftovers = 1;
+CREATE INDEX job_by_submission ON jobs (submission, number);
+CREATE INDEX job_waiting ON jobs (submission, phase DESC, number) WHERE state IN (1, 5) AND phase IN (0, 1);
+CREATE INDEX job_active ON jobs (submission, slots, dispatched) WHERE phase = 2;
+-- What somebody has still to do something about.
+CREATE INDEX job_unsettled ON jobs (submission, number) WHERE state NOT IN (7, 8) OR leftovers = 1;
+CREATE INDEX job_gone ON jobs (number) WHERE reaped = 1 AND leftovers = 0;
+CREATE INDEX job_claimed ON jobs (claim) WHERE claim IS NOT NULL;
 
-PRAGMA user_version = 1;
+CREATE TRIGGER job_added AFTER INSERT ON jobs BEGIN
+    UPDATE submissions
+    SET waiting = waiting + (NEW.state IN (1, 5) AND NEW.phase IN (0, 1)),
+        active = active + (NEW.phase = 2),
+        unsettled = unsettled + (NEW.state NOT IN (7, 8) OR NEW.leftovers = 1)
+    WHERE number = NEW.submission;
+END;
+CREATE TRIGGER job_moved AFTER UPDATE OF state, phase, leftovers ON jobs
+    WHEN (OLD.state IN (1, 5) AND OLD.phase IN (0, 1)) <> (NEW.state IN (1, 5) AND NEW.phase IN (0, 1))
+        OR (OLD.phase = 2) <> (NEW.phase = 2)
+        OR (OLD.state NOT IN (7, 8) OR OLD.leftovers = 1) <> (NEW.state NOT IN (7, 8) OR NEW.leftovers = 1)
+BEGIN
+    UPDATE submissions
+    SET waiting = waiting + (NEW.state IN (1, 5) AND NEW.phase IN (0, 1))
+            - (OLD.state IN (1, 5) AND OLD.phase IN (0, 1)),
+        active = active + (NEW.phase = 2) - (OLD.phase = 2),
+        unsettled = unsettled + (NEW.state NOT IN (7, 8) OR NEW.leftovers = 1)
+            - (OLD.state NOT IN (7, 8) OR OLD.leftovers = 1)
+    WHERE number = NEW.submission;
+END;
+CREATE TRIGGER job_removed AFTER DELETE ON jobs BEGIN
+    UPDATE submissions
+    SET waiting = waiting - (OLD.state IN (1, 5) AND OLD.phase IN (0, 1)),
+        active = active - (OLD.phase = 2),
+        unsettled = unsettled - (OLD.state NOT IN (7, 8) OR OLD.leftovers = 1)
+    WHERE number = OLD.submission;
+END;
+
+CREATE TABLE reservation_sessions (
+    id        INTEGER PRIMARY KEY AUTOINCREMENT,
+    name      TEXT NOT NULL,
+    contact   TEXT,
+    -- A destroyed session stays until its last reservation is over.
+    destroyed INTEGER NOT NULL DEFAULT 0
+);
+CREATE UNIQUE INDEX reservation_session_by_name ON reservation_sessions (name) WHERE destroyed = 0;
+
+CREATE TABLE reservations (
+    number     INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         TEXT NOT NULL UNIQUE,
+    session    INTEGER NOT NULL REFERENCES reservation_sessions (id),
+    -- JSON: on which runtime, what was asked for.
+    target     TEXT NOT NULL,
+    template   TEXT NOT NULL,
+    owner      TEXT NOT NULL,
+    machine    TEXT NOT NULL,
+    -- JSON: the names of those who may use it.
+    users      TEXT NOT NULL,
+
+    -- Its window, the end not part of it. It is over when that has come.
+    begins     INTEGER NOT NULL,
+    ends       INTEGER NOT NULL,
+    slots      INTEGER NOT NULL,
+    memory     INTEGER NOT NULL,
+    -- It was given up before its time; `ends` tells when.
+    terminated INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX reservation_by_session ON reservations (session, number);
+-- Those that are over are many and never looked for.
+CREATE INDEX reservation_by_end ON reservations (ends);
+
+PRAGMA user_version = 2;

@@ -1,5 +1,7 @@
 //! Job sessions in the store.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::Store;
@@ -74,7 +76,11 @@ impl Store {
                 )
                 .optional()?;
             let id = id.ok_or_else(|| unknown(name))?;
-            sql.execute("UPDATE jobs SET reaped = 1 WHERE session = ? AND state IN (7, 8)", [id])?;
+            sql.execute(
+                "UPDATE jobs SET reaped = 1 WHERE state IN (7, 8) AND submission IN
+                     (SELECT number FROM submissions WHERE session = ?)",
+                [id],
+            )?;
             sweep(sql)?;
             Ok(())
         })
@@ -83,12 +89,22 @@ impl Store {
 
 /// Drop the rows that nobody needs any more.
 pub(super) fn sweep(sql: &rusqlite::Connection) -> rusqlite::Result<()> {
-    sql.execute("DELETE FROM jobs WHERE reaped = 1 AND leftovers = 0", [])?;
-    sql.execute(
+    let mut gone =
+        sql.prepare_cached("DELETE FROM jobs WHERE reaped = 1 AND leftovers = 0 RETURNING submission")?;
+    let submissions: BTreeSet<i64> =
+        gone.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for number in submissions {
+        sql.prepare_cached(
+            "DELETE FROM submissions WHERE number = ?1 AND NOT EXISTS
+                 (SELECT 1 FROM jobs WHERE submission = ?1)",
+        )?
+        .execute([number])?;
+    }
+    sql.prepare_cached(
         "DELETE FROM sessions WHERE destroyed = 1 AND NOT EXISTS
-             (SELECT 1 FROM jobs WHERE jobs.session = sessions.id)",
-        [],
-    )?;
+             (SELECT 1 FROM submissions WHERE submissions.session = sessions.id)",
+    )?
+    .execute([])?;
     Ok(())
 }
 

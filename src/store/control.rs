@@ -1,0 +1,137 @@
+//! What users ask of a job or a job array as far as the queue can do it.
+
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
+
+use super::query::state;
+use super::sessions::sweep;
+use super::{Failable, Store};
+use crate::model::{Control, Error, JobState, Result, now};
+
+/// Which jobs are meant.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// The job of this id.
+    Job(&'a str),
+    /// All tasks of the array of this id.
+    Array(&'a str),
+}
+
+const WITHIN: &str =
+    "id = ?1 OR submission = (SELECT number FROM submissions WHERE id = ?2 AND is_array)";
+
+impl Which<'_> {
+    /// The parameters of [`WITHIN`].
+    fn ids(&self) -> [Option<&str>; 2] {
+        match self {
+            Self::Job(id) => [Some(id), None],
+            Self::Array(id) => [None, Some(id)],
+        }
+    }
+}
+
+/// Jobs that the runtime has to be asked about, beside those that were dealt with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terminating {
+    /// How many the call is about and had not ended.
+    pub found: usize,
+    /// Those of them that have started.
+    pub started: Vec<String>,
+}
+
+impl Store {
+    /// Keep waiting jobs from starting. Gives how many that was. A job that is being started is past
+    /// that.
+    pub fn hold(&self, which: Which<'_>) -> Result<usize> {
+        self.write(|sql| {
+            // A job that was made ready is undone by whoever made it.
+            let query = format!(
+                "UPDATE jobs SET state = state + 1, phase = CASE phase WHEN 1 THEN 3 ELSE phase END
+                 WHERE ({WITHIN}) AND state IN (1, 5) AND phase <> 2"
+            );
+            Ok(sql.prepare_cached(&query)?.execute(which.ids())?)
+        })
+    }
+
+    /// Let held jobs start. Gives how many that was.
+    pub fn release(&self, which: Which<'_>) -> Result<usize> {
+        self.write(|sql| {
+            let query =
+                format!("UPDATE jobs SET state = state - 1 WHERE ({WITHIN}) AND state IN (2, 6)");
+            Ok(sql.prepare_cached(&query)?.execute(which.ids())?)
+        })
+    }
+
+    /// Note that jobs shall end. Those for which nobody is doing anything end right here; one that
+    /// was made ready is undone by whoever made it; one that is being started is ended by whoever
+    /// starts it.
+    pub fn terminate(&self, which: Which<'_>) -> Result<Terminating> {
+        let [job, array] = which.ids();
+        self.write(|sql| terminate(sql, WITHIN, params![job, array], "terminated before it started"))
+    }
+
+    /// Forget jobs. INVALID_STATE, and nothing is done, if one has not ended.
+    pub fn reap(&self, which: Which<'_>) -> Result<()> {
+        self.write(|sql| {
+            let query = format!("SELECT id, state FROM jobs WHERE ({WITHIN}) AND state NOT IN (7, 8)");
+            let unfit = sql
+                .prepare_cached(&query)?
+                .query_row(which.ids(), |row| Ok((row.get::<_, String>(0)?, state(row, 1)?)))
+                .optional()?;
+            if let Some((id, state)) = unfit {
+                return Err(Error::state(format!("job {id}: cannot reap a job that is {state}")).into());
+            }
+            let query = format!("UPDATE jobs SET reaped = 1 WHERE ({WITHIN}) AND reaped = 0");
+            if sql.prepare_cached(&query)?.execute(which.ids())? == 0
+                && let Which::Job(id) = which
+            {
+                return Err(Error::argument(format!("job {id} does not exist")).into());
+            }
+            sweep(sql)?;
+            Ok(())
+        })
+    }
+
+    /// The state that decides what may be asked of a job: INVALID_STATE unless `control` is possible.
+    /// A job that is being started can no longer be held.
+    pub fn check_control(&self, id: &str, control: Control) -> Result<JobState> {
+        self.read(|sql| {
+            let found = sql
+                .prepare_cached("SELECT state, phase FROM jobs WHERE id = ? AND reaped = 0")?
+                .query_row([id], |row| Ok((state(row, 0)?, row.get::<_, i64>(1)?)))
+                .optional()?;
+            let (state, phase) =
+                found.ok_or_else(|| Error::argument(format!("job {id} does not exist")))?;
+            if control == Control::Hold && state.is_queued() && phase == 2 {
+                return Err(Error::state(format!("cannot {control} a job that is being started")).into());
+            }
+            Ok(state.after(control)?)
+        })
+    }
+}
+
+/// See [`Store::terminate`]; `within` says which jobs.
+pub(super) fn terminate(
+    sql: &Connection,
+    within: &str,
+    ids: &[&dyn ToSql],
+    reason: &str,
+) -> Failable<Terminating> {
+    let query = format!(
+        "UPDATE jobs SET terminate = 1, phase = CASE phase WHEN 1 THEN 3 ELSE phase END,
+             annotation = iif(state IN (3, 4), annotation, '{reason}')
+         WHERE ({within}) AND state NOT IN (7, 8)"
+    );
+    let found = sql.prepare_cached(&query)?.execute(ids)?;
+    let query = format!("SELECT id FROM jobs WHERE ({within}) AND state IN (3, 4)");
+    let started = sql
+        .prepare_cached(&query)?
+        .query_map(ids, |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let query = format!(
+        "UPDATE jobs SET state = 8, finished = {}
+         WHERE ({within}) AND phase = 0 AND state IN (1, 2, 5, 6)",
+        now()
+    );
+    sql.execute(&query, ids)?;
+    Ok(Terminating { found, started })
+}

@@ -1,0 +1,199 @@
+//! The steps of a job's life that a tracker reports, one transaction each.
+//!
+//! A job is QUEUED in several *phases*, which no user sees but as a substate:
+//!
+//! | phase | |
+//! |---|---|
+//! | 0 | nothing is being done for it |
+//! | 1 | the claimer makes it ready, or has done so: it can be started at once when its turn comes |
+//! | 2 | it holds its slots: the claimer starts it, and once it has started there is no claim |
+//! | 3 | the claimer undoes what made it ready |
+//!
+//! A job that has ended is in phase 0; while there is something to clean up it has a claim.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::query::state;
+use super::sessions::sweep;
+use super::{Claim, Store};
+use crate::model::{JobState, Millis, Outcome, Result, now};
+
+/// What a job that could not be started comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// It waits again.
+    Waits,
+    /// It has failed.
+    Failed,
+    /// It was not this process's to start.
+    NotMine,
+}
+
+impl Store {
+    /// The job's command has started. True if that was news.
+    pub fn job_started(&self, id: &str, at: Millis) -> Result<bool> {
+        self.advance(id, JobState::is_queued, |sql| {
+            sql.prepare_cached(
+                "UPDATE jobs SET state = 3, phase = 2, dispatched = coalesce(dispatched, ?2),
+                     claim = NULL, leftovers = 1, slots = coalesce(slots, 1)
+                 WHERE id = ?1 AND state NOT IN (3, 4, 7, 8)",
+            )?
+            .execute(params![id, at])
+        })
+    }
+
+    /// The job was stopped for now. True if that was news.
+    pub fn job_suspended(&self, id: &str) -> Result<bool> {
+        self.advance(
+            id,
+            |state| state == JobState::Running,
+            |sql| {
+                sql.prepare_cached("UPDATE jobs SET state = 4 WHERE id = ? AND state = 3")?.execute([id])
+            },
+        )
+    }
+
+    /// The job goes on. True if that was news.
+    pub fn job_resumed(&self, id: &str) -> Result<bool> {
+        self.advance(
+            id,
+            |state| state == JobState::Suspended,
+            |sql| {
+                sql.prepare_cached("UPDATE jobs SET state = 3 WHERE id = ? AND state = 4")?.execute([id])
+            },
+        )
+    }
+
+    /// The job has ended. True if that was news: then `mine` is the process that cleans up.
+    pub fn job_ended(&self, id: &str, outcome: &Outcome, mine: &Claim) -> Result<bool> {
+        self.advance(
+            id,
+            |state| !state.is_terminated(),
+            |sql| {
+                sql.prepare_cached(
+                    // init knows the start to the millisecond, the launcher a little later.
+                    "UPDATE jobs SET state = ?2, finished = ?4, phase = 0, leftovers = 1, claim = ?10,
+                         dispatched = coalesce(min(dispatched, ?3), dispatched, ?3),
+                         exit_status = ?5, signal = ?6, cpu_time = ?8, max_rss = ?9,
+                         annotation = iif(?3 IS NULL AND terminate = 1, coalesce(annotation, ?7), ?7)
+                     WHERE id = ?1 AND state NOT IN (7, 8)",
+                )?
+                .execute(params![
+                    id,
+                    outcome.state() as i32,
+                    outcome.started,
+                    outcome.finished,
+                    outcome.exit_status,
+                    outcome.signal,
+                    outcome.reason,
+                    outcome.cpu_time,
+                    outcome.max_rss,
+                    mine,
+                ])
+            },
+        )
+    }
+
+    /// A job that this process claims could not be started for a reason that may pass, and nothing is
+    /// left of it. It waits again, unless that was the last of `attempts`.
+    pub fn job_not_started(&self, id: &str, reason: &str, attempts: i64, mine: &Claim) -> Result<Retry> {
+        self.write(|sql| {
+            let failed = sql
+                .prepare_cached(
+                    "UPDATE jobs SET state = 8, finished = ?3, phase = 0, leftovers = 0, claim = NULL,
+                         annotation = iif(terminate = 1, annotation, ?4)
+                     WHERE id = ?1 AND claim = ?2 AND phase = 2 AND state IN (1, 5)
+                         AND (terminate = 1 OR attempts + 1 >= ?5)",
+                )?
+                .execute(params![id, mine, now(), reason, attempts])?;
+            if failed == 1 {
+                return Ok(Retry::Failed);
+            }
+            let waits = sql
+                .prepare_cached(
+                    "UPDATE jobs SET attempts = attempts + 1, phase = 0, leftovers = 0, claim = NULL,
+                         slots = NULL
+                     WHERE id = ?1 AND claim = ?2 AND phase = 2 AND state IN (1, 5)",
+                )?
+                .execute(params![id, mine])?;
+            Ok(if waits == 1 { Retry::Waits } else { Retry::NotMine })
+        })
+    }
+
+    /// A job could not be made ready, and nothing is left of it. If nothing else was decided about it
+    /// meanwhile it waits, or with a reason has failed. True if it has.
+    pub fn job_not_prepared(&self, id: &str, failure: Option<&str>, mine: &Claim) -> Result<bool> {
+        self.write(|sql| {
+            let changed = sql
+                .prepare_cached(
+                    "UPDATE jobs SET phase = 0, leftovers = 0, claim = NULL,
+                         state = iif(?3 IS NULL, state, 8), finished = iif(?3 IS NULL, NULL, ?4),
+                         annotation = ?3
+                     WHERE id = ?1 AND claim = ?2 AND phase = 1",
+                )?
+                .execute(params![id, mine, failure, now()])?;
+            Ok(changed == 1 && failure.is_some())
+        })
+    }
+
+    /// Drop a job, or a job array, as if it had never been. False if it is no longer just waiting.
+    pub fn withdraw(&self, id: &str) -> Result<bool> {
+        self.write(|sql| {
+            let gone = sql
+                .prepare_cached(
+                    "DELETE FROM jobs WHERE submission = (SELECT number FROM submissions WHERE id = ?1)
+                         AND NOT EXISTS (SELECT 1 FROM jobs AS other
+                             WHERE other.submission = jobs.submission
+                                 AND (phase <> 0 OR state IN (3, 4, 7, 8)))",
+                )?
+                .execute([id])?;
+            let empty = "DELETE FROM submissions WHERE id = ?1 AND NOT EXISTS
+                             (SELECT 1 FROM jobs WHERE submission = submissions.number)";
+            sql.prepare_cached(empty)?.execute([id])?;
+            Ok(gone > 0)
+        })
+    }
+
+    /// Nothing is left of the job but its row. A job that was made ready waits again.
+    pub fn job_deleted(&self, id: &str) -> Result<()> {
+        self.write(|sql| {
+            sql.prepare_cached(
+                "UPDATE jobs SET leftovers = 0, claim = NULL, reaped = reaped OR EXISTS
+                     (SELECT 1 FROM submissions b JOIN sessions s ON s.id = b.session
+                      WHERE b.number = jobs.submission AND s.destroyed = 1)
+                 WHERE id = ? AND state IN (7, 8)",
+            )?
+            .execute([id])?;
+            sql.prepare_cached(
+                "UPDATE jobs SET state = 8, phase = 0, leftovers = 0, claim = NULL, finished = ?2
+                 WHERE id = ?1 AND phase = 3 AND terminate = 1 AND state IN (1, 2, 5, 6)",
+            )?
+            .execute(params![id, now()])?;
+            sql.prepare_cached(
+                "UPDATE jobs SET phase = 0, leftovers = 0, claim = NULL
+                 WHERE id = ? AND phase = 3 AND state IN (1, 2, 5, 6)",
+            )?
+            .execute([id])?;
+            sweep(sql)?;
+            Ok(())
+        })
+    }
+
+    /// Run a change unless the job's state shows that somebody else made it already: with several
+    /// processes on one store each of them sees the same event.
+    fn advance(
+        &self,
+        id: &str,
+        applies: impl FnOnce(JobState) -> bool,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
+    ) -> Result<bool> {
+        let query = "SELECT state FROM jobs WHERE id = ?";
+        let stored = self.read(|sql| {
+            Ok(sql.prepare_cached(query)?.query_row([id], |row| state(row, 0)).optional()?)
+        })?;
+        if !stored.is_some_and(applies) {
+            return Ok(false);
+        }
+        self.write(|sql| Ok(change(sql)? == 1))
+    }
+}

@@ -1,0 +1,251 @@
+//! Admission: what the scheduler is shown, and what becomes of its plan. One transaction decides,
+//! whichever process makes it.
+
+use rusqlite::{Connection, Row, params};
+
+use super::control::terminate;
+use super::{Claim, Failable, Store};
+use crate::model::{Error, Millis, Result};
+use crate::scheduler::{Active, Candidate, Machine, Pick, Plan, Pool, Reserved};
+
+/// What a scheduler may look at.
+pub struct Queue<'a> {
+    /// What is in use.
+    pub machine: &'a Machine,
+    /// The rules of the waiting jobs.
+    pub pools: &'a [Pool],
+    /// The waiting jobs, in the order in which they are to be served.
+    pub candidates: &'a mut dyn Iterator<Item = Result<Candidate>>,
+}
+
+/// What decides: [`crate::scheduler::plan`], but for tests.
+pub type Decide<'a> = &'a mut dyn FnMut(Queue<'_>) -> Result<Plan>;
+
+/// The names of runtimes in the store whose jobs may be admitted, as JSON.
+pub struct Targets(String);
+
+impl Targets {
+    /// These.
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        let names: Vec<&str> = names.into_iter().collect();
+        let json = serde_json::to_string(&names).map_err(|error| Error::internal(error.to_string()))?;
+        Ok(Self(json))
+    }
+}
+
+/// How many jobs are kept ready at most, for each that the plan wants to be.
+const READY_FACTOR: usize = 2;
+
+impl Store {
+    /// Let `decide` choose among the waiting jobs of `targets`; what it starts is claimed for `mine`,
+    /// unless a living process has made it ready, which then starts it. True if a job was started.
+    pub fn admit(
+        &self,
+        now: Millis,
+        targets: &Targets,
+        mine: &Claim,
+        decide: Decide<'_>,
+    ) -> Result<bool> {
+        let waits = "SELECT 1 FROM submissions WHERE waiting > 0 LIMIT 1";
+        let idle = self.read(|sql| {
+            if !sql.prepare_cached(waits)?.exists([])? {
+                return Ok(true);
+            }
+            let plan = look(sql, now, targets, decide)?;
+            Ok(plan.start.is_empty() && to_make_ready(sql, &plan.ahead)?.is_empty())
+        })?;
+        // Each transaction rings the bell, which makes everybody look again.
+        if idle {
+            return Ok(false);
+        }
+        self.write(|sql| {
+            let plan = look(sql, now, targets, decide)?;
+            for pick in &plan.start {
+                start(sql, pick, mine)?;
+            }
+            for number in to_make_ready(sql, &plan.ahead)? {
+                sql.prepare_cached(
+                    "UPDATE jobs SET phase = 1, claim = ?2, leftovers = 1 WHERE number = ?1",
+                )?
+                .execute(params![number, mine])?;
+            }
+            Ok(!plan.start.is_empty())
+        })
+    }
+
+    /// Does one of these jobs or job arrays wait, though it is its time?
+    pub fn any_waits(&self, ids: &[String], now: Millis) -> Result<bool> {
+        self.read(|sql| {
+            let mut query = sql.prepare_cached(
+                "SELECT 1 FROM submissions b LEFT JOIN reservations r ON r.number = b.reservation
+                 WHERE b.id = ?1 AND b.waiting > 0 AND (b.start_time IS NULL OR b.start_time <= ?2)
+                     AND (r.begins IS NULL OR r.begins <= ?2)",
+            )?;
+            for id in ids {
+                if query.exists(params![id, now])? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    }
+
+    /// When the answer may change by itself: a start time, the begin or end of a reservation.
+    pub fn next_change(&self, now: Millis) -> Result<Option<Millis>> {
+        self.read(|sql| {
+            Ok(sql
+                .prepare_cached(
+                    "SELECT min(at) FROM (
+                         SELECT min(start_time) AS at FROM submissions WHERE waiting > 0 AND start_time > ?1
+                         UNION ALL SELECT min(begins) FROM reservations WHERE begins > ?1
+                         UNION ALL SELECT min(ends) FROM reservations WHERE ends > ?1)",
+                )?
+                .query_row([now], |row| row.get(0))?)
+        })
+    }
+
+    /// End what waits in reservations that are over. Gives the jobs in them that still run: their
+    /// init ends them, unless the reservation was given up before its time.
+    pub fn expire_reservations(&self, now: Millis) -> Result<Vec<String>> {
+        const WITHIN: &str = "submission IN (SELECT b.number FROM submissions b
+            JOIN reservations r ON r.number = b.reservation WHERE r.ends <= ?1)";
+        let query =
+            format!("SELECT 1 FROM jobs WHERE {WITHIN} AND terminate = 0 AND state NOT IN (7, 8)");
+        if !self.read(|sql| Ok(sql.prepare_cached(&query)?.exists([now])?))? {
+            return Ok(Vec::new());
+        }
+        let over = "its reservation is over";
+        Ok(self.write(|sql| terminate(sql, WITHIN, params![now], over))?.started)
+    }
+}
+
+fn look(sql: &Connection, now: Millis, targets: &Targets, decide: Decide<'_>) -> Failable<Plan> {
+    let machine = Machine { active: active(sql)?, reserved: reserved(sql, now)? };
+    let (numbers, pools): (Vec<i64>, Vec<Pool>) = pools(sql)?.into_iter().unzip();
+    let mut query = sql.prepare_cached(
+        "SELECT number, pool, waiting, active, max_parallel, min_slots, max_slots, memory, start_time,
+             reservation, wall_clock
+         FROM submissions
+         WHERE waiting > 0 AND (start_time IS NULL OR start_time <= ?1)
+             AND target IN (SELECT value FROM json_each(?2))
+             AND (reservation IS NULL OR EXISTS
+                 (SELECT 1 FROM reservations r WHERE r.number = reservation AND r.begins <= ?1))
+         ORDER BY rank DESC, priority DESC, number",
+    )?;
+    let mut rows = query.query(params![now, targets.0])?;
+    let mut candidates = std::iter::from_fn(|| match rows.next() {
+        Ok(row) => row.map(|row| candidate(row, &numbers).map_err(unreadable)),
+        Err(error) => Some(Err(unreadable(error))),
+    });
+    let queue = Queue { machine: &machine, pools: &pools, candidates: &mut candidates };
+    Ok(decide(queue)?)
+}
+
+fn unreadable(error: rusqlite::Error) -> Error {
+    Error::internal(format!("cannot read the queue: {error}"))
+}
+
+fn candidate(row: &Row<'_>, pools: &[i64]) -> rusqlite::Result<Candidate> {
+    let pool: i64 = row.get(1)?;
+    let place = pools.iter().position(|number| *number == pool);
+    let at_least_zero = |number: i64| usize::try_from(number).unwrap_or_default();
+    Ok(Candidate {
+        submission: row.get(0)?,
+        pool: place.ok_or(rusqlite::Error::IntegralValueOutOfRange(1, pool))?,
+        waiting: at_least_zero(row.get(2)?),
+        active: at_least_zero(row.get(3)?),
+        max_parallel: row.get::<_, Option<i64>>(4)?.map(at_least_zero),
+        min_slots: row.get(5)?,
+        max_slots: row.get(6)?,
+        memory: row.get(7)?,
+        start: row.get(8)?,
+        reservation: row.get(9)?,
+        wall_clock: row.get(10)?,
+    })
+}
+
+fn pools(sql: &Connection) -> rusqlite::Result<Vec<(i64, Pool)>> {
+    let mut query = sql.prepare_cached(
+        "SELECT id, slots, memory, queue, queue_slots FROM pools
+         WHERE EXISTS (SELECT 1 FROM submissions WHERE waiting > 0 AND pool = pools.id)",
+    )?;
+    let rows = query.query_map([], |row| {
+        let (slots, memory, queue) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok((row.get(0)?, Pool { slots, memory, queue, queue_slots: row.get(4)? }))
+    })?;
+    rows.collect()
+}
+
+/// The jobs that hold slots.
+pub(super) fn active(sql: &Connection) -> rusqlite::Result<Vec<Active>> {
+    let mut query = sql.prepare_cached(
+        "SELECT coalesce(j.slots, 1), b.memory, p.queue, b.reservation,
+             nullif(min(coalesce(j.dispatched + b.wall_clock, 1 << 62), coalesce(r.ends, 1 << 62)), 1 << 62)
+         FROM jobs j
+         CROSS JOIN submissions b ON b.number = j.submission
+         CROSS JOIN pools p ON p.id = b.pool
+         LEFT JOIN reservations r ON r.number = b.reservation
+         WHERE j.phase = 2",
+    )?;
+    let rows = query.query_map([], |row| {
+        let (slots, memory, queue) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Active { slots, memory, queue, reservation: row.get(3)?, ends: row.get(4)? })
+    })?;
+    rows.collect()
+}
+
+/// The reservations that are not over.
+pub(super) fn reserved(sql: &Connection, now: Millis) -> rusqlite::Result<Vec<Reserved>> {
+    let mut query = sql.prepare_cached(
+        "SELECT number, begins, ends, slots, memory FROM reservations WHERE ends > ? ORDER BY number",
+    )?;
+    let rows = query.query_map([now], |row| {
+        let (number, begins, ends) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Reserved { number, begins, ends, slots: row.get(3)?, memory: row.get(4)? })
+    })?;
+    rows.collect()
+}
+
+/// The jobs of a submission that are next: those that are ready come first.
+fn next(sql: &Connection, pick: &Pick) -> rusqlite::Result<Vec<(i64, Option<Claim>)>> {
+    let mut query = sql.prepare_cached(
+        "SELECT number, claim FROM jobs WHERE submission = ? AND state IN (1, 5) AND phase IN (0, 1)
+         ORDER BY phase DESC, number LIMIT ?",
+    )?;
+    let limit = i64::try_from(pick.slots.len()).unwrap_or(i64::MAX);
+    query.query_map(params![pick.submission, limit], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
+fn start(sql: &Connection, pick: &Pick, mine: &Claim) -> Failable<()> {
+    for ((number, holder), slots) in next(sql, pick)?.into_iter().zip(&pick.slots) {
+        let starter = holder.filter(Claim::is_alive).unwrap_or_else(|| mine.clone());
+        sql.prepare_cached(
+            "UPDATE jobs SET phase = 2, claim = ?2, leftovers = 1, slots = ?3 WHERE number = ?1",
+        )?
+        .execute(params![number, starter, slots])?;
+    }
+    Ok(())
+}
+
+/// Those of the jobs that come next which are not ready yet.
+fn to_make_ready(sql: &Connection, picks: &[Pick]) -> rusqlite::Result<Vec<i64>> {
+    let wanted: usize = picks.iter().map(|pick| pick.slots.len()).sum();
+    if wanted == 0 {
+        return Ok(Vec::new());
+    }
+    let ready: i64 = sql
+        .prepare_cached("SELECT count(*) FROM jobs WHERE claim IS NOT NULL AND phase IN (1, 3)")?
+        .query_row([], |row| row.get(0))?;
+    let mut numbers = Vec::new();
+    for pick in picks {
+        numbers.extend(
+            next(sql, pick)?.into_iter().filter_map(
+                |(number, holder)| {
+                    if holder.is_none() { Some(number) } else { None }
+                },
+            ),
+        );
+    }
+    numbers.truncate((wanted * READY_FACTOR).saturating_sub(usize::try_from(ready).unwrap_or_default()));
+    Ok(numbers)
+}

@@ -1,0 +1,164 @@
+//! What is submitted: a job, or all the tasks of a job array at once.
+
+use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
+
+use super::{Failable, Store};
+use crate::model::{Error, JobState, JobTemplate, Millis, Result, Text, now};
+use crate::scheduler::Pool;
+use crate::tracker::{Stdio, Submitter};
+
+/// A job or a job array to store.
+pub struct Submission<'a> {
+    /// Id of the job, or of the array.
+    pub id: &'a str,
+    /// The row of its session.
+    pub session: i64,
+    /// The runtime that shall run it.
+    pub target: &'a str,
+    /// What the user asked for.
+    pub template: &'a JobTemplate,
+    /// On whose behalf.
+    pub submitter: &'a Submitter,
+    /// Host files of its standard streams; a task may have its own.
+    pub stdio: &'a Stdio,
+    /// Where and when it may run.
+    pub terms: &'a Terms,
+    /// Its tasks; `None` for a single job.
+    pub tasks: Option<&'a [NewTask]>,
+    /// Why a single job has failed already, if it has.
+    pub failure: Option<&'a str>,
+}
+
+/// A task of a job array.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewTask {
+    /// Its index.
+    pub index: i64,
+    /// Its own files, if they are not the array's.
+    pub stdio: Option<Stdio>,
+    /// Why it has failed already, if it has.
+    pub failure: Option<String>,
+}
+
+/// What the scheduler has to know of a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// The limits it is judged by.
+    pub pool: Pool,
+    /// Priority of its queue.
+    pub rank: i64,
+    /// Its own priority.
+    pub priority: i64,
+    /// Slots of each job, at least and at most.
+    pub slots: (i64, i64),
+    /// Memory that each job asks for, kilobytes.
+    pub memory: i64,
+    /// How many of its jobs may run at a time.
+    pub max_parallel: Option<i64>,
+    /// When they may start.
+    pub start: Option<Millis>,
+    /// How long each may run.
+    pub wall_clock: Option<Millis>,
+    /// The number of the reservation they run in.
+    pub reservation: Option<i64>,
+}
+
+/// The id of an array's task.
+pub fn task_id(array: &str, index: i64) -> String {
+    format!("{array}.{index}")
+}
+
+impl Store {
+    /// Store a new job or job array, QUEUED or QUEUED_HELD: all of it or nothing. INVALID_SESSION if
+    /// its session has been destroyed.
+    pub fn submit(&self, new: &Submission<'_>) -> Result<()> {
+        let name = new.template.job_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string);
+        let (template, submitter) = (json(new.template)?, json(new.submitter)?);
+        let stdio = json(new.stdio)?;
+        let terms = new.terms;
+        self.write(|sql| {
+            let pool = pool(sql, &terms.pool)?;
+            let added = sql
+                .prepare_cached(
+                    "INSERT INTO submissions
+                         (id, is_array, session, name, target, template, submitter, stdio, owner,
+                          machine, submitted, pool, rank, priority, min_slots, max_slots, memory,
+                          max_parallel, start_time, wall_clock, reservation)
+                     SELECT ?1, ?3, id, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
+                         ?18, ?19, ?20, ?21
+                     FROM sessions WHERE id = ?2 AND destroyed = 0",
+                )?
+                .execute(params![
+                    new.id,
+                    new.session,
+                    new.tasks.is_some(),
+                    name,
+                    new.target,
+                    template,
+                    submitter,
+                    stdio,
+                    new.submitter.user,
+                    new.submitter.machine,
+                    now(),
+                    pool,
+                    terms.rank,
+                    terms.priority,
+                    terms.slots.0,
+                    terms.slots.1,
+                    terms.memory,
+                    terms.max_parallel,
+                    terms.start,
+                    terms.wall_clock,
+                    terms.reservation,
+                ])?;
+            if added == 0 {
+                return Err(Error::session("the job session has been destroyed").into());
+            }
+            let number = sql.last_insert_rowid();
+            let state =
+                if new.template.submit_as_hold { JobState::QueuedHeld } else { JobState::Queued };
+            let mut insert = sql.prepare_cached(
+                "INSERT INTO jobs (id, submission, task, stdio, state, finished, annotation)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )?;
+            let mut add = |id: &str, task: Option<i64>, stdio: Option<String>, failure: Option<&str>| {
+                let state = failure.map_or(state, |_| JobState::Failed) as i32;
+                insert.execute(params![id, number, task, stdio, state, failure.map(|_| now()), failure])
+            };
+            match new.tasks {
+                None => {
+                    add(new.id, None, None, new.failure)?;
+                }
+                Some(tasks) => {
+                    for task in tasks {
+                        let stdio = task.stdio.as_ref().map(json).transpose()?;
+                        let id = task_id(new.id, task.index);
+                        add(&id, Some(task.index), stdio, task.failure.as_deref())?;
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The row of these limits.
+fn pool(sql: &rusqlite::Connection, pool: &Pool) -> Failable<i64> {
+    let values = params![pool.slots, pool.memory, pool.queue, pool.queue_slots];
+    let known = sql
+        .prepare_cached(
+            "SELECT id FROM pools WHERE slots IS ? AND memory IS ? AND queue = ? AND queue_slots IS ?",
+        )?
+        .query_row(values, |row| row.get(0))
+        .optional()?;
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    sql.execute("INSERT INTO pools (slots, memory, queue, queue_slots) VALUES (?, ?, ?, ?)", values)?;
+    Ok(sql.last_insert_rowid())
+}
+
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::internal(format!("cannot store a job: {error}")))
+}
