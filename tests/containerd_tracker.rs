@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuar
 use std::time::{Duration, Instant};
 
 use containerd_client::services::v1::snapshots::StatSnapshotRequest;
-use containerd_client::services::v1::{GetContainerRequest, GetRequest};
+use containerd_client::services::v1::{GetContainerRequest, GetRequest, KillRequest};
 use containerd_client::tonic::metadata::{Ascii, MetadataValue};
 use containerd_client::tonic::{Code, Request};
 use drmaa2::containerd::{Category, ContainerdTracker, Settings};
@@ -138,6 +138,8 @@ fn id_of(fact: &Fact) -> Option<&str> {
         | Fact::Resumed { id }
         | Fact::Ended { id, .. }
         | Fact::NotStarted { id, .. }
+        | Fact::NotPrepared { id, .. }
+        | Fact::NotDeleted { id, .. }
         | Fact::Deleted { id } => Some(id),
         Fact::Live | Fact::Lost { .. } => None,
     }
@@ -262,6 +264,201 @@ impl Rig {
         }
         traces
     }
+}
+
+impl Rig {
+    /// Make a job ready, and wait until it is. Other jobs pass the time.
+    fn prepare(&self, job: &NewJob) {
+        assert!(self.tracker.prepare_job(job.clone()).unwrap());
+        let deadline = Instant::now() + LONG;
+        loop {
+            let (state, detail) = self.tracker.job_state(&job.id).unwrap();
+            assert_eq!(state, JobState::Queued);
+            if detail.as_deref() == Some("created") {
+                return;
+            }
+            assert!(Instant::now() < deadline, "job {} was not prepared", job.id);
+            self.run_unheard(&job.id);
+        }
+    }
+
+    /// Run a job, while nothing may be heard of the one with this id.
+    fn run_unheard(&self, id: &str) {
+        let other = job(script("exit 0"));
+        let other_id = other.id.clone();
+        self.tracker.add_job(other).unwrap();
+        let ended = |fact: &Fact| matches!(fact, Fact::Ended { id, .. } if *id == other_id);
+        let facts = self.until(ended);
+        self.tracker.delete_job(&other_id).unwrap();
+        assert!(facts.iter().all(|fact| id_of(fact) != Some(id)), "{facts:?}");
+    }
+
+    /// The process of a job's task, asked of the daemon directly.
+    fn task_pid(&self, id: &str) -> u32 {
+        let settings = self.settings.clone();
+        let request = GetRequest { container_id: id.to_owned(), exec_id: String::new() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let client = containerd_client::Client::from_path(settings.address).await.unwrap();
+            let namespace: MetadataValue<_> = settings.namespace.parse().unwrap();
+            let answer = client.tasks().get(to(&namespace, request)).await.unwrap();
+            answer.into_inner().process.unwrap().pid
+        })
+    }
+
+    /// Kill a job's container, past its tracker.
+    fn kill(&self, id: &str) {
+        let settings = self.settings.clone();
+        let request = KillRequest {
+            container_id: id.to_owned(),
+            exec_id: String::new(),
+            signal: libc::SIGKILL.unsigned_abs(),
+            all: true,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let client = containerd_client::Client::from_path(settings.address).await.unwrap();
+            let namespace: MetadataValue<_> = settings.namespace.parse().unwrap();
+            client.tasks().kill(to(&namespace, request)).await.unwrap();
+        });
+    }
+
+    /// Another tracker for the same jobs, as another process would have it.
+    fn neighbour(&self) -> (Arc<ContainerdTracker>, mpsc::Receiver<Fact>) {
+        let runtime = Arc::new(Runtime::start().unwrap());
+        let tracker = ContainerdTracker::new(self.settings.clone(), runtime);
+        let (sender, facts) = mpsc::channel();
+        tracker.subscribe(Arc::new(Sink(Mutex::new(sender))));
+        assert_eq!(facts.recv_timeout(LONG), Ok(Fact::Live));
+        (tracker, facts)
+    }
+}
+
+const WHOLE: [&str; 4] = ["directory", "task", "container", "snapshot"];
+
+#[test]
+fn a_prepared_job_is_undone_without_a_trace() {
+    let Some(rig) = rig() else { return };
+    let (_neighbour, heard) = rig.neighbour();
+    let job = job(script("exit 0"));
+    rig.prepare(&job);
+    assert_eq!(rig.traces(&job.id), WHOLE);
+    rig.tracker.delete_job(&job.id).unwrap();
+    let facts = rig.until(|fact| id_of(fact) == Some(&job.id));
+    assert!(matches!(facts.last(), Some(Fact::Deleted { .. })), "{facts:?}");
+    assert_eq!(rig.traces(&job.id), Vec::<&str>::new());
+    rig.run_unheard(&job.id);
+    // Neither has anybody else taken the end of its task for its own.
+    let last = self::job(script("exit 0"));
+    let last_id = last.id.clone();
+    assert_eq!(rig.run(last).exit_status, Some(0));
+    loop {
+        let fact = heard.recv_timeout(LONG).unwrap();
+        assert_ne!(id_of(&fact), Some(job.id.as_str()), "{fact:?}");
+        if matches!(&fact, Fact::Ended { id, .. } if *id == last_id) {
+            break;
+        }
+    }
+}
+
+#[test]
+fn preparations_are_undone_at_any_moment() {
+    let Some(rig) = rig() else { return };
+    let jobs: Vec<_> = (0..12).map(|_| job(script("exit 0"))).collect();
+    for job in &jobs {
+        assert!(rig.tracker.prepare_job(job.clone()).unwrap());
+    }
+    for job in &jobs {
+        rig.tracker.delete_job(&job.id).unwrap();
+        rig.until(|fact| matches!(fact, Fact::Deleted { id } if *id == job.id));
+        assert_eq!(rig.traces(&job.id), Vec::<&str>::new());
+    }
+    assert_eq!(fs::read_dir(&rig.settings.jobs_dir).unwrap().count(), 0);
+}
+
+#[test]
+fn a_prepared_job_starts_with_the_limits_it_has_then() {
+    let Some(rig) = rig() else { return };
+    let job = job(script("sleep 60"));
+    rig.prepare(&job);
+    let outcome = rig.run(NewJob { wall_clock: Some(300), ..job.clone() });
+    assert_eq!(outcome.signal, Some(libc::SIGTERM));
+    assert_eq!(outcome.reason.as_deref(), Some("exceeded its wall clock limit of 0.3 s"));
+
+    rig.prepare(&job);
+    let ends = drmaa2::model::now() - 1;
+    let outcome = rig.run(NewJob { ends: Some(ends), ..job.clone() });
+    assert!(outcome.reason.unwrap().contains("its reservation is over"));
+
+    // Anything else makes it another job.
+    rig.prepare(&job);
+    assert_eq!(rig.run(NewJob { template: script("exit 5"), ..job }).exit_status, Some(5));
+}
+
+#[test]
+fn a_prepared_job_that_was_killed_starts_all_the_same() {
+    let Some(rig) = rig() else { return };
+    let job = job(script("exit 7"));
+    rig.prepare(&job);
+    rig.kill(&job.id);
+    rig.run_unheard(&job.id);
+    assert_eq!(rig.tracker.job_state(&job.id).unwrap().0, JobState::Queued);
+    rig.tracker.add_job(job.clone()).unwrap();
+    rig.until_started(&job.id);
+    assert_eq!(rig.until_ended(&job.id).exit_status, Some(7));
+    rig.delete(&job.id);
+}
+
+#[test]
+fn what_another_tracker_prepared_is_replaced() {
+    let Some(rig) = rig() else { return };
+    let job = job(script("exit 6"));
+    rig.prepare(&job);
+    let (neighbour, heard) = rig.neighbour();
+    assert_eq!(neighbour.job_state(&job.id).unwrap().0, JobState::Queued);
+    neighbour.add_job(job.clone()).unwrap();
+    let next = || loop {
+        let fact = heard.recv_timeout(LONG).unwrap();
+        if id_of(&fact) == Some(&job.id) {
+            return fact;
+        }
+    };
+    let started = next();
+    assert!(matches!(started, Fact::Started { .. }), "{started:?}");
+    match next() {
+        Fact::Ended { outcome, .. } => assert_eq!(outcome.exit_status, Some(6)),
+        other => panic!("{other:?}"),
+    }
+    neighbour.delete_job(&job.id).unwrap();
+    assert!(matches!(next(), Fact::Deleted { .. }));
+    assert_eq!(rig.traces(&job.id), Vec::<&str>::new());
+}
+
+#[test]
+fn a_prepared_job_that_is_terminated_leaves_no_output() {
+    let Some(rig) = rig() else { return };
+    let path = rig.file("prepared", "", 0);
+    let mut job = job(script("echo ran"));
+    job.stdio.output = Some(path.as_path().into());
+    rig.prepare(&job);
+    rig.tracker.job_control(&job.id, Control::Terminate).unwrap();
+    rig.run_unheard(&job.id);
+    let outcome = rig.run(job);
+    assert_eq!(outcome.reason.as_deref(), Some("terminated before it started"));
+    assert_eq!(fs::read_to_string(path).unwrap(), "");
+}
+
+#[test]
+fn a_preparation_that_fails_is_told_and_leaves_nothing() {
+    let Some(rig) = rig() else { return };
+    let stdio = Stdio { input: Some("/no/such/input".into()), ..Stdio::default() };
+    let job = NewJob { stdio, ..job(script("cat")) };
+    assert!(rig.tracker.prepare_job(job.clone()).unwrap());
+    let facts = rig.until(|fact| matches!(fact, Fact::NotPrepared { id, .. } if *id == job.id));
+    let Some(Fact::NotPrepared { error, .. }) = facts.last() else { panic!("{facts:?}") };
+    assert!(error.message.contains("/no/such/input"), "{error}");
+    assert_eq!(rig.traces(&job.id), Vec::<&str>::new());
+    rig.run_unheard(&job.id);
 }
 
 fn to<T>(namespace: &MetadataValue<Ascii>, message: T) -> Request<T> {
@@ -528,26 +725,53 @@ fn a_daemon_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_second_attempt_replaces_the_first() {
+fn a_second_attempt_replaces_what_has_ended_and_nothing_that_runs() {
     let Some(rig) = rig() else { return };
-    let first = job(script("sleep 60"));
+    let path = rig.file("out", "", 0);
+    let mut first = job(script("echo ran; exec sleep 2"));
+    first.stdio.output = Some(path.as_path().into());
     let id = first.id.clone();
     rig.tracker.add_job(first.clone()).unwrap();
     rig.until_started(&id);
-    rig.tracker.add_job(NewJob { template: script("exit 5"), ..first.clone() }).unwrap();
-    let outcome = rig.until_ended(&id);
-    assert_eq!(outcome.exit_status, Some(5), "{outcome:?}");
-    // The end of the first attempt was not mistaken for that of the third.
+    rig.tracker.add_job(first.clone()).unwrap();
+    rig.until_started(&id);
+    assert_eq!(rig.until_ended(&id).exit_status, Some(0));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "ran\n");
+    // The end of the first attempt is not mistaken for that of the second.
     rig.tracker.add_job(NewJob { template: script("exit 6"), ..first }).unwrap();
     assert_eq!(rig.until_ended(&id).exit_status, Some(6));
     rig.delete(&id);
+}
+
+/// A process has died between its decision to start a job and the start: the task that it made is
+/// started as it is.
+#[test]
+fn a_start_that_was_begun_is_carried_out() {
+    let (Some(rig), Some(dead)) = (rig(), rig()) else { return };
+    let settings = Settings { jobs_dir: dead.settings.jobs_dir.clone(), ..rig.settings.clone() };
+    let job = job(script("exit 8"));
+    dead.prepare(&job);
+    fs::write(settings.jobs_dir.join(&job.id).join("started"), "1").unwrap();
+    let pid = |rig: &Rig| rig.task_pid(&job.id);
+    let before = pid(&rig);
+    let later = ContainerdTracker::new(settings, Arc::new(Runtime::start().unwrap()));
+    let (sender, facts) = mpsc::channel();
+    later.subscribe(Arc::new(Sink(Mutex::new(sender))));
+    later.add_job(job.clone()).unwrap();
+    let started = facts.iter().find(|fact| matches!(fact, Fact::Started { .. }));
+    assert_eq!(id_of(&started.unwrap()), Some(job.id.as_str()));
+    assert_eq!(later.wait(&job.id, Some(LONG), &ENDED), Ok(JobState::Failed));
+    assert_eq!(pid(&rig), before, "it was made anew");
+    assert_eq!(later.job_info(&job.id).unwrap().exit_status, Some(8));
+    later.delete_job(&job.id).unwrap();
+    assert!(facts.iter().any(|fact| matches!(fact, Fact::Deleted { .. })));
 }
 
 #[test]
 fn containers_of_others_are_seen_and_waited_for() {
     let (Some(rig), Some(other)) = (rig(), rig()) else { return };
     // A tracker with another place for its jobs knows no more of these than of any container.
-    let job = job(script("sleep 1; exit 4"));
+    let job = job(script("sleep 3; exit 4"));
     let id = job.id.clone();
     other.tracker.add_job(job).unwrap();
     other.until_started(&id);
@@ -622,7 +846,7 @@ fn the_daemon_and_its_machine_are_described() {
     assert_ne!(contact.version, Version::parse(""));
     let monitoring = rig.tracker.monitoring().unwrap();
     assert!(monitoring.all_machines().unwrap()[0].available);
-    assert_eq!(monitoring.all_queues().unwrap().len(), 1);
+    assert!(monitoring.all_queues().unwrap().is_empty(), "containerd has none");
 }
 
 #[test]

@@ -93,30 +93,72 @@ fn containerd() -> Subject {
 }
 
 impl Subject {
-    fn add(&self, template: JobTemplate) -> String {
-        let id = ulid::Ulid::generate().to_string().to_lowercase();
+    fn new_job(&self, template: JobTemplate) -> NewJob {
         self.tracker.check_template(&template).unwrap();
-        let submitter = Submitter {
-            user: "root".into(),
-            uid: 0,
-            gid: 0,
-            groups: vec![0],
-            umask: 0o22,
-            machine: "here".into(),
-        };
-        let session = "contract".to_owned();
-        let job = NewJob {
-            id: id.clone(),
-            session,
+        NewJob {
+            id: ulid::Ulid::generate().to_string().to_lowercase(),
+            session: "contract".to_owned(),
             template,
-            submitter,
+            submitter: Submitter {
+                user: "root".into(),
+                uid: 0,
+                gid: 0,
+                groups: vec![0],
+                umask: 0o22,
+                machine: "here".into(),
+            },
             stdio: Stdio::default(),
             task: None,
             wall_clock: None,
             ends: None,
-        };
+        }
+    }
+
+    fn add(&self, template: JobTemplate) -> String {
+        let job = self.new_job(template);
+        let id = job.id.clone();
         self.tracker.add_job(job).unwrap();
         id
+    }
+
+    /// Make a job ready, if the tracker can do that.
+    fn prepare(&self, template: JobTemplate) -> Option<NewJob> {
+        let job = self.new_job(template);
+        self.tracker.prepare_job(job.clone()).unwrap().then_some(job)
+    }
+
+    /// The next fact about this very job.
+    fn next(&self, job: &str) -> Fact {
+        self.until(|fact| match fact {
+            Fact::Started { id, .. }
+            | Fact::Suspended { id }
+            | Fact::Resumed { id }
+            | Fact::Ended { id, .. }
+            | Fact::NotStarted { id, .. }
+            | Fact::NotPrepared { id, .. }
+            | Fact::NotDeleted { id, .. }
+            | Fact::Deleted { id }
+                if id == job =>
+            {
+                Some(fact.clone())
+            }
+            _ => None,
+        })
+    }
+
+    /// Nothing more is told of the job, as far as can be known once another one has come and gone.
+    fn silent_about(&self, job: &str) {
+        let other = self.add((self.exits)(0));
+        self.until(|fact| match fact {
+            Fact::Ended { id, .. } if *id == other => Some(()),
+            Fact::Live | Fact::Lost { .. } => None,
+            fact => {
+                let text = format!("{fact:?}");
+                assert!(!text.contains(job), "{text}");
+                None
+            }
+        });
+        self.delete(&other);
     }
 
     /// The next fact about a job; facts about others, and repeated ones, are no news here.
@@ -274,6 +316,83 @@ fn deleting_twice_is_harmless(subject: &Subject) {
     subject.delete(&job);
 }
 
+fn a_prepared_job_waits_for_its_start(subject: &Subject) {
+    let Some(job) = subject.prepare((subject.exits)(3)) else { return };
+    subject.silent_about(&job.id);
+    assert_eq!(subject.state(&job.id), JobState::Queued);
+    assert_eq!(subject.tracker.job_info(&job.id).unwrap().dispatched, None);
+    let again = subject.tracker.prepare_job(job.clone()).unwrap_err();
+    assert_eq!(again.code, ErrorCode::InvalidState);
+    let suspend = subject.tracker.job_control(&job.id, Control::Suspend).unwrap_err();
+    assert_eq!(suspend.code, ErrorCode::InvalidState);
+
+    subject.tracker.add_job(job.clone()).unwrap();
+    let started = subject.next(&job.id);
+    assert!(matches!(started, Fact::Started { .. }), "{started:?}");
+    match subject.next(&job.id) {
+        Fact::Ended { outcome, .. } => assert_eq!(outcome.exit_status, Some(3)),
+        other => panic!("{other:?}"),
+    }
+    subject.delete(&job.id);
+}
+
+fn a_job_is_started_while_it_is_being_prepared(subject: &Subject) {
+    for _ in 0..3 {
+        let Some(job) = subject.prepare((subject.sleeps)()) else { return };
+        subject.tracker.add_job(job.clone()).unwrap();
+        let started = subject.next(&job.id);
+        assert!(matches!(started, Fact::Started { .. }), "{started:?}");
+        assert_eq!(subject.state(&job.id), JobState::Running);
+        subject.tracker.job_control(&job.id, Control::Terminate).unwrap();
+        assert_eq!(subject.ended(&job.id).state(), JobState::Failed);
+        subject.delete(&job.id);
+    }
+}
+
+fn a_preparation_can_be_undone(subject: &Subject) {
+    for wait in [false, true] {
+        let Some(job) = subject.prepare((subject.exits)(4)) else { return };
+        if wait {
+            subject.silent_about(&job.id);
+        }
+        subject.tracker.delete_job(&job.id).unwrap();
+        assert_eq!(subject.next(&job.id), Fact::Deleted { id: job.id.clone() });
+        let error = subject.tracker.job_info(&job.id).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidArgument);
+        assert!(!subject.tracker.list_jobs().unwrap().contains(&job.id));
+        subject.silent_about(&job.id);
+        subject.delete(&job.id);
+
+        // Neither has the job been used up by that.
+        assert!(subject.tracker.prepare_job(job.clone()).unwrap());
+        subject.tracker.delete_job(&job.id).unwrap();
+        subject.tracker.add_job(job.clone()).unwrap();
+        assert_eq!(subject.next(&job.id), Fact::Deleted { id: job.id.clone() });
+        assert!(matches!(subject.next(&job.id), Fact::Started { .. }));
+        assert_eq!(subject.ended(&job.id).exit_status, Some(4));
+        subject.delete(&job.id);
+    }
+}
+
+fn a_prepared_job_that_is_terminated_does_not_run(subject: &Subject) {
+    for wait in [false, true] {
+        let Some(job) = subject.prepare((subject.sleeps)()) else { return };
+        if wait {
+            subject.silent_about(&job.id);
+        }
+        subject.tracker.job_control(&job.id, Control::Terminate).unwrap();
+        subject.tracker.add_job(job.clone()).unwrap();
+        match subject.next(&job.id) {
+            Fact::Ended { outcome, .. } => {
+                assert_eq!(outcome.state(), JobState::Failed);
+                assert!(outcome.reason.unwrap().contains("terminated"));
+            }
+            other => panic!("{other:?}"),
+        }
+        subject.delete(&job.id);
+    }
+}
+
 fn live_is_told(subject: &Subject) {
     subject.until(|fact| matches!(fact, Fact::Live).then_some(()));
 }
@@ -297,6 +416,10 @@ contract! {
     a_template_that_can_never_run_is_refused
     the_system_tells_about_itself
     deleting_twice_is_harmless
+    a_prepared_job_waits_for_its_start
+    a_job_is_started_while_it_is_being_prepared
+    a_preparation_can_be_undone
+    a_prepared_job_that_is_terminated_does_not_run
 }
 
 /// Is there a containerd to test with? Where there has to be one, its absence is a failure.

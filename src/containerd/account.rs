@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use super::connect::QUICK;
 use super::finish::{self, Exit};
-use super::machine::QUEUE;
 use super::{Core, labels, launch, status};
 use crate::model::{
     Error, JobInfo, JobState, JobTemplate, Outcome, Result, SlotInfo, Text, signal_name,
@@ -55,7 +54,7 @@ pub(super) async fn job_info(core: &Core, id: &str) -> Result<JobInfo> {
 }
 
 /// A job's container, if there is one.
-async fn container(core: &Core, id: &str) -> Result<Option<Container>> {
+pub(super) async fn container(core: &Core, id: &str) -> Result<Option<Container>> {
     let request = GetContainerRequest { id: id.to_owned() };
     let answer = core.daemon.within(QUICK)?.containers().get(request).await;
     Ok(known(core, answer)?.and_then(|answer| answer.container))
@@ -144,7 +143,6 @@ fn account(id: &str, traces: Traces, machine: &str) -> JobInfo {
         info.submitted = container.created_at.as_ref().map(finish::millis);
     }
     info.substate = substate.map(str::to_owned);
-    info.queue = Some(QUEUE.to_owned());
     info.dispatched = traces.started;
     if !state.is_queued() {
         info.allocated_machines = vec![SlotInfo { machine: machine.to_owned(), slots: 1 }];
@@ -176,9 +174,13 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
         };
     };
     match process.status() {
-        Status::Created => (JobState::Queued, Some("creating"), None),
+        Status::Created => (JobState::Queued, Some("created"), None),
         Status::Running | Status::Pausing => (JobState::Running, None, None),
         Status::Paused => (JobState::Suspended, None, None),
+        // The task of a prepared job was killed; another one will be made for it.
+        Status::Stopped if traces.ours && traces.started.is_none() => {
+            (JobState::Queued, Some("creating"), None)
+        }
         Status::Stopped => {
             let mut outcome = finish::from_exit(Exit::from(process.clone()));
             if traces.ours {
@@ -233,6 +235,15 @@ mod tests {
         ] {
             assert_eq!(account("j", traces(Some(status)), "m").state, expected, "{status:?}");
         }
+    }
+
+    #[test]
+    fn a_job_of_ours_that_was_not_started_has_not_ended() {
+        let killed = || traces(Some((Status::Stopped, 137)));
+        let prepared = account("j", Traces { ours: true, ..killed() }, "m");
+        assert_eq!((prepared.state, prepared.exit_status), (JobState::Queued, None));
+        let started = account("j", Traces { ours: true, started: Some(5), ..killed() }, "m");
+        assert_eq!((started.state, started.exit_status), (JobState::Failed, Some(137)));
     }
 
     #[test]

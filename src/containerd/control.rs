@@ -11,7 +11,7 @@ use containerd_client::types::v1::Status;
 use drmaa2_init::TERMINATE_FILE;
 
 use super::connect::{QUICK, RUN};
-use super::{Core, account, finish, status};
+use super::{Core, account, finish, launch};
 use crate::model::{Control, Error, ErrorCode, Result};
 
 /// How much longer than a job's grace init may take before it is killed itself.
@@ -64,13 +64,16 @@ async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
             return Err(Error::new(ErrorCode::of_io(&error), text));
         }
     };
+    // The start is marked before it is tried, so whoever tries it later finds the file. A task that
+    // is not started has no init yet to take a signal.
+    if ours && launch::started_at(&dir).is_none() {
+        return Ok(());
+    }
     if let Err(status) = kill(core, id, libc::SIGTERM, false).await {
-        let no_task = status::not_found(&status);
         let refused = refusal(core, id, Control::Terminate, status).await;
-        // Init may have found the file already, or will when the job is started.
+        // Init may have found the file already.
         let heard = ours && finish::recorded(&dir).is_some();
-        let will_hear = ours && no_task && refused.code == ErrorCode::InvalidArgument;
-        return if heard || will_hear { Ok(()) } else { Err(refused) };
+        return if heard { Ok(()) } else { Err(refused) };
     }
     wake(core, id).await;
     let core = core.clone();

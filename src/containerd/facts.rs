@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::model::Millis;
-use crate::tracker::{EventSink, Fact};
+use crate::tracker::{EventSink, Fact, NewJob};
 
 /// A waiter that falls so far behind looks at its job again anyway.
 const CHANGES: usize = 256;
@@ -36,7 +36,20 @@ struct Launch {
     pid: Option<u32>,
     /// Was its end seen already?
     ended: bool,
+    /// The way to it, while it is one that waits to be told what to do with its task.
+    words: Option<mpsc::UnboundedSender<Word>>,
 }
+
+/// What to do with a job that was, or is being, made ready.
+pub(super) enum Word {
+    /// Start it; there is no other word after this.
+    Start(Box<NewJob>),
+    /// Remove what there is of it.
+    Undo,
+}
+
+/// Where the maker of a prepared job hears what to do with it.
+pub(super) type Words = mpsc::UnboundedReceiver<Word>;
 
 /// Tells one launch from a later one of the same job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,15 +96,63 @@ impl Facts {
         let _ = self.queue.send(fact);
     }
 
+    /// Something changed for this job that is no fact.
+    pub(super) fn changed(&self, id: &str) {
+        let _ = self.changes.send(Some(Arc::from(id)));
+    }
+
     /// A launch begins. `None` if one of the same job is under way.
     pub(super) fn launch(&self, id: &str) -> Option<Ticket> {
+        self.begin(id, None)
+    }
+
+    /// A launch begins that makes the task and then waits for a [`Word`]. `None` if one of the same
+    /// job is under way.
+    pub(super) fn prepare(&self, id: &str) -> Option<(Ticket, Words)> {
+        let (sender, words) = mpsc::unbounded_channel();
+        Some((self.begin(id, Some(sender))?, words))
+    }
+
+    fn begin(&self, id: &str, words: Option<mpsc::UnboundedSender<Word>>) -> Option<Ticket> {
         let ticket = Ticket(self.launches.fetch_add(1, Ordering::Relaxed));
         match self.launching.lock().entry(id.to_owned()) {
             Entry::Occupied(_) => None,
             Entry::Vacant(place) => {
-                Some(place.insert(Launch { ticket, pid: None, ended: false }).ticket)
+                Some(place.insert(Launch { ticket, pid: None, ended: false, words }).ticket)
             }
         }
+    }
+
+    /// Say what to do with a prepared job. Gives the word back if there is no such job.
+    pub(super) fn tell(&self, id: &str, word: Word) -> Result<(), Word> {
+        let mut launching = self.launching.lock();
+        let Some(launch) = launching.get_mut(id) else { return Err(word) };
+        let words = match word {
+            Word::Start(_) => launch.words.take(),
+            Word::Undo => launch.words.clone(),
+        };
+        match words {
+            Some(words) => words.send(word).map_err(|unheard| unheard.0),
+            None => Err(word),
+        }
+    }
+
+    /// Nothing is left of a prepared job; `fact` says why. What was said meanwhile is heard: who
+    /// wants it removed does not care that it failed, and who then wants it started gets it back.
+    pub(super) fn undone(&self, id: &str, words: &mut Words, mut fact: Fact) -> Option<NewJob> {
+        let mut launching = self.launching.lock();
+        while let Ok(word) = words.try_recv() {
+            match word {
+                Word::Undo => fact = Fact::Deleted { id: id.to_owned() },
+                Word::Start(job) => {
+                    self.report(fact);
+                    return Some(*job);
+                }
+            }
+        }
+        launching.remove(id);
+        self.report(fact);
+        None
     }
 
     /// The launch was not accepted after all.
@@ -99,10 +160,11 @@ impl Facts {
         self.launching.lock().remove(id);
     }
 
-    /// The launch has made its task.
+    /// The launch has made its task, or another one in the place of one that was lost.
     pub(super) fn created(&self, id: &str, pid: u32) {
         if let Some(launch) = self.launching.lock().get_mut(id) {
             launch.pid = Some(pid);
+            launch.ended = false;
         }
     }
 
@@ -155,6 +217,8 @@ fn subject(fact: &Fact) -> Option<&str> {
         | Fact::Resumed { id }
         | Fact::Ended { id, .. }
         | Fact::NotStarted { id, .. }
+        | Fact::NotPrepared { id, .. }
+        | Fact::NotDeleted { id, .. }
         | Fact::Deleted { id } => Some(id),
         Fact::Live | Fact::Lost { .. } => None,
     }
@@ -163,7 +227,7 @@ fn subject(fact: &Fact) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Outcome;
+    use crate::model::{Error, Outcome};
 
     fn queued(facts: &Facts) -> Vec<Fact> {
         let mut outlet = facts.outlet.lock();
@@ -220,6 +284,76 @@ mod tests {
         assert!(!facts.launched("j", first, 2));
         assert!(!facts.launched("j", second, 3));
         assert_eq!(queued(&facts), [started(1), started(3)]);
+    }
+
+    fn job() -> Box<NewJob> {
+        use crate::model::JobTemplate;
+        use crate::tracker::{Stdio, Submitter};
+        let submitter = Submitter {
+            user: "u".into(),
+            uid: 0,
+            gid: 0,
+            groups: vec![],
+            umask: 0,
+            machine: "m".into(),
+        };
+        Box::new(NewJob {
+            id: "j".into(),
+            session: "s".into(),
+            template: JobTemplate::default(),
+            submitter,
+            stdio: Stdio::default(),
+            task: None,
+            wall_clock: None,
+            ends: None,
+        })
+    }
+
+    fn deleted() -> Fact {
+        Fact::Deleted { id: "j".into() }
+    }
+
+    #[test]
+    fn a_prepared_job_is_started_once_and_its_task_may_be_replaced() {
+        let facts = Facts::new();
+        assert!(facts.tell("j", Word::Undo).is_err());
+        let (ticket, mut words) = facts.prepare("j").unwrap();
+        assert!(facts.prepare("j").is_none() && facts.launch("j").is_none());
+        facts.created("j", 9);
+        // Killed while it waited.
+        assert!(facts.ended_while_launching("j", 9));
+        assert!(facts.tell("j", Word::Start(job())).is_ok());
+        assert!(facts.tell("j", Word::Start(job())).is_err());
+        assert!(facts.tell("j", Word::Undo).is_err());
+        assert!(matches!(words.try_recv(), Ok(Word::Start(_))));
+        facts.created("j", 10);
+        assert!(!facts.launched("j", ticket, 2));
+        assert_eq!(queued(&facts), [started(2)]);
+    }
+
+    #[test]
+    fn what_was_said_while_a_job_was_undone_counts() {
+        let failed = || Fact::NotPrepared { id: "j".into(), error: Error::internal("x") };
+        for (said, fact, expected, wanted) in [
+            (&[][..], deleted(), &[deleted()][..], false),
+            (&["undo"], deleted(), &[deleted()], false),
+            (&["start"], deleted(), &[deleted()], true),
+            (&["undo", "start"], failed(), &[deleted()], true),
+            (&["undo"], failed(), &[deleted()], false),
+            (&["start"], failed(), &[failed()], true),
+            (&[], failed(), &[failed()], false),
+        ] {
+            let facts = Facts::new();
+            let (_, mut words) = facts.prepare("j").unwrap();
+            for word in said {
+                let word = if *word == "undo" { Word::Undo } else { Word::Start(job()) };
+                assert!(facts.tell("j", word).is_ok());
+            }
+            assert_eq!(facts.undone("j", &mut words, fact).is_some(), wanted, "{said:?}");
+            assert_eq!(queued(&facts), expected, "{said:?}");
+            // Only one that is wanted again is still under way.
+            assert_eq!(facts.launch("j").is_none(), wanted, "{said:?}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use drmaa2_init::Record;
 use prost_types::Timestamp;
 
 use super::connect::{QUICK, RUN};
-use super::{Core, account, status};
+use super::{Core, account, launch, status};
 use crate::model::{Millis, Outcome, Result, now};
 use crate::tracker::Fact;
 
@@ -31,14 +31,18 @@ impl From<Process> for Exit {
     }
 }
 
-/// How a job has ended, or `None` if it has not. `exit` is what an event told, which may have been
-/// about an earlier attempt at the same job.
+/// How a job has ended, or `None` if it has not, or if it was a prepared one whose task was removed.
+/// `exit` is what an event told, which may have been about an earlier attempt at the same job.
 pub(super) async fn end(core: &Core, id: &str, exit: Option<Exit>) -> Result<Option<Outcome>> {
     let dir = core.job_dir(id);
     if let Some(outcome) = recorded(&dir) {
         return Ok(Some(core.with_memory_verdict(id, outcome)));
     }
-    let exit = match (account::process(core, id).await?, exit) {
+    let process = account::process(core, id).await?;
+    if !was_started(core, id, &dir).await? {
+        return Ok(None);
+    }
+    let exit = match (process, exit) {
         (Some(process), _) if process.status() == Status::Stopped => Exit::from(process),
         (Some(_), _) => return Ok(None),
         (None, Some(exit)) => exit,
@@ -48,6 +52,15 @@ pub(super) async fn end(core: &Core, id: &str, exit: Option<Exit>) -> Result<Opt
     // Containers of others keep no record, and nothing is wrong with that.
     let outcome = if dir.is_dir() { without_record(outcome) } else { outcome };
     Ok(Some(core.with_memory_verdict(id, outcome)))
+}
+
+/// Was a job started of which there is no record? A job of ours says so itself. The directory is the
+/// last that is removed of it; with the container gone as well, there is nothing to tell of any more.
+async fn was_started(core: &Core, id: &str, dir: &Path) -> Result<bool> {
+    match dir.is_dir() {
+        true => Ok(launch::started_at(dir).is_some()),
+        false => Ok(account::container(core, id).await?.is_some()),
+    }
 }
 
 /// What init wrote, if it has written.
@@ -107,7 +120,7 @@ pub(super) async fn delete(core: &Core, id: String) {
     let Ok(_turn) = core.deletions.acquire().await else { return };
     match core.daemon.patiently(|| remove(core, &id)).await {
         Ok(()) => core.facts.report(Fact::Deleted { id }),
-        Err(error) => tracing::warn!(%error, id, "cannot remove an ended job"),
+        Err(error) => core.facts.report(Fact::NotDeleted { id, error }),
     }
 }
 
@@ -148,13 +161,16 @@ pub(super) async fn remove_container(core: &Core, id: &str) -> Result<()> {
 async fn remove_task(core: &Core, id: &str) -> Result<()> {
     let mut tasks = core.daemon.within(RUN)?.tasks();
     let delete = DeleteTaskRequest { container_id: id.to_owned() };
-    let refused = match tasks.delete(delete.clone()).await {
-        Err(status) if !status::not_found(&status) => core.daemon.error(status),
-        _ => return Ok(()),
-    };
-    // Init may be on its way out, having just written its record; or it is what an earlier attempt
-    // left, and nobody wants it any more.
-    tracing::debug!(id, error = %refused, "killing a task before its removal");
+    // A task that was not started is killed first: deleted as it is, it takes the daemon two seconds.
+    if launch::started_at(&core.job_dir(id)).is_some() {
+        let refused = match tasks.delete(delete.clone()).await {
+            Err(status) if !status::not_found(&status) => core.daemon.error(status),
+            _ => return Ok(()),
+        };
+        // Init may be on its way out, having just written its record; or it is what an earlier attempt
+        // left, and nobody wants it any more.
+        tracing::debug!(id, error = %refused, "killing a task before its removal");
+    }
     let kill = KillRequest {
         container_id: id.to_owned(),
         exec_id: String::new(),

@@ -14,6 +14,8 @@ const SESSION: &str = "jobSessionName";
 const NAME: &str = "jobName";
 const OWNER: &str = "drmaa2.owner";
 const MACHINE: &str = "drmaa2.submissionMachine";
+const ARRAY: &str = "drmaa2.array";
+const INDEX: &str = "drmaa2.index";
 
 /// containerd takes no longer key and value together.
 const MAX_PAIR: usize = 4096;
@@ -27,6 +29,8 @@ pub(super) fn encode(job: &NewJob) -> HashMap<String, String> {
         (NAME, name.map(ToString::to_string)),
         (OWNER, Some(job.submitter.user.clone())),
         (MACHINE, Some(job.submitter.machine.clone())),
+        (ARRAY, job.task.as_ref().map(|task| task.array.clone())),
+        (INDEX, job.task.as_ref().map(|task| task.index.to_string())),
     ]
     .into_iter()
     .filter_map(|(key, value)| Some((key.to_owned(), shortened(key, value?))))
@@ -54,6 +58,33 @@ fn shortened(key: &str, mut value: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::JobTemplate;
+    use crate::tracker::{Stdio, Submitter, Task};
+
+    #[test]
+    fn a_task_bears_its_array_and_its_index() {
+        let mut job = NewJob {
+            id: "01a.3".into(),
+            session: "s".into(),
+            template: JobTemplate::default(),
+            submitter: Submitter {
+                user: "u".into(),
+                uid: 0,
+                gid: 0,
+                groups: vec![],
+                umask: 0,
+                machine: "m".into(),
+            },
+            stdio: Stdio::default(),
+            task: Some(Task { array: "01a".into(), index: 3 }),
+            wall_clock: None,
+            ends: None,
+        };
+        let labels = encode(&job);
+        assert_eq!((labels[ARRAY].as_str(), labels[INDEX].as_str()), ("01a", "3"));
+        job.task = None;
+        assert!(!encode(&job).keys().any(|key| key == ARRAY || key == INDEX));
+    }
 
     #[test]
     fn a_long_name_is_cut_between_characters() {

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use containerd_client::services::v1::container::Runtime as ContainerRuntime;
 use containerd_client::services::v1::snapshots::PrepareSnapshotRequest;
@@ -16,7 +17,7 @@ use containerd_client::services::v1::{
 };
 use containerd_client::types::Mount;
 use containerd_client::types::v1::Status;
-use drmaa2_init::TERMINATE_FILE;
+use drmaa2_init::{Order, TERMINATE_FILE};
 use prost_types::Any;
 use ulid::Ulid;
 
@@ -50,7 +51,7 @@ impl From<Error> for Obstacle {
 
 /// How a job was started.
 #[derive(PartialEq, Eq)]
-enum Started {
+pub(super) enum Started {
     /// The daemon said so.
     Answered,
     /// The daemon died over it; the job may have ended unseen.
@@ -85,42 +86,81 @@ pub(super) fn started_at(dir: &Path) -> Option<Millis> {
 pub(super) async fn launch(core: &Core, job: &NewJob, ticket: Ticket, old: Option<PathBuf>) {
     // The semaphore is never closed.
     let Ok(_turn) = core.launches.acquire().await else { return };
-    let id = &job.id;
-    let started = start(core, job).await;
+    let started = start_anew(core, job).await;
     if let Some(old) = old {
         finish::remove_dir(old).await;
     }
+    conclude(core, &job.id, ticket, started).await;
+}
+
+/// Start a job that somebody had begun to start, who died: his last call may still be on its way. So
+/// its task is started as it is, which can happen only once, and is not made anew if it runs.
+pub(super) async fn resume(core: &Core, job: &NewJob, ticket: Ticket) {
+    let id = &job.id;
+    if let Ok(Some(process)) = account::process(core, id).await {
+        core.facts.created(id, process.pid);
+        let started = match process.status() {
+            Status::Created => match start(core, id).await {
+                Err(_) if has_started(core, id).await => Some(Started::Unanswered),
+                done => done.ok(),
+            },
+            Status::Running | Status::Pausing | Status::Paused => Some(Started::Unanswered),
+            Status::Stopped | Status::Unknown => None,
+        };
+        if let Some(started) = started {
+            return conclude(core, id, ticket, Ok(started)).await;
+        }
+    }
+    match make_dir(core, id) {
+        Ok(old) => launch(core, job, ticket, old).await,
+        Err(error) => conclude(core, id, ticket, Err(error)).await,
+    }
+}
+
+/// Make a job's task and start it.
+pub(super) async fn start_anew(core: &Core, job: &NewJob) -> Result<Started> {
+    make(core, job).await?;
+    start(core, &job.id).await
+}
+
+/// Report what became of a start.
+pub(super) async fn conclude(core: &Core, id: &str, ticket: Ticket, started: Result<Started>) {
     let started = match started {
         Ok(started) => started,
-        Err(error) => return give_up(core, id, error).await,
+        Err(error) => {
+            let fact = give_up(core, id, error).await;
+            return core.facts.not_launched(id, fact);
+        }
     };
     if core.facts.launched(id, ticket, now()) || started == Started::Unanswered {
         core.report_end(id, None).await;
     }
 }
 
-/// Undo what was done and report the failure.
-async fn give_up(core: &Core, id: &str, error: Error) {
-    let terminated = core.job_dir(id).join(TERMINATE_FILE).exists();
-    let removed = core.daemon.patiently(|| finish::remove(core, id)).await;
-    if let Err(error) = removed {
-        tracing::warn!(%error, id, "cannot undo a launch");
-    }
+/// Undo what was done, and tell how the launch failed.
+async fn give_up(core: &Core, id: &str, error: Error) -> Fact {
+    let terminated = terminated(core, id);
+    undo(core, id).await;
     let id = id.to_owned();
-    let fact = if terminated {
-        Fact::Ended { id: id.clone(), outcome: Outcome::failed("terminated before it started") }
-    } else if status::may_pass(&error) {
-        Fact::NotStarted { id: id.clone(), error }
+    if terminated {
+        Fact::Ended { id, outcome: Outcome::failed("terminated before it started") }
+    } else if error.may_pass() {
+        Fact::NotStarted { id, error }
     } else {
-        Fact::Ended { id: id.clone(), outcome: Outcome::failed(error.message) }
-    };
-    core.facts.not_launched(&id, fact);
+        Fact::Ended { id, outcome: Outcome::failed(error.message) }
+    }
 }
 
-async fn start(core: &Core, job: &NewJob) -> Result<Started> {
-    if core.job_dir(&job.id).join(TERMINATE_FILE).exists() {
-        return Err(Error::state("terminated"));
+/// Remove what an attempt has made.
+pub(super) async fn undo(core: &Core, id: &str) {
+    if let Err(error) = core.daemon.patiently(|| finish::remove(core, id)).await {
+        tracing::warn!(%error, id, "cannot undo a launch");
     }
+}
+
+/// Make a job's container and its task, which waits to be started. Gives the job's image.
+pub(super) async fn make(core: &Core, job: &NewJob) -> Result<Arc<Image>> {
+    not_terminated(core, &job.id)?;
     match attempt(core, job).await {
         Err(Obstacle::Leftovers) => {
             finish::remove_container(core, &job.id).await?;
@@ -130,11 +170,24 @@ async fn start(core: &Core, job: &NewJob) -> Result<Started> {
     }
     .map_err(|obstacle| match obstacle {
         Obstacle::Failure(error) => error,
-        Obstacle::Leftovers => Error::internal("what an earlier attempt left cannot be removed"),
+        // The daemon may still be at work for somebody who died.
+        Obstacle::Leftovers => {
+            Error::new(ErrorCode::TryLater, "what an earlier attempt left cannot be removed yet")
+        }
     })
 }
 
-async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Started, Obstacle> {
+/// Was a job asked to end?
+pub(super) fn terminated(core: &Core, id: &str) -> bool {
+    core.job_dir(id).join(TERMINATE_FILE).exists()
+}
+
+/// A job that was asked to end need not be started any more.
+fn not_terminated(core: &Core, id: &str) -> Result<()> {
+    if terminated(core, id) { Err(Error::state("terminated")) } else { Ok(()) }
+}
+
+async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, Obstacle> {
     let dir = core.job_dir(&job.id);
     let (stdio, place) = (job.stdio.clone(), dir.clone());
     let files = blocking(move || files(&stdio, &place));
@@ -144,25 +197,44 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Started, Obst
 
     // The order goes to stable storage while the daemon works; init reads it only once started.
     let order = order::order(job, &image.config, core.settings.grace);
-    let written = blocking(move || order.write(&dir).map_err(|error| io_error(&dir, &error)));
-    let (created, written) = tokio::join!(create(core, container, &image), written);
+    let (created, written) =
+        tokio::join!(create(core, container, &image), write_order(core, &job.id, order));
     created?;
     written?;
+    Ok(image)
+}
 
-    let mark = core.job_dir(&job.id).join(STARTED_FILE);
+/// Write a job's order, in the place of an earlier one.
+pub(super) async fn write_order(core: &Core, id: &str, order: Order) -> Result<()> {
+    let dir = core.job_dir(id);
+    blocking(move || order.write(&dir).map_err(|error| io_error(&dir, &error))).await
+}
+
+/// Start a task that [`make`] made.
+pub(super) async fn start(core: &Core, id: &str) -> Result<Started> {
+    not_terminated(core, id)?;
+    let mark = core.job_dir(id).join(STARTED_FILE);
     fs::write(&mark, now().to_string()).map_err(|error| io_error(&mark, &error))?;
-
-    let request = StartRequest { container_id: job.id.clone(), exec_id: String::new() };
+    let request = StartRequest { container_id: id.to_owned(), exec_id: String::new() };
     match core.daemon.within(RUN)?.tasks().start(request).await {
         Ok(_) => Ok(Started::Answered),
         Err(status) => {
             let error = core.daemon.error(status);
-            if error.code == ErrorCode::DrmCommunication && has_started(core, &job.id).await {
+            if error.code == ErrorCode::DrmCommunication && has_started(core, id).await {
                 Ok(Started::Unanswered)
             } else {
-                Err(error.into())
+                Err(error)
             }
         }
+    }
+}
+
+/// A task was not started after all; another one will be made for its job.
+pub(super) fn unmark(core: &Core, id: &str) -> Result<()> {
+    let mark = core.job_dir(id).join(STARTED_FILE);
+    match fs::remove_file(&mark) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(&mark, &error)),
+        _ => Ok(()),
     }
 }
 

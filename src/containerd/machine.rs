@@ -6,15 +6,7 @@ use std::path::Path;
 
 use nix::sys::utsname::uname;
 
-use crate::model::{Cpu, Machine, Os, Queue, Version};
-
-/// The name of the one queue there is.
-pub(super) const QUEUE: &str = "default";
-
-/// The queues.
-pub(super) fn queues() -> Vec<Queue> {
-    vec![Queue { name: QUEUE.to_owned() }]
-}
+use crate::model::{Cpu, Machine, Os, Version};
 
 /// The machine's name in the network.
 pub(super) fn name() -> String {

@@ -4,6 +4,7 @@
 //! here that a new process could not find out again.
 
 mod account;
+mod ahead;
 mod connect;
 mod control;
 mod events;
@@ -39,12 +40,12 @@ use crate::runtime::Runtime;
 use crate::tracker::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, TemplateSource};
 
 use connect::{Daemon, QUICK};
-use facts::Facts;
+use facts::{Facts, Word};
 use finish::Exit;
 use image::{Image, Images};
 
 /// The attributes of a job template that this tracker honours.
-const ATTRIBUTES: [&str; 10] = [
+const ATTRIBUTES: [&str; 11] = [
     "remoteCommand",
     "args",
     "jobEnvironment",
@@ -55,11 +56,14 @@ const ATTRIBUTES: [&str; 10] = [
     "outputPath",
     "errorPath",
     "joinFiles",
+    "resourceLimits",
 ];
 
 /// Launches in flight for each core: a launch is mostly waiting for programs that the daemon
 /// starts, and with more of them the rate falls again.
 const LAUNCHES_PER_CORE: usize = 4;
+/// Jobs being made ready for each core: few, since nobody waits for them yet.
+const PREPARATIONS_PER_CORE: usize = 1;
 /// Deletions in flight for each core: fewer, so that they do not keep jobs from starting, but not
 /// none, or what is left of ended jobs would pile up.
 const DELETIONS_PER_CORE: usize = 1;
@@ -114,6 +118,7 @@ struct Core {
     unpacking: tokio::sync::Mutex<()>,
     facts: Facts,
     launches: Semaphore,
+    preparations: Semaphore,
     deletions: Semaphore,
     /// Jobs in which the kernel killed a process for lack of memory.
     memory: Mutex<HashSet<String>>,
@@ -145,7 +150,8 @@ impl Core {
     async fn report_end(&self, id: &str, exit: Option<Exit>) {
         match finish::end(self, id, exit).await {
             Ok(Some(outcome)) => self.facts.report(Fact::Ended { id: id.to_owned(), outcome }),
-            Ok(None) => {}
+            // It was no job of ours, or has not run; who waits for it looks for himself.
+            Ok(None) => self.facts.changed(id),
             // The connection is down; when it is up again, `Live` makes everybody look.
             Err(error) => tracing::debug!(%error, id, "cannot tell how a job ended"),
         }
@@ -203,6 +209,7 @@ impl ContainerdTracker {
             unpacking: tokio::sync::Mutex::default(),
             facts: Facts::new(),
             launches: Semaphore::new(cores * LAUNCHES_PER_CORE),
+            preparations: Semaphore::new(cores * PREPARATIONS_PER_CORE),
             deletions: Semaphore::new(cores * DELETIONS_PER_CORE),
             memory: Mutex::default(),
         };
@@ -232,6 +239,11 @@ fn checked(id: &str) -> Result<String> {
     let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-');
     let fits = id.len() <= MAX_ID && id.starts_with(|char: char| char.is_ascii_alphanumeric());
     if fits && id.chars().all(plain) { Ok(id.to_owned()) } else { Err(account::unknown_job(id)) }
+}
+
+/// One attempt at a job at a time.
+fn under_way(id: &str) -> Error {
+    Error::state(format!("job {id} is being started"))
 }
 
 fn check_command(template: &JobTemplate) -> Result<()> {
@@ -265,17 +277,31 @@ impl JobTracker for ContainerdTracker {
     }
 
     fn add_job(&self, job: NewJob) -> Result<()> {
-        checked(&job.id)?;
+        let id = checked(&job.id)?;
         check_command(&job.template)?;
-        let Some(ticket) = self.core.facts.launch(&job.id) else {
-            return Err(Error::state(format!("job {} is being started", job.id)));
+        let Err(Word::Start(job)) = self.core.facts.tell(&id, Word::Start(Box::new(job))) else {
+            return Ok(());
         };
-        // From here on the job can be told to end: the request is a file in its directory.
-        let old =
-            launch::make_dir(&self.core, &job.id).inspect_err(|_| self.core.facts.cancel(&job.id))?;
+        let ticket = self.core.facts.launch(&id).ok_or_else(|| under_way(&id))?;
         let core = self.core.clone();
+        if launch::started_at(&self.core.job_dir(&id)).is_some() {
+            self.runtime.spawn(async move { launch::resume(&core, &job, ticket).await });
+            return Ok(());
+        }
+        // From here on the job can be told to end: the request is a file in its directory.
+        let old = launch::make_dir(&self.core, &id).inspect_err(|_| self.core.facts.cancel(&id))?;
         self.runtime.spawn(async move { launch::launch(&core, &job, ticket, old).await });
         Ok(())
+    }
+
+    fn prepare_job(&self, job: NewJob) -> Result<bool> {
+        let id = checked(&job.id)?;
+        check_command(&job.template)?;
+        let (ticket, words) = self.core.facts.prepare(&id).ok_or_else(|| under_way(&id))?;
+        let old = launch::make_dir(&self.core, &id).inspect_err(|_| self.core.facts.cancel(&id))?;
+        let core = self.core.clone();
+        self.runtime.spawn(async move { ahead::prepare(&core, job, ticket, words, old).await });
+        Ok(true)
     }
 
     fn job_state(&self, id: &str) -> Result<(JobState, Option<String>)> {
@@ -300,8 +326,10 @@ impl JobTracker for ContainerdTracker {
 
     fn delete_job(&self, id: &str) -> Result<()> {
         let id = checked(id)?;
-        let core = self.core.clone();
-        self.runtime.spawn(async move { finish::delete(&core, id).await });
+        if self.core.facts.tell(&id, Word::Undo).is_err() {
+            let core = self.core.clone();
+            self.runtime.spawn(async move { finish::delete(&core, id).await });
+        }
         Ok(())
     }
 
@@ -351,7 +379,7 @@ impl Monitoring for ContainerdTracker {
     }
 
     fn all_queues(&self) -> Result<Vec<Queue>> {
-        Ok(machine::queues())
+        Ok(Vec::new())
     }
 
     fn all_machines(&self) -> Result<Vec<Machine>> {

@@ -8,8 +8,14 @@ use drmaa2_init::Order;
 use oci_spec::image::Config;
 
 use super::spec::{FileMount, STDERR, STDIN, STDOUT};
-use crate::model::{Text, signal_number};
+use crate::model::{Text, signal_number, with_index};
 use crate::tracker::{NewJob, Stdio, Submitter};
+
+/// The variable in which a program of older DRMAA looks for the index of its array task.
+const INDEX_VARIABLE: &str = "TASK_ID";
+
+/// Why a job is ended at the end of its reservation.
+const RESERVATION_OVER: &[u8] = b"its reservation is over";
 
 /// The order for a job in a container of an image with this configuration.
 ///
@@ -18,9 +24,9 @@ use crate::tracker::{NewJob, Stdio, Submitter};
 pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Order {
     let template = &job.template;
     let args = template.remote_command.iter().chain(template.args.iter().flatten());
-    let (directory, create_directory) = match template.working_directory.as_ref() {
-        Some(directory) if !directory.is_empty() => (directory.as_bytes().to_vec(), false),
-        _ => (image.working_dir().clone().unwrap_or_default().into_bytes(), true),
+    let (directory, create_directory) = match working_directory(job) {
+        Some(directory) => (directory.as_bytes().to_vec(), false),
+        None => (image.working_dir().clone().unwrap_or_default().into_bytes(), true),
     };
     let (user, groups) = user(&job.submitter, image);
     let stop_signal = image.stop_signal().as_deref().and_then(signal_number).unwrap_or(0);
@@ -38,7 +44,20 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Order {
         join: job.stdio.join,
         stop_signal,
         grace: grace.as_millis().try_into().unwrap_or(u64::MAX),
+        // Less than nothing is over at once.
+        wall_clock: job.wall_clock.map(|millis| u64::try_from(millis).unwrap_or(0)),
+        deadline: job.ends,
+        deadline_reason: job.ends.map_or_else(Vec::new, |_| RESERVATION_OVER.to_vec()),
     }
+}
+
+/// The template's working directory, if it has one; that of an array task with its index.
+fn working_directory(job: &NewJob) -> Option<Text> {
+    let directory = job.template.working_directory.as_ref().filter(|directory| !directory.is_empty())?;
+    Some(match &job.task {
+        Some(task) => with_index(directory, task.index),
+        None => directory.clone(),
+    })
 }
 
 /// The host files of the standard streams that have to be mounted.
@@ -80,8 +99,8 @@ fn environment(job: &NewJob, image: &Config) -> Vec<Vec<u8>> {
     });
     let template = job.template.job_environment.iter().flatten();
     let template = template.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-    let ours = [("DRMAA2_JOB_ID", &job.id), ("DRMAA2_SESSION", &job.session)];
-    let ours = ours.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let ours = our_variables(job);
+    let ours = ours.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
 
     let mut places = HashMap::new();
     let mut entries: Vec<Vec<u8>> = Vec::new();
@@ -98,10 +117,26 @@ fn environment(job: &NewJob, image: &Config) -> Vec<Vec<u8>> {
     entries
 }
 
+/// What we tell a job. An array task finds its index in the variable that `DRMAA_INDEX_VAR` names.
+fn our_variables(job: &NewJob) -> Vec<(&'static str, String)> {
+    let mut ours = vec![("DRMAA2_JOB_ID", job.id.clone()), ("DRMAA2_SESSION", job.session.clone())];
+    if let Some(task) = &job.task {
+        let index = task.index.to_string();
+        ours.extend([
+            ("DRMAA2_ARRAY_ID", task.array.clone()),
+            ("DRMAA2_INDEX", index.clone()),
+            (INDEX_VARIABLE, index),
+            ("DRMAA_INDEX_VAR", INDEX_VARIABLE.to_owned()),
+        ]);
+    }
+    ours
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::JobTemplate;
+    use crate::tracker::Task;
 
     fn job(template: JobTemplate, uid: u32) -> NewJob {
         NewJob {
@@ -183,5 +218,39 @@ mod tests {
         );
         assert_eq!((order.stdin, order.stdout), (vec![], STDOUT.as_bytes().to_vec()));
         assert!(order.join);
+    }
+
+    #[test]
+    fn an_array_task_knows_its_place() {
+        let template = JobTemplate {
+            working_directory: Some("/$DRMAA2_INDEX$/$DRMAA2_INDEX$".into()),
+            job_environment: Some(vec![("TASK_ID".into(), "template".into())]),
+            ..JobTemplate::default()
+        };
+        let task = Some(Task { array: "01a".into(), index: 7 });
+        let order = order(&NewJob { task, ..job(template, 0) }, &Config::default(), Duration::ZERO);
+        assert_eq!(order.directory, b"/7/7");
+        let env: Vec<_> = order.env.iter().map(|entry| String::from_utf8_lossy(entry)).collect();
+        let expected = [
+            "TASK_ID=7",
+            "DRMAA2_JOB_ID=01j",
+            "DRMAA2_SESSION=s",
+            "DRMAA2_ARRAY_ID=01a",
+            "DRMAA2_INDEX=7",
+            "DRMAA_INDEX_VAR=TASK_ID",
+        ];
+        assert_eq!(env, expected);
+    }
+
+    #[test]
+    fn the_limits_are_the_jobs() {
+        let limits = |wall_clock, ends| {
+            let job = NewJob { wall_clock, ends, ..job(JobTemplate::default(), 0) };
+            let order = order(&job, &Config::default(), Duration::ZERO);
+            (order.wall_clock, order.deadline)
+        };
+        assert_eq!(limits(None, None), (None, None));
+        assert_eq!(limits(Some(2000), Some(5)), (Some(2000), Some(5)));
+        assert_eq!(limits(Some(-1), None), (Some(0), None));
     }
 }

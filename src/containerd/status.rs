@@ -32,13 +32,8 @@ pub(super) fn not_found(status: &Status) -> bool {
 
 /// Is what was to be made there already?
 pub(super) fn exists(status: &Status) -> bool {
-    status.code() == Code::AlreadyExists
-}
-
-/// Is it possible that the same call succeeds later?
-pub(super) fn may_pass(error: &Error) -> bool {
-    use ErrorCode::{DrmCommunication, OutOfResource, TryLater};
-    matches!(error.code, DrmCommunication | OutOfResource | TryLater)
+    // The second is a task that the daemon is making, or has not done removing.
+    status.code() == Code::AlreadyExists || status.message().contains(": file exists")
 }
 
 fn code(status: &Status) -> ErrorCode {
@@ -141,13 +136,5 @@ mod tests {
             assert_eq!(error.code, expected, "{error}");
             assert!(error.message.starts_with("containerd at /run/c.sock: "), "{error}");
         }
-    }
-
-    #[test]
-    fn only_some_errors_may_pass() {
-        assert!(may_pass(&Error::new(ErrorCode::DrmCommunication, "")));
-        assert!(may_pass(&Error::new(ErrorCode::OutOfResource, "")));
-        assert!(!may_pass(&Error::internal("")));
-        assert!(!may_pass(&Error::argument("")));
     }
 }

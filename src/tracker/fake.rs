@@ -1,6 +1,6 @@
 //! A tracker for tests: it runs nothing, and does what the test tells it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,10 @@ pub struct FakeTracker {
 struct State {
     jobs: BTreeMap<String, JobInfo>,
     orders: Vec<NewJob>,
+    /// Jobs that are ready to start.
+    prepared: Vec<NewJob>,
+    /// Those of them that were asked to end.
+    terminated: BTreeSet<String>,
     sink: Option<Arc<dyn EventSink>>,
     down: Option<Error>,
     refusal: Option<Error>,
@@ -54,7 +58,7 @@ impl FakeTracker {
         state.say(error.map_or(Fact::Live, |error| Fact::Lost { error }));
     }
 
-    /// The next job cannot be started, for now.
+    /// The next job cannot be started or made ready, for now.
     pub fn refuse_next(&self, error: Error) {
         self.state.lock().refusal = Some(error);
     }
@@ -77,6 +81,11 @@ impl FakeTracker {
     /// All that was started, in order.
     pub fn orders(&self) -> Vec<NewJob> {
         self.state.lock().orders.clone()
+    }
+
+    /// All that is ready to start, in the order in which it was made so.
+    pub fn prepared(&self) -> Vec<NewJob> {
+        self.state.lock().prepared.clone()
     }
 
     fn finish(&self, id: &str, outcome: Outcome) {
@@ -107,6 +116,13 @@ impl State {
         if let Some(sink) = self.sink.as_ref().filter(|_| !self.silent) {
             sink.fact(fact);
         }
+    }
+
+    /// Forget that a job is ready to start; false if it is not.
+    fn unprepare(&mut self, id: &str) -> bool {
+        let before = self.prepared.len();
+        self.prepared.retain(|job| job.id != id);
+        self.prepared.len() < before
     }
 
     fn job(&mut self, id: &str) -> Result<&mut JobInfo> {
@@ -143,7 +159,14 @@ impl JobTracker for FakeTracker {
     fn add_job(&self, job: NewJob) -> Result<()> {
         let mut state = self.up()?;
         let id = job.id.clone();
+        state.unprepare(&id);
+        if state.terminated.remove(&id) {
+            drop(state);
+            self.finish(&id, Outcome::failed("terminated before it started"));
+            return Ok(());
+        }
         if let Some(error) = state.refusal.take() {
+            state.jobs.remove(&id);
             state.say(Fact::NotStarted { id, error });
             return Ok(());
         }
@@ -167,6 +190,21 @@ impl JobTracker for FakeTracker {
         Ok(())
     }
 
+    fn prepare_job(&self, job: NewJob) -> Result<bool> {
+        let mut state = self.up()?;
+        let id = job.id.clone();
+        if state.prepared.iter().any(|prepared| prepared.id == id) {
+            return Err(Error::state(format!("job {id} is being started")));
+        }
+        if let Some(error) = state.refusal.take() {
+            state.say(Fact::NotPrepared { id, error });
+            return Ok(true);
+        }
+        state.jobs.insert(id.clone(), JobInfo::new(&id, JobState::Queued));
+        state.prepared.push(job);
+        Ok(true)
+    }
+
     fn job_state(&self, id: &str) -> Result<(JobState, Option<String>)> {
         Ok((self.up()?.job(id)?.state, None))
     }
@@ -187,6 +225,9 @@ impl JobTracker for FakeTracker {
             Control::Resume => {
                 job.state = next;
                 state.say(Fact::Resumed { id: id.to_owned() });
+            }
+            _ if next == JobState::Failed && job.state.is_queued() => {
+                state.terminated.insert(id.to_owned());
             }
             _ => {
                 drop(state);
@@ -227,10 +268,12 @@ impl JobTracker for FakeTracker {
 
     fn delete_job(&self, id: &str) -> Result<()> {
         let mut state = self.up()?;
-        if state.jobs.get(id).is_some_and(|job| !job.state.is_terminated()) {
+        let undone = state.unprepare(id);
+        if !undone && state.jobs.get(id).is_some_and(|job| !job.state.is_terminated()) {
             return Err(Error::state(format!("job {id} has not ended")));
         }
         state.jobs.remove(id);
+        state.terminated.remove(id);
         state.say(Fact::Deleted { id: id.to_owned() });
         Ok(())
     }
@@ -261,7 +304,7 @@ impl Monitoring for FakeTracker {
     }
 
     fn all_queues(&self) -> Result<Vec<Queue>> {
-        self.up().map(|_| vec![Queue { name: "default".into() }])
+        self.up().map(|_| vec![Queue { name: "fake-queue".into() }])
     }
 
     fn all_machines(&self) -> Result<Vec<Machine>> {

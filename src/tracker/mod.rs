@@ -113,10 +113,25 @@ pub enum Fact {
         /// The reason.
         error: Error,
     },
+    /// It could not be made ready, for any reason. Nothing of it is left, unless its start was asked
+    /// for meanwhile: that goes on by itself.
+    NotPrepared {
+        /// The job.
+        id: String,
+        /// The reason.
+        error: Error,
+    },
     /// All that the runtime held of it is gone.
     Deleted {
         /// The job.
         id: String,
+    },
+    /// Something that the runtime holds of it could not be removed.
+    NotDeleted {
+        /// The job.
+        id: String,
+        /// The reason.
+        error: Error,
     },
     /// From here on facts arrive as they happen; before, some may have been missed.
     Live,
@@ -147,13 +162,14 @@ pub trait JobTracker: Send + Sync {
     /// Ids of the tasks of a job array that the runtime holds now.
     fn list_array_jobs(&self, array: &str) -> Result<Vec<String>>;
 
-    /// Start a job. Returns when it is accepted; `Started`, `Ended` or `NotStarted` follows.
-    /// Whatever an earlier attempt left of the job is replaced.
+    /// Start a job. Returns when it is accepted; `Started`, `Ended` or `NotStarted` follows. A job that
+    /// runs already is not started a second time; anything else that an earlier attempt left of it is
+    /// replaced.
     fn add_job(&self, job: NewJob) -> Result<()>;
 
     /// Make a job ready, so that a later [`add_job`](Self::add_job) of this tracker starts it at once.
-    /// Returns when it is accepted; nothing follows unless it fails, and then `Ended` or
-    /// `NotStarted`. `delete_job` undoes it. False if this tracker cannot do such a thing.
+    /// Returns when it is accepted; nothing follows unless it fails, and then `NotPrepared`.
+    /// `delete_job` undoes it. False if this tracker cannot do such a thing.
     fn prepare_job(&self, job: NewJob) -> Result<bool> {
         let _ = job;
         Ok(false)
@@ -180,7 +196,7 @@ pub trait JobTracker: Send + Sync {
     fn wait(&self, id: &str, timeout: Option<Duration>, states: &[JobState]) -> Result<JobState>;
 
     /// Remove all that the runtime holds of a job that has ended. Returns when it is accepted;
-    /// `Deleted` follows.
+    /// `Deleted` or `NotDeleted` follows.
     fn delete_job(&self, id: &str) -> Result<()>;
 
     /// The names that `jobCategory` may take.
@@ -222,7 +238,7 @@ pub trait TemplateSource {
 pub trait Monitoring {
     /// Accounts of all jobs that the runtime holds and the user may see.
     fn all_jobs(&self) -> Result<Vec<JobInfo>>;
-    /// All queues.
+    /// The queues of its own, beside those that the configuration names.
     fn all_queues(&self) -> Result<Vec<Queue>>;
     /// All machines.
     fn all_machines(&self) -> Result<Vec<Machine>>;

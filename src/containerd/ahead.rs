@@ -1,0 +1,117 @@
+//! Jobs made ready before it is their turn: all of a launch but the start of the task, which takes
+//! only a fraction of the time.
+//!
+//! Each prepared job has one background task, which alone touches what there is of it: it makes it,
+//! then hears whether to start or to remove it. So neither can overtake the making, or the other.
+
+use std::path::PathBuf;
+
+use super::facts::{Ticket, Word, Words};
+use super::image::Image;
+use super::launch::{self, Started};
+use super::{Core, finish, order};
+use crate::model::{Error, ErrorCode, Result};
+use crate::tracker::{Fact, NewJob};
+
+/// Make a job ready for which `make_dir` was called, and do with it what is said then.
+pub(super) async fn prepare(
+    core: &Core,
+    job: NewJob,
+    ticket: Ticket,
+    mut words: Words,
+    old: Option<PathBuf>,
+) {
+    let made = tokio::select! {
+        biased;
+        // Nothing is made yet, so there is nothing to wait for.
+        word = words.recv() => {
+            return match word {
+                Some(Word::Start(wanted)) => launch::launch(core, &wanted, ticket, old).await,
+                Some(Word::Undo) => undo(core, &job.id, ticket, words, old).await,
+                None => {}
+            };
+        }
+        turn = core.preparations.acquire() => {
+            let made = launch::make(core, &job).await;
+            drop(turn);
+            made
+        }
+    };
+    if let Some(old) = old {
+        finish::remove_dir(old).await;
+    }
+    let image = match made {
+        Ok(image) => Ok(image),
+        // Who has asked it to end says what is to become of it then.
+        Err(error) if launch::terminated(core, &job.id) => Err(error),
+        Err(error) => {
+            launch::undo(core, &job.id).await;
+            let fact = Fact::NotPrepared { id: job.id.clone(), error };
+            return undone(core, &job.id, ticket, words, fact).await;
+        }
+    };
+    match words.recv().await {
+        Some(Word::Start(wanted)) => {
+            let started = match image {
+                Ok(image) => start(core, &job, &image, &wanted).await,
+                Err(error) => Err(error),
+            };
+            launch::conclude(core, &job.id, ticket, started).await;
+        }
+        Some(Word::Undo) => undo(core, &job.id, ticket, words, None).await,
+        // Somebody else has started its task.
+        None => {}
+    }
+}
+
+/// Start a prepared job; `wanted` is what it is to be now.
+async fn start(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJob) -> Result<Started> {
+    let id = &wanted.id;
+    let error = match start_task(core, prepared, image, wanted).await {
+        Err(error) if error.code != ErrorCode::DrmCommunication => error,
+        done => return done,
+    };
+    // Its task may have been killed, or its container is not what it has to be.
+    tracing::debug!(%error, id, "a prepared job is made anew");
+    launch::unmark(core, id)?;
+    finish::remove_container(core, id).await?;
+    // The semaphore is never closed.
+    let _turn = core.launches.acquire().await;
+    launch::start_anew(core, wanted).await
+}
+
+async fn start_task(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJob) -> Result<Started> {
+    if wanted != prepared {
+        let limits = NewJob { wall_clock: wanted.wall_clock, ends: wanted.ends, ..prepared.clone() };
+        if *wanted != limits {
+            return Err(Error::state("it is another job than the one that was prepared"));
+        }
+        // Limits are in the order alone, which init has not read yet.
+        let order = order::order(wanted, &image.config, core.settings.grace);
+        launch::write_order(core, &wanted.id, order).await?;
+    }
+    launch::start(core, &wanted.id).await
+}
+
+/// Remove all that there is of a prepared job.
+async fn undo(core: &Core, id: &str, ticket: Ticket, words: Words, old: Option<PathBuf>) {
+    // The semaphore is never closed.
+    let turn = core.deletions.acquire().await;
+    if let Err(error) = core.daemon.patiently(|| finish::remove(core, id)).await {
+        tracing::warn!(%error, id, "cannot remove a prepared job");
+    }
+    if let Some(old) = old {
+        finish::remove_dir(old).await;
+    }
+    drop(turn);
+    undone(core, id, ticket, words, Fact::Deleted { id: id.to_owned() }).await;
+}
+
+/// Report that nothing is left of a prepared job, and why. It may be wanted again by now.
+async fn undone(core: &Core, id: &str, ticket: Ticket, mut words: Words, fact: Fact) {
+    let Some(wanted) = core.facts.undone(id, &mut words, fact) else { return };
+    match launch::make_dir(core, id) {
+        Ok(old) => launch::launch(core, &wanted, ticket, old).await,
+        Err(error) => launch::conclude(core, id, ticket, Err(error)).await,
+    }
+}
