@@ -1,5 +1,5 @@
-# run_cargo(LIBRARY SONAME INIT): build the library and the static drmaa2-init with cargo, in the
-# profile that CMAKE_BUILD_TYPE asks for, and stage them under these names.
+# run_cargo(LIBRARY SONAME INIT AGENT): build the library, the static drmaa2-init and drmaa2d with
+# cargo, in the profile that CMAKE_BUILD_TYPE asks for, and stage them under these names.
 
 find_program(CARGO cargo HINTS $ENV{CARGO_HOME}/bin $ENV{HOME}/.cargo/bin)
 find_program(RUSTC rustc HINTS $ENV{CARGO_HOME}/bin $ENV{HOME}/.cargo/bin)
@@ -14,7 +14,7 @@ else()
 endif()
 set(DRMAA2_TARGET_DIR ${target_dir} CACHE PATH "Where cargo keeps what it builds")
 
-function(run_cargo library soname init)
+function(run_cargo library soname init agent)
   execute_process(COMMAND ${RUSTC} -vV OUTPUT_VARIABLE rustc_version)
   if(NOT rustc_version MATCHES "host: ([^\n]+)")
     message(FATAL_ERROR "${RUSTC} -vV does not tell for which host it compiles")
@@ -31,22 +31,25 @@ function(run_cargo library soname init)
        --target-dir ${DRMAA2_TARGET_DIR})
   get_filename_component(libdir ${library} DIRECTORY)
   get_filename_component(initdir ${init} DIRECTORY)
+  get_filename_component(agentdir ${agent} DIRECTORY)
   get_filename_component(file ${library} NAME)
 
   # Cargo knows best what is out of date, so it is asked every time. The init is built for an
   # explicit target: a static C library suits programs, not the build scripts and macros of the host.
   add_custom_target(drmaa2_cargo ALL
-    COMMAND ${CARGO} build -p drmaa2-containerd --lib ${options}
+    COMMAND ${CARGO} build -p drmaa2-containerd --lib --bin drmaa2d ${options}
     COMMAND ${CMAKE_COMMAND} -E env "RUSTFLAGS=-C target-feature=+crt-static"
             ${CARGO} build -p drmaa2-init --bin drmaa2-init --target ${host} ${options}
-    COMMAND ${CMAKE_COMMAND} -E make_directory ${libdir} ${initdir}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${libdir} ${initdir} ${agentdir}
     COMMAND ${CMAKE_COMMAND} -E copy_if_different
             ${DRMAA2_TARGET_DIR}/${built}/libdrmaa2.so ${library}
     COMMAND ${CMAKE_COMMAND} -E create_symlink ${file} ${libdir}/${soname}
     COMMAND ${CMAKE_COMMAND} -E create_symlink ${soname} ${libdir}/libdrmaa2.so
     COMMAND ${CMAKE_COMMAND} -E copy_if_different
             ${DRMAA2_TARGET_DIR}/${host}/${built}/drmaa2-init ${init}
-    BYPRODUCTS ${library} ${libdir}/${soname} ${libdir}/libdrmaa2.so ${init}
+    COMMAND ${CMAKE_COMMAND} -E copy_if_different
+            ${DRMAA2_TARGET_DIR}/${built}/drmaa2d ${agent}
+    BYPRODUCTS ${library} ${libdir}/${soname} ${libdir}/libdrmaa2.so ${init} ${agent}
     USES_TERMINAL VERBATIM
-    COMMENT "Building libdrmaa2 and drmaa2-init with cargo")
+    COMMENT "Building libdrmaa2, drmaa2-init and drmaa2d with cargo")
 endfunction()

@@ -51,11 +51,16 @@ is_static() {
     [[ $needs == *"not a dynamic executable"* || $needs == *"statically linked"* ]]
 }
 
-# build_and_install BUILD_DIR PREFIX LOG_DIR TESTS: the library, drmaa2-init, header and drmaa2.pc;
-# with TESTS=ON also the C tests.
+# wait_for_agent STATE_DIR: until the agent of that directory, if there is one, has done its work.
+wait_for_agent() {
+    timeout 60 flock "$1/drmaa2d.lock" true || die "end" "the agent of $1 does not leave"
+}
+
+# build_and_install BUILD_DIR PREFIX LOG_DIR TESTS: the library, drmaa2-init, drmaa2d, header, service
+# and drmaa2.pc; with TESTS=ON also the C tests.
 build_and_install() {
     quietly "$3/configure.log" "configure the build" \
-        cmake -S "$ROOT" -B "$1" -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING="$4" \
+        cmake -S "$ROOT" -B "$1" -DCMAKE_BUILD_TYPE=Release -DBUILD_TESTING="$4" -DDRMAA2_SYSTEMD_UNIT=ON \
         -DDRMAA2_TARGET_DIR="$(realpath -m "${CARGO_TARGET_DIR:-$ROOT/target}")"
     cmake --build "$1" -j "$(nproc)" || die "build the library" "see above"
     quietly "$3/install.log" "install to $2" cmake --install "$1" --prefix "$2"

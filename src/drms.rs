@@ -32,42 +32,55 @@ pub fn tracker(config: &Config, target: &Target, runtime: &Arc<Runtime>) -> Resu
     Ok(ContainerdTracker::new(settings, Arc::clone(runtime)))
 }
 
-/// Where `drmaa2-init` is: as configured, else beside the library, else where an installation of
-/// the library puts it.
+/// Where `drmaa2-init` is.
 fn init(config: &Config) -> Result<PathBuf> {
-    if let Some(path) = &config.init {
-        return Ok(path.clone());
-    }
+    config.init.clone().map_or_else(|| beside("drmaa2-init", "DRMAA2_INIT"), Ok)
+}
+
+/// Where an agent is that the configuration does not place.
+pub fn agent() -> Result<PathBuf> {
+    beside("drmaa2d", "DRMAA2_AGENT")
+}
+
+/// A program of ours that the configuration does not place: it is beside the library, or where an
+/// installation of the library puts it.
+fn beside(name: &str, variable: &str) -> Result<PathBuf> {
     let library = library_dir();
     let candidates: Vec<PathBuf> = library
         .iter()
         .flat_map(|dir| ["", "../libexec/drmaa2", "../../libexec/drmaa2"].map(|below| dir.join(below)))
         .chain(["/usr/libexec/drmaa2".into()])
-        .map(|dir| dir.join("drmaa2-init"))
+        .map(|dir| dir.join(name))
         .collect();
     candidates.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
         let places: Vec<_> = candidates.iter().map(|path| path.display().to_string()).collect();
-        Error::internal(format!("there is no {}; set DRMAA2_INIT", places.join(", no ")))
+        Error::internal(format!("there is no {}; set {variable}", places.join(", no ")))
     })
 }
 
 /// The directory of the file that this code was loaded from.
 fn library_dir() -> Option<PathBuf> {
-    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: any address may be asked for; `info` is written before it is read, and the name it
-    // points to belongs to the loader, which keeps it while this code is loaded.
-    let name = unsafe {
-        if libc::dladdr(library_dir as *const libc::c_void, info.as_mut_ptr()) == 0 {
-            return None;
-        }
-        let name = info.assume_init().dli_fname;
-        if name.is_null() {
-            return None;
-        }
-        std::ffi::CStr::from_ptr(name)
+    let here = object(library_dir as *const libc::c_void)?;
+    // SAFETY: it is only asked.
+    let program = object(unsafe { libc::getauxval(libc::AT_PHDR) } as *const libc::c_void);
+    let path = if program.is_some_and(|program| program.dli_fbase == here.dli_fbase) {
+        // In the agent. Its own name is what it was called by, which need not be a path.
+        std::env::current_exe().ok()?
+    } else if here.dli_fname.is_null() {
+        return None;
+    } else {
+        // SAFETY: the name belongs to the loader, which keeps it while this code is loaded.
+        let name = unsafe { std::ffi::CStr::from_ptr(here.dli_fname) };
+        Path::new(name.to_str().ok()?).canonicalize().ok()?
     };
-    let path = Path::new(name.to_str().ok()?).canonicalize().ok()?;
     path.parent().map(Path::to_path_buf)
+}
+
+/// The program or library in which an address is.
+fn object(address: *const libc::c_void) -> Option<libc::Dl_info> {
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: any address may be asked for; `info` is valid when it is zeroed, and when written.
+    unsafe { (libc::dladdr(address, info.as_mut_ptr()) != 0).then_some(info.assume_init()) }
 }
 
 static LOG: Once = Once::new();

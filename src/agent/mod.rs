@@ -1,0 +1,69 @@
+//! The agent, `drmaa2d`: how there comes to be one for a state directory, and never two.
+//!
+//! What it does is the session room's; this room knows only its lock, its start and its leaving.
+
+pub mod lock;
+pub mod spawn;
+pub mod stay;
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use crate::fork;
+use crate::model::{Error, Result};
+pub use lock::Lock;
+
+/// The variable that names the state directory, for the agent to serve the same one.
+pub const STATE_DIR: &str = "DRMAA2_STATE_DIR";
+/// The argument that says on which descriptor the lock is handed over.
+pub const LOCK_FD: &str = "--lock-fd";
+
+/// Make sure that an agent serves a state directory. `program` says where it is, and is asked only
+/// if there is none yet.
+pub fn ensure(state_dir: &Path, program: impl FnOnce() -> Result<PathBuf>) -> Result<()> {
+    // A child made meanwhile would keep the lock open and so held, agent or not.
+    let _whole = fork::whole();
+    let Some(lock) = Lock::try_take(state_dir)? else { return Ok(()) };
+    let started = program().and_then(|program| start(&program, state_dir, &lock));
+    if started.is_err() {
+        // Not by closing it alone: a program that the host starts now has a copy for a moment.
+        lock.release()?;
+    }
+    started
+}
+
+fn start(program: &Path, state_dir: &Path, lock: &Lock) -> Result<()> {
+    let descriptor = spawn::DESCRIPTOR.to_string();
+    let arguments = [program.as_os_str(), OsStr::new(LOCK_FD), OsStr::new(&descriptor)];
+    spawn::spawn(program, &arguments, &environment(state_dir), lock.as_fd()).map_err(|error| {
+        Error::internal(format!("cannot start the agent {}: {error}", program.display()))
+    })
+}
+
+/// The variables of this process, the state directory being the one in use.
+fn environment(state_dir: &Path) -> Vec<(OsString, OsString)> {
+    env::vars_os()
+        .filter(|(name, _)| name != STATE_DIR)
+        .chain([(STATE_DIR.into(), state_dir.into())])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_gets_the_state_directory_in_use() {
+        let variables = environment(Path::new("/in/use"));
+        let value = |wanted: &str| {
+            let mut found = variables.iter().filter(|(name, _)| name == wanted);
+            let value = found.next().map(|(_, value)| value.clone());
+            assert!(found.next().is_none(), "{wanted} is there twice");
+            value
+        };
+        assert_eq!(value(STATE_DIR), Some("/in/use".into()));
+        assert_eq!(value("PATH"), env::var_os("PATH"));
+    }
+}

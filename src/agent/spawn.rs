@@ -1,0 +1,174 @@
+//! Starting a program from inside somebody else's process, so that the host does not notice.
+//!
+//! No SIGCHLD, no zombie, no fork handlers, and no copy of an address space that may be huge: two
+//! `clone` calls that share the memory, the second so that the program is nobody's child here. The
+//! memory is shared with a process that is stopped meanwhile, so between `clone` and `execve` there
+//! are only system calls, and all they need is made ready before.
+
+use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use nix::sys::signal::{SigSet, SigmaskHow};
+
+/// The descriptor on which the program gets what it is handed.
+pub const DESCRIPTOR: RawFd = 3;
+
+/// A stack for each of the two processes; they call nothing but the C library's system calls.
+const STACK: usize = 64 * 1024;
+
+/// Start `program`, `arguments[0]` being its name for itself, in a session of its own. It gets
+/// `handed` as [`DESCRIPTOR`], everything that is not close-on-exec, and every signal blocked. Returns
+/// when the program has begun; an error is that of the operating system.
+pub fn spawn(
+    program: &Path,
+    arguments: &[&OsStr],
+    variables: &[(OsString, OsString)],
+    handed: BorrowedFd<'_>,
+) -> io::Result<()> {
+    let program = text(program.as_os_str().as_bytes())?;
+    let arguments: Vec<CString> =
+        arguments.iter().map(|argument| text(argument.as_bytes())).collect::<io::Result<_>>()?;
+    let variables: Vec<CString> = variables
+        .iter()
+        .map(|(name, value)| text([name.as_bytes(), b"=", value.as_bytes()].concat()))
+        .collect::<io::Result<_>>()?;
+    let (arguments, variables) = (pointers(&arguments), pointers(&variables));
+    let memory = Memory::map()?;
+    let order = Order {
+        program: program.as_ptr(),
+        arguments: arguments.as_ptr(),
+        variables: variables.as_ptr(),
+        handed: handed.as_raw_fd(),
+        stack: memory.stack(0),
+        error: memory.error(),
+    };
+
+    // A handler of the host must not run in a child that shares the memory.
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
+    let result = run(&order, memory.stack(1));
+    // It was the mask before, so it can be that again.
+    let _ = before.thread_set_mask();
+    result
+}
+
+/// What the child processes need, ready for use.
+struct Order {
+    program: *const c_char,
+    arguments: *const *const c_char,
+    variables: *const *const c_char,
+    handed: RawFd,
+    /// Where the stack of the program's process begins.
+    stack: *mut c_void,
+    /// The reason if the program was not started; 0 if it was.
+    error: *const AtomicI32,
+}
+
+fn run(order: &Order, stack: *mut c_void) -> io::Result<()> {
+    let argument = ptr::from_ref(order).cast_mut().cast();
+    // SAFETY: the stack is ours alone, and it and the order outlive the child: this thread goes on
+    // only when the child, which itself waits for its child to execute the program, has ended.
+    let child = unsafe { libc::clone(intermediate, stack, SHARED, argument) };
+    if child == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: `child` is a child of this process that nobody else knows of, and NULL is allowed.
+    unsafe { libc::waitpid(child, ptr::null_mut(), libc::__WCLONE) };
+    // SAFETY: it points into the mapping, which lives as long as the order.
+    match unsafe { &*order.error }.load(Ordering::SeqCst) {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// The memory is the parent's, who waits; the exit is told to nobody who does not ask for it.
+const SHARED: c_int = libc::CLONE_VM | libc::CLONE_VFORK;
+
+/// The process between: it ends at once, and so the program's process is an orphan.
+extern "C" fn intermediate(order: *mut c_void) -> c_int {
+    // SAFETY: `run` passed a valid order. The calls are system calls that touch no memory of others,
+    // and the second child has a stack of its own.
+    unsafe {
+        let shared = &*order.cast::<Order>();
+        libc::setsid();
+        if libc::clone(execute, shared.stack, SHARED, order) == -1 {
+            (*shared.error).store(errno(), Ordering::SeqCst);
+        }
+        libc::_exit(0)
+    }
+}
+
+/// The program's process.
+extern "C" fn execute(order: *mut c_void) -> c_int {
+    // SAFETY: `intermediate` passed a valid order, with NUL-terminated strings in NULL-terminated
+    // lists. Descriptors are this process's own: the table of them is not shared.
+    unsafe {
+        let order = &*order.cast::<Order>();
+        // dup2 onto itself would leave close-on-exec set.
+        let moved = match order.handed {
+            DESCRIPTOR => libc::fcntl(DESCRIPTOR, libc::F_SETFD, 0),
+            handed => libc::dup2(handed, DESCRIPTOR),
+        };
+        if moved != -1 {
+            libc::execve(order.program, order.arguments, order.variables);
+        }
+        (*order.error).store(errno(), Ordering::SeqCst);
+        libc::_exit(127)
+    }
+}
+
+/// The error of the last system call of this thread.
+fn errno() -> c_int {
+    // SAFETY: the C library gives each thread a valid place; a child has that of the waiting parent.
+    unsafe { *libc::__errno_location() }
+}
+
+fn text(bytes: impl Into<Vec<u8>>) -> io::Result<CString> {
+    CString::new(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
+}
+
+/// As `execve` takes a list: pointers, and NULL at the end.
+fn pointers(texts: &[CString]) -> Vec<*const c_char> {
+    texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
+}
+
+/// The stacks of both children and the word in which they tell an error. Shared explicitly, for
+/// systems that take `CLONE_VM` with `CLONE_VFORK` for a mere fork.
+struct Memory(NonNull<c_void>);
+
+impl Memory {
+    const LENGTH: usize = 2 * STACK;
+
+    fn map() -> io::Result<Self> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+        // SAFETY: a new mapping, at a place of the kernel's choice, filled with zeros.
+        let start = unsafe { libc::mmap(ptr::null_mut(), Self::LENGTH, protection, flags, -1, 0) };
+        match NonNull::new(start) {
+            Some(start) if start.as_ptr() != libc::MAP_FAILED => Ok(Self(start)),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// Where a stack begins: they grow downwards.
+    fn stack(&self, index: usize) -> *mut c_void {
+        // SAFETY: within the mapping, or just behind it.
+        unsafe { self.0.as_ptr().byte_add((index + 1) * STACK) }
+    }
+
+    /// At the far end of the first stack.
+    fn error(&self) -> *const AtomicI32 {
+        self.0.as_ptr().cast_const().cast()
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map` with this length, and no child that used it is left.
+        unsafe { libc::munmap(self.0.as_ptr(), Self::LENGTH) };
+    }
+}

@@ -1,0 +1,192 @@
+//! `drmaa2d`, the agent as a program: its arguments, and what it keeps of the process it came from.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::ExitCode;
+
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+use nix::sys::stat::{Mode, umask};
+
+use crate::agent::{LOCK_FD, Lock};
+use crate::config::Config;
+use crate::model::{Error, Result};
+use crate::{drms, session};
+
+const USAGE: &str = "\
+usage: drmaa2d --service
+       drmaa2d --lock-fd FD
+       drmaa2d --help | --version
+
+Sees to the DRMAA2 jobs of one state directory when the programs that submitted
+them have gone.
+
+  --service     wait until no other agent is there, and never leave
+  --lock-fd FD  FD is the locked drmaa2d.lock; leave when nothing is to be done.
+                This is how libdrmaa2 starts it; nobody else needs to.
+
+Configured as libdrmaa2 is, by drmaa2.toml and DRMAA2_* variables.
+";
+
+/// The log of an agent that a library has started, in the state directory.
+const LOG: &str = "drmaa2d.log";
+
+/// How the agent was called.
+#[derive(Debug, PartialEq, Eq)]
+enum Call {
+    /// `--service`
+    Service,
+    /// `--lock-fd`
+    OnDemand(RawFd),
+    Help,
+    Version,
+}
+
+/// The program.
+pub fn main() -> ExitCode {
+    let done = match parse(env::args_os().skip(1)) {
+        Some(Call::Help) => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Some(Call::Version) => {
+            println!("drmaa2d {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        None => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+        Some(Call::Service) => service(),
+        Some(Call::OnDemand(descriptor)) => on_demand(descriptor),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("drmaa2d: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(arguments: impl Iterator<Item = OsString>) -> Option<Call> {
+    let arguments: Vec<String> =
+        arguments.map(OsString::into_string).collect::<std::result::Result<_, _>>().ok()?;
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--service"] => Some(Call::Service),
+        ["--help"] => Some(Call::Help),
+        ["--version"] => Some(Call::Version),
+        [LOCK_FD, descriptor] => {
+            descriptor.parse().ok().filter(|descriptor| *descriptor > 2).map(Call::OnDemand)
+        }
+        _ => None,
+    }
+}
+
+/// A service manager has made the environment, and keeps what is written to standard error.
+fn service() -> Result<()> {
+    umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    drms::start_log();
+    session::serve(Config::load()?, None)
+}
+
+/// Nothing of the process that happened to submit a job shall last as long as the agent does.
+fn on_demand(descriptor: RawFd) -> Result<()> {
+    let lock = Lock::inherited(descriptor)?;
+    // Before the directory changes: DRMAA2_CONFIG may be a relative path.
+    let config = Config::load()?;
+    umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    let os = |what: &str, error: &dyn std::fmt::Display| Error::internal(format!("{what}: {error}"));
+    redirect(&config).map_err(|error| os("standard streams", &error))?;
+    close_others(descriptor).map_err(|error| os("inherited descriptors", &error))?;
+    env::set_current_dir("/").map_err(|error| os("/", &error))?;
+    default_signals().map_err(|error| os("signals", &error))?;
+    drms::start_log();
+    session::serve(config, Some(lock))
+}
+
+/// Standard streams are `/dev/null`; if there is a log, standard error is that.
+fn redirect(config: &Config) -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    let mut streams = [&null, &null, &null];
+    let log;
+    if env::var_os("DRMAA2_LOG").is_some_and(|filter| !filter.is_empty()) {
+        let path = config.state_dir.join(LOG);
+        log = File::options().append(true).create(true).mode(0o600).open(path)?;
+        streams[2] = &log;
+    }
+    for (number, file) in (0..).zip(streams) {
+        // SAFETY: both descriptors are open, or about to be; nobody owns the standard ones.
+        if unsafe { libc::dup2(file.as_raw_fd(), number) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Close every descriptor but the standard ones and `kept`.
+fn close_others(kept: RawFd) -> io::Result<()> {
+    for (first, last) in [(3, kept.unsigned_abs() - 1), (kept.unsigned_abs() + 1, u32::MAX)] {
+        if first > last {
+            continue;
+        }
+        // SAFETY: this process has opened nothing yet that it still needs; the rest came from outside.
+        if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == -1 {
+            return close_each(kept);
+        }
+    }
+    Ok(())
+}
+
+/// The same for a kernel that has no `close_range`.
+fn close_each(kept: RawFd) -> io::Result<()> {
+    let open: Vec<RawFd> = fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2 && *descriptor != kept) {
+        // SAFETY: as above. The one of the listing is closed already, which is an error without harm.
+        unsafe { libc::close(descriptor) };
+    }
+    Ok(())
+}
+
+/// Signals end the agent: it has nothing to lose, for all that counts is in the store. The library
+/// started it with every signal blocked, and its host may have had some ignored.
+fn default_signals() -> nix::Result<()> {
+    for number in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
+        // SAFETY: no handler is installed.
+        unsafe { signal(number, SigHandler::SigDfl) }?;
+    }
+    SigSet::empty().thread_set_mask()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(arguments: &[&str]) -> Option<Call> {
+        parse(arguments.iter().map(OsString::from))
+    }
+
+    #[test]
+    fn arguments_are_one_of_four_calls_or_a_mistake() {
+        assert_eq!(call(&["--service"]), Some(Call::Service));
+        assert_eq!(call(&["--lock-fd", "3"]), Some(Call::OnDemand(3)));
+        assert_eq!(call(&["--help"]), Some(Call::Help));
+        assert_eq!(call(&["--version"]), Some(Call::Version));
+        for wrong in [
+            &[][..],
+            &["--lock-fd"],
+            &["--lock-fd", "x"],
+            &["--lock-fd", "2"],
+            &["--lock-fd", "-1"],
+            &["--service", "--service"],
+            &["serve"],
+        ] {
+            assert_eq!(call(wrong), None, "{wrong:?}");
+        }
+    }
+}
