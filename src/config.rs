@@ -16,6 +16,8 @@ use crate::model::{Error, ErrorCode, Result};
 
 const SYSTEM_FILE: &str = "/etc/drmaa2/drmaa2.toml";
 const SYSTEM_STATE: &str = "/var/lib/drmaa2";
+/// The queue of a job that names none.
+pub const DEFAULT_QUEUE: &str = "default";
 const SCHEME: &str = "containerd://";
 
 /// The settings of this process.
@@ -25,6 +27,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Path of `drmaa2-init`; `None` looks beside the library.
     pub init: Option<PathBuf>,
+    /// The agent that goes on with jobs when no other process does.
+    pub agent: Agent,
     /// The containerd that jobs run on.
     pub target: Target,
     /// The containerd runtime that jobs get.
@@ -35,6 +39,42 @@ pub struct Config {
     pub default_category: Option<String>,
     /// Categories of this site by name.
     pub categories: BTreeMap<String, Category>,
+    /// What the machine may be used for.
+    pub limits: Limits,
+    /// Queues of this site by name, the default one among them.
+    pub queues: BTreeMap<String, Queue>,
+}
+
+/// What jobs may take of the machine at a time; `None` is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Slots.
+    pub slots: Option<i64>,
+    /// Memory that jobs ask for, kilobytes.
+    pub memory: Option<i64>,
+}
+
+/// A queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Queue {
+    /// Slots that its jobs may take at a time; `None` is no limit.
+    pub slots: Option<i64>,
+    /// Jobs of a queue with a larger one come first.
+    #[serde(default)]
+    pub priority: i64,
+}
+
+/// Is an agent started for jobs, and which program is it?
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Agent {
+    /// `drmaa2d`, looked for beside the library.
+    #[default]
+    On,
+    /// None.
+    Off,
+    /// The program at this path.
+    At(PathBuf),
 }
 
 /// A containerd, and where in it jobs live. Stored with each job, since a later process must find
@@ -63,14 +103,19 @@ pub struct Category {
 struct Layer {
     state_dir: Option<PathBuf>,
     init: Option<PathBuf>,
+    agent: Option<PathBuf>,
     address: Option<PathBuf>,
     namespace: Option<String>,
     snapshotter: Option<String>,
     runtime: Option<String>,
     grace_seconds: Option<u64>,
     default_category: Option<String>,
+    slots: Option<i64>,
+    memory: Option<i64>,
     #[serde(default)]
     categories: BTreeMap<String, Category>,
+    #[serde(default)]
+    queues: BTreeMap<String, Queue>,
 }
 
 impl Config {
@@ -111,6 +156,7 @@ impl Config {
         Self {
             state_dir: PathBuf::new(),
             init: None,
+            agent: Agent::On,
             target: Target {
                 address: "/run/containerd/containerd.sock".into(),
                 namespace: "default".into(),
@@ -120,6 +166,8 @@ impl Config {
             grace: Duration::from_secs(10),
             default_category: None,
             categories: BTreeMap::new(),
+            limits: Limits::default(),
+            queues: [(DEFAULT_QUEUE.to_owned(), Queue::default())].into(),
         }
     }
 
@@ -133,8 +181,21 @@ impl Config {
         set(&mut self.runtime, layer.runtime);
         set(&mut self.grace, layer.grace_seconds.map(Duration::from_secs));
         self.init = layer.init.or(self.init.take());
+        set(&mut self.agent, layer.agent.map(Agent::parse).transpose()?);
         self.default_category = layer.default_category.or(self.default_category.take());
         self.categories.extend(layer.categories);
+        self.limits.slots = layer.slots.or(self.limits.slots);
+        self.limits.memory = layer.memory.or(self.limits.memory);
+        let queue_slots =
+            layer.queues.iter().map(|(name, queue)| (format!("queues.{name}.slots"), queue.slots));
+        let numbers = [("slots".to_owned(), layer.slots), ("memory".to_owned(), layer.memory)];
+        for (key, number) in numbers.into_iter().chain(queue_slots) {
+            if let Some(number) = number.filter(|number| *number < 1) {
+                let text = format!("{key} = {number} lets no job start");
+                return Err(Error::new(ErrorCode::SessionManagement, text).of("configuration"));
+            }
+        }
+        self.queues.extend(layer.queues);
         set(&mut self.target.address, layer.address.map(socket_path));
         set(&mut self.target.namespace, layer.namespace);
         set(&mut self.target.snapshotter, layer.snapshotter);
@@ -147,10 +208,13 @@ impl Config {
         Ok(())
     }
 
-    /// The runtime that a session's contact string selects; NULL and "" select the configured one.
-    pub fn target(&self, contact: Option<&str>) -> Result<Target> {
-        let mut target = self.target.clone();
-        let Some(contact) = contact.filter(|contact| !contact.is_empty()) else { return Ok(target) };
+    /// The runtime that a session's contact string selects, and the limits that hold there; NULL and
+    /// "" select what is configured.
+    pub fn contact(&self, contact: Option<&str>) -> Result<(Target, Limits)> {
+        let (mut target, mut limits) = (self.target.clone(), self.limits);
+        let Some(contact) = contact.filter(|contact| !contact.is_empty()) else {
+            return Ok((target, limits));
+        };
         let refuse = |cause: String| Error::argument(format!("contact \"{contact}\": {cause}"));
         let rest = contact
             .strip_prefix(SCHEME)
@@ -167,10 +231,33 @@ impl Config {
                 Some((_, "")) | None => return Err(refuse(format!("\"{pair}\" has no value"))),
                 Some(("namespace", value)) => value.clone_into(&mut target.namespace),
                 Some(("snapshotter", value)) => value.clone_into(&mut target.snapshotter),
+                Some(("slots", value)) => limits.slots = Some(number(value).map_err(refuse)?),
+                Some(("memory", value)) => limits.memory = Some(number(value).map_err(refuse)?),
                 Some((key, _)) => return Err(refuse(format!("unknown key \"{key}\""))),
             }
         }
-        Ok(target)
+        Ok((target, limits))
+    }
+}
+
+fn number(text: &str) -> std::result::Result<i64, String> {
+    text.parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| format!("\"{text}\" is no number above 0"))
+}
+
+impl Agent {
+    fn parse(value: PathBuf) -> Result<Self> {
+        match value.to_str() {
+            Some("on") => Ok(Self::On),
+            Some("off") => Ok(Self::Off),
+            _ if value.is_absolute() => Ok(Self::At(value)),
+            _ => {
+                let text = format!("agent \"{}\" is not on, off or an absolute path", value.display());
+                Err(Error::new(ErrorCode::SessionManagement, text).of("configuration"))
+            }
+        }
     }
 }
 
@@ -204,24 +291,30 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
             })
             .transpose()
     };
-    let grace_seconds = text("DRMAA2_GRACE_SECONDS")?
-        .map(|value| {
-            value.parse().map_err(|_| {
-                let text = format!("environment: DRMAA2_GRACE_SECONDS \"{value}\" is no number");
-                Error::new(ErrorCode::SessionManagement, text)
+    let number = |name: &str| {
+        text(name)?
+            .map(|value| {
+                value.parse::<u32>().map_err(|_| {
+                    let text = format!("environment: {name} \"{value}\" is no number");
+                    Error::new(ErrorCode::SessionManagement, text)
+                })
             })
-        })
-        .transpose()?;
+            .transpose()
+    };
     Ok(Layer {
         state_dir: env("DRMAA2_STATE_DIR"),
         init: env("DRMAA2_INIT"),
+        agent: env("DRMAA2_AGENT"),
         address: env("CONTAINERD_ADDRESS"),
         namespace: text("CONTAINERD_NAMESPACE")?,
         snapshotter: text("CONTAINERD_SNAPSHOTTER")?,
         runtime: text("DRMAA2_RUNTIME")?,
-        grace_seconds,
+        grace_seconds: number("DRMAA2_GRACE_SECONDS")?.map(u64::from),
         default_category: text("DRMAA2_DEFAULT_CATEGORY")?,
+        slots: number("DRMAA2_SLOTS")?.map(i64::from),
+        memory: number("DRMAA2_MEMORY")?.map(i64::from),
         categories: BTreeMap::new(),
+        queues: BTreeMap::new(),
     })
 }
 
@@ -273,6 +366,21 @@ mod tests {
     }
 
     #[test]
+    fn the_agent_is_on_off_or_somewhere() {
+        let agent = |system: &str, env: &[(&str, &str)]| load(system, true, env).map(|it| it.agent);
+        assert_eq!(agent("", &[]), Ok(Agent::On));
+        assert_eq!(agent("agent = 'off'", &[]), Ok(Agent::Off));
+        assert_eq!(agent("agent = '/a/drmaa2d'", &[]), Ok(Agent::At("/a/drmaa2d".into())));
+        assert_eq!(agent("agent = 'off'", &[("DRMAA2_AGENT", "on")]), Ok(Agent::On));
+        assert_eq!(agent("agent = 'off'", &[("DRMAA2_AGENT", "")]), Ok(Agent::Off));
+        for wrong in ["of", "bin/drmaa2d", "drmaa2d"] {
+            let error = agent("", &[("DRMAA2_AGENT", wrong)]).unwrap_err();
+            assert_eq!(error.code, ErrorCode::SessionManagement);
+            assert!(error.message.contains(&format!("agent \"{wrong}\"")), "{error}");
+        }
+    }
+
+    #[test]
     fn a_mistake_is_an_error_that_names_it() {
         let message = |result: Result<Config>| {
             let error = result.unwrap_err();
@@ -289,14 +397,32 @@ mod tests {
     }
 
     #[test]
+    fn limits_and_queues_are_configured() {
+        let system = "slots = 4\n[queues.default]\nslots = 2\n[queues.fast]\npriority = 10\n";
+        let config = load(system, true, &[("DRMAA2_MEMORY", "1024")]).unwrap();
+        assert_eq!(config.limits, Limits { slots: Some(4), memory: Some(1024) });
+        let queue = |slots, priority| Queue { slots, priority };
+        assert_eq!(config.queues[DEFAULT_QUEUE], queue(Some(2), 0));
+        assert_eq!(config.queues["fast"], queue(None, 10));
+        assert_eq!(load("", true, &[]).unwrap().queues.len(), 1, "there is always the default queue");
+        for wrong in ["slots = 0", "memory = -1", "[queues.q]\nslots = 0"] {
+            let error = load(wrong, true, &[]).unwrap_err();
+            assert_eq!(error.code, ErrorCode::SessionManagement);
+            assert!(error.message.contains("lets no job start"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_contact_string_selects_a_runtime() {
         let config = load("namespace = 'n'", true, &[]).unwrap();
-        assert_eq!(config.target(None).unwrap(), config.target);
-        assert_eq!(config.target(Some("")).unwrap(), config.target);
-        let target = config.target(Some("containerd:///c.sock?namespace=m&snapshotter=native")).unwrap();
+        assert_eq!(config.contact(None).unwrap().0, config.target);
+        assert_eq!(config.contact(Some("")).unwrap().0, config.target);
+        let contact = "containerd:///c.sock?namespace=m&snapshotter=native&slots=3";
+        let (target, limits) = config.contact(Some(contact)).unwrap();
+        assert_eq!(limits, Limits { slots: Some(3), memory: None });
         assert_eq!(target.address, Path::new("/c.sock"));
         assert_eq!((target.namespace.as_str(), target.snapshotter.as_str()), ("m", "native"));
-        let only_namespace = config.target(Some("containerd://?namespace=m")).unwrap();
+        let (only_namespace, _) = config.contact(Some("containerd://?namespace=m")).unwrap();
         assert_eq!(only_namespace.address, config.target.address);
         for wrong in [
             "tcp://1.2.3.4",
@@ -304,8 +430,10 @@ mod tests {
             "containerd:///c.sock?slotss=1",
             "containerd:///c.sock?namespace",
             "containerd:///c.sock?namespace=",
+            "containerd:///c.sock?slots=0",
+            "containerd:///c.sock?slots=many",
         ] {
-            let error = config.target(Some(wrong)).unwrap_err();
+            let error = config.contact(Some(wrong)).unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidArgument);
             assert!(error.message.contains(wrong), "{error}");
         }

@@ -1,7 +1,9 @@
 //! libdrmaa2: the DRMAA2 C API over containerd. See `docs/architecture.md` for the rooms.
 
+pub mod agent;
 pub mod config;
 pub mod containerd;
+pub mod daemon;
 pub mod drms;
 pub mod ffi;
 pub mod fork;

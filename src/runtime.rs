@@ -1,11 +1,10 @@
 //! The tokio runtime and the threads of the library.
 
 use std::future::Future;
-use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::mpsc;
 
-use crate::model::{Error, Result};
+use crate::model::{Error, ErrorCode, Result};
 
 /// Worker threads for the runtime: enough to overlap RPCs, few enough to be a good guest.
 const WORKERS: usize = 2;
@@ -53,7 +52,7 @@ impl Runtime {
 }
 
 /// Start a thread that leaves the host's signals to the host's threads.
-pub fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
@@ -61,6 +60,24 @@ pub fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()
             body();
         })
         .map(drop)
+        .map_err(|error| Error::new(ErrorCode::of_io(&error), format!("thread {name}: {error}")))
+}
+
+/// Run the same work on the calling thread and on others beside it, `threads` in all where the system
+/// has so many. Returns when all are through with it.
+pub fn in_parallel(threads: usize, work: &(impl Fn() + Sync)) {
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            let spawned = std::thread::Builder::new().spawn_scoped(scope, || {
+                block_signals();
+                work();
+            });
+            if spawned.is_err() {
+                break;
+            }
+        }
+        work();
+    });
 }
 
 /// Signals of the process are for the host's threads, not for ours.

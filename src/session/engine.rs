@@ -3,47 +3,75 @@
 //! Facts of a tracker pass through a channel to one thread, so they are stored in the order in which
 //! they happened. Whoever stores the end of a job also sees to its clean-up.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::kick::Kick;
 use super::waits::Waits;
-use crate::model::{Control, Error, ErrorCode, JobInfo, JobState, Outcome, Result, now, signal_number};
+use crate::model::{Control, Error, ErrorCode, JobState, Outcome, Result};
 use crate::runtime;
-use crate::store::{Claim, Store, Unsettled};
-use crate::tracker::{EventSink, Fact, JobTracker};
+use crate::store::{Claim, Phase, Retry, Store, Unsettled};
+use crate::tracker::{EventSink, Fact, JobTracker, NewJob};
 
 /// How long a call waits for the first word from a tracker.
 const FIRST_WORD: Duration = Duration::from_secs(30);
-/// How long after a failure jobs are compared again; doubled each time up to [`MAX_RETRY`].
+/// How long after a failure something is tried again; doubled each time up to [`MAX_RETRY`].
 const RETRY: Duration = Duration::from_millis(500);
 const MAX_RETRY: Duration = Duration::from_secs(60);
+/// How often a job is started, if it cannot be for reasons that may pass.
+const ATTEMPTS: i64 = 5;
 
 /// A tracker, and the work that its facts give.
 pub(super) struct Engine {
-    tracker: Arc<dyn JobTracker>,
+    pub(super) tracker: Arc<dyn JobTracker>,
     /// The name of the tracker's runtime in the store.
-    target: String,
-    store: Arc<Store>,
+    pub(super) target: String,
+    pub(super) store: Arc<Store>,
     waits: Arc<Waits>,
+    pub(super) mine: Claim,
+    pub(super) kick: Arc<Kick>,
     subscribed: Once,
-    facts: Sender<Fact>,
+    news: Sender<News>,
     /// Jobs to clean up.
     ended: Sender<String>,
-    progress: Mutex<Progress>,
-    news: Condvar,
+    pub(super) progress: Mutex<Progress>,
+    changed: Condvar,
 }
 
 #[derive(Default)]
-struct Progress {
+pub(super) struct Progress {
     link: Link,
-    /// Jobs that a `run_job` of this process is about to report, with the reason if it cannot.
-    submitting: HashMap<String, Option<Error>>,
-    /// Jobs being cleaned up.
-    cleaning: HashSet<String>,
+    /// The jobs that this process works on at this moment.
+    pub(super) working: HashMap<String, Doing>,
+    /// Nothing is started before; the pause after the next failure.
+    pause: Option<(Instant, Duration)>,
+    /// The tracker can make no job ready.
+    unready: bool,
+}
+
+impl Progress {
+    /// Start nothing for a while, each time longer.
+    fn pause(&mut self) {
+        let pause = self.pause.map_or(RETRY, |(_, pause)| (pause * 2).min(MAX_RETRY));
+        self.pause = Some((Instant::now() + pause, pause));
+    }
+}
+
+/// What is being done for a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// It is made ready, or is ready.
+    Preparing,
+    /// It is being started.
+    Starting,
+    /// What made it ready is undone.
+    Undoing,
+    /// What is left of it is removed.
+    Cleaning,
 }
 
 /// Do the stored states of started jobs hold?
@@ -58,12 +86,19 @@ enum Link {
     Lost(Error),
 }
 
-struct Sink(Sender<Fact>);
+/// What the thread of the facts has to deal with.
+pub(super) enum News {
+    Fact(Fact),
+    /// A process has died that may have worked on jobs.
+    Settle,
+}
+
+struct Sink(Sender<News>);
 
 impl EventSink for Sink {
     fn fact(&self, fact: Fact) {
         // The receiver lives as long as the process.
-        let _ = self.0.send(fact);
+        let _ = self.0.send(News::Fact(fact));
     }
 }
 
@@ -73,29 +108,42 @@ impl Engine {
         target: String,
         store: Arc<Store>,
         waits: Arc<Waits>,
+        kick: Arc<Kick>,
+        mine: Claim,
     ) -> Result<Arc<Self>> {
-        let (facts, fact_receiver) = mpsc::channel();
+        let (engine, news, ended) = Self::new(tracker, target, store, waits, kick, mine);
+        let facts = Arc::clone(&engine);
+        runtime::thread("drmaa2-facts", move || facts.follow(&news))?;
+        let cleaner = Arc::clone(&engine);
+        runtime::thread("drmaa2-cleanup", move || cleaner.clean(&ended))?;
+        Ok(engine)
+    }
+
+    /// Without its threads: what they would have to do comes out of the receivers.
+    pub(super) fn new(
+        tracker: Arc<dyn JobTracker>,
+        target: String,
+        store: Arc<Store>,
+        waits: Arc<Waits>,
+        kick: Arc<Kick>,
+        mine: Claim,
+    ) -> (Arc<Self>, Receiver<News>, Receiver<String>) {
+        let (news, news_receiver) = mpsc::channel();
         let (ended, ended_receiver) = mpsc::channel();
-        let engine = Arc::new(Self {
+        let engine = Self {
             tracker,
             target,
             store,
             waits,
+            mine,
+            kick,
             subscribed: Once::new(),
-            facts,
+            news,
             ended,
             progress: Mutex::default(),
-            news: Condvar::new(),
-        });
-        let thread = |name, body: Box<dyn FnOnce() + Send>| {
-            runtime::thread(name, body)
-                .map_err(|error| Error::new(ErrorCode::of_io(&error), format!("thread {name}: {error}")))
+            changed: Condvar::new(),
         };
-        let facts = Arc::clone(&engine);
-        thread("drmaa2-facts", Box::new(move || facts.follow(&fact_receiver)))?;
-        let cleaner = Arc::clone(&engine);
-        thread("drmaa2-cleanup", Box::new(move || cleaner.clean(&ended_receiver)))?;
-        Ok(engine)
+        (Arc::new(engine), news_receiver, ended_receiver)
     }
 
     pub(super) fn tracker(&self) -> &dyn JobTracker {
@@ -104,11 +152,17 @@ impl Engine {
 
     /// Make the tracker report, from the first call on.
     pub(super) fn subscribe(&self) {
-        let sink = Sink(self.facts.clone());
+        let sink = Sink(self.news.clone());
         self.subscribed.call_once(|| self.tracker.subscribe(Arc::new(sink)));
     }
 
-    /// Make sure that the stored state of an unfinished job holds. True if it may have changed.
+    /// Compare all jobs with the runtime, soon.
+    pub(super) fn settle_soon(&self) {
+        // The receiver lives as long as the process.
+        let _ = self.news.send(News::Settle);
+    }
+
+    /// Make sure that the stored state of a job that was begun holds. True if it may have changed.
     pub(super) fn refresh(&self, id: &str) -> Result<bool> {
         self.subscribe();
         let deadline = Instant::now() + FIRST_WORD;
@@ -116,7 +170,7 @@ impl Engine {
         let mut waited = false;
         while matches!(progress.link, Link::Starting) {
             waited = true;
-            if self.news.wait_until(&mut progress, deadline).timed_out() {
+            if self.changed.wait_until(&mut progress, deadline).timed_out() {
                 break;
             }
         }
@@ -130,58 +184,128 @@ impl Engine {
         }
     }
 
-    /// Wait until every clean-up that this process has begun is over, at most until `deadline`.
-    pub(super) fn drain(&self, deadline: Instant) {
+    /// May jobs be started now? If not, there may be a time at which that changes by itself.
+    pub(super) fn is_ready(&self) -> std::result::Result<(), Option<Instant>> {
+        let progress = self.progress.lock();
+        match (&progress.link, progress.pause) {
+            (Link::Live, Some((until, _))) if until > Instant::now() => Err(Some(until)),
+            (Link::Live, _) => Ok(()),
+            _ => Err(None),
+        }
+    }
+
+    /// Is the runtime out of reach?
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self.progress.lock().link, Link::Lost(_))
+    }
+
+    /// Can the tracker make jobs ready, as far as is known?
+    pub(super) fn can_prepare(&self) -> bool {
+        !self.progress.lock().unready
+    }
+
+    /// How many jobs are being started.
+    pub(super) fn starting(&self) -> usize {
+        self.progress.lock().working.values().filter(|doing| **doing == Doing::Starting).count()
+    }
+
+    /// Wait until what this process has begun is over, as far as `counts`, at most until `deadline`.
+    pub(super) fn drain(&self, counts: fn(Doing) -> bool, deadline: Instant) {
         let mut progress = self.progress.lock();
-        while !progress.cleaning.is_empty() && !matches!(progress.link, Link::Lost(_)) {
-            if self.news.wait_until(&mut progress, deadline).timed_out() {
-                tracing::warn!(left = progress.cleaning.len(), "ended jobs are not cleaned up yet");
+        while progress.working.values().any(|doing| counts(*doing))
+            && !matches!(progress.link, Link::Lost(_))
+        {
+            if self.changed.wait_until(&mut progress, deadline).timed_out() {
+                tracing::warn!("jobs are still being started or cleaned up");
                 return;
             }
         }
     }
 
-    /// Launch a new job; `wait` sees it through until it can be reported to its submitter.
-    pub(super) fn submit<T>(&self, id: &str, wait: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.progress.lock().submitting.insert(id.to_owned(), None);
-        let result = match self.launch(id) {
-            Ok(()) => wait(),
-            Err(error) => self.store.withdraw_job(id).and(Err(error)),
-        };
-        let refusal = self.progress.lock().submitting.remove(id).flatten();
-        refusal.map_or(result, Err)
+    /// Do what the store says that this process has to do for a job.
+    pub(super) fn work(&self, job: &Unsettled) {
+        let Some(doing) = task(job) else { return };
+        let id = &job.id;
+        if doing == Doing::Cleaning {
+            return self.clean_up(id);
+        }
+        if !self.take_up(id, doing) {
+            return;
+        }
+        // Facts are stored before they end what is being done. So nobody was at it a moment ago, and
+        // if the store still says so now, it is not something that is over already.
+        match self.store.unsettled_job(id) {
+            Ok(Some(now)) if now.claim == job.claim && task(&now) == Some(doing) => {}
+            _ => return self.done(id),
+        }
+        if let Err(error) = self.begin(job, doing) {
+            let id = id.clone();
+            let fact = match doing {
+                Doing::Preparing => Fact::NotPrepared { id, error },
+                _ if error.may_pass() => Fact::NotStarted { id, error },
+                _ => Fact::Ended { id, outcome: Outcome::failed(error.message) },
+            };
+            // The receiver lives as long as the process.
+            let _ = self.news.send(News::Fact(fact));
+        }
     }
 
-    /// Start a job that this process has claimed. Returns when the tracker has accepted it.
-    fn launch(&self, id: &str) -> Result<()> {
-        self.subscribe();
-        let order = self.store.order(id)?;
-        let order = order.ok_or_else(|| Error::argument(format!("job {id} does not exist")))?;
-        self.tracker.add_job(order)
+    /// Note that this is being done now. False if something is that it does not follow on.
+    pub(super) fn take_up(&self, id: &str, doing: Doing) -> bool {
+        let working = &mut self.progress.lock().working;
+        match working.get(id) {
+            None => {}
+            Some(Doing::Preparing) if doing != Doing::Preparing => {}
+            Some(_) => return false,
+        }
+        working.insert(id.to_owned(), doing);
+        true
+    }
+
+    fn begin(&self, job: &Unsettled, doing: Doing) -> Result<()> {
+        match doing {
+            Doing::Preparing => {
+                if !self.tracker.prepare_job(self.order(&job.id)?)? {
+                    self.progress.lock().unready = true;
+                    return Err(Error::new(ErrorCode::TryLater, "the runtime makes no job ready"));
+                }
+                Ok(())
+            }
+            Doing::Starting if job.terminate => Err(Error::state("terminated before it started")),
+            Doing::Starting => self.tracker.add_job(self.order(&job.id)?),
+            Doing::Undoing | Doing::Cleaning => self.tracker.delete_job(&job.id),
+        }
+    }
+
+    fn order(&self, id: &str) -> Result<NewJob> {
+        self.store.order(id)?.ok_or_else(|| Error::argument(format!("job {id} does not exist")))
     }
 
     /// The thread of the facts. One that could not be stored, for want of disk space say, is not
     /// lost: the jobs are compared with the runtime until that works.
-    fn follow(&self, facts: &Receiver<Fact>) {
-        let mut retry = None;
+    fn follow(&self, news: &Receiver<News>) {
+        // When the jobs are compared again, and the pause after the next failure.
+        let mut retry: Option<(Instant, Duration)> = None;
         loop {
-            let fact = match retry {
-                Some(pause) => facts.recv_timeout(pause),
-                None => facts.recv().map_err(Into::into),
+            let item = match retry {
+                Some((at, _)) => news.recv_timeout(at.saturating_duration_since(Instant::now())),
+                None => news.recv().map_err(Into::into),
             };
-            let done = match fact {
-                Ok(fact) => self.take(fact),
+            let done = match item {
+                Ok(News::Fact(fact)) => self.take(fact),
+                Ok(News::Settle) => self.settle_all(),
                 Err(RecvTimeoutError::Timeout) => self.settle_all().inspect(|()| retry = None),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             if let Err(error) = done {
                 tracing::error!(%error, "a fact about a job could not be stored");
-                retry = Some(retry.map_or(RETRY, |pause: Duration| (pause * 2).min(MAX_RETRY)));
+                let pause = retry.map_or(RETRY, |(_, pause)| (pause * 2).min(MAX_RETRY));
+                retry = Some((Instant::now() + pause, pause));
             }
         }
     }
 
-    fn take(&self, fact: Fact) -> Result<()> {
+    pub(super) fn take(&self, fact: Fact) -> Result<()> {
         match fact {
             Fact::Started { id, at } => self.started(&id, at),
             Fact::Suspended { id } => {
@@ -193,11 +317,18 @@ impl Engine {
                 self.tell(&id, JobState::Running, news)
             }
             Fact::Ended { id, outcome } => self.ended(&id, &outcome),
-            Fact::NotStarted { id, error } => self.refused(&id, error),
+            Fact::NotStarted { id, error } => self.not_started(&id, &error),
+            Fact::NotPrepared { id, error } => self.not_prepared(&id, &error),
             Fact::Deleted { id } => {
                 let stored = self.store.job_deleted(&id);
-                self.cleaned(&id);
+                self.done(&id);
                 stored
+            }
+            Fact::NotDeleted { id, error } => {
+                // It stays this process's, until something happens that makes it look again.
+                tracing::warn!(job = %id, %error, "cannot clean up an ended job");
+                self.done(&id);
+                Ok(())
             }
             Fact::Live => {
                 let settled = self.settle_all();
@@ -214,18 +345,25 @@ impl Engine {
 
     fn set_link(&self, link: Link) {
         self.progress.lock().link = link;
-        self.news.notify_all();
+        self.changed.notify_all();
+        self.kick.ring();
     }
 
-    fn tell(&self, id: &str, state: JobState, news: Result<bool>) -> Result<()> {
+    pub(super) fn tell(&self, id: &str, state: JobState, news: Result<bool>) -> Result<()> {
         if news? {
             self.waits.state(id, state);
         }
         Ok(())
     }
 
-    fn started(&self, id: &str, at: i64) -> Result<()> {
-        let news = self.store.job_started(id, at)?;
+    pub(super) fn started(&self, id: &str, at: i64) -> Result<()> {
+        let news = self.store.job_started(id, at).inspect_err(|_| self.done(id))?;
+        let mut progress = self.progress.lock();
+        if progress.working.remove(id).is_some() {
+            progress.pause = None;
+        }
+        drop(progress);
+        self.changed.notify_all();
         self.tell(id, JobState::Running, Ok(news))?;
         if news && self.store.job(id)?.is_some_and(|job| job.terminate) {
             self.terminate(id.to_owned());
@@ -234,11 +372,11 @@ impl Engine {
     }
 
     /// End a job that somebody gave up before it started. Not here: facts must not wait for it.
-    fn terminate(&self, id: String) {
+    pub(super) fn terminate(&self, id: String) {
         let tracker = Arc::clone(&self.tracker);
         let spawned = runtime::thread("drmaa2-terminate", move || {
             if let Err(error) = tracker.job_control(&id, Control::Terminate) {
-                tracing::warn!(job = %id, %error, "cannot terminate a job that has just started");
+                tracing::warn!(job = %id, %error, "cannot terminate a job");
             }
         });
         if let Err(error) = spawned {
@@ -246,42 +384,69 @@ impl Engine {
         }
     }
 
-    fn ended(&self, id: &str, outcome: &Outcome) -> Result<()> {
+    pub(super) fn ended(&self, id: &str, outcome: &Outcome) -> Result<()> {
         // Before anybody can see the end: who then closes his session waits for the clean-up.
-        let was_cleaning = !self.progress.lock().cleaning.insert(id.to_owned());
-        let news = self.store.job_ended(id, outcome);
+        let before = self.progress.lock().working.insert(id.to_owned(), Doing::Cleaning);
+        let news = self.store.job_ended(id, outcome, &self.mine);
         if matches!(news, Ok(true)) {
-            self.clean_up(id);
-        } else if !was_cleaning {
-            self.cleaned(id);
+            self.send_to_cleaner(id);
+        } else if before != Some(Doing::Cleaning) {
+            self.done(id);
         }
         self.tell(id, outcome.state(), news)
     }
 
-    /// A job that its submitter has not seen yet is withdrawn; any other has failed.
-    fn refused(&self, id: &str, error: Error) -> Result<()> {
+    /// A job that could not be started waits for another attempt, after a pause.
+    fn not_started(&self, id: &str, error: &Error) -> Result<()> {
+        tracing::warn!(job = %id, %error, "cannot start a job");
+        let retry = self.store.job_not_started(id, &error.message, ATTEMPTS, &self.mine);
         let mut progress = self.progress.lock();
-        let Some(refusal) = progress.submitting.get_mut(id) else {
-            drop(progress);
-            return self.ended(id, &Outcome::failed(error.message));
-        };
-        *refusal = Some(error);
+        progress.working.remove(id);
+        progress.pause();
         drop(progress);
-        if self.store.withdraw_job(id)? {
-            self.waits.gone(id);
+        self.changed.notify_all();
+        self.kick.ring();
+        if retry? == Retry::Failed {
+            self.waits.state(id, JobState::Failed);
         }
         Ok(())
     }
 
-    fn clean_up(&self, id: &str) {
-        self.progress.lock().cleaning.insert(id.to_owned());
+    /// A job that could not be made ready waits for its turn as if nobody had tried, or has failed: it
+    /// could not be started either. If its turn has come meanwhile, its start tells.
+    fn not_prepared(&self, id: &str, error: &Error) -> Result<()> {
+        tracing::debug!(job = %id, %error, "cannot make a job ready");
+        let failure = (!error.may_pass()).then_some(error.message.as_str());
+        let failed = self.store.job_not_prepared(id, failure, &self.mine);
+        let mut progress = self.progress.lock();
+        if progress.working.get(id) == Some(&Doing::Preparing) {
+            progress.working.remove(id);
+        }
+        if error.may_pass() && !progress.unready {
+            progress.pause();
+        }
+        drop(progress);
+        self.changed.notify_all();
+        self.kick.ring();
+        self.tell(id, JobState::Failed, failed)
+    }
+
+    pub(super) fn clean_up(&self, id: &str) {
+        let before = self.progress.lock().working.insert(id.to_owned(), Doing::Cleaning);
+        if before != Some(Doing::Cleaning) {
+            self.send_to_cleaner(id);
+        }
+    }
+
+    fn send_to_cleaner(&self, id: &str) {
         // The receiver lives as long as the process.
         let _ = self.ended.send(id.to_owned());
     }
 
-    fn cleaned(&self, id: &str) {
-        self.progress.lock().cleaning.remove(id);
-        self.news.notify_all();
+    /// This process works on the job no longer.
+    pub(super) fn done(&self, id: &str) {
+        self.progress.lock().working.remove(id);
+        self.changed.notify_all();
     }
 
     /// The clean-up thread: a result is on stable storage before its job's files go.
@@ -294,98 +459,20 @@ impl Engine {
                 if let Err(error) = deleted {
                     // It stays marked in the store; the next process, or the next Live, tries again.
                     tracing::warn!(job = %id, %error, "cannot clean up an ended job");
-                    self.cleaned(&id);
+                    self.done(&id);
                 }
             }
-        }
-    }
-
-    /// Compare every job of this runtime that is not settled with what the runtime has, as far as
-    /// it answers.
-    fn settle_all(&self) -> Result<()> {
-        let mut result = Ok(());
-        for job in self.store.unsettled_jobs(&self.target)? {
-            match self.settle_one(&job) {
-                Err(error) if error.code != ErrorCode::DrmCommunication => {
-                    result = Err(error.of(format!("job {}", job.id)));
-                }
-                _ => {}
-            }
-        }
-        result
-    }
-
-    fn settle(&self, id: &str) -> Result<()> {
-        let jobs = self.store.unsettled_jobs(&self.target)?;
-        jobs.iter().find(|job| job.id == id).map_or(Ok(()), |job| self.settle_one(job))
-    }
-
-    fn settle_one(&self, job: &Unsettled) -> Result<()> {
-        let id = &job.id;
-        if job.state.is_terminated() {
-            self.clean_up(id);
-            return Ok(());
-        }
-        if job.state.is_queued() && job.claim.as_ref().is_some_and(Claim::is_alive) {
-            return Ok(());
-        }
-        match self.tracker.job_info(id) {
-            Ok(info) if info.state.is_started() || info.state.is_terminated() => self.adopt(job, &info),
-            Ok(_) if job.state.is_started() => Ok(()),
-            Ok(_) => self.take_over(job),
-            Err(error) if error.code != ErrorCode::InvalidArgument => Err(error),
-            Err(_) if job.state.is_queued() => self.take_over(job),
-            Err(error) => {
-                let reason = format!("runtime lost: the job ended without a trace ({error})");
-                self.ended(id, &Outcome::failed(reason))
-            }
-        }
-    }
-
-    /// Store what the runtime says of a job.
-    fn adopt(&self, job: &Unsettled, info: &JobInfo) -> Result<()> {
-        let id = &job.id;
-        if info.state.is_terminated() {
-            return self.ended(id, &outcome(info));
-        }
-        if job.state.is_queued() {
-            self.started(id, info.dispatched.unwrap_or_else(now))?;
-        }
-        let news = match info.state {
-            JobState::Suspended => self.store.job_suspended(id),
-            _ => self.store.job_resumed(id),
-        };
-        self.tell(id, info.state, news)?;
-        if job.terminate && job.state.is_started() {
-            self.terminate(id.clone());
-        }
-        Ok(())
-    }
-
-    /// Start a job whose claimer died, or never came to claim it.
-    fn take_over(&self, job: &Unsettled) -> Result<()> {
-        if job.terminate {
-            return self.ended(&job.id, &Outcome::failed("terminated before it started"));
-        }
-        if !self.store.claim_job(&job.id, job.claim.as_ref(), &Claim::mine())? {
-            return Ok(());
-        }
-        match self.launch(&job.id) {
-            Ok(()) => Ok(()),
-            Err(error) => self.ended(&job.id, &Outcome::failed(error.message)),
         }
     }
 }
 
-/// The end that an account tells of.
-fn outcome(info: &JobInfo) -> Outcome {
-    Outcome {
-        exit_status: info.exit_status,
-        signal: info.terminating_signal.as_deref().and_then(signal_number),
-        reason: info.annotation.clone(),
-        started: info.dispatched,
-        finished: info.finished.unwrap_or_else(now),
-        cpu_time: info.cpu_time,
-        max_rss: info.max_rss,
+/// What the claimer of a job has to do.
+fn task(job: &Unsettled) -> Option<Doing> {
+    match (job.phase, job.state.is_queued()) {
+        (Phase::Ready, true) => Some(Doing::Preparing),
+        (Phase::Active, true) => Some(Doing::Starting),
+        (Phase::Undoing, true) => Some(Doing::Undoing),
+        (Phase::Idle, false) if job.state.is_terminated() => Some(Doing::Cleaning),
+        _ => None,
     }
 }

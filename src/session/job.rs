@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::engine::Engine;
+use super::process::Kind;
 use super::waits::{Known, Look};
 use super::world::World;
 use super::{Timeout, process};
 use crate::model::{Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Result};
-use crate::store::Job;
+use crate::store::{Job, Which};
 
 /// How long a control call waits for the state to show what the runtime has accepted.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -60,57 +60,44 @@ impl JobRef {
     /// Suspend, resume, hold, release or terminate it.
     pub fn control(&self, control: Control) -> Result<()> {
         self.within(|world| {
-            let job = self.fresh(world)?;
-            if matches!(control, Control::Hold | Control::Release) {
-                return Err(Error::unsupported(&format!("{control}")));
-            }
-            let Some(job) = job else {
+            let Some(job) = self.fresh(world)? else {
                 let engine = world.default_engine()?;
                 let (state, _) = engine.tracker().job_state(&self.id)?;
                 state.after(control)?;
                 return engine.tracker().job_control(&self.id, control);
             };
-            let next = job.info.state.after(control)?;
-            let engine = world.engine(&job.target)?;
-            match control {
-                Control::Terminate => self.terminate(world, &engine),
-                _ => {
-                    engine.tracker().job_control(&self.id, control)?;
-                    self.settle(world, |state| state == next || state.is_terminated())
+            let next = world.store.check_control(&self.id, control)?;
+            let which = Which::Job(&self.id);
+            let acted = match control {
+                Control::Hold => world.store.hold(which)?,
+                Control::Release => world.store.release(which)?,
+                Control::Terminate => return self.terminate(world, &job),
+                Control::Suspend | Control::Resume => {
+                    world.engine(&job.target)?.tracker().job_control(&self.id, control)?;
+                    return settle(world, &self.id, |state| state == next || state.is_terminated());
                 }
-            }
+            };
+            // Its state has changed since it was looked at.
+            if acted == 0 { world.store.check_control(&self.id, control).map(drop) } else { Ok(()) }
         })
     }
 
-    fn terminate(&self, world: &World, engine: &Engine) -> Result<()> {
-        let state = world.store.terminate_job(&self.id)?;
-        if state.is_started() {
-            return match engine.tracker().job_control(&self.id, Control::Terminate) {
-                // It ended by itself meanwhile, which is as good.
-                Err(error) if error.code == ErrorCode::InvalidState => Ok(()),
-                result => result,
-            };
+    fn terminate(&self, world: &World, job: &Job) -> Result<()> {
+        let terminating = world.store.terminate(Which::Job(&self.id))?;
+        if terminating.started.is_empty() {
+            return Ok(());
         }
-        world.waits.state(&self.id, state);
-        Ok(())
-    }
-
-    /// Let the fact of an accepted change arrive: the caller's next look shall see it.
-    fn settle(&self, world: &World, settled: impl Fn(JobState) -> bool) -> Result<()> {
-        let deadline = Timeout::After(SETTLE).deadline();
-        let look = |known: &[Known]| {
-            Ok(match known {
-                [Known::State(state)] if !settled(*state) => Look::Wait,
-                _ => Look::Done(()),
-            })
-        };
-        world.waits.wait(&world.store, &[&self.id], deadline, look).map(|_| ())
+        match world.engine(&job.target)?.tracker().job_control(&self.id, Control::Terminate) {
+            // It ended by itself meanwhile, which is as good.
+            Err(error) if error.code == ErrorCode::InvalidState => Ok(()),
+            result => result,
+        }
     }
 
     /// Forget it; it must have ended.
     pub fn reap(&self) -> Result<()> {
         self.within(|world| match self.fresh(world)? {
-            Some(_) => world.store.reap_job(&self.id),
+            Some(_) => world.store.reap(Which::Job(&self.id)),
             None => {
                 let engine = world.default_engine()?;
                 let (state, _) = engine.tracker().job_state(&self.id)?;
@@ -150,7 +137,7 @@ impl JobRef {
 
     /// Run `body` if the job's session is open; an error names the job.
     fn within<T>(&self, body: impl FnOnce(&World) -> Result<T>) -> Result<T> {
-        process::check_session(self.session.as_deref())?;
+        process::check_session(Kind::Job, self.session.as_deref())?;
         let world = process::world()?;
         let named = format!("job {}", self.id);
         body(&world)
@@ -174,7 +161,8 @@ impl JobRef {
     /// The stored job, in a state that holds.
     fn fresh(&self, world: &World) -> Result<Option<Job>> {
         match self.stored(world)? {
-            Some(job) if !job.info.state.is_terminated() => {
+            // Of a job that nobody has begun to start the store knows all there is to know.
+            Some(job) if job.begun => {
                 let changed = world.engine(&job.target)?.refresh(&self.id)?;
                 if changed { self.stored(world) } else { Ok(Some(job)) }
             }
@@ -186,6 +174,18 @@ impl JobRef {
         let session = self.session.as_deref().unwrap_or_default();
         Error::argument(format!("job {}: not in job session \"{session}\"", self.id))
     }
+}
+
+/// Let the fact of an accepted change arrive: the caller's next look shall see it.
+pub(super) fn settle(world: &World, id: &str, settled: impl Fn(JobState) -> bool) -> Result<()> {
+    let deadline = Timeout::After(SETTLE).deadline();
+    let look = |known: &[Known]| {
+        Ok(match known {
+            [Known::State(state)] if !settled(*state) => Look::Wait,
+            _ => Look::Done(()),
+        })
+    };
+    world.waits.wait(&world.store, &[id], deadline, look).map(|_| ())
 }
 
 /// A job that has ended counts as one that had started.
@@ -205,10 +205,9 @@ pub(super) fn wait_any(
         let stored = job.stored(world)?.ok_or_else(|| job.unknown())?;
         if !stored.info.state.is_terminated() {
             let engine = world.engine(&stored.target)?;
-            if timeout == Timeout::Zero {
+            engine.subscribe();
+            if timeout == Timeout::Zero && stored.begun {
                 engine.refresh(&job.id)?;
-            } else {
-                engine.subscribe();
             }
         }
     }
@@ -219,7 +218,7 @@ pub(super) fn wait_any(
             return Ok(Look::Done(place));
         }
         for (job, known) in jobs.iter().zip(known) {
-            process::check_session(job.session.as_deref())?;
+            process::check_session(Kind::Job, job.session.as_deref())?;
             match known {
                 Known::Gone => return Err(job.unknown()),
                 Known::State(JobState::Undetermined) => {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::array::JobArray;
 use super::job::{JobRef, has_started, wait_any};
+use super::process::Kind;
+use super::submit::Bulk;
 use super::world::World;
 use super::{Timeout, process, submit};
 use crate::model::{Error, JobFilter, JobState, JobTemplate, Result, now};
@@ -24,13 +27,13 @@ impl JobSession {
         let world = process::world()?;
         let invented;
         let name = match name {
-            Some(name) => check_name(name)?,
+            Some(name) => check_name("job", name)?,
             None => {
                 invented = format!("drmaa2-{}", submit::new_id());
                 &invented
             }
         };
-        world.target(contact)?;
+        world.contact(contact)?;
         let row = world.store.create_session(name, contact)?;
         world.store.sync()?;
         Ok(Self::opened(row))
@@ -38,32 +41,33 @@ impl JobSession {
 
     /// Open a session that was created before.
     pub fn open(name: &str) -> Result<Arc<Self>> {
-        let row = process::world()?.store.session(check_name(name)?)?;
+        let row = process::world()?.store.session(check_name("job", name)?)?;
         Ok(Self::opened(row))
     }
 
     fn opened(row: Session) -> Arc<Self> {
-        process::session_opened(&row.name);
+        process::session_opened(Kind::Job, &row);
         Arc::new(Self { row, closed: AtomicBool::new(false) })
     }
 
-    /// Let go of the session. Its jobs go on; any further use of it is INVALID_SESSION. Returns
-    /// when what this process had to clean up is gone, and all that it stored is safe.
+    /// Let go of the session. Its jobs go on; any further use of it is INVALID_SESSION. Returns when
+    /// what this process was starting has started, what it had to clean up is gone, and all that it
+    /// stored is safe.
     pub fn close(&self) -> Result<()> {
         self.check_open()?;
         let world = process::world()?;
         if self.closed.swap(true, Ordering::AcqRel) {
             return Err(self.is_closed());
         }
-        process::session_closed(&self.row.name);
-        world.drain()
+        process::session_closed(Kind::Job, &self.row);
+        world.drain(self.row.id)
     }
 
     /// Remove a session from the store. Its running jobs go on.
     pub fn destroy(name: &str) -> Result<()> {
         let world = process::world()?;
         world.store.destroy_session(name)?;
-        process::session_destroyed(name);
+        process::session_destroyed(Kind::Job, name);
         world.store.sync()
     }
 
@@ -90,7 +94,7 @@ impl JobSession {
     /// Names that `jobCategory` may take.
     pub fn job_categories(&self) -> Result<Vec<String>> {
         let world = self.world()?;
-        let engine = world.engine(&world.target(self.contact())?)?;
+        let engine = world.engine(&world.contact(self.contact())?.0)?;
         engine.tracker().list_job_categories()
     }
 
@@ -105,6 +109,23 @@ impl JobSession {
     pub fn run_job(&self, template: JobTemplate) -> Result<JobRef> {
         let world = self.world()?;
         submit::run_job(&world, &self.row, template)
+    }
+
+    /// Submit a job array.
+    pub fn run_bulk_jobs(&self, template: &JobTemplate, bulk: Bulk) -> Result<JobArray> {
+        let world = self.world()?;
+        submit::run_bulk_jobs(&world, &self.row, template, bulk)
+    }
+
+    /// The job array of that id. INVALID_ARGUMENT if the session has none.
+    pub fn job_array(&self, id: &str) -> Result<JobArray> {
+        let world = self.world()?;
+        match world.store.array(id)? {
+            Some(array) if array.session == self.name() && !array.orphaned => {
+                Ok(JobArray { id: id.to_owned(), session: Some(array.session) })
+            }
+            _ => Err(Error::argument(format!("job array {id}: not in job session \"{}\"", self.name()))),
+        }
     }
 
     /// Wait until one of `jobs` has started, or has ended.
@@ -158,7 +179,7 @@ impl JobSession {
 impl Drop for JobSession {
     fn drop(&mut self) {
         if !self.closed.swap(true, Ordering::AcqRel) {
-            process::session_closed(&self.row.name);
+            process::session_closed(Kind::Job, &self.row);
         }
     }
 }
@@ -167,7 +188,7 @@ impl Drop for JobSession {
 pub(super) fn settled(world: &World, mut load: impl FnMut() -> Result<Vec<Job>>) -> Result<Vec<Job>> {
     let jobs = load()?;
     let mut changed = false;
-    for job in jobs.iter().filter(|job| !job.info.state.is_terminated()) {
+    for job in jobs.iter().filter(|job| job.begun) {
         changed |= world.engine(&job.target)?.refresh(&job.info.id)?;
     }
     if changed { load() } else { Ok(jobs) }
@@ -179,8 +200,9 @@ pub(super) fn matching(jobs: &[Job], filter: Option<&JobFilter>) -> Vec<JobRef> 
     jobs.iter().filter(matches).map(|job| JobRef::of(&job.info)).collect()
 }
 
-fn check_name(name: &str) -> Result<&str> {
-    let refuse = |cause: &str| Err(Error::argument(format!("job session name \"{name}\" {cause}")));
+/// Refuse what cannot name a session of that kind.
+pub(super) fn check_name<'a>(kind: &str, name: &'a str) -> Result<&'a str> {
+    let refuse = |cause: &str| Err(Error::argument(format!("{kind} session name \"{name}\" {cause}")));
     match name {
         "" => refuse("is empty"),
         name if name.len() > NAME_MAX => {

@@ -1,11 +1,26 @@
 //! What the API means: sessions, jobs, waits, monitoring. Knows no C and no containerd.
 
+mod agent;
+mod array;
+mod changes;
+mod dispatch;
 mod engine;
+mod files;
 mod job;
 mod job_session;
+mod kick;
+#[cfg(test)]
+mod model_check;
 mod monitoring;
 mod process;
+#[cfg(test)]
+mod queue_tests;
+mod reservation;
+mod reservation_session;
+mod serve;
+mod settle;
 mod submit;
+mod submitter;
 #[cfg(test)]
 mod tests;
 mod waits;
@@ -16,9 +31,14 @@ use std::time::{Duration, Instant};
 
 pub use crate::drms::NAME as DRMS_NAME;
 use crate::model::{Error, Result, Version};
+pub use array::JobArray;
 pub use job::JobRef;
 pub use job_session::JobSession;
 pub use monitoring::MonitoringSession;
+pub use reservation::ReservationRef;
+pub use reservation_session::ReservationSession;
+pub use serve::serve;
+pub use submit::Bulk;
 
 /// How long a wait may last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +72,22 @@ impl Timeout {
     }
 }
 
+/// Numbers of the C enum `drmaa2_capability` that this build has, see `docs/capabilities.md`.
+const CAPABILITIES: [i32; 8] = [
+    0,  // ADVANCE_RESERVATION
+    1,  // RESERVE_SLOTS
+    3,  // BULK_JOBS_MAXPARALLEL
+    7,  // JT_MAXSLOTS
+    9,  // RT_STARTNOW
+    10, // RT_DURATION
+    11, // RT_MACHINEOS
+    12, // RT_MACHINEARCH
+];
+
 /// An optional feature, by its number in the C enum `drmaa2_capability`: does this build have it?
-/// False for a number that is none. This release has none of them, see `docs/capabilities.md`.
-pub fn supports(_capability: i32) -> bool {
-    false
+/// False for a number that is none.
+pub fn supports(capability: i32) -> bool {
+    CAPABILITIES.contains(&capability)
 }
 
 /// Name of this library.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::job::JobRef;
 use super::job_session::{matching, settled};
 use super::process;
+use super::reservation::ReservationRef;
 use super::world::World;
 use crate::model::{Error, JobFilter, Machine, Queue, Result, now};
 use crate::tracker::Monitoring;
@@ -57,28 +58,37 @@ impl MonitoringSession {
         Ok(jobs)
     }
 
+    /// All reservations the user may see that are not over.
+    pub fn reservations(&self) -> Result<Vec<ReservationRef>> {
+        Ok(self.world()?.store.all_reservations()?.iter().map(ReservationRef::of).collect())
+    }
+
     /// All machines, or those named.
     pub fn machines(&self, names: Option<&[String]>) -> Result<Vec<Machine>> {
-        self.list(names, |monitoring| monitoring.all_machines(), |machine| &machine.name)
+        self.list(names, |_| Vec::new(), |monitoring| monitoring.all_machines(), |machine| &machine.name)
     }
 
     /// All queues, or those named.
     pub fn queues(&self, names: Option<&[String]>) -> Result<Vec<Queue>> {
-        self.list(names, |monitoring| monitoring.all_queues(), |queue| &queue.name)
+        let configured = |world: &World| {
+            world.config.queues.keys().map(|name| Queue { name: name.clone() }).collect()
+        };
+        self.list(names, configured, |monitoring| monitoring.all_queues(), |queue| &queue.name)
     }
 
     fn list<T>(
         &self,
         names: Option<&[String]>,
+        ours: fn(&World) -> Vec<T>,
         all: fn(&dyn Monitoring) -> Result<Vec<T>>,
         name: fn(&T) -> &String,
     ) -> Result<Vec<T>> {
         let world = self.world()?;
         let engine = world.default_engine()?;
-        let mut items = match engine.tracker().monitoring() {
-            Some(monitoring) => all(monitoring)?,
-            None => Vec::new(),
-        };
+        let mut items = ours(&world);
+        if let Some(monitoring) = engine.tracker().monitoring() {
+            items.extend(all(monitoring)?);
+        }
         if let Some(names) = names {
             items.retain(|item| names.contains(name(item)));
         }

@@ -11,13 +11,21 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use super::world::World;
 use crate::fork;
 use crate::model::{Error, Result};
+use crate::store::Session;
+
+/// The two kinds of sessions that have names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Job,
+    Reservation,
+}
 
 struct Process {
     world: Option<Arc<World>>,
     /// The world of the parent, in a child that has not made its own yet.
     inherited: Option<Arc<World>>,
-    /// Names of the open job sessions, one entry for each handle.
-    sessions: Vec<String>,
+    /// The open sessions, one entry for each handle.
+    sessions: Vec<(Kind, Session)>,
     /// How many monitoring sessions are open.
     monitors: usize,
 }
@@ -90,15 +98,17 @@ pub(super) fn world() -> Result<Arc<World>> {
     Ok(world)
 }
 
-/// A job session of that name was opened.
-pub(super) fn session_opened(name: &str) {
-    lock().sessions.push(name.to_owned());
+/// A session was opened.
+pub(super) fn session_opened(kind: Kind, session: &Session) {
+    lock().sessions.push((kind, session.clone()));
 }
 
-/// One of the open sessions of that name was closed.
-pub(super) fn session_closed(name: &str) {
+/// One handle of a session was closed.
+pub(super) fn session_closed(kind: Kind, session: &Session) {
     let mut process = lock();
-    if let Some(at) = process.sessions.iter().position(|open| open == name) {
+    // Its name alone will not do: by now it may be that of another one.
+    let closed = |open: &(Kind, Session)| open.0 == kind && open.1 == *session;
+    if let Some(at) = process.sessions.iter().position(closed) {
         process.sessions.swap_remove(at);
     }
     let world = process.world.clone();
@@ -107,9 +117,9 @@ pub(super) fn session_closed(name: &str) {
 }
 
 /// The session of that name was destroyed: every handle to it is void.
-pub(super) fn session_destroyed(name: &str) {
+pub(super) fn session_destroyed(kind: Kind, name: &str) {
     let mut process = lock();
-    process.sessions.retain(|open| open != name);
+    process.sessions.retain(|(open, session)| *open != kind || session.name != name);
     let world = process.world.clone();
     drop(process);
     wake(world);
@@ -143,16 +153,23 @@ pub(super) fn is_monitoring() -> bool {
     lock().monitors > 0
 }
 
-/// May jobs of that session be used? INVALID_SESSION unless it, or a monitoring session, is open.
-pub(super) fn check_session(name: Option<&str>) -> Result<()> {
+/// May what belongs to that session be used? INVALID_SESSION unless it, or a monitoring session, is
+/// open.
+pub(super) fn check_session(kind: Kind, name: Option<&str>) -> Result<()> {
     let process = lock();
-    let open = |name: &str| process.sessions.iter().any(|open| open == name);
-    match name {
-        _ if process.monitors > 0 => Ok(()),
-        Some(name) if open(name) => Ok(()),
-        Some(name) => Err(Error::session(format!("job session \"{name}\" is not open in this process"))),
-        None => Err(Error::session("no monitoring session is open in this process")),
+    let is_open = |name: &str| {
+        process.sessions.iter().any(|(open, session)| *open == kind && session.name == name)
+    };
+    if process.monitors > 0 || name.is_some_and(is_open) {
+        return Ok(());
     }
+    Err(Error::session(match (kind, name) {
+        (Kind::Job, Some(name)) => format!("job session \"{name}\" is not open in this process"),
+        (Kind::Reservation, Some(name)) => {
+            format!("reservation session \"{name}\" is not open in this process")
+        }
+        (_, None) => "no monitoring session is open in this process".to_owned(),
+    }))
 }
 
 #[cfg(test)]

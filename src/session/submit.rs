@@ -1,23 +1,70 @@
-//! Submitting a job: check, make its files, store, claim, launch.
+//! Submitting a job or a job array: check, make the files, store. Starting it is for the dispatcher,
+//! of this process or of another.
 
 use std::collections::hash_map::RandomState;
-use std::fs::{self, File, OpenOptions};
 use std::hash::BuildHasher;
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
-use nix::unistd::{Uid, User, getegid, geteuid, getgroups, gethostname};
 use ulid::Ulid;
 
-use super::job::{JobRef, has_started};
-use super::waits::{Known, Look};
+use super::agent;
+use super::array::JobArray;
+use super::engine::Engine;
+use super::files::{expand_paths, make_files, make_task_files};
+use super::job::JobRef;
+use super::submitter::submitter;
 use super::world::World;
-use crate::fork;
-use crate::model::{Error, ErrorCode, JobTemplate, Outcome, Result, Text, now};
-use crate::store::{Claim, NewRow, Session};
+use crate::config::{DEFAULT_QUEUE, Limits};
+use crate::model::{self, Error, ErrorCode, JobTemplate, PRIORITY_UNSET_AGE, Result, Text, now};
+use crate::scheduler::Pool;
+use crate::store::{NewTask, Session, Submission, Terms};
 use crate::tracker::{Stdio, Submitter};
 
-/// A new job id: unique on the machine, in the order of time, fit for containerd.
+/// The attributes that the queue honours, for every tracker alike.
+const ATTRIBUTES: [&str; 8] = [
+    "submitAsHold",
+    "priority",
+    "minSlots",
+    "maxSlots",
+    "queueName",
+    "reservationId",
+    "minPhysMemory",
+    "startTime",
+];
+/// The most tasks that a job array may have.
+const MAX_TASKS: i64 = 100_000;
+
+/// The indices of a job array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bulk {
+    /// The first.
+    pub begin: i64,
+    /// None is larger.
+    pub end: i64,
+    /// From one to the next.
+    pub step: i64,
+    /// At most so many tasks run at a time; no limit if it is not positive.
+    pub max_parallel: i64,
+}
+
+impl Bulk {
+    fn indices(self) -> Result<impl Iterator<Item = i64>> {
+        let Self { begin, end, step, .. } = self;
+        let refuse = |cause: String| {
+            Error::argument(format!("job array from {begin} to {end} in steps of {step}: {cause}"))
+        };
+        if begin < 1 || end < begin || step < 1 {
+            return Err(refuse("it needs begin >= 1, end >= begin and step >= 1".to_owned()));
+        }
+        let count = (end - begin) / step + 1;
+        if count > MAX_TASKS {
+            return Err(refuse(format!("{count} tasks are too many, {MAX_TASKS} are allowed")));
+        }
+        Ok((0..count).map(move |place| begin + place * step))
+    }
+}
+
+/// A new id: unique on the machine, in the order of time, fit for containerd.
 pub(super) fn new_id() -> String {
     // From the kernel: a generator in the process would give a forked child its parent's numbers.
     let random = u128::from(nonce()) << 64 | u128::from(nonce());
@@ -29,131 +76,181 @@ fn nonce() -> u64 {
     getrandom::u64().unwrap_or_else(|_| RandomState::new().hash_one((std::process::id(), now())))
 }
 
-/// Submit a job. Returns once it has started, or failed to.
+/// Submit a job.
 pub(super) fn run_job(world: &Arc<World>, session: &Session, template: JobTemplate) -> Result<JobRef> {
-    let target = world.target(session.contact.as_deref())?;
-    let engine = world.engine(&target)?;
-    template.check(engine.tracker().attributes())?;
-    engine.tracker().check_template(&template)?;
-
-    let submitter = submitter()?;
-    let stdio = expand_paths(&template, &submitter)?;
-    let files = make_files(stdio.clone());
+    let checked = check(world, session, &template, model::Submission::Single)?;
+    let stdio = expand_paths(&template, &checked.submitter)?;
+    let files = make_files(&stdio);
+    let failure = files.as_ref().err().map(|error| error.message.clone());
     let id = new_id();
-    let row = NewRow {
-        id: &id,
-        session: session.id,
-        target: &target,
-        template: &template,
-        submitter: &submitter,
-        stdio: files.as_ref().unwrap_or(&stdio),
-    };
-    world.store.insert_job(&row)?;
+    // A file that cannot be opened the job could not have opened either, and that is its account.
+    let files = files.unwrap_or(stdio);
+    checked.store(world, session, &template, &id, &files, None, failure.as_deref())?;
     let name = template.job_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string);
-    let job = JobRef { id, session: Some(session.name.clone()), name };
-    match files {
-        // The job could not have opened the file either, and that is what its account will say.
-        Err(error) => {
-            world.store.job_ended(&job.id, &Outcome::failed(error.message))?;
+    Ok(JobRef { id, session: Some(session.name.clone()), name })
+}
+
+/// Submit a job array: all of it or nothing.
+pub(super) fn run_bulk_jobs(
+    world: &Arc<World>,
+    session: &Session,
+    template: &JobTemplate,
+    bulk: Bulk,
+) -> Result<JobArray> {
+    let indices = bulk.indices()?;
+    let mut checked = check(world, session, template, model::Submission::Array)?;
+    checked.terms.max_parallel = Some(bulk.max_parallel).filter(|limit| *limit > 0);
+    let stdio = expand_paths(template, &checked.submitter)?;
+    let tasks = make_task_files(&stdio, indices);
+    let id = new_id();
+    checked.store(world, session, template, &id, &stdio, Some(&tasks), None)?;
+    Ok(JobArray { id, session: Some(session.name.clone()) })
+}
+
+/// A submission that can be stored.
+struct Checked {
+    engine: Arc<Engine>,
+    target: String,
+    submitter: Submitter,
+    terms: Terms,
+}
+
+fn check(
+    world: &World,
+    session: &Session,
+    template: &JobTemplate,
+    submission: model::Submission,
+) -> Result<Checked> {
+    let (target, limits) = world.contact(session.contact.as_deref())?;
+    let engine = world.engine(&target)?;
+    let supported = [engine.tracker().attributes(), &ATTRIBUTES].concat();
+    template.check(&supported, submission)?;
+    engine.tracker().check_template(template)?;
+    let submitter = submitter()?;
+    let contact = session.contact.as_deref();
+    let terms = terms(world, template, contact, limits, &submitter.user)?;
+    Ok(Checked { engine, target, submitter, terms })
+}
+
+impl Checked {
+    #[allow(clippy::too_many_arguments)]
+    fn store(
+        self,
+        world: &World,
+        session: &Session,
+        template: &JobTemplate,
+        id: &str,
+        stdio: &Stdio,
+        tasks: Option<&[NewTask]>,
+        failure: Option<&str>,
+    ) -> Result<()> {
+        // Before anything is stored: where no agent can be started, nothing is submitted.
+        agent::ensure(world)?;
+        world.store.submit(&Submission {
+            id,
+            session: session.id,
+            target: &self.target,
+            template,
+            submitter: &self.submitter,
+            stdio,
+            terms: &self.terms,
+            tasks,
+            failure,
+        })?;
+        world.accepted(session.id, id);
+        self.engine.subscribe();
+        // It may have left just before. From here on the job does not depend on this process.
+        match agent::ensure(world) {
+            Err(error) if world.store.withdraw(id)? => Err(error),
+            _ => Ok(()),
         }
-        // Somebody else may have claimed it; then he starts it.
-        Ok(_) if !world.store.claim_job(&job.id, None, &Claim::mine())? => {}
-        Ok(_) => engine.submit(&job.id, || wait_reportable(world, &job))?,
     }
-    Ok(job)
 }
 
-/// Wait until the job has a state that can be reported to its submitter.
-fn wait_reportable(world: &World, job: &JobRef) -> Result<()> {
-    let look = |known: &[Known]| match known {
-        [Known::State(state)] if !has_started(*state) => Ok(Look::Wait),
-        [Known::Nothing] => Ok(Look::Wait),
-        // Or gone: withdrawn, which the engine tells, or ended and reaped by another thread.
-        _ => Ok(Look::Done(())),
+/// Where and when a job may run; INVALID_ARGUMENT if it never could.
+fn terms(
+    world: &World,
+    template: &JobTemplate,
+    contact: Option<&str>,
+    limits: Limits,
+    user: &str,
+) -> Result<Terms> {
+    let name = template.queue_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string);
+    let name = name.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
+    let queue = world.config.queues.get(&name);
+    let queue = queue.ok_or_else(|| Error::argument(format!("there is no queue \"{name}\"")))?;
+    let slots = template.slots()?;
+    let memory = template.min_phys_memory.unwrap_or(0);
+    let few = |what: &str, wanted: i64, limit: Option<i64>, whose: &str| match limit {
+        Some(limit) if wanted > limit => {
+            Err(Error::argument(format!("{what} is {wanted}, but {whose} has only {limit}")))
+        }
+        _ => Ok(()),
     };
-    world.waits.wait(&world.store, &[&job.id], None, look).map(|_| ())
-}
-
-/// This process, as its jobs will see it.
-fn submitter() -> Result<Submitter> {
-    let uid = geteuid();
-    let os = |what: &str, errno: nix::Error| Error::internal(format!("cannot find out {what}: {errno}"));
-    let user = user(uid)?.map_or_else(|| uid.to_string(), |user| user.name);
-    let machine = gethostname().map_err(|errno| os("the host name", errno))?;
-    let groups = getgroups().map_err(|errno| os("the groups of this process", errno))?;
-    Ok(Submitter {
-        user,
-        uid: uid.as_raw(),
-        gid: getegid().as_raw(),
-        groups: groups.into_iter().map(nix::unistd::Gid::as_raw).collect(),
-        umask: umask().unwrap_or(0o22),
-        machine: machine.to_string_lossy().into_owned(),
+    few("minSlots", slots.0, limits.slots, "the machine")?;
+    few("minSlots", slots.0, queue.slots, &format!("queue \"{name}\""))?;
+    few("minPhysMemory", memory, limits.memory, "the machine")?;
+    if memory > 0 {
+        few("minPhysMemory", memory, world.capacity(contact)?.memory, "the machine")?;
+    }
+    Ok(Terms {
+        pool: Pool { slots: limits.slots, memory: limits.memory, queue: name, queue_slots: queue.slots },
+        rank: queue.priority,
+        priority: template.priority.filter(|priority| *priority != PRIORITY_UNSET_AGE).unwrap_or(0),
+        slots,
+        memory,
+        max_parallel: None,
+        start: template.starts_at()?,
+        wall_clock: template.wall_clock()?,
+        reservation: reservation(world, template, slots.0, memory, user)?,
     })
 }
 
-fn user(uid: Uid) -> Result<Option<User>> {
-    let _whole = fork::whole();
-    User::from_uid(uid).map_err(|errno| Error::internal(format!("cannot look up user {uid}: {errno}")))
+/// The number of the reservation that a job is to run in.
+fn reservation(
+    world: &World,
+    template: &JobTemplate,
+    slots: i64,
+    memory: i64,
+    user: &str,
+) -> Result<Option<i64>> {
+    let Some(id) = template.reservation_id.as_ref().filter(|id| !id.is_empty()) else { return Ok(None) };
+    let refuse = |cause: &str| Err(Error::argument(format!("reservationId {id}: {cause}")));
+    let Some(reservation) = world.store.reservation(&id.to_string())? else {
+        return refuse("there is no such reservation");
+    };
+    let info = reservation.info;
+    if info.ends <= now() {
+        return refuse("it is over");
+    }
+    if slots > info.slots || memory > reservation.memory {
+        return refuse("it has less than the job asks for");
+    }
+    if !info.users.iter().any(|allowed| allowed == user) {
+        let text = format!("reservationId {id}: user {user} is not among its usersACL");
+        return Err(Error::new(ErrorCode::DeniedByDrms, text));
+    }
+    Ok(Some(reservation.number))
 }
 
-/// The file mode mask. `umask(2)` could tell only by changing it under the host's other threads.
-fn umask() -> Option<u32> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
-    u32::from_str_radix(mask.trim(), 8).ok()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The host paths of a job's streams, placeholders filled in.
-fn expand_paths(template: &JobTemplate, submitter: &Submitter) -> Result<Stdio> {
-    let mut stdio = Stdio { join: template.join_files, ..Stdio::default() };
-    for (attribute, path) in template.stdio_paths() {
-        let home = home(submitter)?;
-        let path = template.expand_path(attribute, path, &home)?;
-        let path = (path != Text::from("/dev/null")).then_some(path);
-        match attribute {
-            "inputPath" => stdio.input = path,
-            "outputPath" => stdio.output = path,
-            _ => stdio.error = path,
+    fn indices(begin: i64, end: i64, step: i64) -> Result<Vec<i64>> {
+        Bulk { begin, end, step, max_parallel: 0 }.indices().map(Iterator::collect)
+    }
+
+    #[test]
+    fn indices_go_in_steps_up_to_the_end() {
+        assert_eq!(indices(1, 10, 3).unwrap(), [1, 4, 7, 10]);
+        assert_eq!(indices(1, 9, 3).unwrap(), [1, 4, 7]);
+        assert_eq!(indices(5, 5, 100).unwrap(), [5]);
+        assert_eq!(indices(i64::MAX, i64::MAX, i64::MAX).unwrap(), [i64::MAX]);
+        for (begin, end, step) in
+            [(0, 1, 1), (-1, 1, 1), (2, 1, 1), (1, 2, 0), (1, 2, -1), (1, 1_000_000_000, 1)]
+        {
+            assert_eq!(indices(begin, end, step).unwrap_err().code, ErrorCode::InvalidArgument);
         }
     }
-    Ok(stdio)
-}
-
-fn home(submitter: &Submitter) -> Result<Text> {
-    let dir = user(Uid::from_raw(submitter.uid))?.map_or_else(|| "/".into(), |user| user.dir);
-    Ok(Text::from(dir.as_path()))
-}
-
-/// Open a job's files as the submitting user: input must be readable, output is made and emptied.
-/// Gives their real paths, which no later symbolic link can bend.
-fn make_files(stdio: Stdio) -> Result<Stdio> {
-    let mut read = OpenOptions::new();
-    read.read(true);
-    let mut write = OpenOptions::new();
-    write.write(true).create(true).truncate(true);
-    let made = |attribute: &str, options: &OpenOptions, path: Option<Text>| {
-        path.map(|path| open(attribute, options, &path)).transpose()
-    };
-    Ok(Stdio {
-        input: made("inputPath", &read, stdio.input)?,
-        output: made("outputPath", &write, stdio.output)?,
-        error: made("errorPath", &write, stdio.error)?,
-        join: stdio.join,
-    })
-}
-
-fn open(attribute: &str, options: &OpenOptions, path: &Text) -> Result<Text> {
-    let error = |cause: &dyn std::fmt::Display| {
-        Error::new(ErrorCode::InvalidArgument, format!("{attribute} {path}: {cause}"))
-    };
-    // A FIFO or a terminal is refused below, and must not block or be taken over before.
-    let mut options = options.clone();
-    options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
-    let file: File = options.open(path.as_path()).map_err(|cause| error(&cause))?;
-    let kind = file.metadata().map_err(|cause| error(&cause))?.file_type();
-    if !kind.is_file() {
-        return Err(error(&"not a regular file"));
-    }
-    let real = fs::canonicalize(path.as_path()).map_err(|cause| error(&cause))?;
-    Ok(Text::from(real.as_path()))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,42 +10,53 @@ use std::time::{Duration, Instant};
 use super::process;
 use super::world::World;
 use super::{JobRef, JobSession, MonitoringSession, Timeout};
-use crate::config::{Config, Target};
+use crate::config::{Agent, Config, Limits, Queue, Target};
 use crate::model::{Control, Error, ErrorCode, JobFilter, JobState, JobTemplate};
 use crate::store::{Claim, Store};
 use crate::tracker::JobTracker;
 use crate::tracker::fake::{CATEGORY, FakeTracker};
 
 /// One process on a store, as far as a test can have several in one.
-struct Bench {
-    tracker: Arc<FakeTracker>,
-    world: Arc<World>,
+pub(super) struct Bench {
+    pub(super) tracker: Arc<FakeTracker>,
+    pub(super) world: Arc<World>,
+    /// Stands for the process as long as it lives.
+    body: Child,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.die();
+    }
 }
 
 impl Bench {
-    fn new(state_dir: &Path) -> Self {
+    pub(super) fn new(state_dir: &Path) -> Self {
         Self::on(state_dir, FakeTracker::new())
     }
 
-    fn on(state_dir: &Path, tracker: Arc<FakeTracker>) -> Self {
-        let config = Config {
-            state_dir: state_dir.to_owned(),
-            init: None,
-            target: Target {
-                address: "/fake.sock".into(),
-                namespace: "n".into(),
-                snapshotter: "s".into(),
-            },
-            runtime: String::new(),
-            grace: Duration::ZERO,
-            default_category: None,
-            categories: BTreeMap::new(),
-        };
+    pub(super) fn on(state_dir: &Path, tracker: Arc<FakeTracker>) -> Self {
+        Self::with_slots(state_dir, tracker, None)
+    }
+
+    pub(super) fn with_slots(state_dir: &Path, tracker: Arc<FakeTracker>, slots: Option<i64>) -> Self {
         let made = Arc::clone(&tracker);
         let make = move |_: &Config, _: &Target| Ok(Arc::clone(&made) as Arc<dyn JobTracker>);
-        let bench = Self { tracker, world: World::with(config, Box::new(make)).unwrap() };
+        let body = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let claim = Claim::of_process(body.id()).unwrap();
+        let bench = Self {
+            tracker,
+            world: World::with(config(state_dir, slots), claim, Box::new(make)).unwrap(),
+            body,
+        };
         bench.enter();
         bench
+    }
+
+    /// The process dies; what it was told to do it may still do.
+    pub(super) fn die(&mut self) {
+        self.body.kill().unwrap();
+        self.body.wait().unwrap();
     }
 
     /// The calls of this thread are this process's.
@@ -53,14 +65,37 @@ impl Bench {
     }
 }
 
-fn fresh() -> (tempfile::TempDir, Bench, Arc<JobSession>) {
+/// With so many slots, and nothing else of note.
+pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
+    Config {
+        state_dir: state_dir.to_owned(),
+        init: None,
+        agent: Agent::Off,
+        target: Target { address: "/fake.sock".into(), namespace: "n".into(), snapshotter: "s".into() },
+        runtime: String::new(),
+        grace: Duration::ZERO,
+        default_category: None,
+        categories: BTreeMap::new(),
+        limits: Limits { slots, memory: None },
+        queues: [("default".to_owned(), Queue::default())].into(),
+    }
+}
+
+pub(super) fn fresh() -> (tempfile::TempDir, Bench, Arc<JobSession>) {
     let dir = tempfile::tempdir().unwrap();
     let bench = Bench::new(dir.path());
     let session = JobSession::create(None, None).unwrap();
     (dir, bench, session)
 }
 
-fn template(command: &str) -> JobTemplate {
+/// Submit a job and wait until it has started.
+pub(super) fn start(session: &JobSession, template: JobTemplate) -> JobRef {
+    let job = session.run_job(template).unwrap();
+    job.wait_started(Timeout::Infinite).unwrap();
+    job
+}
+
+pub(super) fn template(command: &str) -> JobTemplate {
     JobTemplate {
         remote_command: Some(command.into()),
         job_category: Some(CATEGORY.into()),
@@ -69,16 +104,16 @@ fn template(command: &str) -> JobTemplate {
 }
 
 /// While a monitoring session is open, the jobs of closed sessions may be used.
-static MONITORING: RwLock<()> = RwLock::new(());
+pub(super) static MONITORING: RwLock<()> = RwLock::new(());
 
-fn code<T: std::fmt::Debug>(result: crate::model::Result<T>) -> ErrorCode {
+pub(super) fn code<T: std::fmt::Debug>(result: crate::model::Result<T>) -> ErrorCode {
     result.unwrap_err().code
 }
 
 #[test]
 fn a_job_runs_and_its_end_is_told() {
     let (_dir, bench, session) = fresh();
-    let job = session.run_job(template("sleep")).unwrap();
+    let job = start(&session, template("sleep"));
     assert_eq!(job.state().unwrap(), (JobState::Running, None));
     assert_eq!(code(job.wait_terminated(Timeout::Zero)), ErrorCode::Timeout);
     assert_eq!(code(job.reap()), ErrorCode::InvalidState);
@@ -106,14 +141,14 @@ fn a_reaped_job_is_forgotten() {
 #[test]
 fn control_follows_the_state_table() {
     let (_dir, _bench, session) = fresh();
-    let job = session.run_job(template("sleep")).unwrap();
+    let job = start(&session, template("sleep"));
     assert_eq!(code(job.control(Control::Resume)), ErrorCode::InvalidState);
     job.control(Control::Suspend).unwrap();
     assert_eq!(job.state().unwrap().0, JobState::Suspended);
     assert_eq!(code(job.control(Control::Suspend)), ErrorCode::InvalidState);
     job.control(Control::Resume).unwrap();
     assert_eq!(job.state().unwrap().0, JobState::Running);
-    assert_eq!(code(job.control(Control::Hold)), ErrorCode::UnsupportedOperation);
+    assert_eq!(code(job.control(Control::Hold)), ErrorCode::InvalidState);
     job.control(Control::Terminate).unwrap();
     job.wait_terminated(Timeout::Infinite).unwrap();
     let info = job.info().unwrap();
@@ -126,11 +161,8 @@ fn a_template_that_cannot_run_leaves_no_job() {
     let (_dir, bench, session) = fresh();
     let unknown = JobTemplate { job_category: Some("other".into()), ..template("0") };
     assert_eq!(code(session.run_job(unknown)), ErrorCode::InvalidArgument);
-    let unsupported = JobTemplate { min_slots: Some(2), ..template("0") };
+    let unsupported = JobTemplate { rerunnable: true, ..template("0") };
     assert_eq!(code(session.run_job(unsupported)), ErrorCode::UnsupportedAttribute);
-    bench.tracker.refuse_next(Error::new(ErrorCode::TryLater, "full"));
-    let refused = session.run_job(template("0")).unwrap_err();
-    assert_eq!((refused.code, refused.message.as_str()), (ErrorCode::TryLater, "full"));
     let down = Error::new(ErrorCode::DrmCommunication, "socket /fake.sock: refused");
     bench.tracker.set_down(Some(down.clone()));
     assert_eq!(session.run_job(template("0")).unwrap_err(), down);
@@ -162,7 +194,7 @@ fn output_is_emptied_before_the_job_starts() {
     let (dir, bench, session) = fresh();
     let out = dir.path().join("out");
     std::fs::write(&out, "old").unwrap();
-    session.run_job(JobTemplate { output_path: Some(out.as_path().into()), ..template("0") }).unwrap();
+    start(&session, JobTemplate { output_path: Some(out.as_path().into()), ..template("0") });
     assert_eq!(std::fs::read(&out).unwrap(), b"");
     let order = bench.tracker.orders().remove(0);
     assert_eq!(order.stdio.output, Some(out.canonicalize().unwrap().as_path().into()));
@@ -171,7 +203,7 @@ fn output_is_emptied_before_the_job_starts() {
 #[test]
 fn another_process_finds_session_jobs_and_results() {
     let (dir, bench, session) = fresh();
-    let job = session.run_job(template("sleep")).unwrap();
+    let job = start(&session, template("sleep"));
     // The other process: a world of its own on the same store and runtime.
     let other = Bench::on(dir.path(), Arc::clone(&bench.tracker));
     let opened = JobSession::open(session.name()).unwrap();
@@ -186,8 +218,8 @@ fn another_process_finds_session_jobs_and_results() {
 #[test]
 fn what_ended_while_nobody_looked_is_found_out_afterwards() {
     let (dir, bench, session) = fresh();
-    let ended = session.run_job(template("sleep")).unwrap();
-    let lost = session.run_job(template("sleep")).unwrap();
+    let ended = start(&session, template("sleep"));
+    let lost = start(&session, template("sleep"));
     bench.tracker.set_silent(true);
     bench.tracker.exit(&ended.id, 5);
     bench.tracker.lose(&lost.id);
@@ -202,30 +234,31 @@ fn what_ended_while_nobody_looked_is_found_out_afterwards() {
 #[test]
 fn a_job_whose_claimer_died_is_started_by_the_next_process() {
     let (dir, bench, session) = fresh();
-    let job = session.run_job(template("sleep")).unwrap();
+    let job = start(&session, template("sleep"));
     // Put the store back to where a process had claimed the job, and died.
     let database = rusqlite::Connection::open(dir.path().join("drmaa2.db")).unwrap();
     database
         .execute(
-            "UPDATE jobs SET state = 1, dispatched = NULL, claim = '1 0 dead' WHERE id = ?",
+            "UPDATE jobs SET state = 1, phase = 2, dispatched = NULL, claim = '1 0 dead' WHERE id = ?",
             [&job.id],
         )
         .unwrap();
     bench.tracker.lose(&job.id);
-    let next = Bench::on(dir.path(), FakeTracker::new());
+    let _next = Bench::on(dir.path(), Arc::clone(&bench.tracker));
     job.wait_started(Timeout::Infinite).unwrap();
-    assert_eq!(next.tracker.orders().len(), 1);
-    assert_eq!(next.tracker.orders()[0].template, template("sleep"));
+    let orders = bench.tracker.orders();
+    assert_eq!(orders.len(), 2, "once by the first, once by the one that took over");
+    assert_eq!(orders[1].template, template("sleep"));
 }
 
 #[test]
 fn a_wait_sees_what_another_process_writes() {
     let (dir, _bench, session) = fresh();
-    let job = session.run_job(template("sleep")).unwrap();
+    let job = start(&session, template("sleep"));
     let (id, path) = (job.id.clone(), dir.path().to_owned());
     let writer = thread::spawn(move || {
         let outcome = crate::model::Outcome::failed("written by another process");
-        assert!(Store::open(&path).unwrap().job_ended(&id, &outcome).unwrap());
+        assert!(Store::open(&path).unwrap().job_ended(&id, &outcome, &Claim::mine()).unwrap());
     });
     job.wait_terminated(Timeout::Infinite).unwrap();
     writer.join().unwrap();
@@ -236,7 +269,7 @@ fn a_wait_sees_what_another_process_writes() {
 fn a_wait_ends_in_time_and_with_its_session() {
     let _unwatched = MONITORING.read();
     let (_dir, bench, session) = fresh();
-    let job = session.run_job(template("sleep")).unwrap();
+    let job = start(&session, template("sleep"));
     let begin = Instant::now();
     assert_eq!(code(job.wait_terminated(Timeout::After(Duration::from_secs(1)))), ErrorCode::Timeout);
     assert!(begin.elapsed() >= Duration::from_secs(1));
@@ -257,8 +290,8 @@ fn a_wait_ends_in_time_and_with_its_session() {
 #[test]
 fn wait_any_gives_the_one_that_is_there() {
     let (_dir, bench, session) = fresh();
-    let slow = session.run_job(template("sleep")).unwrap();
-    let quick = session.run_job(template("sleep")).unwrap();
+    let slow = start(&session, template("sleep"));
+    let quick = start(&session, template("sleep"));
     let jobs = [slow.clone(), quick.clone()];
     assert_eq!(session.wait_any_started(&jobs, Timeout::Zero).unwrap(), slow);
     assert_eq!(code(session.wait_any_terminated(&jobs, Timeout::Zero)), ErrorCode::Timeout);
@@ -274,7 +307,7 @@ fn a_dead_runtime_is_an_error_for_what_it_knows_and_for_nothing_else() {
     let (_dir, bench, session) = fresh();
     let done = session.run_job(template("0")).unwrap();
     done.wait_terminated(Timeout::Infinite).unwrap();
-    let running = session.run_job(template("sleep")).unwrap();
+    let running = start(&session, template("sleep"));
     bench.tracker.set_down(Some(Error::new(ErrorCode::DrmCommunication, "socket gone")));
     // The loss is a fact like any other; let it arrive.
     while running.state().is_ok() {
@@ -318,6 +351,10 @@ fn sessions_are_named_created_and_destroyed() {
     let again = JobSession::create(Some(&name), None).unwrap();
     assert!(again.jobs(None).unwrap().is_empty());
     assert_eq!(code(job.state()), ErrorCode::InvalidArgument);
+    // A handle of the old session is not one of the new, and its end closes nothing.
+    assert_eq!(code(session.jobs(None)), ErrorCode::InvalidSession);
+    drop(session);
+    again.run_job(template("0")).unwrap().wait_terminated(Timeout::Infinite).unwrap();
 }
 
 #[test]
@@ -340,7 +377,7 @@ fn filters_select_jobs() {
 fn a_monitoring_session_sees_every_job_of_every_kind() {
     let _watching = MONITORING.write();
     let (_dir, bench, session) = fresh();
-    let job = session.run_job(template("sleep")).unwrap();
+    let job = start(&session, template("sleep"));
     bench.tracker.add_foreign("foreign");
     let monitoring = MonitoringSession::open().unwrap();
     let jobs = monitoring.jobs(None).unwrap();
@@ -349,7 +386,8 @@ fn a_monitoring_session_sees_every_job_of_every_kind() {
     assert_eq!(jobs[1].state().unwrap().0, JobState::Running);
     bench.tracker.exit("foreign", 0);
     jobs[1].wait_terminated(Timeout::Infinite).unwrap();
-    assert_eq!(monitoring.queues(None).unwrap().len(), 1);
+    let queues = monitoring.queues(None).unwrap();
+    assert_eq!(queues.iter().map(|queue| &queue.name).collect::<Vec<_>>(), ["default", "fake-queue"]);
     assert_eq!(monitoring.machines(Some(&["fake-host".into(), "x".into()])).unwrap().len(), 1);
     assert!(monitoring.machines(Some(&[])).unwrap().is_empty());
     monitoring.close().unwrap();
@@ -358,23 +396,27 @@ fn a_monitoring_session_sees_every_job_of_every_kind() {
 }
 
 #[test]
-fn a_live_claim_of_another_process_is_respected() {
+fn a_live_claim_of_another_process_is_respected_until_it_dies() {
     let (dir, bench, session) = fresh();
-    let job = session.run_job(template("sleep")).unwrap();
+    let job = start(&session, template("sleep"));
+    let mut other = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+    let claim = Claim::of_process(other.id()).unwrap().to_string();
     let database = rusqlite::Connection::open(dir.path().join("drmaa2.db")).unwrap();
-    let claim = Claim::mine().to_string();
     database.execute("UPDATE jobs SET state = 1, claim = ?2 WHERE id = ?1", [&job.id, &claim]).unwrap();
     let next = Bench::on(dir.path(), Arc::clone(&bench.tracker));
     assert_eq!(job.state().unwrap(), (JobState::Queued, Some("creating".into())));
     job.control(Control::Terminate).unwrap();
     assert_eq!(job.state().unwrap().0, JobState::Queued, "its claimer ends it");
     assert_eq!(next.tracker.orders().len(), 1);
+    other.kill().unwrap();
+    other.wait().unwrap();
+    job.wait_terminated(Timeout::Infinite).unwrap();
 }
 
 #[test]
 fn a_fact_that_could_not_be_stored_is_not_lost() {
     let (dir, bench, session) = fresh();
-    let job = session.run_job(template("sleep")).unwrap();
+    let job = start(&session, template("sleep"));
     let database = rusqlite::Connection::open(dir.path().join("drmaa2.db")).unwrap();
     database.execute("ALTER TABLE jobs RENAME TO broken", []).unwrap();
     bench.tracker.exit(&job.id, 9);

@@ -86,20 +86,11 @@ impl Waits {
 
     /// A job is in a new state.
     pub(super) fn state(&self, id: &str, state: JobState) {
-        self.learn(id, Known::State(state));
-    }
-
-    /// A job is not in the store any more.
-    pub(super) fn gone(&self, id: &str) {
-        self.learn(id, Known::Gone);
-    }
-
-    fn learn(&self, id: &str, known: Known) {
         let mut table = self.table.lock();
         if let Some(watched) = table.get_mut(id)
             && !watched.known.is_final()
         {
-            watched.known = known;
+            watched.known = Known::State(state);
             self.news.notify_all();
         }
     }

@@ -1,32 +1,27 @@
-//! Notices what other processes write to the store, by inotify on its bell: no polling.
+//! Notices what any process writes to the store, by inotify on its bell: no polling.
 
-use std::sync::Arc;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::waits::Waits;
 use crate::model::{Error, ErrorCode, Result};
 use crate::runtime;
-use crate::store::Store;
 
-/// Start the thread that refreshes `waits` after every change of the store.
-pub(super) fn start(store: &Arc<Store>, waits: &Arc<Waits>) -> Result<()> {
-    let bell = store.bell();
+/// Start the thread that calls `changed` after every change of the store, until it says false.
+pub(super) fn start(bell: &Path, changed: impl Fn() -> bool + Send + 'static) -> Result<()> {
     let error = |cause: Errno| {
         let error = std::io::Error::from(cause);
         Error::new(ErrorCode::of_io(&error), format!("cannot watch {}: {error}", bell.display()))
     };
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC).map_err(error)?;
-    inotify.add_watch(&bell, AddWatchFlags::IN_MODIFY).map_err(error)?;
-    let (store, waits) = (Arc::downgrade(store), Arc::downgrade(waits));
+    // That the bell is deleted, and the store with it, is a change of its attributes.
+    inotify.add_watch(bell, AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_ATTRIB).map_err(error)?;
     let body = move || {
         loop {
             match inotify.read_events() {
-                Ok(_) => {
-                    let (Some(store), Some(waits)) = (store.upgrade(), waits.upgrade()) else { return };
-                    waits.refresh(&store);
-                }
+                Ok(_) if changed() => {}
+                Ok(_) => return,
                 Err(Errno::EINTR) => {}
                 Err(error) => {
                     tracing::error!(%error, "changes by other processes are no longer noticed");
@@ -36,5 +31,4 @@ pub(super) fn start(store: &Arc<Store>, waits: &Arc<Waits>) -> Result<()> {
         }
     };
     runtime::thread("drmaa2-watch", body)
-        .map_err(|error| Error::new(ErrorCode::of_io(&error), format!("thread drmaa2-watch: {error}")))
 }

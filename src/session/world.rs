@@ -1,19 +1,23 @@
-//! All that the library keeps at work in one process: store, waits, and an engine for each runtime.
+//! All that the library keeps at work in one process: store, waits, the dispatcher, and an engine for
+//! each runtime.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::engine::Engine;
+use super::changes::Changes;
+use super::engine::{Doing, Engine};
+use super::kick::Kick;
 use super::waits::Waits;
-use super::watch;
-use crate::config::{Config, Target};
+use super::{dispatch, watch};
+use crate::config::{Agent, Config, Limits, Target};
 use crate::drms;
-use crate::model::{Error, Result};
+use crate::model::{Error, Machine, Result, now};
 use crate::runtime::Runtime;
-use crate::store::Store;
+use crate::store::{Claim, Store};
 use crate::tracker::JobTracker;
 
 /// How long closing a session waits for the clean-up of its jobs.
@@ -21,37 +25,85 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 type MakeTracker = Box<dyn Fn(&Config, &Target) -> Result<Arc<dyn JobTracker>> + Send + Sync>;
 
+/// A machine, and what it has to give.
+pub(super) struct Capacity {
+    pub(super) machine: Machine,
+    /// The name of its runtime in the store.
+    pub(super) target: String,
+    /// Those that jobs are held to.
+    pub(super) limits: Limits,
+    pub(super) slots: i64,
+    /// Kilobytes; `None` if unknown.
+    pub(super) memory: Option<i64>,
+}
+
 /// See the module.
 pub(super) struct World {
-    config: Config,
+    pub(super) config: Config,
     pub(super) store: Arc<Store>,
     pub(super) waits: Arc<Waits>,
+    pub(super) changes: Arc<Changes>,
     make_tracker: MakeTracker,
     /// By the name of the runtime in the store.
     engines: Mutex<HashMap<String, Arc<Engine>>>,
+    kick: Arc<Kick>,
+    /// This process.
+    pub(super) mine: Claim,
+    /// What was submitted through each session, if nobody but this process may be there to start it.
+    accepted: Mutex<HashMap<i64, Vec<String>>>,
 }
 
 impl World {
     /// With the configuration of this process, on containerd.
     pub(super) fn start() -> Result<Arc<Self>> {
         drms::start_log();
-        let config = Config::load()?;
-        let runtime = Arc::new(Runtime::start()?);
-        Self::with(config, Box::new(move |config, target| drms::tracker(config, target, &runtime)))
+        Self::on_containerd(Config::load()?)
     }
 
-    pub(super) fn with(config: Config, make_tracker: MakeTracker) -> Result<Arc<Self>> {
+    /// With this configuration, on containerd.
+    pub(super) fn on_containerd(config: Config) -> Result<Arc<Self>> {
+        let runtime = Arc::new(Runtime::start()?);
+        let make = move |config: &Config, target: &Target| drms::tracker(config, target, &runtime);
+        Self::with(config, Claim::mine(), Box::new(make))
+    }
+
+    /// With a tracker of the caller's choice, as the process `mine`.
+    pub(super) fn with(config: Config, mine: Claim, make_tracker: MakeTracker) -> Result<Arc<Self>> {
         let store = Arc::new(Store::open(&config.state_dir)?);
         let waits = Arc::new(Waits::default());
-        watch::start(&store, &waits)?;
+        let changes = Arc::new(Changes::default());
+        let kick = Arc::new(Kick::new()?);
         let engines = Mutex::default();
-        Ok(Arc::new(Self { config, store, waits, make_tracker, engines }))
+        let world = Arc::new(Self {
+            config,
+            store,
+            waits,
+            changes,
+            make_tracker,
+            engines,
+            kick: Arc::clone(&kick),
+            mine,
+            accepted: Mutex::default(),
+        });
+        let watched = Arc::downgrade(&world);
+        watch::start(&world.store.bell(), move || {
+            let Some(world) = watched.upgrade() else { return false };
+            // Jobs that wait to be started come before people who wait for them.
+            world.kick.ring();
+            world.waits.refresh(&world.store);
+            world.changes.tell();
+            true
+        })?;
+        dispatch::start(Arc::downgrade(&world), kick)?;
+        Ok(world)
     }
 
-    /// The name in the store of the runtime that a contact string selects.
-    pub(super) fn target(&self, contact: Option<&str>) -> Result<String> {
-        let target = self.config.target(contact)?;
-        serde_json::to_string(&target).map_err(|error| Error::internal(error.to_string()))
+    /// The name in the store of the runtime that a contact string selects, and the limits that hold
+    /// for what is submitted there.
+    pub(super) fn contact(&self, contact: Option<&str>) -> Result<(String, Limits)> {
+        let (target, limits) = self.config.contact(contact)?;
+        let name = serde_json::to_string(&target).map_err(|error| Error::internal(error.to_string()))?;
+        Ok((name, limits))
     }
 
     /// The engine of a runtime.
@@ -64,21 +116,78 @@ impl World {
             .map_err(|error| Error::internal(format!("runtime \"{target}\" in the store: {error}")))?;
         let tracker = (self.make_tracker)(&self.config, &parsed)?;
         let (store, waits) = (Arc::clone(&self.store), Arc::clone(&self.waits));
-        let engine = Engine::start(tracker, target.to_owned(), store, waits)?;
+        let engine = Engine::start(
+            tracker,
+            target.to_owned(),
+            store,
+            waits,
+            Arc::clone(&self.kick),
+            self.mine.clone(),
+        )?;
         engines.insert(target.to_owned(), Arc::clone(&engine));
         Ok(engine)
     }
 
-    /// The engine of the runtime that no contact string selects.
-    pub(super) fn default_engine(&self) -> Result<Arc<Engine>> {
-        self.engine(&self.target(None)?)
+    /// The engines that are there.
+    pub(super) fn engines(&self) -> Vec<Arc<Engine>> {
+        self.engines.lock().values().cloned().collect()
     }
 
-    /// Let the clean-ups that are under way end, and bring the store to stable storage.
-    pub(super) fn drain(&self) -> Result<()> {
+    /// What can be reserved for the jobs of a session with this contact string.
+    pub(super) fn capacity(&self, contact: Option<&str>) -> Result<Capacity> {
+        let (target, limits) = self.contact(contact)?;
+        let engine = self.engine(&target)?;
+        let machines = engine.tracker().monitoring().map(|monitoring| monitoring.all_machines());
+        let machine = machines.transpose()?.and_then(|machines| machines.into_iter().next());
+        let machine = machine
+            .ok_or_else(|| Error::unsupported("a reservation on a runtime that shows no machine"))?;
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let processors = i64::try_from(processors).unwrap_or(i64::MAX);
+        let physical = Some(machine.phys_memory).filter(|memory| *memory > 0);
+        Ok(Capacity {
+            slots: limits.slots.unwrap_or(processors),
+            memory: limits.memory.or(physical),
+            limits,
+            target,
+            machine,
+        })
+    }
+
+    /// The engine of the runtime that no contact string selects.
+    pub(super) fn default_engine(&self) -> Result<Arc<Engine>> {
+        self.engine(&self.contact(None)?.0)
+    }
+
+    /// A session has stored a job or a job array.
+    pub(super) fn accepted(&self, session: i64, id: &str) {
+        if self.config.agent == Agent::Off {
+            self.accepted.lock().entry(session).or_default().push(id.to_owned());
+        }
+    }
+
+    /// Let what this process has begun end, and bring the store to stable storage. Without an agent,
+    /// what was submitted through the session is started first, as far as it is its time.
+    pub(super) fn drain(&self, session: i64) -> Result<()> {
+        let accepted = self.accepted.lock().remove(&session).unwrap_or_default();
+        loop {
+            let seen = self.changes.seen();
+            let lost = self.engines().iter().any(|engine| engine.is_lost());
+            if lost || !self.store.any_waits(&accepted, now())? {
+                break;
+            }
+            self.changes.wait(seen, None);
+        }
         let deadline = Instant::now() + DRAIN;
-        let engines: Vec<_> = self.engines.lock().values().cloned().collect();
-        engines.iter().for_each(|engine| engine.drain(deadline));
+        for engine in self.engines() {
+            engine.drain(|doing| matches!(doing, Doing::Starting | Doing::Cleaning), deadline);
+        }
         self.store.sync()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // The dispatcher finds the world gone.
+        self.kick.ring();
     }
 }

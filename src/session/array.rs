@@ -1,0 +1,133 @@
+//! Job arrays: look them up, control all their tasks at once.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::job::{JobRef, settle};
+use super::process::Kind;
+use super::world::World;
+use super::{job_session, process};
+use crate::model::{Control, Error, ErrorCode, JobState, JobTemplate, Result};
+use crate::runtime;
+use crate::store::{Job, Which};
+
+/// How many tasks of an array the runtime is asked about at a time.
+const AT_A_TIME: usize = 8;
+
+/// A job array as a caller names it: by its id and its session. Every call looks it up anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobArray {
+    /// Its id.
+    pub id: String,
+    /// Its session.
+    pub session: Option<String>,
+}
+
+impl JobArray {
+    /// Its tasks that are not reaped, in the order of their indices.
+    pub fn jobs(&self) -> Result<Vec<JobRef>> {
+        self.within(|world| {
+            let jobs = world.store.array_jobs(&self.id)?;
+            Ok(jobs.iter().map(|job| JobRef::of(&job.info)).collect())
+        })
+    }
+
+    /// The template it was submitted with.
+    pub fn template(&self) -> Result<JobTemplate> {
+        self.within(|world| world.store.template(&self.id)?.ok_or_else(|| self.unknown()))
+    }
+
+    /// Suspend, resume, hold, release or terminate all tasks whose state allows it. INVALID_STATE if
+    /// no task's does.
+    pub fn control(&self, control: Control) -> Result<()> {
+        self.within(|world| {
+            let which = Which::Array(&self.id);
+            let acted = match control {
+                Control::Hold => world.store.hold(which)?,
+                Control::Release => world.store.release(which)?,
+                Control::Terminate => {
+                    let terminating = world.store.terminate(which)?;
+                    let jobs = world.store.array_jobs(&self.id)?;
+                    let started = |job: &&Job| terminating.started.contains(&job.info.id);
+                    ask(world, jobs.iter().filter(started), control)?;
+                    terminating.found
+                }
+                Control::Suspend | Control::Resume => self.pause(world, control)?,
+            };
+            match acted {
+                0 => Err(Error::state(format!("no task is in a state in which one can {control} it"))),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Suspend or resume. Gives how many tasks that was.
+    fn pause(&self, world: &World, control: Control) -> Result<usize> {
+        let jobs = job_session::settled(world, || world.store.array_jobs(&self.id))?;
+        let fit = jobs.iter().filter(|job| job.info.state.after(control).is_ok());
+        let acted = ask(world, fit, control)?;
+        let next = if control == Control::Suspend { JobState::Suspended } else { JobState::Running };
+        for id in &acted {
+            settle(world, id, |state| state == next || state.is_terminated())?;
+        }
+        Ok(acted.len())
+    }
+
+    /// Forget it and all its tasks; they must have ended.
+    pub fn reap(&self) -> Result<()> {
+        self.within(|world| world.store.reap(Which::Array(&self.id)))
+    }
+
+    /// Run `body` if the array's session is open; an error names the array.
+    fn within<T>(&self, body: impl FnOnce(&World) -> Result<T>) -> Result<T> {
+        process::check_session(Kind::Job, self.session.as_deref())?;
+        let world = process::world()?;
+        let run = |world: &Arc<World>| {
+            let array = world.store.array(&self.id)?.ok_or_else(|| self.unknown())?;
+            if self.session.is_some() && self.session.as_deref() != Some(&array.session) {
+                return Err(self.unknown());
+            }
+            if array.orphaned && !process::is_monitoring() {
+                return Err(Error::session("its job session has been destroyed"));
+            }
+            body(world)
+        };
+        run(&world).map_err(|error| error.of(format!("job array {}", self.id)))
+    }
+
+    fn unknown(&self) -> Error {
+        let session = self.session.as_deref().unwrap_or_default();
+        Error::argument(format!("not in job session \"{session}\""))
+    }
+}
+
+/// Ask the runtime for a control of many jobs, several at a time. Gives those that it was done for; a
+/// job whose state no longer allows it is none of them. Any other error is the call's.
+fn ask<'a>(
+    world: &World,
+    jobs: impl Iterator<Item = &'a Job> + Send,
+    control: Control,
+) -> Result<Vec<String>> {
+    let left = Mutex::new(jobs);
+    let done = Mutex::new(Vec::new());
+    let failed = Mutex::new(None);
+    let work = || {
+        loop {
+            let Some(job) = left.lock().next() else { return };
+            let id = &job.info.id;
+            let asked =
+                world.engine(&job.target).and_then(|engine| engine.tracker().job_control(id, control));
+            match asked {
+                Ok(()) => done.lock().push(id.clone()),
+                Err(error) if error.code == ErrorCode::InvalidState => {}
+                Err(error) => *failed.lock() = Some(error),
+            }
+        }
+    };
+    runtime::in_parallel(AT_A_TIME, &work);
+    match failed.into_inner() {
+        Some(error) => Err(error),
+        None => Ok(done.into_inner()),
+    }
+}

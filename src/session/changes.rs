@@ -1,0 +1,63 @@
+//! How often the store has changed, for who must look at all of it again.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+/// A count of the changes that were noticed.
+#[derive(Default)]
+pub(super) struct Changes {
+    count: Mutex<u64>,
+    news: Condvar,
+}
+
+impl Changes {
+    /// The store has changed.
+    pub(super) fn tell(&self) {
+        *self.count.lock() += 1;
+        self.news.notify_all();
+    }
+
+    /// The count now. To be taken before the store is looked at, so that no change is missed.
+    pub(super) fn seen(&self) -> u64 {
+        *self.count.lock()
+    }
+
+    /// Wait for a change after `seen`, at most so long. False if there was none.
+    pub(super) fn wait(&self, seen: u64, limit: Option<Duration>) -> bool {
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let mut count = self.count.lock();
+        while *count == seen {
+            match deadline {
+                None => self.news.wait(&mut count),
+                Some(deadline) => {
+                    if self.news.wait_until(&mut count, deadline).timed_out() {
+                        return *count != seen;
+                    }
+                }
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_after_the_look_ends_the_wait_and_one_before_does_not() {
+        let changes = Changes::default();
+        changes.tell();
+        let seen = changes.seen();
+        assert!(!changes.wait(seen, Some(Duration::ZERO)));
+        changes.tell();
+        assert!(changes.wait(seen, None));
+        let seen = changes.seen();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| changes.wait(seen, None));
+            changes.tell();
+            assert!(waiter.join().unwrap());
+        });
+    }
+}

@@ -1,0 +1,144 @@
+//! The thread that starts jobs: it lets the scheduler choose, and does what the store then says that
+//! this process has to do.
+//!
+//! There is no leader: every process has such a thread, and a transaction of the store decides. It
+//! sleeps until something happens that may let a job start: a change of the store, a time, the death
+//! of a process that worked on jobs.
+
+use std::collections::{HashMap, HashSet};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use super::engine::Engine;
+use super::kick::{Alarm, Kick, process};
+use super::world::World;
+use crate::model::{Millis, Result, now};
+use crate::runtime;
+use crate::scheduler::plan;
+use crate::store::{Claim, Queue, Targets};
+
+/// Launches in flight for each core: a launch is mostly waiting for programs that the runtime
+/// starts, and with more of them the rate falls again.
+const LAUNCHES_PER_CORE: usize = 4;
+/// Jobs made ready for each core.
+const READY_PER_CORE: usize = 2;
+
+/// What the thread remembers from one time to the next.
+struct Dispatcher {
+    cores: usize,
+    /// Other processes that work on jobs.
+    others: HashMap<Claim, OwnedFd>,
+    /// Those that are known to have died, and may have left something to those who come later.
+    dead: HashSet<Claim>,
+}
+
+/// Start the thread.
+pub(super) fn start(world: Weak<World>, kick: Arc<Kick>) -> Result<()> {
+    let alarm = Alarm::new()?;
+    let mut dispatcher = Dispatcher {
+        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        others: HashMap::new(),
+        dead: HashSet::new(),
+    };
+    let body = move || {
+        while let Some(world) = world.upgrade() {
+            match dispatcher.dispatch(&world) {
+                Ok(next) => alarm.set(next),
+                Err(error) => {
+                    tracing::error!(%error, "the queue cannot be served");
+                    alarm.set(Some(now() + 1000));
+                }
+            }
+            drop(world);
+            dispatcher.wait(&alarm, &kick);
+        }
+    };
+    runtime::thread("drmaa2-dispatch", body)
+}
+
+impl Dispatcher {
+    fn wait(&mut self, alarm: &Alarm, kick: &Kick) {
+        let (claims, processes): (Vec<&Claim>, Vec<&OwnedFd>) = self.others.iter().unzip();
+        let ended = alarm.wait(kick, &processes);
+        let ended: Vec<Claim> = ended.into_iter().map(|at| claims[at].clone()).collect();
+        for claim in ended {
+            self.others.remove(&claim);
+        }
+    }
+
+    /// Do what is to be done now. Gives when there may be something again by itself.
+    fn dispatch(&mut self, world: &World) -> Result<Option<Millis>> {
+        let now = now();
+        for id in world.store.expire_reservations(now)? {
+            if let Some(job) = world.store.unsettled_job(&id)? {
+                world.engine(&job.target)?.terminate(id);
+            }
+        }
+        let engines = world.engines();
+        let mut wake = world.store.next_change(now)?;
+        let mut live: Vec<&Arc<Engine>> = Vec::new();
+        for engine in &engines {
+            match engine.is_ready() {
+                Ok(()) => live.push(engine),
+                Err(None) => {}
+                Err(Some(until)) => {
+                    let pause = until.saturating_duration_since(Instant::now()).as_millis();
+                    let until = now.saturating_add(Millis::try_from(pause).unwrap_or(Millis::MAX)) + 1;
+                    wake = Some(wake.map_or(until, |wake| wake.min(until)));
+                }
+            }
+        }
+        self.admit(world, &live, now)?;
+        for job in world.store.claimed_jobs(&world.mine)? {
+            if let Some(engine) = live.iter().find(|engine| engine.target == job.target) {
+                engine.work(&job);
+            }
+        }
+        self.watch_others(world, &engines)?;
+        Ok(wake)
+    }
+
+    fn admit(&self, world: &World, live: &[&Arc<Engine>], now: Millis) -> Result<()> {
+        let starting: usize = live.iter().map(|engine| engine.starting()).sum();
+        let room = (self.cores * LAUNCHES_PER_CORE).saturating_sub(starting);
+        if live.is_empty() {
+            return Ok(());
+        }
+        let prepares = live.iter().all(|engine| engine.can_prepare());
+        let ahead = if prepares { self.cores * READY_PER_CORE } else { 0 };
+        let targets = Targets::new(live.iter().map(|engine| engine.target.as_str()))?;
+        let mut decide =
+            |queue: Queue<'_>| plan(now, queue.machine, queue.pools, queue.candidates, room, ahead);
+        world.store.admit(now, &targets, &world.mine, &mut decide).map(drop)
+    }
+
+    /// Hear of the death of every process that works on jobs.
+    fn watch_others(&mut self, world: &World, engines: &[Arc<Engine>]) -> Result<()> {
+        let claimers = world.store.claimers()?;
+        self.others.retain(|claim, _| claimers.contains(claim));
+        self.dead.retain(|claim| claimers.contains(claim));
+        let mut news = false;
+        for claim in claimers {
+            if claim == world.mine || self.others.contains_key(&claim) || self.dead.contains(&claim) {
+                continue;
+            }
+            let descriptor = claim.pid().and_then(process);
+            // In this order: the descriptor may be that of a later process with the same id.
+            match (claim.is_alive(), descriptor) {
+                (true, Some(descriptor)) => {
+                    self.others.insert(claim, descriptor);
+                }
+                (true, None) => tracing::debug!(%claim, "the death of this process will not be noticed"),
+                (false, _) => {
+                    self.dead.insert(claim);
+                    news = true;
+                }
+            }
+        }
+        if news {
+            engines.iter().for_each(|engine| engine.settle_soon());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! What wakes the dispatcher: a kick, a time, or the death of a process.
+
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+
+use crate::model::{Error, ErrorCode, Millis, Result};
+
+/// Wakes the dispatcher; several kicks before it wakes are one.
+pub(super) struct Kick(EventFd);
+
+impl Kick {
+    pub(super) fn new() -> Result<Self> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        EventFd::from_value_and_flags(0, flags).map(Self).map_err(|errno| os("an eventfd", errno))
+    }
+
+    pub(super) fn ring(&self) {
+        // It can fail only because it has rung already.
+        let _ = self.0.write(1);
+    }
+}
+
+/// What the dispatcher waits for.
+pub(super) struct Alarm {
+    timer: TimerFd,
+}
+
+impl Alarm {
+    pub(super) fn new() -> Result<Self> {
+        // The clock of start times: when it is set, the alarm goes by the new time.
+        TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)
+            .map(|timer| Self { timer })
+            .map_err(|errno| os("a timer", errno))
+    }
+
+    /// Wake at this time, or not at all.
+    pub(super) fn set(&self, at: Option<Millis>) {
+        // A time of zero would switch the timer off.
+        let at = at.and_then(|at| u64::try_from(at.max(1)).ok());
+        let done = match at {
+            Some(at) => self.timer.set(
+                Expiration::OneShot(TimeSpec::from_duration(Duration::from_millis(at))),
+                TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET,
+            ),
+            None => self.timer.unset(),
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "the queue may notice a start time late");
+        }
+    }
+
+    /// Wait. Gives the places of the processes that have ended.
+    pub(super) fn wait(&self, kick: &Kick, processes: &[&OwnedFd]) -> Vec<usize> {
+        let mut places: Vec<PollFd<'_>> = [self.timer.as_fd(), kick.0.as_fd()]
+            .into_iter()
+            .chain(processes.iter().map(|process| process.as_fd()))
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+            .collect();
+        loop {
+            match poll(&mut places, PollTimeout::NONE) {
+                Err(Errno::EINTR) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the queue cannot wait");
+                    return Vec::new();
+                }
+                Ok(_) => break,
+            }
+        }
+        let ended = places.iter().skip(2).enumerate();
+        let ended = ended.filter(|(_, place)| place.any() == Some(true)).map(|(at, _)| at).collect();
+        // Not to be woken by the same again. Both are without blocking.
+        let _ = kick.0.read();
+        let mut expirations = [0; 8];
+        let _ = nix::unistd::read(&self.timer, &mut expirations);
+        ended
+    }
+}
+
+/// A descriptor that becomes readable when the process ends; `None` if it has, or the kernel has no
+/// such thing.
+pub(super) fn process(pid: u32) -> Option<OwnedFd> {
+    // SAFETY: plain numbers; a new descriptor is the caller's.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
+        i32::try_from(fd).ok().filter(|fd| *fd >= 0).map(|fd| OwnedFd::from_raw_fd(fd))
+    }
+}
+
+fn os(what: &str, errno: Errno) -> Error {
+    let error = std::io::Error::from(errno);
+    Error::new(ErrorCode::of_io(&error), format!("cannot make {what}: {error}"))
+}

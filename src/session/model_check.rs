@@ -1,0 +1,444 @@
+//! A model check of the claim protocol: whatever processes, users and the runtime do in whatever
+//! order, and whoever dies in between, no job is lost, none runs twice, no claim is left for ever and
+//! no slot is given away twice.
+//!
+//! The engines, the store and the scheduler are the real ones. Their threads are not there: each step
+//! of a thread is a step that the test may choose to take next, or to take no more because the
+//! process has died. What the runtime is told to do is done in a step of its own, or never.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::process::{Child, Command, Stdio as Pipe};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use proptest::prelude::*;
+
+use super::engine::{Engine, News};
+use super::kick::Kick;
+use super::waits::Waits;
+use crate::model::{
+    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Outcome, Result, Version, now,
+};
+use crate::scheduler::{Pool, plan};
+use crate::store::{
+    Claim, NewTask, Queue, Session, Store, Submission, Targets, Terms, Unsettled, Which,
+};
+use crate::tracker::{Contact, EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
+
+const TARGET: &str = "t";
+const SLOTS: i64 = 2;
+const PROCESSES: usize = 3;
+
+/// What a process has asked the runtime for.
+#[derive(Debug, Clone, PartialEq)]
+enum Request {
+    Prepare(String),
+    Start(String),
+    Delete(String),
+}
+
+/// The runtime, which knows no owners: what it holds outlives every process.
+#[derive(Default)]
+struct Runtime {
+    jobs: BTreeMap<String, JobState>,
+    /// How often each job's command was started.
+    runs: BTreeMap<String, usize>,
+    /// What is asked for and not done yet, by process.
+    requests: Vec<VecDeque<Request>>,
+    /// What each process has not heard yet.
+    facts: Vec<VecDeque<Fact>>,
+}
+
+impl Runtime {
+    fn tell_all(&mut self, fact: &Fact) {
+        self.facts.iter_mut().for_each(|facts| facts.push_back(fact.clone()));
+    }
+
+    /// The job's command ends.
+    fn exit(&mut self, id: &str, exit_status: i32) {
+        if self.jobs.get(id).is_some_and(|state| state.is_started()) {
+            let state = if exit_status == 0 { JobState::Done } else { JobState::Failed };
+            self.jobs.insert(id.to_owned(), state);
+            let outcome =
+                Outcome { exit_status: Some(exit_status), finished: now(), ..Outcome::default() };
+            self.tell_all(&Fact::Ended { id: id.to_owned(), outcome });
+        }
+    }
+
+    /// Do what a process has asked for first; `works` or not.
+    fn serve(&mut self, process: usize, works: bool) {
+        let Some(request) = self.requests[process].pop_front() else { return };
+        let prepares = matches!(request, Request::Prepare(_));
+        match request {
+            Request::Prepare(id) | Request::Start(id) if !works => {
+                self.jobs.remove(&id);
+                let error = Error::new(ErrorCode::TryLater, "full");
+                self.facts[process].push_back(match prepares {
+                    true => Fact::NotPrepared { id, error },
+                    false => Fact::NotStarted { id, error },
+                });
+            }
+            Request::Prepare(id) => drop(self.jobs.insert(id, JobState::Queued)),
+            Request::Start(id) => {
+                *self.runs.entry(id.clone()).or_default() += 1;
+                self.jobs.insert(id.clone(), JobState::Running);
+                self.tell_all(&Fact::Started { id, at: now() });
+            }
+            Request::Delete(id) => {
+                assert!(!self.jobs.get(&id).is_some_and(|state| state.is_started()), "deleted {id}");
+                self.jobs.remove(&id);
+                self.facts[process].push_back(Fact::Deleted { id });
+            }
+        }
+    }
+
+    fn running(&self) -> usize {
+        self.jobs.values().filter(|state| state.is_started()).count()
+    }
+}
+
+/// The runtime as one process reaches it.
+struct Reach {
+    runtime: Arc<Mutex<Runtime>>,
+    process: usize,
+}
+
+impl Reach {
+    fn ask(&self, request: Request) -> Result<()> {
+        self.runtime.lock().requests[self.process].push_back(request);
+        Ok(())
+    }
+}
+
+impl JobTracker for Reach {
+    fn attributes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn check_template(&self, _: &JobTemplate) -> Result<()> {
+        Ok(())
+    }
+
+    fn list_jobs(&self) -> Result<Vec<String>> {
+        Ok(self.runtime.lock().jobs.keys().cloned().collect())
+    }
+
+    fn list_array_jobs(&self, _: &str) -> Result<Vec<String>> {
+        self.list_jobs()
+    }
+
+    fn add_job(&self, job: NewJob) -> Result<()> {
+        self.ask(Request::Start(job.id))
+    }
+
+    fn prepare_job(&self, job: NewJob) -> Result<bool> {
+        self.ask(Request::Prepare(job.id)).map(|()| true)
+    }
+
+    fn job_state(&self, id: &str) -> Result<(JobState, Option<String>)> {
+        self.job_info(id).map(|info| (info.state, None))
+    }
+
+    fn job_info(&self, id: &str) -> Result<JobInfo> {
+        let state = self.runtime.lock().jobs.get(id).copied();
+        state.map(|state| JobInfo::new(id, state)).ok_or_else(|| Error::argument("no such job"))
+    }
+
+    fn job_control(&self, id: &str, control: Control) -> Result<()> {
+        assert_eq!(control, Control::Terminate);
+        self.runtime.lock().exit(id, 143);
+        Ok(())
+    }
+
+    fn wait(&self, _: &str, _: Option<Duration>, _: &[JobState]) -> Result<JobState> {
+        Err(Error::unsupported("waiting"))
+    }
+
+    fn delete_job(&self, id: &str) -> Result<()> {
+        self.ask(Request::Delete(id.to_owned()))
+    }
+
+    fn list_job_categories(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn contact(&self) -> Result<Contact> {
+        Ok(Contact { name: "model".into(), version: Version::parse("1") })
+    }
+
+    fn subscribe(&self, _: Arc<dyn EventSink>) {}
+}
+
+/// A process with the library in it.
+struct Process {
+    /// Stands for it: a claim names a process.
+    body: Child,
+    engine: Arc<Engine>,
+    news: Receiver<News>,
+    ended: Receiver<String>,
+}
+
+impl Process {
+    fn start(place: usize, store: &Arc<Store>, runtime: &Arc<Mutex<Runtime>>) -> Self {
+        let body = Command::new("cat").stdin(Pipe::piped()).spawn().unwrap();
+        let claim = Claim::of_process(body.id()).unwrap();
+        runtime.lock().requests[place].clear();
+        runtime.lock().facts[place].clear();
+        let reach = Reach { runtime: Arc::clone(runtime), process: place };
+        let (waits, kick) = (Arc::new(Waits::default()), Arc::new(Kick::new().unwrap()));
+        let (engine, news, ended) =
+            Engine::new(Arc::new(reach), TARGET.into(), Arc::clone(store), waits, kick, claim);
+        Self { body, engine, news, ended }
+    }
+
+    /// It dies, and with it what it has asked for and not got: the runtime is not asked any more.
+    fn die(&mut self) {
+        self.body.kill().unwrap();
+        self.body.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.die();
+    }
+}
+
+/// All there is.
+struct Machine {
+    store: Arc<Store>,
+    session: Session,
+    runtime: Arc<Mutex<Runtime>>,
+    processes: Vec<Process>,
+    submitted: Vec<String>,
+    _dir: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(dir.path()).unwrap());
+        let session = store.create_session("s", None).unwrap();
+        let runtime = Runtime {
+            requests: vec![VecDeque::new(); PROCESSES],
+            facts: vec![VecDeque::new(); PROCESSES],
+            ..Runtime::default()
+        };
+        let runtime = Arc::new(Mutex::new(runtime));
+        let processes = (0..PROCESSES).map(|place| Process::start(place, &store, &runtime)).collect();
+        Self { store, session, runtime, processes, submitted: Vec::new(), _dir: dir }
+    }
+
+    fn submit(&mut self, tasks: i64, hold: bool, parallel: Option<i64>) {
+        let id = format!("a{}", self.submitted.len());
+        let pool = Pool { slots: Some(SLOTS), memory: None, queue: "q".into(), queue_slots: None };
+        let terms = Terms {
+            pool,
+            rank: 0,
+            priority: 0,
+            slots: (1, 1),
+            memory: 0,
+            max_parallel: parallel,
+            start: None,
+            wall_clock: None,
+            reservation: None,
+        };
+        let (user, machine, groups) = ("u".to_owned(), "m".to_owned(), Vec::new());
+        let submitter = Submitter { user, uid: 0, gid: 0, groups, umask: 0, machine };
+        let template = JobTemplate { submit_as_hold: hold, ..JobTemplate::default() };
+        let tasks: Vec<NewTask> =
+            (1..=tasks).map(|index| NewTask { index, ..NewTask::default() }).collect();
+        self.store
+            .submit(&Submission {
+                id: &id,
+                session: self.session.id,
+                target: TARGET,
+                template: &template,
+                submitter: &submitter,
+                stdio: &Stdio::default(),
+                terms: &terms,
+                tasks: Some(&tasks),
+                failure: None,
+            })
+            .unwrap();
+        self.submitted.extend(tasks.iter().map(|task| format!("{id}.{}", task.index)));
+    }
+
+    fn admit(&self, process: usize) {
+        let mut decide =
+            |queue: Queue<'_>| plan(now(), queue.machine, queue.pools, queue.candidates, 2, 1);
+        let mine = &self.processes[process].engine.mine;
+        self.store.admit(now(), &Targets::new([TARGET]).unwrap(), mine, &mut decide).unwrap();
+    }
+
+    /// Do one of the things that the store said, some steps ago, that this process has to do.
+    fn work(&self, process: usize, jobs: &[Unsettled], choice: usize) {
+        if !jobs.is_empty() {
+            self.processes[process].engine.work(&jobs[choice % jobs.len()]);
+        }
+    }
+
+    fn claimed(&self, process: usize) -> Vec<Unsettled> {
+        self.store.claimed_jobs(&self.processes[process].engine.mine).unwrap()
+    }
+
+    /// The threads of a process get to run.
+    fn hear(&self, process: usize) {
+        let Process { engine, news, ended, .. } = &self.processes[process];
+        if let Ok(News::Fact(fact)) = news.try_recv() {
+            engine.take(fact).unwrap();
+        }
+        let fact = self.runtime.lock().facts[process].pop_front();
+        if let Some(fact) = fact {
+            engine.take(fact).unwrap();
+        }
+        if let Ok(id) = ended.try_recv() {
+            engine.tracker().delete_job(&id).unwrap();
+        }
+    }
+
+    fn check(&self) {
+        let runtime = self.runtime.lock();
+        assert!(runtime.running() <= SLOTS as usize, "slots are given away twice");
+        for (id, runs) in &runtime.runs {
+            assert!(*runs <= 1, "{id} ran {runs} times");
+        }
+    }
+
+    fn step(&mut self, step: &Step, stale: &mut [Vec<Unsettled>]) {
+        let Step { act, process, choice } = *step;
+        let job = self.submitted.get(choice % self.submitted.len()).cloned().unwrap_or_default();
+        let which = Which::Job(&job);
+        match act {
+            Act::Submit => {
+                self.submit(1 + choice as i64 % 4, choice % 7 == 0, (choice % 5 == 0).then_some(1));
+            }
+            Act::Admit => self.admit(process),
+            Act::Look => stale[process] = self.claimed(process),
+            Act::Work => self.work(process, &stale[process], choice),
+            Act::Serve => self.runtime.lock().serve(process, choice % 8 != 0),
+            Act::Hear => self.hear(process),
+            Act::Exit => {
+                let mut runtime = self.runtime.lock();
+                let running: Vec<String> = runtime.jobs.keys().cloned().collect();
+                if !running.is_empty() {
+                    runtime.exit(&running[choice % running.len()], choice as i32 % 3);
+                }
+            }
+            Act::Hold => drop(self.store.hold(which).unwrap()),
+            Act::Release => drop(self.store.release(which).unwrap()),
+            Act::Terminate => {
+                for id in self.store.terminate(which).unwrap().started {
+                    self.runtime.lock().exit(&id, 143);
+                }
+            }
+            Act::Settle => self.processes[process].engine.settle_all().unwrap(),
+            Act::Die => {
+                self.processes[process] = Process::start(process, &self.store, &self.runtime);
+                stale[process].clear();
+            }
+        }
+        self.check();
+    }
+
+    /// Nobody interferes any more: everything has to come to its end.
+    fn finish(&mut self) {
+        for id in &self.submitted {
+            self.store.release(Which::Job(id)).unwrap();
+        }
+        for round in 0.. {
+            for process in 0..PROCESSES {
+                self.processes[process].engine.settle_all().unwrap();
+                self.admit(process);
+                for job in self.claimed(process) {
+                    self.processes[process].engine.work(&job);
+                }
+                for _ in 0..8 {
+                    self.runtime.lock().serve(process, true);
+                    self.hear(process);
+                }
+            }
+            let running: Vec<String> = self.runtime.lock().jobs.keys().cloned().collect();
+            running.iter().for_each(|id| self.runtime.lock().exit(id, 0));
+            self.check();
+            if self.store.unsettled_targets().unwrap().is_empty() {
+                break;
+            }
+            assert!(round < 200, "it does not come to an end: {:?}", self.store.unsettled_jobs(TARGET));
+        }
+        assert!(self.store.claimers().unwrap().is_empty(), "a claim is left");
+        assert_eq!(self.store.all_jobs().unwrap().len(), self.submitted.len(), "a job is lost");
+        assert!(self.runtime.lock().jobs.is_empty(), "something is left in the runtime");
+        for id in &self.submitted {
+            let job = self.store.job(id).unwrap().unwrap();
+            let ran = self.runtime.lock().runs.contains_key(id);
+            let tried = job.info.annotation.as_deref() == Some("full");
+            assert!(ran || job.terminate || tried, "{id} never ran, and nobody ended it: {job:?}");
+        }
+    }
+}
+
+/// What happens next.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Submit,
+    Admit,
+    /// A process looks for what it has to do,
+    Look,
+    /// and does one of it, perhaps much later.
+    Work,
+    Serve,
+    Hear,
+    Exit,
+    Hold,
+    Release,
+    Terminate,
+    Settle,
+    Die,
+}
+
+#[derive(Debug, Clone)]
+struct Step {
+    act: Act,
+    process: usize,
+    choice: usize,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let act = prop_oneof![
+        1 => Just(Act::Submit),
+        3 => Just(Act::Admit),
+        3 => Just(Act::Look),
+        8 => Just(Act::Work),
+        6 => Just(Act::Serve),
+        6 => Just(Act::Hear),
+        3 => Just(Act::Exit),
+        1 => Just(Act::Hold),
+        1 => Just(Act::Release),
+        1 => Just(Act::Terminate),
+        1 => Just(Act::Settle),
+        1 => Just(Act::Die),
+    ];
+    // One of them does most of the work, so that what it does comes in every order.
+    let process = prop_oneof![3 => Just(0), 1 => 0..PROCESSES];
+    let step = (act, process, 0..64usize);
+    let step = step.prop_map(|(act, process, choice)| Step { act, process, choice });
+    prop::collection::vec(step, 20..200)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_interleaving_loses_a_job_runs_it_twice_or_leaves_a_claim(steps in steps()) {
+        let mut machine = Machine::new();
+        let mut stale = vec![Vec::new(); PROCESSES];
+        machine.submit(3, false, None);
+        for step in &steps {
+            machine.step(step, &mut stale);
+        }
+        machine.finish();
+    }
+}

@@ -1,0 +1,129 @@
+//! The queue on a fake tracker: holds, slots, start times, arrays.
+
+use std::sync::Arc;
+
+use super::tests::{Bench, code, fresh, start, template};
+use super::{Bulk, JobSession, Timeout};
+use crate::model::{Control, Error, ErrorCode, JobState, JobTemplate};
+use crate::tracker::fake::FakeTracker;
+
+#[test]
+fn a_job_that_could_not_be_started_is_tried_again() {
+    let (_dir, bench, session) = fresh();
+    bench.tracker.refuse_next(Error::new(ErrorCode::TryLater, "full"));
+    let job = start(&session, template("sleep"));
+    assert_eq!(bench.tracker.orders().len(), 1);
+    assert_eq!(job.state().unwrap().0, JobState::Running);
+}
+
+#[test]
+fn a_held_job_waits_for_its_release() {
+    let (dir, bench, session) = fresh();
+    let held = JobTemplate { submit_as_hold: true, ..template("sleep") };
+    let job = session.run_job(held).unwrap();
+    assert_eq!(job.state().unwrap(), (JobState::QueuedHeld, None));
+    assert_eq!(code(job.control(Control::Hold)), ErrorCode::InvalidState);
+    assert_eq!(code(job.control(Control::Suspend)), ErrorCode::InvalidState);
+    // Submitted later, started before.
+    start(&session, template("sleep"));
+    assert_eq!(bench.tracker.orders().len(), 1);
+    let other = Bench::on(dir.path(), Arc::clone(&bench.tracker));
+    job.control(Control::Release).unwrap();
+    job.wait_started(Timeout::Infinite).unwrap();
+    assert_eq!(code(job.control(Control::Release)), ErrorCode::InvalidState);
+    drop(other);
+}
+
+#[test]
+fn no_more_jobs_run_than_there_are_slots() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::with_slots(dir.path(), FakeTracker::new(), Some(3));
+    let session = JobSession::create(None, None).unwrap();
+    let wide = JobTemplate { min_slots: Some(2), ..template("sleep") };
+    let first = start(&session, wide.clone());
+    let blocked = session.run_job(wide).unwrap();
+    let behind = session.run_job(template("sleep")).unwrap();
+    let urgent = start(&session, JobTemplate { priority: Some(1), ..template("sleep") });
+    assert_eq!(first.info().unwrap().slots, Some(2));
+    assert_eq!(blocked.state().unwrap(), (JobState::Queued, Some("slots".into())));
+    bench.tracker.exit(&urgent.id, 0);
+    bench.tracker.exit(&first.id, 0);
+    blocked.wait_started(Timeout::Infinite).unwrap();
+    behind.wait_started(Timeout::Infinite).unwrap();
+    let too_wide = JobTemplate { min_slots: Some(4), ..template("0") };
+    assert_eq!(code(session.run_job(too_wide)), ErrorCode::InvalidArgument);
+    let no_queue = JobTemplate { queue_name: Some("none".into()), ..template("0") };
+    assert_eq!(code(session.run_job(no_queue)), ErrorCode::InvalidArgument);
+}
+
+#[test]
+fn a_job_starts_at_its_time() {
+    let (_dir, _bench, session) = fresh();
+    let at = crate::model::now() / 1000 + 2;
+    let job = session.run_job(JobTemplate { start_time: Some(at), ..template("sleep") }).unwrap();
+    assert_eq!(job.state().unwrap(), (JobState::Queued, Some("start-time".into())));
+    job.wait_started(Timeout::Infinite).unwrap();
+    assert!(job.info().unwrap().dispatched.unwrap() >= at * 1000);
+}
+
+fn bulk(end: i64, max_parallel: i64) -> Bulk {
+    Bulk { begin: 1, end, step: 1, max_parallel }
+}
+
+#[test]
+fn an_array_is_controlled_as_one() {
+    let (dir, bench, session) = fresh();
+    let out = dir.path().join("out.$DRMAA2_INDEX$");
+    let tasks = JobTemplate { output_path: Some(out.as_path().into()), ..template("sleep") };
+    let array = session.run_bulk_jobs(&tasks, bulk(4, 2)).unwrap();
+    let jobs = array.jobs().unwrap();
+    assert_eq!(jobs.len(), 4);
+    assert_eq!(session.jobs(None).unwrap(), jobs);
+    assert_eq!(array.template().unwrap(), tasks);
+    assert_eq!(session.job_array(&array.id).unwrap(), array);
+    for job in &jobs[..2] {
+        job.wait_started(Timeout::Infinite).unwrap();
+    }
+    assert_eq!(jobs[2].state().unwrap(), (JobState::Queued, Some("array-limit".into())));
+    assert!(dir.path().join("out.4").exists());
+    let order = bench.tracker.orders().remove(1);
+    assert!(order.stdio.output.unwrap().to_string().ends_with("out.2"));
+
+    array.control(Control::Suspend).unwrap();
+    array.control(Control::Hold).unwrap();
+    assert_eq!(code(array.control(Control::Hold)), ErrorCode::InvalidState);
+    let states = || -> Vec<JobState> { jobs.iter().map(|job| job.state().unwrap().0).collect() };
+    use JobState::{Failed, QueuedHeld, Running, Suspended};
+    assert_eq!(states(), [Suspended, Suspended, QueuedHeld, QueuedHeld]);
+    array.control(Control::Resume).unwrap();
+    assert_eq!(states(), [Running, Running, QueuedHeld, QueuedHeld]);
+    bench.tracker.exit(&jobs[0].id, 0);
+    array.control(Control::Release).unwrap();
+    jobs[2].wait_started(Timeout::Infinite).unwrap();
+    assert_eq!(code(array.reap()), ErrorCode::InvalidState);
+    array.control(Control::Terminate).unwrap();
+    for job in &jobs {
+        job.wait_terminated(Timeout::Infinite).unwrap();
+    }
+    assert_eq!(jobs[3].info().unwrap().state, Failed);
+    assert_eq!(code(array.control(Control::Terminate)), ErrorCode::InvalidState);
+    array.reap().unwrap();
+    assert!(session.jobs(None).unwrap().is_empty());
+    assert_eq!(code(session.job_array("none")), ErrorCode::InvalidArgument);
+    let bad = Bulk { begin: 0, ..bulk(3, 0) };
+    assert_eq!(code(session.run_bulk_jobs(&tasks, bad)), ErrorCode::InvalidArgument);
+}
+
+#[test]
+fn a_freed_slot_goes_to_a_job_that_is_ready() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::with_slots(dir.path(), FakeTracker::new(), Some(1));
+    let session = JobSession::create(None, None).unwrap();
+    let array = session.run_bulk_jobs(&template("sleep"), bulk(9, 0)).unwrap();
+    let jobs = array.jobs().unwrap();
+    jobs[0].wait_started(Timeout::Infinite).unwrap();
+    for pair in jobs.windows(2) {
+        bench.tracker.exit(&pair[0].id, 0);
+        pair[1].wait_started(Timeout::Infinite).unwrap();
+    }
+}

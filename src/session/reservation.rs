@@ -1,0 +1,260 @@
+//! Reservations: ask for them, look them up, give them up.
+
+use std::sync::Arc;
+
+use super::process::Kind;
+use super::submitter::submitter;
+use super::world::World;
+use super::{process, submit};
+use crate::model::{Error, Millis, ReservationInfo, ReservationTemplate, Result, Span, Wanted};
+use crate::scheduler::{self, Request, Window};
+use crate::store::{NewReservation, Reservation, Session};
+
+/// A reservation as a caller names it: by its id and its session. Every call looks it up anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReservationRef {
+    /// Its id.
+    pub id: String,
+    /// Its session; without it, only a monitoring session leads to it.
+    pub session: Option<String>,
+}
+
+impl ReservationRef {
+    pub(super) fn of(reservation: &Reservation) -> Self {
+        Self { id: reservation.info.id.clone(), session: Some(reservation.session.clone()) }
+    }
+
+    /// The template it was requested with.
+    pub fn template(&self) -> Result<ReservationTemplate> {
+        self.stored().map(|(_, reservation)| reservation.template)
+    }
+
+    /// A snapshot of what is known of it.
+    pub fn info(&self) -> Result<ReservationInfo> {
+        self.stored().map(|(_, reservation)| reservation.info)
+    }
+
+    /// Give it up. INVALID_STATE if it is over.
+    pub fn terminate(&self) -> Result<()> {
+        let (world, _) = self.stored()?;
+        world.store.end_reservation(&self.id)?;
+        world.store.sync()
+    }
+
+    /// INVALID_SESSION if its session, and every monitoring session, is closed; INVALID_ARGUMENT if
+    /// it is not in its session.
+    fn stored(&self) -> Result<(Arc<World>, Reservation)> {
+        process::check_session(Kind::Reservation, self.session.as_deref())?;
+        let world = process::world()?;
+        let stored = world.store.reservation(&self.id)?;
+        let of_session = |reservation: &Reservation| {
+            self.session.as_ref().is_none_or(|name| *name == reservation.session)
+        };
+        let reservation = stored.filter(of_session).ok_or_else(|| self.unknown())?;
+        if reservation.orphaned && !process::is_monitoring() {
+            let text = format!("reservation {}: its session has been destroyed", self.id);
+            return Err(Error::session(text));
+        }
+        Ok((world, reservation))
+    }
+
+    fn unknown(&self) -> Error {
+        Error::argument(match &self.session {
+            Some(name) => format!("reservation {}: not in reservation session \"{name}\"", self.id),
+            None => format!("reservation {} does not exist", self.id),
+        })
+    }
+}
+
+/// Reserve what a template asks for.
+pub(super) fn request(
+    world: &World,
+    session: &Session,
+    template: &ReservationTemplate,
+    now: Millis,
+) -> Result<ReservationRef> {
+    let contact = session.contact.as_deref();
+    let capacity = world.capacity(contact)?;
+    let wanted = template.wanted(&capacity.machine, capacity.slots, capacity.memory, now)?;
+    let owner = submitter()?.user;
+    let new = NewReservation {
+        id: &submit::new_id(),
+        session: session.id,
+        target: &capacity.target,
+        template,
+        owner: &owner,
+        machine: &capacity.machine.name,
+        users: &template.users(&owner),
+        memory: wanted.memory,
+    };
+    world.store.reserve(&new, |now, machine| {
+        // Where jobs are not held to a limit they take nothing from each other.
+        let active = if capacity.limits.slots.is_some() { machine.active.clone() } else { Vec::new() };
+        let machine = &scheduler::Machine { active, reserved: machine.reserved.clone() };
+        // From the second that is: a begin in it is not in the past.
+        let second = now - now.rem_euclid(1000);
+        let request = in_terms_of_scheduler(&wanted, second);
+        scheduler::find_window(second, capacity.slots, capacity.memory, machine, &request)
+            .map(whole_seconds)
+            .ok_or_else(|| Error::argument("what the reservation template asks for is not free then"))
+    })?;
+    world.store.sync()?;
+    Ok(ReservationRef { id: new.id.to_owned(), session: Some(session.name.clone()) })
+}
+
+fn in_terms_of_scheduler(wanted: &Wanted, now: Millis) -> Request {
+    let (begins, ends, duration) = match wanted.span {
+        // The store may have been busy since it was asked for.
+        Span::Fixed { begins, ends } => (Some(begins.max(now)), Some(ends), None),
+        Span::Earliest { duration, before } => (None, before, Some(duration)),
+    };
+    let Wanted { min_slots, max_slots, memory, .. } = *wanted;
+    Request { begins, ends, duration, min_slots, max_slots, memory }
+}
+
+/// The window up to a second later, on whole seconds, as the API tells them. It is free as well:
+/// all windows are such, so what is free at some time in a second stays so to its end.
+fn whole_seconds(window: Window) -> Window {
+    let up = |at: Millis| at + (-at).rem_euclid(1000);
+    Window { begins: up(window.begins), ends: up(window.ends), ..window }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ErrorCode, now};
+    use crate::session::tests::{Bench, MONITORING, code};
+    use crate::session::{MonitoringSession, ReservationSession};
+
+    /// A reservation that is in force for a minute, put into the store past the scheduler.
+    fn reserved(bench: &Bench, session: &str, id: &str) -> ReservationRef {
+        let session = bench.world.store.reservation_session(session).unwrap();
+        let template = ReservationTemplate { duration: Some(60), ..ReservationTemplate::default() };
+        let users = ["me".to_owned()];
+        let new = NewReservation {
+            id,
+            session: session.id,
+            target: "t",
+            template: &template,
+            owner: "me",
+            machine: "node1",
+            users: &users,
+            memory: 0,
+        };
+        let window =
+            |now, _: &scheduler::Machine| Ok(Window { begins: now, ends: now + 60_000, slots: 1 });
+        bench.world.store.reserve(&new, window).unwrap();
+        ReservationRef { id: id.to_owned(), session: Some(session.name) }
+    }
+
+    fn named(id: &str, session: Option<&str>) -> ReservationRef {
+        ReservationRef { id: id.to_owned(), session: session.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_handle_needs_an_open_session_of_its_name() {
+        let _alone = MONITORING.read().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let bench = Bench::new(dir.path());
+        let session = ReservationSession::create(Some("handles"), None).unwrap();
+        let other = ReservationSession::create(Some("other handles"), None).unwrap();
+        let reservation = reserved(&bench, "handles", "r1");
+        assert_eq!(session.reservation("r1").unwrap(), reservation);
+        assert_eq!(session.reservations().unwrap(), std::slice::from_ref(&reservation));
+        assert_eq!(reservation.info().unwrap().id, "r1");
+        assert_eq!(reservation.template().unwrap().duration, Some(60));
+
+        assert!(other.reservations().unwrap().is_empty());
+        assert_eq!(code(other.reservation("r1")), ErrorCode::InvalidArgument);
+        assert_eq!(code(named("r1", Some("other handles")).info()), ErrorCode::InvalidArgument);
+        assert_eq!(code(named("r2", Some("handles")).terminate()), ErrorCode::InvalidArgument);
+        assert_eq!(code(named("r1", None).info()), ErrorCode::InvalidSession);
+
+        session.close().unwrap();
+        assert_eq!(code(session.close()), ErrorCode::InvalidSession);
+        assert_eq!(code(session.reservations()), ErrorCode::InvalidSession);
+        assert_eq!(code(reservation.info()), ErrorCode::InvalidSession);
+        let again = ReservationSession::open("handles").unwrap();
+        reservation.terminate().unwrap();
+        assert_eq!(code(reservation.terminate()), ErrorCode::InvalidState);
+        assert!(again.reservations().unwrap().is_empty());
+        assert!(reservation.info().unwrap().ends <= now());
+    }
+
+    #[test]
+    fn a_destroyed_session_leaves_its_reservations_to_monitoring() {
+        let _alone = MONITORING.write().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let bench = Bench::new(dir.path());
+        let session = ReservationSession::create(Some("destroyed"), None).unwrap();
+        let reservation = reserved(&bench, "destroyed", "r1");
+        ReservationSession::destroy("destroyed").unwrap();
+        assert_eq!(code(session.reservations()), ErrorCode::InvalidSession);
+        assert_eq!(code(reservation.info()), ErrorCode::InvalidSession);
+        let successor = ReservationSession::create(Some("destroyed"), None).unwrap();
+        assert!(successor.reservations().unwrap().is_empty());
+        assert_eq!(code(session.reservations()), ErrorCode::InvalidSession);
+        assert_eq!(code(reservation.info()), ErrorCode::InvalidSession);
+        // Letting go of the old one does not close the new one.
+        drop(session);
+        let unknown = named("r2", Some("destroyed"));
+        assert_eq!(code(unknown.info()), ErrorCode::InvalidArgument);
+
+        let monitoring = MonitoringSession::open().unwrap();
+        assert_eq!(monitoring.reservations().unwrap(), std::slice::from_ref(&reservation));
+        assert_eq!(named("r1", None).info().unwrap().id, "r1");
+        reservation.terminate().unwrap();
+        assert!(monitoring.reservations().unwrap().is_empty());
+        monitoring.close().unwrap();
+        assert_eq!(code(monitoring.reservations()), ErrorCode::InvalidSession);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_and_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let _bench = Bench::new(dir.path());
+        let session = ReservationSession::create(None, None).unwrap();
+        let refused = [
+            ReservationTemplate::default(),
+            ReservationTemplate { duration: Some(0), ..ReservationTemplate::default() },
+            ReservationTemplate {
+                duration: Some(60),
+                candidate_machines: Some(vec!["other".into()]),
+                ..ReservationTemplate::default()
+            },
+            // The whole of the machine's slots is less.
+            ReservationTemplate {
+                duration: Some(60),
+                min_slots: Some(i64::MAX),
+                ..ReservationTemplate::default()
+            },
+        ];
+        for template in refused {
+            assert_eq!(code(session.request(&template)), ErrorCode::InvalidArgument, "{template:?}");
+        }
+        assert!(session.reservations().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_window_moves_to_the_next_whole_second() {
+        let moved = |begins, ends| {
+            let window = whole_seconds(Window { begins, ends, slots: 1 });
+            (window.begins, window.ends)
+        };
+        assert_eq!(moved(1_000, 61_000), (1_000, 61_000));
+        assert_eq!(moved(1_001, 61_001), (2_000, 62_000));
+        assert_eq!(moved(1_999, 61_999), (2_000, 62_000));
+    }
+
+    #[test]
+    fn a_fixed_window_never_begins_in_the_past() {
+        let wanted = |span| Wanted { span, min_slots: 1, max_slots: 2, memory: 3 };
+        let fixed = wanted(Span::Fixed { begins: 1_000, ends: 9_000 });
+        let request = in_terms_of_scheduler(&fixed, 2_000);
+        assert_eq!((request.begins, request.ends, request.duration), (Some(2_000), Some(9_000), None));
+        let earliest = wanted(Span::Earliest { duration: 5_000, before: Some(9_000) });
+        let request = in_terms_of_scheduler(&earliest, 2_000);
+        assert_eq!((request.begins, request.ends, request.duration), (None, Some(9_000), Some(5_000)));
+        assert_eq!((request.min_slots, request.max_slots, request.memory), (1, 2, 3));
+    }
+}

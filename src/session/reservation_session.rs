@@ -1,0 +1,129 @@
+//! Reservation sessions: made, opened, closed and destroyed; what is in them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::job_session::check_name;
+use super::process::Kind;
+use super::reservation::{self, ReservationRef};
+use super::world::World;
+use super::{process, submit};
+use crate::model::{Error, ReservationTemplate, Result, now};
+use crate::store::Session;
+
+/// An open reservation session.
+pub struct ReservationSession {
+    row: Session,
+    closed: AtomicBool,
+}
+
+impl ReservationSession {
+    /// Create a session and open it. Without a name it gets one that nobody has.
+    pub fn create(name: Option<&str>, contact: Option<&str>) -> Result<Arc<Self>> {
+        let world = process::world()?;
+        let invented;
+        let name = match name {
+            Some(name) => check_name("reservation", name)?,
+            None => {
+                invented = format!("drmaa2-{}", submit::new_id());
+                &invented
+            }
+        };
+        world.contact(contact)?;
+        let row = world.store.create_reservation_session(name, contact)?;
+        world.store.sync()?;
+        Ok(Self::opened(row))
+    }
+
+    /// Open a session that was created before.
+    pub fn open(name: &str) -> Result<Arc<Self>> {
+        let name = check_name("reservation", name)?;
+        Ok(Self::opened(process::world()?.store.reservation_session(name)?))
+    }
+
+    fn opened(row: Session) -> Arc<Self> {
+        process::session_opened(Kind::Reservation, &row);
+        Arc::new(Self { row, closed: AtomicBool::new(false) })
+    }
+
+    /// Let go of the session. Its reservations stay in force; any further use of it is
+    /// INVALID_SESSION.
+    pub fn close(&self) -> Result<()> {
+        let world = self.world()?;
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Err(self.is_closed());
+        }
+        process::session_closed(Kind::Reservation, &self.row);
+        world.store.sync()
+    }
+
+    /// Remove a session from the store. Its reservations stay in force.
+    pub fn destroy(name: &str) -> Result<()> {
+        let world = process::world()?;
+        world.store.destroy_reservation_session(name)?;
+        process::session_destroyed(Kind::Reservation, name);
+        world.store.sync()
+    }
+
+    /// Names of the sessions that `open` accepts.
+    pub fn names() -> Result<Vec<String>> {
+        process::world()?.store.reservation_session_names()
+    }
+
+    /// Its name; works on a closed session too.
+    pub fn name(&self) -> &str {
+        &self.row.name
+    }
+
+    /// The contact string it was created with; works on a closed session too.
+    pub fn contact(&self) -> Option<&str> {
+        self.row.contact.as_deref()
+    }
+
+    /// INVALID_SESSION if it is closed or destroyed.
+    pub fn check_open(&self) -> Result<()> {
+        self.world().map(|_| ())
+    }
+
+    /// Reserve what a template asks for. INVALID_ARGUMENT if that makes no sense, or is not free.
+    pub fn request(&self, template: &ReservationTemplate) -> Result<ReservationRef> {
+        reservation::request(&*self.world()?, &self.row, template, now())
+    }
+
+    /// One of its reservations, over or not. INVALID_ARGUMENT if there is none of that id.
+    pub fn reservation(&self, id: &str) -> Result<ReservationRef> {
+        self.check_open()?;
+        let reservation = ReservationRef { id: id.to_owned(), session: Some(self.row.name.clone()) };
+        reservation.info()?;
+        Ok(reservation)
+    }
+
+    /// Its reservations that are not over, in the order in which they were made.
+    pub fn reservations(&self) -> Result<Vec<ReservationRef>> {
+        let reservations = self.world()?.store.session_reservations(self.row.id)?;
+        Ok(reservations.iter().map(ReservationRef::of).collect())
+    }
+
+    fn world(&self) -> Result<Arc<World>> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(self.is_closed());
+        }
+        let world = process::world()?;
+        if world.store.has_reservation_session(self.row.id)? {
+            return Ok(world);
+        }
+        Err(Error::session(format!("reservation session \"{}\" has been destroyed", self.name())))
+    }
+
+    fn is_closed(&self) -> Error {
+        Error::session(format!("reservation session \"{}\" is closed", self.name()))
+    }
+}
+
+impl Drop for ReservationSession {
+    fn drop(&mut self) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            process::session_closed(Kind::Reservation, &self.row);
+        }
+    }
+}

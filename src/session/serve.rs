@@ -1,0 +1,181 @@
+//! What the agent does: it sees to every job of the store that is not settled, of any runtime.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::engine::Engine;
+use super::world::World;
+use crate::agent::Lock;
+use crate::agent::stay::{self, Work};
+use crate::config::Config;
+use crate::model::{Error, ErrorCode, Result};
+
+/// How long an agent stays that was started for a job and has nothing more to do.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Serve the configured state directory. With a lock that was handed over, until nothing is left to
+/// do; without one for ever, once no other agent is there. An error is one of the store.
+pub fn serve(config: Config, handed: Option<Lock>) -> Result<()> {
+    let world = World::on_containerd(config)?;
+    let linger = handed.is_some().then_some(LINGER);
+    let lock = match handed {
+        Some(lock) => lock,
+        None => Lock::wait(&world.config.state_dir)?,
+    };
+    stay::stay(&lock, &mut Service::new(world), linger)
+}
+
+/// The store of a world as work.
+struct Service {
+    world: Arc<World>,
+    /// Keeps the runtimes that are served, by their names in the store.
+    served: HashMap<String, Arc<Engine>>,
+    /// Runtimes that cannot be served, so that this is told once.
+    refused: HashSet<String>,
+    /// The changes of the store up to the last look.
+    seen: u64,
+}
+
+impl Service {
+    fn new(world: Arc<World>) -> Self {
+        let (served, refused) = Default::default();
+        Self { world, served, refused, seen: 0 }
+    }
+
+    /// Follow the jobs of a runtime. False if that is not possible, which another agent could not
+    /// either: there is no init, say.
+    fn follow(&mut self, target: String) -> bool {
+        if self.served.contains_key(&target) {
+            return true;
+        }
+        match self.world.engine(&target) {
+            Ok(engine) => {
+                engine.subscribe();
+                self.served.insert(target, engine);
+                true
+            }
+            Err(error) => {
+                if self.refused.insert(target) {
+                    tracing::error!(%error, "the jobs of a runtime cannot be seen to");
+                }
+                false
+            }
+        }
+    }
+}
+
+impl Work for Service {
+    fn unfinished(&mut self) -> Result<bool> {
+        self.seen = self.world.changes.seen();
+        if !self.world.store.is_there() {
+            let text = format!("{} is gone", self.world.config.state_dir.display());
+            return Err(Error::new(ErrorCode::SessionManagement, text).of("state directory"));
+        }
+        let mut any = false;
+        for target in self.world.store.unsettled_targets()? {
+            any |= self.follow(target);
+        }
+        Ok(any)
+    }
+
+    fn wait(&mut self, limit: Option<Duration>) -> bool {
+        self.world.changes.wait(self.seen, limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::config::Target;
+    use crate::model::Outcome;
+    use crate::session::JobSession;
+    use crate::session::tests::{Bench, config, start, template};
+    use crate::store::Claim;
+    use crate::tracker::JobTracker;
+    use crate::tracker::fake::FakeTracker;
+
+    /// The agent of a state directory; none of its runtimes can be served without a tracker.
+    fn agent(state_dir: &Path, tracker: Option<&Arc<FakeTracker>>) -> Service {
+        let tracker = tracker.cloned();
+        let make = move |_: &Config, _: &Target| match &tracker {
+            Some(tracker) => Ok(Arc::clone(tracker) as Arc<dyn JobTracker>),
+            None => Err(Error::internal("no tracker")),
+        };
+        Service::new(World::with(config(state_dir, None), Claim::mine(), Box::new(make)).unwrap())
+    }
+
+    fn serve_all(service: &mut Service) {
+        while service.unfinished().unwrap() {
+            assert!(service.wait(None));
+        }
+    }
+
+    #[test]
+    fn a_job_keeps_the_agent_until_it_is_cleaned_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let tracker = FakeTracker::new();
+        let _submitter = Bench::on(dir.path(), Arc::clone(&tracker));
+        let mut service = agent(dir.path(), Some(&tracker));
+        assert!(!service.unfinished().unwrap());
+        let session = JobSession::create(None, None).unwrap();
+        let job = start(&session, template("sleep"));
+        assert!(service.wait(None), "the submission is noticed");
+        assert!(service.unfinished().unwrap());
+        tracker.exit(&job.id, 0);
+        serve_all(&mut service);
+        assert!(tracker.list_jobs().unwrap().is_empty());
+    }
+
+    #[test]
+    fn who_dies_before_his_clean_up_leaves_it_to_the_agent() {
+        let dir = tempfile::tempdir().unwrap();
+        let tracker = FakeTracker::new();
+        let submitter = Bench::on(dir.path(), Arc::clone(&tracker));
+        let session = JobSession::create(None, None).unwrap();
+        let job = start(&session, template("sleep"));
+        let mut service = agent(dir.path(), Some(&tracker));
+        tracker.set_silent(true);
+        tracker.exit(&job.id, 3);
+        // The end is stored by a process that does no more than that.
+        let mut other = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let claim = Claim::of_process(other.id()).unwrap();
+        assert!(submitter.world.store.job_ended(&job.id, &Outcome::failed("x"), &claim).unwrap());
+        tracker.set_silent(false);
+        assert!(service.unfinished().unwrap());
+        other.kill().unwrap();
+        other.wait().unwrap();
+        serve_all(&mut service);
+        assert!(tracker.list_jobs().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_runtime_that_cannot_be_served_keeps_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let _submitter = Bench::new(dir.path());
+        let session = JobSession::create(None, None).unwrap();
+        start(&session, template("sleep"));
+        let mut service = agent(dir.path(), None);
+        assert_eq!(service.world.store.unsettled_targets().unwrap().len(), 1);
+        assert!(!service.unfinished().unwrap());
+    }
+
+    #[test]
+    fn a_deleted_state_directory_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let mut service = agent(&state, None);
+        // What the making of the store has rung comes as a change as well.
+        while service.unfinished().is_ok() {
+            if state.exists() {
+                fs::remove_dir_all(&state).unwrap();
+            }
+            assert!(service.wait(None));
+        }
+        assert!(service.unfinished().unwrap_err().message.contains("is gone"));
+    }
+}

@@ -1,0 +1,116 @@
+//! Comparing the stored jobs with what the runtime has: after a gap in the facts, and when a process
+//! has died that worked on jobs.
+
+use super::engine::{Doing, Engine};
+use crate::model::{ErrorCode, JobInfo, JobState, Outcome, Result, now, signal_number};
+use crate::store::{Claim, Phase, Unsettled};
+
+impl Engine {
+    /// Compare every job of this runtime that was begun and is not settled, as far as the runtime
+    /// answers.
+    pub(super) fn settle_all(&self) -> Result<()> {
+        let mut result = Ok(());
+        for job in self.store.unsettled_jobs(&self.target)? {
+            match self.settle_one(&job) {
+                Err(error) if error.code != ErrorCode::DrmCommunication => {
+                    result = Err(error.of(format!("job {}", job.id)));
+                }
+                _ => {}
+            }
+        }
+        result
+    }
+
+    /// Compare one job.
+    pub(super) fn settle(&self, id: &str) -> Result<()> {
+        self.store.unsettled_job(id)?.map_or(Ok(()), |job| self.settle_one(&job))
+    }
+
+    fn settle_one(&self, job: &Unsettled) -> Result<()> {
+        if job.state.is_started() {
+            return self.compare(job);
+        }
+        let id = &job.id;
+        let holder = job.claim.as_ref();
+        let is_mine = holder == Some(&self.mine);
+        if !is_mine && holder.is_some_and(Claim::is_alive) {
+            return Ok(());
+        }
+        // A job that was being started is looked at before anybody starts it again, and by one thread.
+        let looks = job.phase == Phase::Active;
+        if looks && !self.take_up(id, Doing::Starting) {
+            return Ok(());
+        }
+        let taken = if is_mine { Ok(true) } else { self.store.take_over(id, holder, &self.mine) };
+        match (taken, job.phase) {
+            (Ok(true), Phase::Active) => self.compare(job),
+            (Ok(true), Phase::Idle) => {
+                self.clean_up(id);
+                Ok(())
+            }
+            // The dispatcher sees to it.
+            (Ok(true), Phase::Ready | Phase::Undoing) => Ok(()),
+            (other, _) => {
+                if looks {
+                    self.done(id);
+                }
+                other.map(drop)
+            }
+        }
+    }
+
+    fn compare(&self, job: &Unsettled) -> Result<()> {
+        let id = &job.id;
+        let compared = match self.tracker.job_info(id) {
+            Ok(info) if info.state.is_started() || info.state.is_terminated() => {
+                return self.adopt(job, &info);
+            }
+            Ok(_) => Ok(()),
+            Err(error) if error.code != ErrorCode::InvalidArgument => Err(error),
+            Err(_) if job.state.is_queued() => Ok(()),
+            Err(error) => {
+                let reason = format!("runtime lost: the job ended without a trace ({error})");
+                return self.ended(id, &Outcome::failed(reason));
+            }
+        };
+        if job.state.is_queued() {
+            self.done(id);
+            // The dispatcher starts it; where it was not heard of, that changes nothing that runs.
+            self.kick.ring();
+        }
+        compared
+    }
+
+    /// Store what the runtime says of a job.
+    fn adopt(&self, job: &Unsettled, info: &JobInfo) -> Result<()> {
+        let id = &job.id;
+        if info.state.is_terminated() {
+            return self.ended(id, &outcome(info));
+        }
+        if job.state.is_queued() {
+            self.started(id, info.dispatched.unwrap_or_else(now))?;
+        }
+        let news = match info.state {
+            JobState::Suspended => self.store.job_suspended(id),
+            _ => self.store.job_resumed(id),
+        };
+        self.tell(id, info.state, news)?;
+        if job.terminate && job.state.is_started() {
+            self.terminate(id.clone());
+        }
+        Ok(())
+    }
+}
+
+/// The end that an account tells of.
+fn outcome(info: &JobInfo) -> Outcome {
+    Outcome {
+        exit_status: info.exit_status,
+        signal: info.terminating_signal.as_deref().and_then(signal_number),
+        reason: info.annotation.clone(),
+        started: info.dispatched,
+        finished: info.finished.unwrap_or_else(now),
+        cpu_time: info.cpu_time,
+        max_rss: info.max_rss,
+    }
+}
