@@ -398,7 +398,10 @@ typedef struct drmaa2_jinfo_s *drmaa2_jinfo;
 
 /*
  * What a reservation is to be (GFD.231, ReservationTemplate). Strings and lists are NULL when not
- * set.
+ * set; one that is empty counts as not set. Grid Engine's -99999 is no number either.
+ *
+ * Of startTime, endTime and duration, two say when it is; all three must agree. Without startTime,
+ * duration alone or with endTime stands for the earliest such window, which ends by endTime.
  */
 typedef struct drmaa2_rtemplate_s {
     /* A label. */
@@ -412,9 +415,9 @@ typedef struct drmaa2_rtemplate_s {
     time_t endTime;
     /* How long it lasts, seconds; DRMAA2_UNSET_TIME is not set (DRMAA2_RT_DURATION). */
     time_t duration;
-    /* At least so many slots; -1 is not set. */
+    /* At least so many slots; -1 is not set, for 1. */
     long long minSlots;
-    /* At most so many slots; -1 is not set. */
+    /* At most so many slots; -1 is not set, for minSlots. */
     long long maxSlots;
     /* The category of the jobs to come. */
     drmaa2_string jobCategory;
@@ -456,9 +459,9 @@ typedef struct drmaa2_rinfo_s {
     drmaa2_string reservationName;
     /* When it begins, seconds since the epoch. */
     time_t reservedStartTime;
-    /* When it ends, seconds since the epoch. */
+    /* When it ends, seconds since the epoch; when it ended, if it was given up. */
     time_t reservedEndTime;
-    /* The users that may use it; NULL for its owner alone. */
+    /* The users that may use it. */
     drmaa2_string_list usersACL;
     /* How many slots it has; -1 if unknown. */
     long long reservedSlots;
@@ -975,8 +978,10 @@ drmaa2_jsession drmaa2_create_jsession(const char *session_name, const char *con
 /*
  * Create a reservation session, store it and open it (GFD.231, SessionManager).
  *
- * Arguments: as drmaa2_create_jsession. Returns a handle to be freed with drmaa2_rsession_free.
- * NULL on error: DRMAA2_UNSUPPORTED_OPERATION.
+ * session_name: a name that no reservation session of the user has, though a job session may have
+ * it; NULL for a new one. contact: which DRM system to use; NULL for the default. Returns a handle
+ * to be freed with drmaa2_rsession_free. NULL on error: DRMAA2_INVALID_ARGUMENT if the name is
+ * taken or is no name, or the contact is none.
  */
 drmaa2_rsession drmaa2_create_rsession(const char *session_name, const char *contact);
 
@@ -990,10 +995,11 @@ drmaa2_rsession drmaa2_create_rsession(const char *session_name, const char *con
 drmaa2_jsession drmaa2_open_jsession(const char *session_name);
 
 /*
- * Open a reservation session that was created before (GFD.231, SessionManager).
+ * Open a reservation session that was created before, by any process of the user (GFD.231,
+ * SessionManager).
  *
- * Returns a handle to be freed with drmaa2_rsession_free. NULL on error: DRMAA2_INVALID_ARGUMENT
- * if session_name is NULL or unknown; DRMAA2_UNSUPPORTED_OPERATION.
+ * Returns a handle of its own, to be freed with drmaa2_rsession_free, also if the session is open
+ * already. NULL on error: DRMAA2_INVALID_ARGUMENT if session_name is NULL or unknown.
  */
 drmaa2_rsession drmaa2_open_rsession(const char *session_name);
 
@@ -1014,9 +1020,10 @@ drmaa2_msession drmaa2_open_msession(const char *session_name);
 drmaa2_error drmaa2_close_jsession(drmaa2_jsession js);
 
 /*
- * Close a reservation session (GFD.231, SessionManager).
+ * Close a reservation session (GFD.231, SessionManager). It stays stored, and its reservations stay
+ * in force; the handle is still to be freed, and for nothing else.
  *
- * DRMAA2_INVALID_SESSION if rs is NULL; DRMAA2_UNSUPPORTED_OPERATION.
+ * DRMAA2_INVALID_SESSION if rs is NULL, closed or destroyed.
  */
 drmaa2_error drmaa2_close_rsession(drmaa2_rsession rs);
 
@@ -1037,9 +1044,10 @@ drmaa2_error drmaa2_close_msession(drmaa2_msession ms);
 drmaa2_error drmaa2_destroy_jsession(const char *session_name);
 
 /*
- * Remove a reservation session from the store (GFD.231, SessionManager).
+ * Remove a reservation session from the store (GFD.231, SessionManager). Its reservations stay in
+ * force until they are over; handles of it are of no use any more, and still to be freed.
  *
- * DRMAA2_INVALID_ARGUMENT if session_name is NULL or unknown; DRMAA2_UNSUPPORTED_OPERATION.
+ * DRMAA2_INVALID_ARGUMENT if session_name is NULL or unknown.
  */
 drmaa2_error drmaa2_destroy_rsession(const char *session_name);
 
@@ -1054,7 +1062,7 @@ drmaa2_string_list drmaa2_get_jsession_names(void);
  * Get the names of the reservation sessions that drmaa2_open_rsession opens (GFD.231,
  * SessionManager).
  *
- * Returns a list to be freed with drmaa2_list_free. NULL on error: DRMAA2_UNSUPPORTED_OPERATION.
+ * Returns a list, which may be empty, to be freed with drmaa2_list_free. NULL on error.
  */
 drmaa2_string_list drmaa2_get_rsession_names(void);
 
@@ -1107,12 +1115,13 @@ drmaa2_j_list drmaa2_jsession_get_jobs(drmaa2_jsession js, drmaa2_jinfo filter);
  * Get a job array of a session by its id (GFD.231, JobSession).
  *
  * Returns a handle to be freed with drmaa2_jarray_free. NULL on error: DRMAA2_INVALID_ARGUMENT if
- * jobarray_id is NULL or unknown; DRMAA2_UNSUPPORTED_OPERATION.
+ * jobarray_id is NULL or unknown.
  */
 drmaa2_jarray drmaa2_jsession_get_job_array(drmaa2_jsession js, drmaa2_string jobarray_id);
 
 /*
- * Submit a job (GFD.231, JobSession).
+ * Submit a job (GFD.231, JobSession). Returns once it is in the queue; it may be waiting, running or
+ * have failed by then.
  *
  * jt: what it is to do; copied. Returns a handle to be freed with drmaa2_j_free. NULL on error:
  * DRMAA2_INVALID_ARGUMENT if jt is NULL or something in it makes no sense,
@@ -1125,9 +1134,11 @@ drmaa2_j drmaa2_jsession_run_job(drmaa2_jsession js, drmaa2_jtemplate jt);
  * end_index (GFD.231, JobSession).
  *
  * jt: what each job is to do; copied. max_parallel: at most so many jobs at a time, all of them if
- * it is not positive. Returns a handle to be freed with drmaa2_jarray_free. NULL on error: as
- * drmaa2_jsession_run_job; DRMAA2_INVALID_ARGUMENT also if begin_index < 1, end_index <
- * begin_index or step < 1; DRMAA2_UNSUPPORTED_OPERATION.
+ * it is not positive. Each job finds its index in the environment variable whose name is the value
+ * of DRMAA_INDEX_VAR; $DRMAA2_INDEX$ stands for it in paths. Returns a handle to be freed with
+ * drmaa2_jarray_free. NULL on error, and then nothing is submitted: as drmaa2_jsession_run_job;
+ * DRMAA2_INVALID_ARGUMENT also if begin_index < 1, end_index < begin_index, step < 1, or if these are
+ * more than 100000 jobs.
  */
 drmaa2_jarray drmaa2_jsession_run_bulk_jobs(drmaa2_jsession js,
                                             drmaa2_jtemplate jt,
@@ -1204,7 +1215,7 @@ drmaa2_error drmaa2_j_resume(drmaa2_j j);
 /*
  * Keep a waiting job from starting (GFD.231, Job).
  *
- * DRMAA2_INVALID_STATE if it is not in DRMAA2_QUEUED or DRMAA2_REQUEUED.
+ * DRMAA2_INVALID_STATE if it is not in DRMAA2_QUEUED or DRMAA2_REQUEUED, or is just being started.
  */
 drmaa2_error drmaa2_j_hold(drmaa2_j j);
 
@@ -1278,8 +1289,8 @@ drmaa2_string drmaa2_jarray_get_id(drmaa2_jarray ja);
 /*
  * Get the jobs of a job array, in the order of their indices (GFD.231, JobArray).
  *
- * Returns a list to be freed with drmaa2_list_free. NULL on error:
- * DRMAA2_UNSUPPORTED_OPERATION.
+ * Returns a list to be freed with drmaa2_list_free; a job that is reaped is not in it. NULL on
+ * error.
  */
 drmaa2_j_list drmaa2_jarray_get_jobs(drmaa2_jarray ja);
 
@@ -1293,50 +1304,49 @@ drmaa2_string drmaa2_jarray_get_session_name(drmaa2_jarray ja);
 /*
  * Get the template a job array was submitted with (GFD.231, JobArray).
  *
- * Returns an equal copy to be freed with drmaa2_jtemplate_free. NULL on error:
- * DRMAA2_UNSUPPORTED_OPERATION.
+ * Returns an equal copy to be freed with drmaa2_jtemplate_free. NULL on error.
  */
 drmaa2_jtemplate drmaa2_jarray_get_jtemplate(drmaa2_jarray ja);
 
 /*
  * Suspend the running jobs of a job array (GFD.231, JobArray).
  *
- * DRMAA2_INVALID_STATE if there are none; DRMAA2_UNSUPPORTED_OPERATION.
+ * Returns once that is accepted. DRMAA2_INVALID_STATE if there are none.
  */
 drmaa2_error drmaa2_jarray_suspend(drmaa2_jarray ja);
 
 /*
  * Resume the suspended jobs of a job array (GFD.231, JobArray).
  *
- * DRMAA2_INVALID_STATE if there are none; DRMAA2_UNSUPPORTED_OPERATION.
+ * Returns once that is accepted. DRMAA2_INVALID_STATE if there are none.
  */
 drmaa2_error drmaa2_jarray_resume(drmaa2_jarray ja);
 
 /*
  * Keep the waiting jobs of a job array from starting (GFD.231, JobArray).
  *
- * DRMAA2_INVALID_STATE if there are none; DRMAA2_UNSUPPORTED_OPERATION.
+ * Returns once that is accepted. DRMAA2_INVALID_STATE if there are none.
  */
 drmaa2_error drmaa2_jarray_hold(drmaa2_jarray ja);
 
 /*
  * Let the held jobs of a job array start (GFD.231, JobArray).
  *
- * DRMAA2_INVALID_STATE if there are none; DRMAA2_UNSUPPORTED_OPERATION.
+ * Returns once that is accepted. DRMAA2_INVALID_STATE if there are none.
  */
 drmaa2_error drmaa2_jarray_release(drmaa2_jarray ja);
 
 /*
  * End the jobs of a job array that have not ended (GFD.231, JobArray).
  *
- * DRMAA2_INVALID_STATE if there are none; DRMAA2_UNSUPPORTED_OPERATION.
+ * Returns once that is accepted. DRMAA2_INVALID_STATE if there are none.
  */
 drmaa2_error drmaa2_jarray_terminate(drmaa2_jarray ja);
 
 /*
  * Forget a job array whose jobs have all ended (GFD.231, JobArray).
  *
- * DRMAA2_INVALID_STATE if one of them has not; DRMAA2_UNSUPPORTED_OPERATION.
+ * DRMAA2_INVALID_STATE, and nothing is done, if one of them has not.
  */
 drmaa2_error drmaa2_jarray_reap(drmaa2_jarray ja);
 
@@ -1347,10 +1357,11 @@ drmaa2_error drmaa2_jarray_reap(drmaa2_jarray ja);
 void drmaa2_msession_free(drmaa2_msession *ms);
 
 /*
- * Get all reservations that the user may see (GFD.231, MonitoringSession).
+ * Get all reservations that the user may see and that are not over, in the order in which they
+ * were made (GFD.231, MonitoringSession).
  *
- * Returns a list to be freed with drmaa2_list_free. NULL on error: DRMAA2_INVALID_SESSION if ms is
- * NULL or closed, as for all functions of monitoring sessions; DRMAA2_UNSUPPORTED_OPERATION.
+ * Returns a list, which may be empty, to be freed with drmaa2_list_free. NULL on error:
+ * DRMAA2_INVALID_SESSION if ms is NULL or closed, as for all functions of monitoring sessions.
  */
 drmaa2_r_list drmaa2_msession_get_all_reservations(drmaa2_msession ms);
 
@@ -1381,10 +1392,50 @@ drmaa2_machineinfo_list drmaa2_msession_get_all_machines(drmaa2_msession ms,
                                                          drmaa2_string_list names);
 
 /*
- * Free the handle of a reservation session and set *rs to NULL. Nothing happens if rs or *rs is
- * NULL.
+ * Free the handle of a reservation session and set *rs to NULL. An open session is closed; nothing
+ * else happens to it, and nothing at all if rs or *rs is NULL.
  */
 void drmaa2_rsession_free(drmaa2_rsession *rs);
+
+/*
+ * Get the contact string a reservation session was created with (GFD.231, ReservationSession).
+ *
+ * Returns a copy to be freed with drmaa2_string_free, or NULL with DRMAA2_SUCCESS if there was
+ * none. DRMAA2_INVALID_SESSION if rs is NULL, closed or destroyed, as for all functions of
+ * reservation sessions.
+ */
+drmaa2_string drmaa2_rsession_get_contact(drmaa2_rsession rs);
+
+/*
+ * Get the name of a reservation session (GFD.231, ReservationSession).
+ *
+ * Returns a copy to be freed with drmaa2_string_free. NULL on error.
+ */
+drmaa2_string drmaa2_rsession_get_session_name(drmaa2_rsession rs);
+
+/*
+ * Get a reservation of a session by its id, also one that is over (GFD.231, ReservationSession).
+ *
+ * Returns a handle to be freed with drmaa2_r_free. NULL on error: DRMAA2_INVALID_ARGUMENT if
+ * reservation_id is NULL or unknown.
+ */
+drmaa2_r drmaa2_rsession_get_reservation(drmaa2_rsession rs, drmaa2_string reservation_id);
+
+/*
+ * Reserve slots and memory for a time (GFD.231, ReservationSession).
+ *
+ * rt: what is wanted; copied. Returns a handle to be freed with drmaa2_r_free. NULL on error:
+ * DRMAA2_INVALID_ARGUMENT if rt is NULL or something in it makes no sense or cannot be had.
+ */
+drmaa2_r drmaa2_rsession_request_reservation(drmaa2_rsession rs, drmaa2_rtemplate rt);
+
+/*
+ * Get the reservations of a session that are not over, in the order in which they were made
+ * (GFD.231, ReservationSession).
+ *
+ * Returns a list, which may be empty, to be freed with drmaa2_list_free. NULL on error.
+ */
+drmaa2_r_list drmaa2_rsession_get_reservations(drmaa2_rsession rs);
 
 /*
  * Free a reservation handle with its id and session name and set *r to NULL. Nothing happens to
@@ -1396,56 +1447,18 @@ void drmaa2_rsession_free(drmaa2_rsession *rs);
 void drmaa2_r_free(drmaa2_r *r);
 
 /*
- * Get the contact string a reservation session was created with (GFD.231, ReservationSession).
- *
- * Returns a copy to be freed with drmaa2_string_free. NULL on error: DRMAA2_INVALID_SESSION if rs
- * is NULL, as for all functions of reservation sessions; DRMAA2_UNSUPPORTED_OPERATION.
- */
-drmaa2_string drmaa2_rsession_get_contact(drmaa2_rsession rs);
-
-/*
- * Get the name of a reservation session (GFD.231, ReservationSession).
- *
- * Returns a copy to be freed with drmaa2_string_free. NULL on error: DRMAA2_UNSUPPORTED_OPERATION.
- */
-drmaa2_string drmaa2_rsession_get_session_name(drmaa2_rsession rs);
-
-/*
- * Get a reservation of a session by its id (GFD.231, ReservationSession).
- *
- * Returns a handle to be freed with drmaa2_r_free. NULL on error: DRMAA2_INVALID_ARGUMENT if
- * reservation_id is NULL or unknown; DRMAA2_UNSUPPORTED_OPERATION.
- */
-drmaa2_r drmaa2_rsession_get_reservation(drmaa2_rsession rs, drmaa2_string reservation_id);
-
-/*
- * Reserve resources (GFD.231, ReservationSession).
- *
- * rt: what is wanted; copied. Returns a handle to be freed with drmaa2_r_free. NULL on error:
- * DRMAA2_INVALID_ARGUMENT if rt is NULL or something in it makes no sense or cannot be had;
- * DRMAA2_UNSUPPORTED_OPERATION.
- */
-drmaa2_r drmaa2_rsession_request_reservation(drmaa2_rsession rs, drmaa2_rtemplate rt);
-
-/*
- * Get the reservations of a session (GFD.231, ReservationSession).
- *
- * Returns a list to be freed with drmaa2_list_free. NULL on error: DRMAA2_UNSUPPORTED_OPERATION.
- */
-drmaa2_r_list drmaa2_rsession_get_reservations(drmaa2_rsession rs);
-
-/*
  * Get the id of a reservation (GFD.231, Reservation).
  *
  * Returns a copy to be freed with drmaa2_string_free. NULL on error: DRMAA2_INVALID_ARGUMENT if r
- * or its id is NULL, as for all functions of reservations; DRMAA2_UNSUPPORTED_OPERATION.
+ * or its id is NULL, as for all functions of reservations.
  */
 drmaa2_string drmaa2_r_get_id(drmaa2_r r);
 
 /*
  * Get the name of the session of a reservation (GFD.231, Reservation).
  *
- * Returns a copy to be freed with drmaa2_string_free. NULL on error: DRMAA2_UNSUPPORTED_OPERATION.
+ * Returns a copy to be freed with drmaa2_string_free, or NULL with DRMAA2_SUCCESS if the handle
+ * has none. NULL on error.
  */
 drmaa2_string drmaa2_r_get_session_name(drmaa2_r r);
 
@@ -1453,22 +1466,23 @@ drmaa2_string drmaa2_r_get_session_name(drmaa2_r r);
  * Get the template a reservation was requested with (GFD.231, Reservation).
  *
  * Returns an equal copy to be freed with drmaa2_rtemplate_free. NULL on error:
- * DRMAA2_UNSUPPORTED_OPERATION.
+ * DRMAA2_INVALID_ARGUMENT if there is no such reservation in its session; DRMAA2_INVALID_SESSION
+ * if this process has neither that session nor a monitoring session open.
  */
 drmaa2_rtemplate drmaa2_r_get_reservation_template(drmaa2_r r);
 
 /*
- * Get what is known of a reservation now (GFD.231, Reservation).
+ * Get what is known of a reservation, which may be over (GFD.231, Reservation).
  *
- * Returns a snapshot to be freed with drmaa2_rinfo_free. NULL on error:
- * DRMAA2_UNSUPPORTED_OPERATION.
+ * Returns a snapshot to be freed with drmaa2_rinfo_free. NULL on error: as
+ * drmaa2_r_get_reservation_template.
  */
 drmaa2_rinfo drmaa2_r_get_info(drmaa2_r r);
 
 /*
- * Give a reservation up (GFD.231, Reservation).
+ * Give a reservation up (GFD.231, Reservation). It is over then, and so are the jobs in it.
  *
- * DRMAA2_UNSUPPORTED_OPERATION.
+ * DRMAA2_INVALID_STATE if it is over already; else as drmaa2_r_get_reservation_template.
  */
 drmaa2_error drmaa2_r_terminate(drmaa2_r r);
 

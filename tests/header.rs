@@ -25,6 +25,7 @@ const FAMILIES: &[&str] = &[
     "job",
     "jarray",
     "msession",
+    "rsession",
     "reservation",
 ];
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use crate::model::{Error, Result};
-use crate::session::{JobSession, MonitoringSession};
+use crate::session::{JobSession, MonitoringSession, ReservationSession};
 
 /// By address of the handle, until that is freed.
 type Table<S> = BTreeMap<usize, Arc<S>>;
@@ -18,6 +18,8 @@ pub(super) struct Handles<S: 'static> {
 }
 
 pub(super) static JOB_SESSIONS: Handles<JobSession> = Handles::new("job session");
+pub(super) static RESERVATION_SESSIONS: Handles<ReservationSession> =
+    Handles::new("reservation session");
 pub(super) static MONITORING_SESSIONS: Handles<MonitoringSession> = Handles::new("monitoring session");
 
 impl<S> Handles<S> {
@@ -57,6 +59,7 @@ thread_local! {
 
 struct Held {
     _jobs: MutexGuard<'static, Table<JobSession>>,
+    _reservations: MutexGuard<'static, Table<ReservationSession>>,
     _monitoring: MutexGuard<'static, Table<MonitoringSession>>,
 }
 
@@ -71,7 +74,11 @@ fn survive_fork() {
 }
 
 extern "C" fn before_fork() {
-    let held = Held { _jobs: JOB_SESSIONS.lock(), _monitoring: MONITORING_SESSIONS.lock() };
+    let held = Held {
+        _jobs: JOB_SESSIONS.lock(),
+        _reservations: RESERVATION_SESSIONS.lock(),
+        _monitoring: MONITORING_SESSIONS.lock(),
+    };
     let _ = HELD.try_with(|slot| slot.set(Some(held)));
 }
 

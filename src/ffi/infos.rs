@@ -5,7 +5,7 @@ use std::ptr;
 
 use libc::time_t;
 
-use crate::model::{Machine, Queue, Result, SlotInfo, Version};
+use crate::model::{Machine, Queue, ReservationInfo, Result, SlotInfo, Version};
 
 use super::enums::{FALSE, TRUE, drmaa2_bool, drmaa2_cpu, drmaa2_event, drmaa2_jstate, drmaa2_os};
 use super::mem::{self, Block, Owned};
@@ -34,9 +34,9 @@ pub struct drmaa2_rinfo_s {
     pub reservationName: drmaa2_string,
     /// When it begins, seconds since the epoch.
     pub reservedStartTime: time_t,
-    /// When it ends, seconds since the epoch.
+    /// When it ends, seconds since the epoch; when it ended, if it was given up.
     pub reservedEndTime: time_t,
-    /// The users that may use it; NULL for its owner alone.
+    /// The users that may use it.
     pub usersACL: drmaa2_string_list,
     /// How many slots it has; -1 if unknown.
     pub reservedSlots: c_longlong,
@@ -230,6 +230,24 @@ pub(super) fn slotinfo(slot: &SlotInfo) -> Result<Owned<drmaa2_slotinfo_s>> {
     Ok(block)
 }
 
+pub(super) fn rinfo(info: &ReservationInfo) -> Result<Owned<drmaa2_rinfo_s>> {
+    let mut block = Owned::new(drmaa2_rinfo_s {
+        reservationId: ptr::null_mut(),
+        reservationName: ptr::null_mut(),
+        reservedStartTime: info.begins.div_euclid(1000),
+        reservedEndTime: info.ends.div_euclid(1000),
+        usersACL: ptr::null_mut(),
+        reservedSlots: info.slots,
+        reservedMachines: ptr::null_mut(),
+        implementationSpecific: ptr::null_mut(),
+    })?;
+    block.reservationId = mem::string(&info.id)?;
+    block.reservationName = mem::optional_string(info.name.as_ref())?;
+    block.usersACL = list::of_strings(&info.users)?;
+    block.reservedMachines = list::of_blocks(info.machines.iter().map(slotinfo))?;
+    Ok(block)
+}
+
 pub(super) fn queueinfo(queue: &Queue) -> Result<Owned<drmaa2_queueinfo_s>> {
     let mut block = Owned::new(drmaa2_queueinfo_s {
         name: ptr::null_mut(),
@@ -276,6 +294,31 @@ pub(super) fn machineinfo(machine: &Machine) -> Result<Owned<drmaa2_machineinfo_
 mod tests {
     use super::*;
     use crate::model::{Cpu, Os};
+
+    #[test]
+    fn a_reservation_is_told_in_seconds() {
+        let reservation = ReservationInfo {
+            id: "r1".into(),
+            name: None,
+            begins: 1_000_000,
+            ends: 1_059_345,
+            users: vec!["a".into(), "b".into()],
+            slots: 2,
+            machines: vec![SlotInfo { machine: "node1".into(), slots: 2 }],
+        };
+        let info = rinfo(&reservation).unwrap();
+        assert_eq!((info.reservedStartTime, info.reservedEndTime), (1000, 1059));
+        assert_eq!(info.reservedSlots, 2);
+        assert!(info.reservationName.is_null());
+        // SAFETY: just made.
+        unsafe {
+            assert_eq!(mem::bytes(info.reservationId), Some(&b"r1"[..]));
+            assert_eq!(list::names("users", info.usersACL).unwrap().unwrap(), reservation.users);
+            let machines = list::blocks::<drmaa2_slotinfo_s>(info.reservedMachines).unwrap();
+            assert_eq!(mem::bytes((*machines[0]).machineName), Some(&b"node1"[..]));
+            assert_eq!((*machines[0]).slots, 2);
+        }
+    }
 
     #[test]
     fn a_machine_keeps_its_numbers() {

@@ -1,12 +1,15 @@
 //! Job arrays. As with jobs, a handle is a value.
 
-use crate::model::{Error, Result};
+use std::ptr;
+
+use crate::model::{Control, Result};
+use crate::session::JobArray;
 
 use super::enums::drmaa2_error;
 use super::jtemplate::drmaa2_jtemplate;
-use super::mem::{self, Block, null};
+use super::mem::{self, Block, Owned, null};
 use super::types::{drmaa2_j_list, drmaa2_string};
-use super::{guard, list};
+use super::{guard, job, jtemplate, list};
 
 /// Which job array is meant. A caller may build one of an id and a session name of its own.
 #[repr(C)]
@@ -37,17 +40,17 @@ pub unsafe extern "C" fn drmaa2_jarray_free(ja: *mut drmaa2_jarray) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jarray_get_id(ja: drmaa2_jarray) -> drmaa2_string {
     // SAFETY: a job array, or NULL.
-    guard::pointer(|| mem::string(unsafe { id(ja) }?))
+    guard::pointer(|| mem::string(unsafe { get(ja) }?.id))
 }
 
 /// Get the jobs of a job array, in the order of their indices (GFD.231, JobArray).
 ///
-/// Returns a list to be freed with drmaa2_list_free. NULL on error:
-/// DRMAA2_UNSUPPORTED_OPERATION.
+/// Returns a list to be freed with drmaa2_list_free; a job that is reaped is not in it. NULL on
+/// error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jarray_get_jobs(ja: drmaa2_jarray) -> drmaa2_j_list {
     // SAFETY: a job array, or NULL.
-    guard::pointer(|| Err(unsafe { unsupported(ja) }))
+    guard::pointer(|| list::of_blocks(unsafe { get(ja) }?.jobs()?.iter().map(job::handle)))
 }
 
 /// Get the name of the session of a job array (GFD.231, JobArray).
@@ -55,78 +58,74 @@ pub unsafe extern "C" fn drmaa2_jarray_get_jobs(ja: drmaa2_jarray) -> drmaa2_j_l
 /// Returns a copy to be freed with drmaa2_string_free. NULL on error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jarray_get_session_name(ja: drmaa2_jarray) -> drmaa2_string {
-    guard::pointer(|| {
-        // SAFETY: a job array, or NULL.
-        let session = unsafe {
-            id(ja)?;
-            mem::optional_name("session of the job array", (*ja).session_name)?
-        };
-        mem::optional_string(session)
-    })
+    // SAFETY: a job array, or NULL.
+    guard::pointer(|| mem::optional_string(unsafe { get(ja) }?.session))
 }
 
 /// Get the template a job array was submitted with (GFD.231, JobArray).
 ///
-/// Returns an equal copy to be freed with drmaa2_jtemplate_free. NULL on error:
-/// DRMAA2_UNSUPPORTED_OPERATION.
+/// Returns an equal copy to be freed with drmaa2_jtemplate_free. NULL on error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jarray_get_jtemplate(ja: drmaa2_jarray) -> drmaa2_jtemplate {
-    // SAFETY: a job array, or NULL.
-    guard::pointer(|| Err(unsafe { unsupported(ja) }))
+    guard::pointer(|| {
+        // SAFETY: a job array, or NULL.
+        let template = unsafe { get(ja) }?.template()?;
+        Ok(jtemplate::write(&template)?.into_raw())
+    })
 }
 
 /// Suspend the running jobs of a job array (GFD.231, JobArray).
 ///
-/// DRMAA2_INVALID_STATE if there are none; DRMAA2_UNSUPPORTED_OPERATION.
+/// Returns once that is accepted. DRMAA2_INVALID_STATE if there are none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jarray_suspend(ja: drmaa2_jarray) -> drmaa2_error {
     // SAFETY: a job array, or NULL.
-    guard::status(|| Err(unsafe { unsupported(ja) }))
+    guard::status(|| unsafe { get(ja) }?.control(Control::Suspend))
 }
 
 /// Resume the suspended jobs of a job array (GFD.231, JobArray).
 ///
-/// DRMAA2_INVALID_STATE if there are none; DRMAA2_UNSUPPORTED_OPERATION.
+/// Returns once that is accepted. DRMAA2_INVALID_STATE if there are none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jarray_resume(ja: drmaa2_jarray) -> drmaa2_error {
     // SAFETY: a job array, or NULL.
-    guard::status(|| Err(unsafe { unsupported(ja) }))
+    guard::status(|| unsafe { get(ja) }?.control(Control::Resume))
 }
 
 /// Keep the waiting jobs of a job array from starting (GFD.231, JobArray).
 ///
-/// DRMAA2_INVALID_STATE if there are none; DRMAA2_UNSUPPORTED_OPERATION.
+/// Returns once that is accepted. DRMAA2_INVALID_STATE if there are none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jarray_hold(ja: drmaa2_jarray) -> drmaa2_error {
     // SAFETY: a job array, or NULL.
-    guard::status(|| Err(unsafe { unsupported(ja) }))
+    guard::status(|| unsafe { get(ja) }?.control(Control::Hold))
 }
 
 /// Let the held jobs of a job array start (GFD.231, JobArray).
 ///
-/// DRMAA2_INVALID_STATE if there are none; DRMAA2_UNSUPPORTED_OPERATION.
+/// Returns once that is accepted. DRMAA2_INVALID_STATE if there are none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jarray_release(ja: drmaa2_jarray) -> drmaa2_error {
     // SAFETY: a job array, or NULL.
-    guard::status(|| Err(unsafe { unsupported(ja) }))
+    guard::status(|| unsafe { get(ja) }?.control(Control::Release))
 }
 
 /// End the jobs of a job array that have not ended (GFD.231, JobArray).
 ///
-/// DRMAA2_INVALID_STATE if there are none; DRMAA2_UNSUPPORTED_OPERATION.
+/// Returns once that is accepted. DRMAA2_INVALID_STATE if there are none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jarray_terminate(ja: drmaa2_jarray) -> drmaa2_error {
     // SAFETY: a job array, or NULL.
-    guard::status(|| Err(unsafe { unsupported(ja) }))
+    guard::status(|| unsafe { get(ja) }?.control(Control::Terminate))
 }
 
 /// Forget a job array whose jobs have all ended (GFD.231, JobArray).
 ///
-/// DRMAA2_INVALID_STATE if one of them has not; DRMAA2_UNSUPPORTED_OPERATION.
+/// DRMAA2_INVALID_STATE, and nothing is done, if one of them has not.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jarray_reap(ja: drmaa2_jarray) -> drmaa2_error {
     // SAFETY: a job array, or NULL.
-    guard::status(|| Err(unsafe { unsupported(ja) }))
+    guard::status(|| unsafe { get(ja) }?.reap())
 }
 
 impl Block for drmaa2_jarray_s {
@@ -140,17 +139,34 @@ impl Block for drmaa2_jarray_s {
     }
 }
 
+/// A handle for a caller, with handles of its jobs.
+pub(super) fn handle(array: &JobArray) -> Result<Owned<drmaa2_jarray_s>> {
+    let unset = drmaa2_jarray_s {
+        id: ptr::null_mut(),
+        job_list: ptr::null_mut(),
+        session_name: ptr::null_mut(),
+    };
+    let mut ja = Owned::new(unset)?;
+    ja.id = mem::string(&array.id)?;
+    ja.session_name = mem::optional_string(array.session.as_ref())?;
+    ja.job_list = list::of_blocks(array.jobs()?.iter().map(job::handle))?;
+    Ok(ja)
+}
+
 /// Which job array does a caller mean?
-unsafe fn id<'a>(ja: drmaa2_jarray) -> Result<&'a str> {
+///
+/// # Safety
+/// `ja` is NULL or leads to an id and a session name; its list is not read.
+unsafe fn get(ja: drmaa2_jarray) -> Result<JobArray> {
     if ja.is_null() {
         return Err(null("job array"));
     }
-    // SAFETY: a handle, as the header asks.
-    unsafe { mem::name("id of the job array", (*ja).id) }
-}
-
-/// The error for what this build cannot do with a job array, or for a handle that is none.
-unsafe fn unsupported(ja: drmaa2_jarray) -> Error {
-    // SAFETY: NULL or a handle, as the header asks.
-    unsafe { id(ja) }.err().unwrap_or_else(|| Error::unsupported("a job array"))
+    // SAFETY: the caller's promise.
+    let (id, session) = unsafe {
+        (
+            mem::name("id of the job array", (*ja).id)?,
+            mem::optional_name("session of the job array", (*ja).session_name)?,
+        )
+    };
+    Ok(JobArray { id: id.to_owned(), session: session.map(str::to_owned) })
 }

@@ -93,7 +93,7 @@ pub unsafe extern "C" fn drmaa2_j_resume(j: drmaa2_j) -> drmaa2_error {
 
 /// Keep a waiting job from starting (GFD.231, Job).
 ///
-/// DRMAA2_INVALID_STATE if it is not in DRMAA2_QUEUED or DRMAA2_REQUEUED.
+/// DRMAA2_INVALID_STATE if it is not in DRMAA2_QUEUED or DRMAA2_REQUEUED, or is just being started.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_j_hold(j: drmaa2_j) -> drmaa2_error {
     // SAFETY: a job, or NULL.

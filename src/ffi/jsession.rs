@@ -7,7 +7,7 @@ use std::sync::Arc;
 use libc::time_t;
 
 use crate::model::{Error, Result};
-use crate::session::{JobRef, JobSession, Timeout};
+use crate::session::{Bulk, JobRef, JobSession, Timeout};
 
 use super::handles::JOB_SESSIONS;
 use super::jarray::drmaa2_jarray;
@@ -16,7 +16,7 @@ use super::job::{drmaa2_j, drmaa2_j_s};
 use super::jtemplate::drmaa2_jtemplate;
 use super::mem::{self, Block, Owned, null};
 use super::types::{drmaa2_j_list, drmaa2_string, drmaa2_string_list};
-use super::{guard, jinfo, job, jtemplate, list};
+use super::{guard, jarray, jinfo, job, jtemplate, list};
 
 /// A job session. Only the library makes these; the members are for reading.
 #[repr(C)]
@@ -91,21 +91,22 @@ pub unsafe extern "C" fn drmaa2_jsession_get_jobs(
 /// Get a job array of a session by its id (GFD.231, JobSession).
 ///
 /// Returns a handle to be freed with drmaa2_jarray_free. NULL on error: DRMAA2_INVALID_ARGUMENT if
-/// jobarray_id is NULL or unknown; DRMAA2_UNSUPPORTED_OPERATION.
+/// jobarray_id is NULL or unknown.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jsession_get_job_array(
     js: drmaa2_jsession,
     jobarray_id: drmaa2_string,
 ) -> drmaa2_jarray {
     guard::pointer(|| {
-        open(js)?;
+        let session = open(js)?;
         // SAFETY: NULL or a string, as the header asks.
-        unsafe { mem::name("job array id", jobarray_id) }?;
-        Err(Error::unsupported("a job array"))
+        let id = unsafe { mem::name("job array id", jobarray_id) }?;
+        Ok(jarray::handle(&session.job_array(id)?)?.into_raw())
     })
 }
 
-/// Submit a job (GFD.231, JobSession).
+/// Submit a job (GFD.231, JobSession). Returns once it is in the queue; it may be waiting, running or
+/// have failed by then.
 ///
 /// jt: what it is to do; copied. Returns a handle to be freed with drmaa2_j_free. NULL on error:
 /// DRMAA2_INVALID_ARGUMENT if jt is NULL or something in it makes no sense,
@@ -124,9 +125,11 @@ pub unsafe extern "C" fn drmaa2_jsession_run_job(js: drmaa2_jsession, jt: drmaa2
 /// end_index (GFD.231, JobSession).
 ///
 /// jt: what each job is to do; copied. max_parallel: at most so many jobs at a time, all of them if
-/// it is not positive. Returns a handle to be freed with drmaa2_jarray_free. NULL on error: as
-/// drmaa2_jsession_run_job; DRMAA2_INVALID_ARGUMENT also if begin_index < 1, end_index <
-/// begin_index or step < 1; DRMAA2_UNSUPPORTED_OPERATION.
+/// it is not positive. Each job finds its index in the environment variable whose name is the value
+/// of DRMAA_INDEX_VAR; $DRMAA2_INDEX$ stands for it in paths. Returns a handle to be freed with
+/// drmaa2_jarray_free. NULL on error, and then nothing is submitted: as drmaa2_jsession_run_job;
+/// DRMAA2_INVALID_ARGUMENT also if begin_index < 1, end_index < begin_index, step < 1, or if these are
+/// more than 100000 jobs.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jsession_run_bulk_jobs(
     js: drmaa2_jsession,
@@ -137,16 +140,11 @@ pub unsafe extern "C" fn drmaa2_jsession_run_bulk_jobs(
     max_parallel: c_longlong,
 ) -> drmaa2_jarray {
     guard::pointer(|| {
-        open(js)?;
+        let session = open(js)?;
         // SAFETY: NULL or a template, as the header asks.
-        unsafe { jtemplate::read(jt) }?;
-        if begin_index < 1 || end_index < begin_index || step < 1 {
-            return Err(Error::argument(format!(
-                "no job array has the indices from {begin_index} to {end_index} in steps of {step}"
-            )));
-        }
-        let _ = max_parallel;
-        Err(Error::unsupported("a job array"))
+        let template = unsafe { jtemplate::read(jt) }?;
+        let bulk = Bulk { begin: begin_index, end: end_index, step, max_parallel };
+        Ok(jarray::handle(&session.run_bulk_jobs(&template, bulk)?)?.into_raw())
     })
 }
 

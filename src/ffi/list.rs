@@ -270,6 +270,11 @@ impl Listed for drmaa2_machineinfo_s {
     const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_machineinfo_list_default_callback;
 }
 
+impl Listed for drmaa2_r_s {
+    const KIND: ListType = ListType::DRMAA2_RESERVATIONLIST;
+    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_r_list_default_callback;
+}
+
 impl Listed for drmaa2_slotinfo_s {
     const KIND: ListType = ListType::DRMAA2_SLOTINFOLIST;
     const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_slotinfo_list_default_callback;

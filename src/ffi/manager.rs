@@ -3,16 +3,16 @@
 use std::ffi::c_char;
 
 use crate::model::Error;
-use crate::session::{self, JobSession, MonitoringSession};
+use crate::session::{self, JobSession, MonitoringSession, ReservationSession};
 
 use super::enums::{FALSE, TRUE, drmaa2_bool, drmaa2_capability, drmaa2_error};
-use super::handles::{JOB_SESSIONS, MONITORING_SESSIONS};
+use super::handles::{JOB_SESSIONS, MONITORING_SESSIONS, RESERVATION_SESSIONS};
 use super::infos::drmaa2_version;
 use super::jsession::drmaa2_jsession;
 use super::msession::drmaa2_msession;
-use super::reservation::drmaa2_rsession;
+use super::rsession::drmaa2_rsession;
 use super::types::{drmaa2_callback, drmaa2_string, drmaa2_string_list};
-use super::{guard, infos, jsession, list, mem, msession, reservation};
+use super::{guard, infos, jsession, list, mem, msession, rsession};
 
 /// Get the name of the DRM system (GFD.231, SessionManager).
 ///
@@ -78,8 +78,10 @@ pub unsafe extern "C" fn drmaa2_create_jsession(
 
 /// Create a reservation session, store it and open it (GFD.231, SessionManager).
 ///
-/// Arguments: as drmaa2_create_jsession. Returns a handle to be freed with drmaa2_rsession_free.
-/// NULL on error: DRMAA2_UNSUPPORTED_OPERATION.
+/// session_name: a name that no reservation session of the user has, though a job session may have
+/// it; NULL for a new one. contact: which DRM system to use; NULL for the default. Returns a handle
+/// to be freed with drmaa2_rsession_free. NULL on error: DRMAA2_INVALID_ARGUMENT if the name is
+/// taken or is no name, or the contact is none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_create_rsession(
     session_name: *const c_char,
@@ -87,11 +89,10 @@ pub unsafe extern "C" fn drmaa2_create_rsession(
 ) -> drmaa2_rsession {
     guard::pointer(|| {
         // SAFETY: NULL or strings, as the header asks.
-        unsafe {
-            mem::optional_name("session name", session_name)?;
-            mem::optional_name("contact", contact)?;
-        }
-        Err(reservation::unsupported())
+        let (name, contact) = unsafe {
+            (mem::optional_name("session name", session_name)?, mem::optional_name("contact", contact)?)
+        };
+        rsession::handle(ReservationSession::create(name, contact)?)
     })
 }
 
@@ -109,16 +110,17 @@ pub unsafe extern "C" fn drmaa2_open_jsession(session_name: *const c_char) -> dr
     })
 }
 
-/// Open a reservation session that was created before (GFD.231, SessionManager).
+/// Open a reservation session that was created before, by any process of the user (GFD.231,
+/// SessionManager).
 ///
-/// Returns a handle to be freed with drmaa2_rsession_free. NULL on error: DRMAA2_INVALID_ARGUMENT
-/// if session_name is NULL or unknown; DRMAA2_UNSUPPORTED_OPERATION.
+/// Returns a handle of its own, to be freed with drmaa2_rsession_free, also if the session is open
+/// already. NULL on error: DRMAA2_INVALID_ARGUMENT if session_name is NULL or unknown.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_open_rsession(session_name: *const c_char) -> drmaa2_rsession {
     guard::pointer(|| {
         // SAFETY: NULL or a string, as the header asks.
-        unsafe { mem::name("session name", session_name) }?;
-        Err(reservation::unsupported())
+        let name = unsafe { mem::name("session name", session_name) }?;
+        rsession::handle(ReservationSession::open(name)?)
     })
 }
 
@@ -144,12 +146,13 @@ pub unsafe extern "C" fn drmaa2_close_jsession(js: drmaa2_jsession) -> drmaa2_er
     guard::status(|| JOB_SESSIONS.get(js)?.close())
 }
 
-/// Close a reservation session (GFD.231, SessionManager).
+/// Close a reservation session (GFD.231, SessionManager). It stays stored, and its reservations stay
+/// in force; the handle is still to be freed, and for nothing else.
 ///
-/// DRMAA2_INVALID_SESSION if rs is NULL; DRMAA2_UNSUPPORTED_OPERATION.
+/// DRMAA2_INVALID_SESSION if rs is NULL, closed or destroyed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_close_rsession(rs: drmaa2_rsession) -> drmaa2_error {
-    guard::status(|| Err(reservation::session(rs)))
+    guard::status(|| RESERVATION_SESSIONS.get(rs)?.close())
 }
 
 /// Close a monitoring session (GFD.231, SessionManager). The handle is still to be freed, and for
@@ -171,16 +174,14 @@ pub unsafe extern "C" fn drmaa2_destroy_jsession(session_name: *const c_char) ->
     guard::status(|| JobSession::destroy(unsafe { mem::name("session name", session_name) }?))
 }
 
-/// Remove a reservation session from the store (GFD.231, SessionManager).
+/// Remove a reservation session from the store (GFD.231, SessionManager). Its reservations stay in
+/// force until they are over; handles of it are of no use any more, and still to be freed.
 ///
-/// DRMAA2_INVALID_ARGUMENT if session_name is NULL or unknown; DRMAA2_UNSUPPORTED_OPERATION.
+/// DRMAA2_INVALID_ARGUMENT if session_name is NULL or unknown.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_destroy_rsession(session_name: *const c_char) -> drmaa2_error {
-    guard::status(|| {
-        // SAFETY: NULL or a string, as the header asks.
-        unsafe { mem::name("session name", session_name) }?;
-        Err(reservation::unsupported())
-    })
+    // SAFETY: NULL or a string, as the header asks.
+    guard::status(|| ReservationSession::destroy(unsafe { mem::name("session name", session_name) }?))
 }
 
 /// Get the names of the job sessions that drmaa2_open_jsession opens (GFD.231, SessionManager).
@@ -194,10 +195,10 @@ pub unsafe extern "C" fn drmaa2_get_jsession_names() -> drmaa2_string_list {
 /// Get the names of the reservation sessions that drmaa2_open_rsession opens (GFD.231,
 /// SessionManager).
 ///
-/// Returns a list to be freed with drmaa2_list_free. NULL on error: DRMAA2_UNSUPPORTED_OPERATION.
+/// Returns a list, which may be empty, to be freed with drmaa2_list_free. NULL on error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_get_rsession_names() -> drmaa2_string_list {
-    guard::pointer(|| Err(reservation::unsupported()))
+    guard::pointer(|| list::of_strings(ReservationSession::names()?))
 }
 
 /// Have a function called whenever a job of an open session changes (GFD.231, SessionManager).

@@ -25,6 +25,7 @@ pub mod manager;
 mod mem;
 pub mod msession;
 pub mod reservation;
+pub mod rsession;
 pub mod rtemplate;
 pub mod strings;
 pub mod types;

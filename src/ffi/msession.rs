@@ -3,7 +3,7 @@
 use std::ptr;
 use std::sync::Arc;
 
-use crate::model::{Error, Result};
+use crate::model::Result;
 use crate::session::MonitoringSession;
 
 use super::handles::MONITORING_SESSIONS;
@@ -13,7 +13,7 @@ use super::types::{
     drmaa2_j_list, drmaa2_machineinfo_list, drmaa2_queueinfo_list, drmaa2_r_list, drmaa2_string,
     drmaa2_string_list,
 };
-use super::{guard, infos, jinfo, job, list};
+use super::{guard, infos, jinfo, job, list, reservation};
 
 /// A monitoring session. Only the library makes these; the member is for reading.
 #[repr(C)]
@@ -39,15 +39,16 @@ pub unsafe extern "C" fn drmaa2_msession_free(ms: *mut drmaa2_msession) {
     });
 }
 
-/// Get all reservations that the user may see (GFD.231, MonitoringSession).
+/// Get all reservations that the user may see and that are not over, in the order in which they
+/// were made (GFD.231, MonitoringSession).
 ///
-/// Returns a list to be freed with drmaa2_list_free. NULL on error: DRMAA2_INVALID_SESSION if ms is
-/// NULL or closed, as for all functions of monitoring sessions; DRMAA2_UNSUPPORTED_OPERATION.
+/// Returns a list, which may be empty, to be freed with drmaa2_list_free. NULL on error:
+/// DRMAA2_INVALID_SESSION if ms is NULL or closed, as for all functions of monitoring sessions.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_msession_get_all_reservations(ms: drmaa2_msession) -> drmaa2_r_list {
     guard::pointer(|| {
-        MONITORING_SESSIONS.get(ms)?.check_open()?;
-        Err(Error::unsupported("a reservation"))
+        let reservations = MONITORING_SESSIONS.get(ms)?.reservations()?;
+        list::of_blocks(reservations.iter().map(reservation::handle))
     })
 }
 

@@ -1,25 +1,16 @@
-//! Reservation sessions and reservations, which this build does not have: NULL is refused as
-//! everywhere, all else is DRMAA2_UNSUPPORTED_OPERATION.
+//! Reservations. A handle is a value, as that of a job: one which a caller has built does as well.
 
-use crate::model::{Error, Result};
+use std::ptr;
+
+use crate::model::Result;
+use crate::session::ReservationRef;
 
 use super::enums::drmaa2_error;
-use super::guard;
 use super::infos::drmaa2_rinfo;
-use super::mem::{self, Block, null};
+use super::mem::{self, Block, Owned, null};
 use super::rtemplate::drmaa2_rtemplate;
-use super::types::{drmaa2_r_list, drmaa2_string};
-
-/// A reservation session. Only the library makes these; the members are for reading.
-#[repr(C)]
-pub struct drmaa2_rsession_s {
-    /// The contact string it was created with, or NULL.
-    pub contact: drmaa2_string,
-    /// Its name.
-    pub name: drmaa2_string,
-}
-/// A reservation session; free it with drmaa2_rsession_free.
-pub type drmaa2_rsession = *mut drmaa2_rsession_s;
+use super::types::drmaa2_string;
+use super::{guard, infos, rtemplate};
 
 /// Which reservation is meant. A caller may build one of an id and a session name of its own.
 #[repr(C)]
@@ -32,17 +23,6 @@ pub struct drmaa2_r_s {
 /// A reservation; free it with drmaa2_r_free.
 pub type drmaa2_r = *mut drmaa2_r_s;
 
-/// Free the handle of a reservation session and set *rs to NULL. Nothing happens if rs or *rs is
-/// NULL.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn drmaa2_rsession_free(rs: *mut drmaa2_rsession) {
-    guard::quiet((), || {
-        // No handle of this kind was ever made: whatever it is, it is not ours to free.
-        // SAFETY: NULL or a variable, as the header asks.
-        let _ = unsafe { mem::take(rs) };
-    });
-}
-
 /// Free a reservation handle with its id and session name and set *r to NULL. Nothing happens to
 /// the reservation, and nothing at all if r or *r is NULL.
 ///
@@ -54,102 +34,60 @@ pub unsafe extern "C" fn drmaa2_r_free(r: *mut drmaa2_r) {
     guard::quiet((), || unsafe { mem::free(r) });
 }
 
-/// Get the contact string a reservation session was created with (GFD.231, ReservationSession).
-///
-/// Returns a copy to be freed with drmaa2_string_free. NULL on error: DRMAA2_INVALID_SESSION if rs
-/// is NULL, as for all functions of reservation sessions; DRMAA2_UNSUPPORTED_OPERATION.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn drmaa2_rsession_get_contact(rs: drmaa2_rsession) -> drmaa2_string {
-    guard::pointer(|| Err(session(rs)))
-}
-
-/// Get the name of a reservation session (GFD.231, ReservationSession).
-///
-/// Returns a copy to be freed with drmaa2_string_free. NULL on error: DRMAA2_UNSUPPORTED_OPERATION.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn drmaa2_rsession_get_session_name(rs: drmaa2_rsession) -> drmaa2_string {
-    guard::pointer(|| Err(session(rs)))
-}
-
-/// Get a reservation of a session by its id (GFD.231, ReservationSession).
-///
-/// Returns a handle to be freed with drmaa2_r_free. NULL on error: DRMAA2_INVALID_ARGUMENT if
-/// reservation_id is NULL or unknown; DRMAA2_UNSUPPORTED_OPERATION.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn drmaa2_rsession_get_reservation(
-    rs: drmaa2_rsession,
-    reservation_id: drmaa2_string,
-) -> drmaa2_r {
-    guard::pointer(|| Err(with_argument(rs, "reservation id", reservation_id)))
-}
-
-/// Reserve resources (GFD.231, ReservationSession).
-///
-/// rt: what is wanted; copied. Returns a handle to be freed with drmaa2_r_free. NULL on error:
-/// DRMAA2_INVALID_ARGUMENT if rt is NULL or something in it makes no sense or cannot be had;
-/// DRMAA2_UNSUPPORTED_OPERATION.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn drmaa2_rsession_request_reservation(
-    rs: drmaa2_rsession,
-    rt: drmaa2_rtemplate,
-) -> drmaa2_r {
-    guard::pointer(|| Err(with_argument(rs, "reservation template", rt)))
-}
-
-/// Get the reservations of a session (GFD.231, ReservationSession).
-///
-/// Returns a list to be freed with drmaa2_list_free. NULL on error: DRMAA2_UNSUPPORTED_OPERATION.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn drmaa2_rsession_get_reservations(rs: drmaa2_rsession) -> drmaa2_r_list {
-    guard::pointer(|| Err(session(rs)))
-}
-
 /// Get the id of a reservation (GFD.231, Reservation).
 ///
 /// Returns a copy to be freed with drmaa2_string_free. NULL on error: DRMAA2_INVALID_ARGUMENT if r
-/// or its id is NULL, as for all functions of reservations; DRMAA2_UNSUPPORTED_OPERATION.
+/// or its id is NULL, as for all functions of reservations.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_r_get_id(r: drmaa2_r) -> drmaa2_string {
     // SAFETY: a reservation, or NULL.
-    guard::pointer(|| Err(unsafe { reservation(r) }))
+    guard::pointer(|| mem::string(unsafe { get(r) }?.id))
 }
 
 /// Get the name of the session of a reservation (GFD.231, Reservation).
 ///
-/// Returns a copy to be freed with drmaa2_string_free. NULL on error: DRMAA2_UNSUPPORTED_OPERATION.
+/// Returns a copy to be freed with drmaa2_string_free, or NULL with DRMAA2_SUCCESS if the handle
+/// has none. NULL on error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_r_get_session_name(r: drmaa2_r) -> drmaa2_string {
     // SAFETY: a reservation, or NULL.
-    guard::pointer(|| Err(unsafe { reservation(r) }))
+    guard::pointer(|| mem::optional_string(unsafe { get(r) }?.session))
 }
 
 /// Get the template a reservation was requested with (GFD.231, Reservation).
 ///
 /// Returns an equal copy to be freed with drmaa2_rtemplate_free. NULL on error:
-/// DRMAA2_UNSUPPORTED_OPERATION.
+/// DRMAA2_INVALID_ARGUMENT if there is no such reservation in its session; DRMAA2_INVALID_SESSION
+/// if this process has neither that session nor a monitoring session open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_r_get_reservation_template(r: drmaa2_r) -> drmaa2_rtemplate {
-    // SAFETY: a reservation, or NULL.
-    guard::pointer(|| Err(unsafe { reservation(r) }))
+    guard::pointer(|| {
+        // SAFETY: a reservation, or NULL.
+        let template = unsafe { get(r) }?.template()?;
+        Ok(rtemplate::write(&template)?.into_raw())
+    })
 }
 
-/// Get what is known of a reservation now (GFD.231, Reservation).
+/// Get what is known of a reservation, which may be over (GFD.231, Reservation).
 ///
-/// Returns a snapshot to be freed with drmaa2_rinfo_free. NULL on error:
-/// DRMAA2_UNSUPPORTED_OPERATION.
+/// Returns a snapshot to be freed with drmaa2_rinfo_free. NULL on error: as
+/// drmaa2_r_get_reservation_template.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_r_get_info(r: drmaa2_r) -> drmaa2_rinfo {
-    // SAFETY: a reservation, or NULL.
-    guard::pointer(|| Err(unsafe { reservation(r) }))
+    guard::pointer(|| {
+        // SAFETY: a reservation, or NULL.
+        let info = unsafe { get(r) }?.info()?;
+        Ok(infos::rinfo(&info)?.into_raw())
+    })
 }
 
-/// Give a reservation up (GFD.231, Reservation).
+/// Give a reservation up (GFD.231, Reservation). It is over then, and so are the jobs in it.
 ///
-/// DRMAA2_UNSUPPORTED_OPERATION.
+/// DRMAA2_INVALID_STATE if it is over already; else as drmaa2_r_get_reservation_template.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_r_terminate(r: drmaa2_r) -> drmaa2_error {
     // SAFETY: a reservation, or NULL.
-    guard::status(|| Err(unsafe { reservation(r) }))
+    guard::status(|| unsafe { get(r) }?.terminate())
 }
 
 impl Block for drmaa2_r_s {
@@ -162,28 +100,47 @@ impl Block for drmaa2_r_s {
     }
 }
 
-pub(super) fn unsupported() -> Error {
-    Error::unsupported("a reservation")
+/// A handle for a caller.
+pub(super) fn handle(reservation: &ReservationRef) -> Result<Owned<drmaa2_r_s>> {
+    let mut r = Owned::new(drmaa2_r_s { id: ptr::null_mut(), session_name: ptr::null_mut() })?;
+    r.id = mem::string(&reservation.id)?;
+    r.session_name = mem::optional_string(reservation.session.as_ref())?;
+    Ok(r)
 }
 
-/// The error for a call on a reservation session.
-pub(super) fn session(rs: drmaa2_rsession) -> Error {
-    if rs.is_null() { Error::session("reservation session is NULL") } else { unsupported() }
-}
-
-/// The error for a call on a reservation session with an argument that must not be NULL.
-fn with_argument<T>(rs: drmaa2_rsession, what: &str, argument: *const T) -> Error {
-    if !rs.is_null() && argument.is_null() { null(what) } else { session(rs) }
-}
-
-/// The error for a call on a reservation.
-unsafe fn reservation(r: drmaa2_r) -> Error {
-    let id = || -> Result<&str> {
-        if r.is_null() {
-            return Err(null("reservation"));
-        }
-        // SAFETY: a handle, as the header asks.
-        unsafe { mem::name("id of the reservation", (*r).id) }
+/// Which reservation does a caller mean?
+///
+/// # Safety
+/// `r` is NULL or leads to an id and a session name; nothing behind them is read.
+unsafe fn get(r: drmaa2_r) -> Result<ReservationRef> {
+    if r.is_null() {
+        return Err(null("reservation"));
+    }
+    // SAFETY: the caller's promise.
+    let (id, session) = unsafe {
+        (
+            mem::name("id of the reservation", (*r).id)?,
+            mem::optional_name("session of the reservation", (*r).session_name)?,
+        )
     };
-    id().err().unwrap_or_else(unsupported)
+    Ok(ReservationRef { id: id.to_owned(), session: session.map(str::to_owned) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_says_which_reservation_is_meant() {
+        for session in [None, Some("s".to_owned())] {
+            let reservation = ReservationRef { id: "01r".into(), session };
+            let mut r = handle(&reservation).unwrap().into_raw();
+            // SAFETY: just made.
+            unsafe {
+                assert_eq!(get(r), Ok(reservation));
+                drmaa2_r_free(&raw mut r);
+            }
+            assert!(r.is_null());
+        }
+    }
 }
