@@ -75,8 +75,19 @@ static void reservation_handles(void) {
     CHECK(r == NULL);
     drmaa2_r_free(&r);
 
+    /* One on the stack says what it says, whether there is such a reservation or not. */
+    char id[] = "1", session[] = "session";
+    drmaa2_r_s made = {id, session};
+    CHECK_OWN(drmaa2_r_get_id(&made), "1");
+    CHECK_OWN(drmaa2_r_get_session_name(&made), "session");
+    made.session_name = NULL;
+    CHECK_NULL(drmaa2_r_get_session_name(&made), DRMAA2_SUCCESS);
+
     drmaa2_r_s none = {NULL, NULL};
     CHECK_NULL(drmaa2_r_get_id(&none), DRMAA2_INVALID_ARGUMENT);
+    CHECK_NULL(drmaa2_r_get_session_name(&none), DRMAA2_INVALID_ARGUMENT);
+    CHECK_NULL(drmaa2_r_get_info(&none), DRMAA2_INVALID_ARGUMENT);
+    CHECK_NULL(drmaa2_r_get_reservation_template(&none), DRMAA2_INVALID_ARGUMENT);
     CHECK_ERROR(drmaa2_r_terminate(&none), DRMAA2_INVALID_ARGUMENT);
 }
 
@@ -103,6 +114,12 @@ static void session_handles(void) {
     CHECK(ms == NULL);
 
     drmaa2_rsession rs = (drmaa2_rsession) &own;
+    CHECK_NULL(drmaa2_rsession_get_contact(rs), DRMAA2_INVALID_SESSION);
+    CHECK_NULL(drmaa2_rsession_get_session_name(rs), DRMAA2_INVALID_SESSION);
+    CHECK_NULL(drmaa2_rsession_get_reservations(rs), DRMAA2_INVALID_SESSION);
+    CHECK_NULL(drmaa2_rsession_get_reservation(rs, NULL), DRMAA2_INVALID_SESSION);
+    CHECK_NULL(drmaa2_rsession_request_reservation(rs, NULL), DRMAA2_INVALID_SESSION);
+    CHECK_ERROR(drmaa2_close_rsession(rs), DRMAA2_INVALID_SESSION);
     drmaa2_rsession_free(&rs);
     CHECK(rs == NULL);
 }

@@ -104,12 +104,20 @@ static inline drmaa2_jtemplate sleeper(void)
 }
 
 /* Submit, and free the template. */
-static inline drmaa2_j run(drmaa2_jsession js, drmaa2_jtemplate jt)
+static inline drmaa2_j submit(drmaa2_jsession js, drmaa2_jtemplate jt)
 {
     drmaa2_j j = drmaa2_jsession_run_job(js, jt);
     if (j == NULL)
         give_up("run_job");
     drmaa2_jtemplate_free(&jt);
+    return j;
+}
+
+/* The same, and wait until the job has started. */
+static inline drmaa2_j run(drmaa2_jsession js, drmaa2_jtemplate jt)
+{
+    drmaa2_j j = submit(js, jt);
+    CHECK_INT(drmaa2_j_wait_started(j, LONG), DRMAA2_SUCCESS);
     return j;
 }
 

@@ -109,15 +109,6 @@ static void account(drmaa2_jsession js)
     drmaa2_j_free(&j);
 }
 
-static void later_releases(drmaa2_jsession js)
-{
-    drmaa2_j j = run(js, sleeper());
-    CHECK_INT(drmaa2_j_hold(j), DRMAA2_UNSUPPORTED_OPERATION);
-    CHECK_INT(drmaa2_j_release(j), DRMAA2_UNSUPPORTED_OPERATION);
-    CHECK_INT(drmaa2_j_get_state(j, NULL), DRMAA2_RUNNING);
-    end(&j);
-}
-
 int main(void)
 {
     drmaa2_jsession js = session(NULL);
@@ -125,7 +116,6 @@ int main(void)
     suspended_job_can_be_terminated(js);
     a_terminated_job_is_not_done(js);
     account(js);
-    later_releases(js);
     done_with(&js);
     return check_result();
 }

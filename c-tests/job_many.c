@@ -8,7 +8,7 @@ enum { THREADS = 8, JOBS = 100 };
 static drmaa2_jsession js;
 static drmaa2_j jobs[JOBS];
 
-static void *submit(void *arg)
+static void *submitter(void *arg)
 {
     int i;
     for (i = (int)(size_t)arg; i < JOBS; i += THREADS) {
@@ -28,7 +28,7 @@ int main(void)
 
     js = session("many");
     for (i = 0; i < THREADS; i++)
-        CHECK(pthread_create(&threads[i], NULL, submit, (void *)i) == 0);
+        CHECK(pthread_create(&threads[i], NULL, submitter, (void *)i) == 0);
     for (i = 0; i < THREADS; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
     for (i = 0; i < JOBS; i++)

@@ -140,6 +140,14 @@ static void refused(drmaa2_jsession js, drmaa2_jtemplate jt, drmaa2_error code, 
     drmaa2_list_free(&jobs);
 }
 
+static void limit_refused(drmaa2_jsession js, const char *key, const char *value)
+{
+    drmaa2_jtemplate jt = command("true");
+    jt->resourceLimits = drmaa2_dict_create(drmaa2_dict_default_callback);
+    drmaa2_dict_set(jt->resourceLimits, strdup(key), strdup(value));
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, key);
+}
+
 static void refusals(void)
 {
     drmaa2_jsession js = session("refusals");
@@ -149,21 +157,24 @@ static void refusals(void)
     jt = command("true");                                                                              \
     jt->member = value;                                                                                \
     refused(js, jt, code, part)
-    REFUSED(submitAsHold, DRMAA2_TRUE, DRMAA2_UNSUPPORTED_ATTRIBUTE, "submitAsHold");
     REFUSED(rerunnable, DRMAA2_TRUE, DRMAA2_UNSUPPORTED_ATTRIBUTE, "rerunnable");
     REFUSED(emailOnStarted, DRMAA2_TRUE, DRMAA2_UNSUPPORTED_ATTRIBUTE, "emailOnStarted");
     REFUSED(emailOnTerminated, DRMAA2_TRUE, DRMAA2_UNSUPPORTED_ATTRIBUTE, "emailOnTerminated");
-    REFUSED(reservationId, strdup("r"), DRMAA2_UNSUPPORTED_ATTRIBUTE, "reservationId");
-    REFUSED(queueName, strdup("q"), DRMAA2_UNSUPPORTED_ATTRIBUTE, "queueName");
-    REFUSED(minSlots, 1, DRMAA2_UNSUPPORTED_ATTRIBUTE, "minSlots");
-    REFUSED(maxSlots, 1, DRMAA2_UNSUPPORTED_ATTRIBUTE, "maxSlots");
-    REFUSED(priority, 1, DRMAA2_UNSUPPORTED_ATTRIBUTE, "priority");
-    REFUSED(minPhysMemory, 1, DRMAA2_UNSUPPORTED_ATTRIBUTE, "minPhysMemory");
     REFUSED(machineOS, DRMAA2_LINUX, DRMAA2_UNSUPPORTED_ATTRIBUTE, "machineOS");
     REFUSED(machineArch, DRMAA2_X64, DRMAA2_UNSUPPORTED_ATTRIBUTE, "machineArch");
-    REFUSED(startTime, DRMAA2_NOW, DRMAA2_UNSUPPORTED_ATTRIBUTE, "startTime");
     REFUSED(deadlineTime, 4000000000, DRMAA2_UNSUPPORTED_ATTRIBUTE, "deadlineTime");
     REFUSED(accountingId, strdup("a"), DRMAA2_UNSUPPORTED_ATTRIBUTE, "accountingId");
+    REFUSED(reservationId, strdup("no-such-reservation"), DRMAA2_INVALID_ARGUMENT, "no-such-reservation");
+    REFUSED(queueName, strdup("no-such-queue"), DRMAA2_INVALID_ARGUMENT, "no-such-queue");
+    REFUSED(minSlots, 0, DRMAA2_INVALID_ARGUMENT, "minSlots");
+    REFUSED(minSlots, -2, DRMAA2_INVALID_ARGUMENT, "minSlots");
+    REFUSED(maxSlots, 0, DRMAA2_INVALID_ARGUMENT, "maxSlots");
+    jt = command("true");
+    jt->minSlots = 2;
+    jt->maxSlots = 1;
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "maxSlots");
+    REFUSED(minPhysMemory, -5, DRMAA2_INVALID_ARGUMENT, "minPhysMemory");
+    REFUSED(startTime, DRMAA2_INFINITE_TIME, DRMAA2_INVALID_ARGUMENT, "startTime");
     REFUSED(outputPath, strdup("relative"), DRMAA2_INVALID_ARGUMENT, "relative");
     REFUSED(inputPath, strdup("/a/$DRMAA2_HOME_DIR$"), DRMAA2_INVALID_ARGUMENT, "inputPath");
     REFUSED(errorPath, strdup("/a/$DRMAA2_INDEX$"), DRMAA2_INVALID_ARGUMENT, "errorPath");
@@ -183,6 +194,10 @@ static void refusals(void)
     jt->resourceLimits = drmaa2_dict_create(drmaa2_dict_default_callback);
     drmaa2_dict_set(jt->resourceLimits, strdup(DRMAA2_CPU_TIME), strdup("10"));
     refused(js, jt, DRMAA2_UNSUPPORTED_ATTRIBUTE, "resourceLimits");
+    limit_refused(js, DRMAA2_WALLCLOCK_TIME, "0");
+    limit_refused(js, DRMAA2_WALLCLOCK_TIME, "soon");
+    limit_refused(js, DRMAA2_WALLCLOCK_TIME, "99999999999999999999");
+    limit_refused(js, "PATIENCE", "1");
     jt = drmaa2_jtemplate_create();
     jt->jobCategory = strdup(image());
     refused(js, jt, DRMAA2_INVALID_ARGUMENT, "remoteCommand");

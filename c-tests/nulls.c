@@ -147,6 +147,16 @@ static void session_manager(void) {
 
     drmaa2_rsession rs = drmaa2_create_rsession(NULL, NULL);
     CHECK_ANSWER(rs);
+    if (rs != NULL) {
+        drmaa2_string name = drmaa2_rsession_get_session_name(rs);
+        CHECK(name != NULL && *name != '\0');
+        CHECK_NULL(drmaa2_rsession_get_reservation(rs, NULL), DRMAA2_INVALID_ARGUMENT);
+        CHECK_NULL(drmaa2_rsession_request_reservation(rs, NULL), DRMAA2_INVALID_ARGUMENT);
+        CHECK_OK(drmaa2_close_rsession(rs));
+        CHECK_OK(drmaa2_destroy_rsession(name));
+        drmaa2_rsession_free(&rs);
+        drmaa2_string_free(&name);
+    }
     CHECK_NULL(drmaa2_open_rsession(NULL), DRMAA2_INVALID_ARGUMENT);
     CHECK_ERROR(drmaa2_close_rsession(NULL), DRMAA2_INVALID_SESSION);
     CHECK_ERROR(drmaa2_destroy_rsession(NULL), DRMAA2_INVALID_ARGUMENT);

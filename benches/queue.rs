@@ -1,0 +1,140 @@
+//! The queue: how soon a freed slot is used again, and what large arrays cost.
+//!
+//! The floor of a refill is the start of a task that was created before. `scripts/bench` sets up a
+//! containerd and runs it.
+
+mod raw;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use drmaa2::model::{Control, JobFilter, JobState, JobTemplate};
+use drmaa2::session::{Bulk, JobRef, JobSession, Timeout};
+
+use raw::{Error, Floor, median, template, verdict};
+
+const ROUNDS: usize = 25;
+const TASKS: usize = 10_000;
+
+fn bulk(tasks: usize, max_parallel: i64) -> Result<Bulk, Error> {
+    Ok(Bulk { begin: 1, end: i64::try_from(tasks)?, step: 1, max_parallel })
+}
+
+/// From the end of a job to the start of the next, as their inits have recorded it.
+fn refill() -> Result<Vec<Duration>, Error> {
+    let session = JobSession::create(None, Some("containerd://?slots=1"))?;
+    let jobs =
+        session.run_bulk_jobs(&template(&["/bin/sleep", "0.3"])?, bulk(ROUNDS + 1, 0)?)?.jobs()?;
+    for job in &jobs {
+        job.wait_terminated(Timeout::Infinite)?;
+    }
+    let infos = jobs.iter().map(JobRef::info).collect::<Result<Vec<_>, _>>()?;
+    let gap = |pair: &[drmaa2::model::JobInfo]| {
+        let [before, after] = pair else { return None };
+        Some(Duration::from_millis((after.dispatched? - before.finished?).try_into().ok()?))
+    };
+    let gaps = infos.windows(2).map(gap).collect::<Option<Vec<_>>>().ok_or("a job did not run")?;
+    session.close()?;
+    JobSession::destroy(session.name())?;
+    Ok(gaps)
+}
+
+/// The same with nothing but containerd.
+fn raw_refill(floor: &Floor) -> Result<Vec<Duration>, Error> {
+    let mut times = Vec::new();
+    for round in 0..ROUNDS {
+        let id = format!("refill-{}-{round}", std::process::id());
+        floor.create(&id, &["/bin/sleep", "1000"])?;
+        times.push(floor.start(&id)?);
+        floor.remove(&id)?;
+    }
+    Ok(times)
+}
+
+fn release(session: &JobSession) -> Result<Vec<Duration>, Error> {
+    let held = JobTemplate { submit_as_hold: true, ..template(&["/bin/sleep", "1000"])? };
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let job = session.run_job(held.clone())?;
+        let begin = Instant::now();
+        job.control(Control::Release)?;
+        job.wait_started(Timeout::Infinite)?;
+        times.push(begin.elapsed());
+        job.control(Control::Terminate)?;
+        job.wait_terminated(Timeout::Infinite)?;
+    }
+    Ok(times)
+}
+
+fn measure() -> Result<bool, Error> {
+    let io = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let session = JobSession::create(None, None)?;
+    let model = session.run_job(template(&["/bin/sleep", "1000"])?)?;
+    model.wait_started(Timeout::Infinite)?;
+    let floor = Floor::like(&model, io.handle().clone())?;
+
+    let raw = median(&mut raw_refill(&floor)?);
+    let ours = median(&mut refill()?);
+    let released = median(&mut release(&session)?);
+
+    let begin = Instant::now();
+    let array = session.run_bulk_jobs(
+        &JobTemplate { submit_as_hold: true, ..template(&["/bin/true"])? },
+        bulk(TASKS, 8)?,
+    )?;
+    let submitted = begin.elapsed();
+    let jobs = array.jobs()?;
+    let begin = Instant::now();
+    for job in &jobs {
+        if job.state()?.0 != JobState::QueuedHeld {
+            return Err(format!("job {} is not held", job.id).into());
+        }
+    }
+    let states = begin.elapsed();
+    let begin = Instant::now();
+    let filter = JobFilter { state: Some(JobState::QueuedHeld), ..JobFilter::default() };
+    let found = session.jobs(Some(&filter))?.len();
+    let filtered = begin.elapsed();
+    if found != TASKS {
+        return Err(format!("{found} jobs match, not {TASKS}").into());
+    }
+    let begin = Instant::now();
+    array.control(Control::Terminate)?;
+    let terminated = begin.elapsed();
+    model.control(Control::Terminate)?;
+    model.wait_terminated(Timeout::Infinite)?;
+    session.close()?;
+    JobSession::destroy(session.name())?;
+
+    println!("medians of {ROUNDS} rounds; an array of {TASKS} tasks");
+    let ratio = ours.as_secs_f64() / raw.as_secs_f64();
+    let under = |what: &str, time: Duration, limit: u64| {
+        let line = format!("{what:<22} {time:.1?}, goal under {limit} ms");
+        verdict(&line, time < Duration::from_millis(limit))
+    };
+    let goals = [
+        verdict(
+            &format!(
+                "refill of a slot       raw {raw:.1?}, library {ours:.1?}: {ratio:.2}x, goal under 15 ms"
+            ),
+            ours < Duration::from_millis(15),
+        ),
+        under("release -> running", released, 100),
+        under("submission", submitted, 1000),
+        under("states of all tasks", states, 100),
+        under("all through a filter", filtered, 100),
+        under("termination of all", terminated, 1000),
+    ];
+    Ok(goals.into_iter().all(|met| met))
+}
+
+fn main() -> ExitCode {
+    match measure() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(2),
+        Err(error) => {
+            eprintln!("queue: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
