@@ -97,14 +97,17 @@ async fn start_task(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJ
 async fn undo(core: &Core, id: &str, ticket: Ticket, words: Words, old: Option<PathBuf>) {
     // The semaphore is never closed.
     let turn = core.deletions.acquire().await;
-    if let Err(error) = core.daemon.patiently(|| finish::remove(core, id)).await {
-        tracing::warn!(%error, id, "cannot remove a prepared job");
-    }
+    let removed = core.daemon.patiently(|| finish::remove(core, id)).await;
     if let Some(old) = old {
         finish::remove_dir(old).await;
     }
     drop(turn);
-    undone(core, id, ticket, words, Fact::Deleted { id: id.to_owned() }).await;
+    let id = id.to_owned();
+    let fact = match removed {
+        Ok(()) => Fact::Deleted { id: id.clone() },
+        Err(error) => Fact::NotDeleted { id: id.clone(), error },
+    };
+    undone(core, &id, ticket, words, fact).await;
 }
 
 /// Report that nothing is left of a prepared job, and why. It may be wanted again by now.

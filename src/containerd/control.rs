@@ -17,26 +17,35 @@ use crate::model::{Control, Error, ErrorCode, Result};
 /// How much longer than a job's grace init may take before it is killed itself.
 const MARGIN: Duration = Duration::from_secs(5);
 
+/// How often something is tried that the job's state allows and the daemon refuses: others may be
+/// changing the state at the same time.
+const ATTEMPTS: usize = 3;
+
 /// Do it, or tell why it cannot be done.
 pub(super) async fn control(core: &Arc<Core>, id: &str, control: Control) -> Result<()> {
-    let mut tasks = core.daemon.within(RUN)?.tasks();
-    let container_id = id.to_owned();
-    let done = match control {
-        Control::Suspend => tasks.pause(PauseTaskRequest { container_id }).await,
-        Control::Resume => tasks.resume(ResumeTaskRequest { container_id }).await,
-        Control::Terminate => return terminate(core, id).await,
-        Control::Hold | Control::Release => {
-            return Err(Error::unsupported("holding a job that the runtime has"));
+    let mut attempt = 1;
+    loop {
+        let mut tasks = core.daemon.within(RUN)?.tasks();
+        let container_id = id.to_owned();
+        let done = match control {
+            Control::Suspend => tasks.pause(PauseTaskRequest { container_id }).await,
+            Control::Resume => tasks.resume(ResumeTaskRequest { container_id }).await,
+            Control::Terminate => return terminate(core, id).await,
+            Control::Hold | Control::Release => {
+                return Err(Error::unsupported("holding a job that the runtime has"));
+            }
+        };
+        let Err(status) = done else { return Ok(()) };
+        let error = refusal(core, id, control, status).await;
+        if error.code != ErrorCode::TryLater || attempt == ATTEMPTS {
+            return Err(error);
         }
-    };
-    match done {
-        Ok(_) => Ok(()),
-        Err(status) => Err(refusal(core, id, control, status).await),
+        attempt += 1;
     }
 }
 
 /// Why the daemon refused: most often the job's state does not allow it, and then the state says
-/// so better than the runtime's message does.
+/// so better than the runtime's message does. TRY_LATER if it does allow it now.
 async fn refusal(core: &Core, id: &str, control: Control, status: Answer) -> Error {
     let error = core.daemon.error(status);
     tracing::debug!(%error, id, %control, "refused");
@@ -44,7 +53,10 @@ async fn refusal(core: &Core, id: &str, control: Control, status: Answer) -> Err
         return error;
     }
     match account::job_info(core, id).await {
-        Ok(info) => info.state.after(control).err().unwrap_or(error),
+        Ok(info) => match info.state.after(control) {
+            Err(refusal) => refusal,
+            Ok(_) => Error { code: ErrorCode::TryLater, ..error },
+        },
         Err(unknown) => unknown,
     }
 }

@@ -93,28 +93,27 @@ pub(super) async fn launch(core: &Core, job: &NewJob, ticket: Ticket, old: Optio
     conclude(core, &job.id, ticket, started).await;
 }
 
-/// Start a job that somebody had begun to start, who died: his last call may still be on its way. So
-/// its task is started as it is, which can happen only once, and is not made anew if it runs.
-pub(super) async fn resume(core: &Core, job: &NewJob, ticket: Ticket) {
-    let id = &job.id;
-    if let Ok(Some(process)) = account::process(core, id).await {
-        core.facts.created(id, process.pid);
-        let started = match process.status() {
-            Status::Created => match start(core, id).await {
-                Err(_) if has_started(core, id).await => Some(Started::Unanswered),
-                done => done.ok(),
-            },
-            Status::Running | Status::Pausing | Status::Paused => Some(Started::Unanswered),
-            Status::Stopped | Status::Unknown => None,
-        };
-        if let Some(started) = started {
-            return conclude(core, id, ticket, Ok(started)).await;
+/// Start a job whose start was begun already by somebody who died: his last call may still be on its
+/// way, or may have been carried out. So its task is started as it is, which can happen only once, and
+/// if it was started, what became of it is reported.
+pub(super) async fn resume(core: &Core, id: &str, ticket: Ticket) {
+    let created = match account::process(core, id).await {
+        Ok(Some(process)) => {
+            core.facts.created(id, process.pid);
+            process.status() == Status::Created
         }
-    }
-    match make_dir(core, id) {
-        Ok(old) => launch(core, job, ticket, old).await,
-        Err(error) => conclude(core, id, ticket, Err(error)).await,
-    }
+        Ok(None) => false,
+        Err(error) => return conclude(core, id, ticket, Err(error)).await,
+    };
+    let started = match created {
+        true => start(core, id).await,
+        false => Ok(Started::Unanswered),
+    };
+    let started = match started {
+        Err(_) if has_started(core, id).await => Ok(Started::Unanswered),
+        started => started,
+    };
+    conclude(core, id, ticket, started).await;
 }
 
 /// Make a job's task and start it.

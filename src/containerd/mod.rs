@@ -285,7 +285,7 @@ impl JobTracker for ContainerdTracker {
         let ticket = self.core.facts.launch(&id).ok_or_else(|| under_way(&id))?;
         let core = self.core.clone();
         if launch::started_at(&self.core.job_dir(&id)).is_some() {
-            self.runtime.spawn(async move { launch::resume(&core, &job, ticket).await });
+            self.runtime.spawn(async move { launch::resume(&core, &id, ticket).await });
             return Ok(());
         }
         // From here on the job can be told to end: the request is a file in its directory.

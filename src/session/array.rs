@@ -97,8 +97,10 @@ impl JobArray {
     }
 
     fn unknown(&self) -> Error {
-        let session = self.session.as_deref().unwrap_or_default();
-        Error::argument(format!("not in job session \"{session}\""))
+        Error::argument(match &self.session {
+            Some(session) => format!("not in job session \"{session}\""),
+            None => "there is no such job array".to_owned(),
+        })
     }
 }
 

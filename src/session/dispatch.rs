@@ -75,6 +75,9 @@ impl Dispatcher {
                 world.engine(&job.target)?.terminate(id);
             }
         }
+        for job in world.store.overdue_jobs(now)? {
+            world.engine(&job.target)?.wake(job.id);
+        }
         let engines = world.engines();
         let mut wake = world.store.next_change(now)?;
         let mut live: Vec<&Arc<Engine>> = Vec::new();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::changes::Changes;
 use super::kick::Kick;
 use super::waits::Waits;
 use crate::model::{Control, Error, ErrorCode, JobState, Outcome, Result};
@@ -34,6 +35,7 @@ pub(super) struct Engine {
     waits: Arc<Waits>,
     pub(super) mine: Claim,
     pub(super) kick: Arc<Kick>,
+    changes: Arc<Changes>,
     subscribed: Once,
     news: Sender<News>,
     /// Jobs to clean up.
@@ -108,10 +110,10 @@ impl Engine {
         target: String,
         store: Arc<Store>,
         waits: Arc<Waits>,
-        kick: Arc<Kick>,
+        (kick, changes): (Arc<Kick>, Arc<Changes>),
         mine: Claim,
     ) -> Result<Arc<Self>> {
-        let (engine, news, ended) = Self::new(tracker, target, store, waits, kick, mine);
+        let (engine, news, ended) = Self::new(tracker, target, store, waits, (kick, changes), mine);
         let facts = Arc::clone(&engine);
         runtime::thread("drmaa2-facts", move || facts.follow(&news))?;
         let cleaner = Arc::clone(&engine);
@@ -125,7 +127,7 @@ impl Engine {
         target: String,
         store: Arc<Store>,
         waits: Arc<Waits>,
-        kick: Arc<Kick>,
+        (kick, changes): (Arc<Kick>, Arc<Changes>),
         mine: Claim,
     ) -> (Arc<Self>, Receiver<News>, Receiver<String>) {
         let (news, news_receiver) = mpsc::channel();
@@ -137,6 +139,7 @@ impl Engine {
             waits,
             mine,
             kick,
+            changes,
             subscribed: Once::new(),
             news,
             ended,
@@ -238,6 +241,9 @@ impl Engine {
             Ok(Some(now)) if now.claim == job.claim && task(&now) == Some(doing) => {}
             _ => return self.done(id),
         }
+        if doing == Doing::Starting && job.terminate {
+            return self.give_up(job);
+        }
         if let Err(error) = self.begin(job, doing) {
             let id = id.clone();
             let fact = match doing {
@@ -271,9 +277,22 @@ impl Engine {
                 }
                 Ok(())
             }
-            Doing::Starting if job.terminate => Err(Error::state("terminated before it started")),
             Doing::Starting => self.tracker.add_job(self.order(&job.id)?),
             Doing::Undoing | Doing::Cleaning => self.tracker.delete_job(&job.id),
+        }
+    }
+
+    /// End a job that was about to be started, unless somebody who died has started it.
+    fn give_up(&self, job: &Unsettled) {
+        let id = &job.id;
+        let given_up = match self.tracker.job_info(id) {
+            Ok(info) if info.state.is_started() || info.state.is_terminated() => self.adopt(job, &info),
+            Err(error) if error.code != ErrorCode::InvalidArgument => Err(error),
+            _ => self.ended(id, &Outcome::failed("terminated before it started")),
+        };
+        if let Err(error) = given_up {
+            tracing::warn!(job = %id, %error, "cannot tell whether a job has started");
+            self.done(id);
         }
     }
 
@@ -282,7 +301,7 @@ impl Engine {
     }
 
     /// The thread of the facts. One that could not be stored, for want of disk space say, is not
-    /// lost: the jobs are compared with the runtime until that works.
+    /// lost: the jobs are compared with the runtime until that works. So is a clean-up that failed.
     fn follow(&self, news: &Receiver<News>) {
         // When the jobs are compared again, and the pause after the next failure.
         let mut retry: Option<(Instant, Duration)> = None;
@@ -294,11 +313,14 @@ impl Engine {
             let done = match item {
                 Ok(News::Fact(fact)) => self.take(fact),
                 Ok(News::Settle) => self.settle_all(),
-                Err(RecvTimeoutError::Timeout) => self.settle_all().inspect(|()| retry = None),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.kick.ring();
+                    self.settle_all().inspect(|()| retry = None)
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             if let Err(error) = done {
-                tracing::error!(%error, "a fact about a job could not be stored");
+                tracing::error!(%error, "it will be looked into again");
                 let pause = retry.map_or(RETRY, |(_, pause)| (pause * 2).min(MAX_RETRY));
                 retry = Some((Instant::now() + pause, pause));
             }
@@ -324,11 +346,11 @@ impl Engine {
                 self.done(&id);
                 stored
             }
+            // It stays this process's, which tries again.
             Fact::NotDeleted { id, error } => {
-                // It stays this process's, until something happens that makes it look again.
-                tracing::warn!(job = %id, %error, "cannot clean up an ended job");
-                self.done(&id);
-                Ok(())
+                self.progress.lock().working.remove(&id);
+                self.changed.notify_all();
+                Err(error.of(format!("job {id}: clean-up")))
             }
             Fact::Live => {
                 let settled = self.settle_all();
@@ -346,6 +368,7 @@ impl Engine {
     fn set_link(&self, link: Link) {
         self.progress.lock().link = link;
         self.changed.notify_all();
+        self.changes.tell();
         self.kick.ring();
     }
 
@@ -364,6 +387,8 @@ impl Engine {
         }
         drop(progress);
         self.changed.notify_all();
+        // There is room for another launch.
+        self.kick.ring();
         self.tell(id, JobState::Running, Ok(news))?;
         if news && self.store.job(id)?.is_some_and(|job| job.terminate) {
             self.terminate(id.to_owned());
@@ -371,16 +396,26 @@ impl Engine {
         Ok(())
     }
 
-    /// End a job that somebody gave up before it started. Not here: facts must not wait for it.
+    /// End a job that somebody gave up before it started.
     pub(super) fn terminate(&self, id: String) {
+        self.control(id, Control::Terminate);
+    }
+
+    /// Let a job go on that is suspended beyond its time: its init ends it then.
+    pub(super) fn wake(&self, id: String) {
+        self.control(id, Control::Resume);
+    }
+
+    /// Not here: facts must not wait for it.
+    fn control(&self, id: String, control: Control) {
         let tracker = Arc::clone(&self.tracker);
-        let spawned = runtime::thread("drmaa2-terminate", move || {
-            if let Err(error) = tracker.job_control(&id, Control::Terminate) {
-                tracing::warn!(job = %id, %error, "cannot terminate a job");
+        let spawned = runtime::thread("drmaa2-control", move || {
+            if let Err(error) = tracker.job_control(&id, control) {
+                tracing::warn!(job = %id, %error, "cannot {control} a job");
             }
         });
         if let Err(error) = spawned {
-            tracing::warn!(%error, "no thread to terminate a job");
+            tracing::warn!(%error, "no thread to control a job");
         }
     }
 
@@ -447,6 +482,7 @@ impl Engine {
     pub(super) fn done(&self, id: &str) {
         self.progress.lock().working.remove(id);
         self.changed.notify_all();
+        self.kick.ring();
     }
 
     /// The clean-up thread: a result is on stable storage before its job's files go.

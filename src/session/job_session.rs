@@ -60,7 +60,7 @@ impl JobSession {
             return Err(self.is_closed());
         }
         process::session_closed(Kind::Job, &self.row);
-        world.drain(self.row.id)
+        world.drain(&self.row)
     }
 
     /// Remove a session from the store. Its running jobs go on.

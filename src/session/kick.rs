@@ -65,6 +65,11 @@ impl Alarm {
         loop {
             match poll(&mut places, PollTimeout::NONE) {
                 Err(Errno::EINTR) => {}
+                // Too many of them: without them the deaths of processes are noticed late.
+                Err(error) if places.len() > 2 => {
+                    tracing::warn!(%error, "cannot wait for the end of processes");
+                    places.truncate(2);
+                }
                 Err(error) => {
                     tracing::error!(%error, "the queue cannot wait");
                     return Vec::new();

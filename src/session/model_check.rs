@@ -49,6 +49,8 @@ struct Runtime {
     requests: Vec<VecDeque<Request>>,
     /// What each process has not heard yet.
     facts: Vec<VecDeque<Fact>>,
+    /// It does not answer questions.
+    mute: bool,
 }
 
 impl Runtime {
@@ -72,7 +74,7 @@ impl Runtime {
         let Some(request) = self.requests[process].pop_front() else { return };
         let prepares = matches!(request, Request::Prepare(_));
         match request {
-            Request::Prepare(id) | Request::Start(id) if !works => {
+            Request::Prepare(id) | Request::Start(id) if !works && !self.runs.contains_key(&id) => {
                 self.jobs.remove(&id);
                 let error = Error::new(ErrorCode::TryLater, "full");
                 self.facts[process].push_back(match prepares {
@@ -81,6 +83,14 @@ impl Runtime {
                 });
             }
             Request::Prepare(id) => drop(self.jobs.insert(id, JobState::Queued)),
+            // As the tracker has it, what was started once is not started a second time.
+            Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_started()) => {
+                self.tell_all(&Fact::Started { id, at: now() });
+            }
+            Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_terminated()) => {
+                let outcome = Outcome { exit_status: Some(0), finished: now(), ..Outcome::default() };
+                self.tell_all(&Fact::Ended { id, outcome });
+            }
             Request::Start(id) => {
                 *self.runs.entry(id.clone()).or_default() += 1;
                 self.jobs.insert(id.clone(), JobState::Running);
@@ -142,7 +152,11 @@ impl JobTracker for Reach {
     }
 
     fn job_info(&self, id: &str) -> Result<JobInfo> {
-        let state = self.runtime.lock().jobs.get(id).copied();
+        let runtime = self.runtime.lock();
+        if runtime.mute {
+            return Err(Error::new(ErrorCode::DrmCommunication, "mute"));
+        }
+        let state = runtime.jobs.get(id).copied();
         state.map(|state| JobInfo::new(id, state)).ok_or_else(|| Error::argument("no such job"))
     }
 
@@ -187,9 +201,10 @@ impl Process {
         runtime.lock().requests[place].clear();
         runtime.lock().facts[place].clear();
         let reach = Reach { runtime: Arc::clone(runtime), process: place };
-        let (waits, kick) = (Arc::new(Waits::default()), Arc::new(Kick::new().unwrap()));
+        let waits = Arc::new(Waits::default());
+        let wakes = (Arc::new(Kick::new().unwrap()), Arc::default());
         let (engine, news, ended) =
-            Engine::new(Arc::new(reach), TARGET.into(), Arc::clone(store), waits, kick, claim);
+            Engine::new(Arc::new(reach), TARGET.into(), Arc::clone(store), waits, wakes, claim);
         Self { body, engine, news, ended }
     }
 
@@ -334,6 +349,10 @@ impl Machine {
                     self.runtime.lock().exit(&id, 143);
                 }
             }
+            Act::Mute => {
+                let mute = &mut self.runtime.lock().mute;
+                *mute = !*mute;
+            }
             Act::Settle => self.processes[process].engine.settle_all().unwrap(),
             Act::Die => {
                 self.processes[process] = Process::start(process, &self.store, &self.runtime);
@@ -345,6 +364,7 @@ impl Machine {
 
     /// Nobody interferes any more: everything has to come to its end.
     fn finish(&mut self) {
+        self.runtime.lock().mute = false;
         for id in &self.submitted {
             self.store.release(Which::Job(id)).unwrap();
         }
@@ -395,6 +415,8 @@ enum Act {
     Hold,
     Release,
     Terminate,
+    /// The runtime answers no questions, or does again.
+    Mute,
     Settle,
     Die,
 }
@@ -418,7 +440,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Act::Hold),
         1 => Just(Act::Release),
         1 => Just(Act::Terminate),
-        1 => Just(Act::Settle),
+        1 => Just(Act::Mute),
+        2 => Just(Act::Settle),
         1 => Just(Act::Die),
     ];
     // One of them does most of the work, so that what it does comes in every order.

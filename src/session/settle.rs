@@ -82,7 +82,7 @@ impl Engine {
     }
 
     /// Store what the runtime says of a job.
-    fn adopt(&self, job: &Unsettled, info: &JobInfo) -> Result<()> {
+    pub(super) fn adopt(&self, job: &Unsettled, info: &JobInfo) -> Result<()> {
         let id = &job.id;
         if info.state.is_terminated() {
             return self.ended(id, &outcome(info));

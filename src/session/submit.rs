@@ -13,7 +13,7 @@ use super::engine::Engine;
 use super::files::{expand_paths, make_files, make_task_files};
 use super::job::JobRef;
 use super::submitter::submitter;
-use super::world::World;
+use super::world::{World, processors};
 use crate::config::{DEFAULT_QUEUE, Limits};
 use crate::model::{self, Error, ErrorCode, JobTemplate, PRIORITY_UNSET_AGE, Result, Text, now};
 use crate::scheduler::Pool;
@@ -179,7 +179,13 @@ fn terms(
     let name = name.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
     let queue = world.config.queues.get(&name);
     let queue = queue.ok_or_else(|| Error::argument(format!("there is no queue \"{name}\"")))?;
-    let slots = template.slots()?;
+    let (least, most) = template.slots()?;
+    // Where slots are not counted, nobody gets more than there are processors without asking.
+    let most = match limits.slots.or(queue.slots) {
+        Some(_) => most,
+        None => least.max(most.min(processors())),
+    };
+    let slots = (least, most);
     let memory = template.min_phys_memory.unwrap_or(0);
     let few = |what: &str, wanted: i64, limit: Option<i64>, whose: &str| match limit {
         Some(limit) if wanted > limit => {

@@ -17,7 +17,7 @@ use crate::config::{Agent, Config, Limits, Target};
 use crate::drms;
 use crate::model::{Error, Machine, Result, now};
 use crate::runtime::Runtime;
-use crate::store::{Claim, Store};
+use crate::store::{Claim, Session, Store};
 use crate::tracker::JobTracker;
 
 /// How long closing a session waits for the clean-up of its jobs.
@@ -121,7 +121,7 @@ impl World {
             target.to_owned(),
             store,
             waits,
-            Arc::clone(&self.kick),
+            (Arc::clone(&self.kick), Arc::clone(&self.changes)),
             self.mine.clone(),
         )?;
         engines.insert(target.to_owned(), Arc::clone(&engine));
@@ -141,11 +141,9 @@ impl World {
         let machine = machines.transpose()?.and_then(|machines| machines.into_iter().next());
         let machine = machine
             .ok_or_else(|| Error::unsupported("a reservation on a runtime that shows no machine"))?;
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        let processors = i64::try_from(processors).unwrap_or(i64::MAX);
         let physical = Some(machine.phys_memory).filter(|memory| *memory > 0);
         Ok(Capacity {
-            slots: limits.slots.unwrap_or(processors),
+            slots: limits.slots.unwrap_or_else(processors),
             memory: limits.memory.or(physical),
             limits,
             target,
@@ -167,12 +165,12 @@ impl World {
 
     /// Let what this process has begun end, and bring the store to stable storage. Without an agent,
     /// what was submitted through the session is started first, as far as it is its time.
-    pub(super) fn drain(&self, session: i64) -> Result<()> {
-        let accepted = self.accepted.lock().remove(&session).unwrap_or_default();
-        loop {
+    pub(super) fn drain(&self, session: &Session) -> Result<()> {
+        let accepted = self.accepted.lock().remove(&session.id).unwrap_or_default();
+        let engine = self.engine(&self.contact(session.contact.as_deref())?.0);
+        while let Ok(engine) = &engine {
             let seen = self.changes.seen();
-            let lost = self.engines().iter().any(|engine| engine.is_lost());
-            if lost || !self.store.any_waits(&accepted, now())? {
+            if engine.is_lost() || !self.store.any_waits(&accepted, now())? {
                 break;
             }
             self.changes.wait(seen, None);
@@ -183,6 +181,12 @@ impl World {
         }
         self.store.sync()
     }
+}
+
+/// How many processors the machine has.
+pub(super) fn processors() -> i64 {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    i64::try_from(processors).unwrap_or(i64::MAX)
 }
 
 impl Drop for World {

@@ -31,10 +31,12 @@ impl Claim {
 
     /// Does the process still live?
     pub fn is_alive(&self) -> bool {
-        let mut parts = self.0.split(' ');
-        parts.next();
-        parts.next() == Some("?")
-            || self.pid().and_then(Self::of).is_some_and(|process| process == *self)
+        self.process().is_some()
+    }
+
+    /// Does it live, and is it not stopped, by a debugger say?
+    pub fn is_running(&self) -> bool {
+        self.process().is_some_and(|state| !matches!(state, 'T' | 't'))
     }
 
     /// The id of the process.
@@ -42,15 +44,34 @@ impl Claim {
         self.0.split(' ').next()?.parse().ok()
     }
 
+    /// The state of the process, if it still lives.
+    fn process(&self) -> Option<char> {
+        if self.0.split(' ').nth(1) == Some("?") {
+            return Some('?');
+        }
+        let (claim, state) = Self::look(self.pid()?)?;
+        (claim == *self).then_some(state)
+    }
+
     fn of(pid: u32) -> Option<Self> {
+        Self::look(pid).map(|(claim, _)| claim)
+    }
+
+    /// The process with this id, and its state; `None` if it no longer works.
+    fn look(pid: u32) -> Option<(Self, char)> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The command's name is in parentheses and may hold anything; field 22 is the start time,
-        // the 20th after it. Fields 3 and on: state, ppid, ... A zombie no longer works.
+        // the 20th after it. Fields 3 and on: state, ppid, ...
         let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-        let state = fields.next()?;
+        let state = fields.next()?.chars().next()?;
         let start = fields.nth(18)?;
+        // The first thread of a process may end before the others.
+        let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        if matches!(state, 'Z' | 'X') && threads() < 2 {
+            return None;
+        }
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        (state != "Z").then(|| Self(format!("{pid} {start} {}", boot.trim())))
+        Some((Self(format!("{pid} {start} {}", boot.trim())), state))
     }
 }
 
@@ -89,6 +110,24 @@ mod tests {
         drop(child.stdin.take());
         child.wait().unwrap();
         assert!(!claim.is_alive());
+    }
+
+    #[test]
+    fn a_stopped_process_lives_and_does_not_run() {
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let claim = Claim::of(child.id()).unwrap();
+        let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+        assert!(claim.is_running());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+        nix::sys::wait::waitpid(pid, Some(nix::sys::wait::WaitPidFlag::WUNTRACED)).unwrap();
+        assert!(claim.is_alive() && !claim.is_running());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!claim.is_alive() && !claim.is_running());
     }
 
     #[test]

@@ -139,17 +139,16 @@ impl Store {
     /// Drop a job, or a job array, as if it had never been. False if it is no longer just waiting.
     pub fn withdraw(&self, id: &str) -> Result<bool> {
         self.write(|sql| {
-            let gone = sql
-                .prepare_cached(
-                    "DELETE FROM jobs WHERE submission = (SELECT number FROM submissions WHERE id = ?1)
-                         AND NOT EXISTS (SELECT 1 FROM jobs AS other
-                             WHERE other.submission = jobs.submission
-                                 AND (phase <> 0 OR state IN (3, 4, 7, 8)))",
-                )?
-                .execute([id])?;
-            let empty = "DELETE FROM submissions WHERE id = ?1 AND NOT EXISTS
-                             (SELECT 1 FROM jobs WHERE submission = submissions.number)";
-            sql.prepare_cached(empty)?.execute([id])?;
+            let begun =
+                "SELECT 1 FROM jobs WHERE submission = (SELECT number FROM submissions WHERE id = ?1)
+                             AND (phase <> 0 OR state IN (3, 4, 7, 8))";
+            if sql.prepare_cached(begun)?.exists([id])? {
+                return Ok(false);
+            }
+            let all =
+                "DELETE FROM jobs WHERE submission = (SELECT number FROM submissions WHERE id = ?1)";
+            let gone = sql.prepare_cached(all)?.execute([id])?;
+            sql.prepare_cached("DELETE FROM submissions WHERE id = ?1")?.execute([id])?;
             Ok(gone > 0)
         })
     }
@@ -158,10 +157,7 @@ impl Store {
     pub fn job_deleted(&self, id: &str) -> Result<()> {
         self.write(|sql| {
             sql.prepare_cached(
-                "UPDATE jobs SET leftovers = 0, claim = NULL, reaped = reaped OR EXISTS
-                     (SELECT 1 FROM submissions b JOIN sessions s ON s.id = b.session
-                      WHERE b.number = jobs.submission AND s.destroyed = 1)
-                 WHERE id = ? AND state IN (7, 8)",
+                "UPDATE jobs SET leftovers = 0, claim = NULL WHERE id = ? AND state IN (7, 8)",
             )?
             .execute([id])?;
             sql.prepare_cached(

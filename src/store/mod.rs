@@ -104,10 +104,11 @@ impl Store {
     }
 
     fn write<T>(&self, body: impl FnOnce(&Transaction<'_>) -> Failable<T>) -> Result<T> {
-        let _whole = fork::whole();
         let mut writer = self.writer.lock();
-        let mut connection = self.connection(writer.take())?;
+        // Before the gate: while this process waits for another one, it may fork.
         let _turn = Turn::wait(&self.bell);
+        let _whole = fork::whole();
+        let mut connection = self.connection(writer.take())?;
         let run = |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = body(&transaction)?;

@@ -90,7 +90,8 @@ impl Store {
         })
     }
 
-    /// When the answer may change by itself: a start time, the begin or end of a reservation.
+    /// When there may be something to do by itself: a start time, the begin or end of a reservation, the
+    /// wall clock limit of a suspended job.
     pub fn next_change(&self, now: Millis) -> Result<Option<Millis>> {
         self.read(|sql| {
             Ok(sql
@@ -98,7 +99,10 @@ impl Store {
                     "SELECT min(at) FROM (
                          SELECT min(start_time) AS at FROM submissions WHERE waiting > 0 AND start_time > ?1
                          UNION ALL SELECT min(begins) FROM reservations WHERE begins > ?1
-                         UNION ALL SELECT min(ends) FROM reservations WHERE ends > ?1)",
+                         UNION ALL SELECT min(ends) FROM reservations WHERE ends > ?1
+                         UNION ALL SELECT min(j.dispatched + b.wall_clock)
+                             FROM jobs j CROSS JOIN submissions b ON b.number = j.submission
+                             WHERE j.phase = 2 AND j.state = 4 AND j.dispatched + b.wall_clock > ?1)",
                 )?
                 .query_row([now], |row| row.get(0))?)
         })
@@ -218,7 +222,8 @@ fn next(sql: &Connection, pick: &Pick) -> rusqlite::Result<Vec<(i64, Option<Clai
 
 fn start(sql: &Connection, pick: &Pick, mine: &Claim) -> Failable<()> {
     for ((number, holder), slots) in next(sql, pick)?.into_iter().zip(&pick.slots) {
-        let starter = holder.filter(Claim::is_alive).unwrap_or_else(|| mine.clone());
+        // One that is stopped would keep the slot for as long as it is.
+        let starter = holder.filter(Claim::is_running).unwrap_or_else(|| mine.clone());
         sql.prepare_cached(
             "UPDATE jobs SET phase = 2, claim = ?2, leftovers = 1, slots = ?3 WHERE number = ?1",
         )?

@@ -76,7 +76,7 @@ CREATE TABLE jobs (
     stdio       TEXT,
 
     state       INTEGER NOT NULL,
-    -- See phase.rs.
+    -- What is being done for it, see life.rs.
     phase       INTEGER NOT NULL DEFAULT 0,
     -- The process that works on it: makes it ready, starts it, cleans up. See claim.rs.
     claim       TEXT,
@@ -104,6 +104,7 @@ CREATE INDEX job_waiting ON jobs (submission, phase DESC, number) WHERE state IN
 CREATE INDEX job_active ON jobs (submission, slots, dispatched) WHERE phase = 2;
 -- What somebody has still to do something about.
 CREATE INDEX job_unsettled ON jobs (submission, number) WHERE state NOT IN (7, 8) OR leftovers = 1;
+CREATE INDEX job_suspended ON jobs (submission) WHERE state = 4 AND phase = 2;
 CREATE INDEX job_gone ON jobs (number) WHERE reaped = 1 AND leftovers = 0;
 CREATE INDEX job_claimed ON jobs (claim) WHERE claim IS NOT NULL;
 
@@ -126,6 +127,14 @@ BEGIN
         unsettled = unsettled + (NEW.state NOT IN (7, 8) OR NEW.leftovers = 1)
             - (OLD.state NOT IN (7, 8) OR OLD.leftovers = 1)
     WHERE number = NEW.submission;
+END;
+-- Nobody can ask for the result of a job whose session is gone.
+CREATE TRIGGER job_forgotten AFTER UPDATE OF state ON jobs
+    WHEN NEW.state IN (7, 8) AND OLD.state NOT IN (7, 8) AND EXISTS
+        (SELECT 1 FROM submissions b JOIN sessions s ON s.id = b.session
+         WHERE b.number = NEW.submission AND s.destroyed = 1)
+BEGIN
+    UPDATE jobs SET reaped = 1 WHERE number = NEW.number;
 END;
 CREATE TRIGGER job_removed AFTER DELETE ON jobs BEGIN
     UPDATE submissions

@@ -4,7 +4,7 @@ use rusqlite::{Row, params};
 
 use super::query::state;
 use super::{Claim, Store};
-use crate::model::{JobState, Result};
+use crate::model::{JobState, Millis, Result};
 
 /// A job that somebody has still to do something about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,32 +36,47 @@ pub enum Phase {
     Undoing,
 }
 
-const UNSETTLED: &str = "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate
-    FROM jobs j CROSS JOIN submissions b ON b.number = j.submission ";
+const COLUMNS: &str = "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate ";
+const BY_JOB: &str = "FROM jobs j CROSS JOIN submissions b ON b.number = j.submission ";
+const BY_SUBMISSION: &str = "FROM submissions b CROSS JOIN jobs j ON j.submission = b.number ";
 
 impl Store {
     /// The jobs of a runtime that are begun and have not ended, or ended and are not cleaned up.
     pub fn unsettled_jobs(&self, target: &str) -> Result<Vec<Unsettled>> {
-        let condition = "WHERE (j.state NOT IN (7, 8) OR j.leftovers = 1) AND b.target = ?
-                         AND (j.phase <> 0 OR j.state NOT IN (1, 2, 5, 6)) ORDER BY j.number";
-        self.unsettled(condition, params![target])
+        let condition = "WHERE b.target = ? AND b.unsettled > 0
+                         AND (j.state NOT IN (7, 8) OR j.leftovers = 1)
+                         AND (j.phase <> 0 OR j.state NOT IN (1, 2, 5, 6))";
+        self.unsettled(BY_SUBMISSION, condition, params![target])
     }
 
     /// The same for one job.
     pub fn unsettled_job(&self, id: &str) -> Result<Option<Unsettled>> {
         let condition = "WHERE (j.state NOT IN (7, 8) OR j.leftovers = 1) AND j.id = ?
                          AND (j.phase <> 0 OR j.state NOT IN (1, 2, 5, 6))";
-        Ok(self.unsettled(condition, params![id])?.pop())
+        Ok(self.unsettled(BY_JOB, condition, params![id])?.pop())
     }
 
     /// The jobs that a process works on.
     pub fn claimed_jobs(&self, claim: &Claim) -> Result<Vec<Unsettled>> {
-        self.unsettled("WHERE j.claim = ? ORDER BY j.number", params![claim])
+        self.unsettled(BY_JOB, "WHERE j.claim = ? ORDER BY j.number", params![claim])
     }
 
-    fn unsettled(&self, condition: &str, params: &[&dyn rusqlite::ToSql]) -> Result<Vec<Unsettled>> {
+    /// Jobs that are suspended beyond their time: their init is stopped with them.
+    pub fn overdue_jobs(&self, now: Millis) -> Result<Vec<Unsettled>> {
+        let condition = "LEFT JOIN reservations r ON r.number = b.reservation
+                         WHERE j.state = 4 AND j.phase = 2
+                             AND (j.dispatched + b.wall_clock <= ?1 OR r.ends <= ?1)";
+        self.unsettled(BY_JOB, condition, params![now])
+    }
+
+    fn unsettled(
+        &self,
+        tables: &str,
+        condition: &str,
+        params: &[&dyn rusqlite::ToSql],
+    ) -> Result<Vec<Unsettled>> {
         self.read(|sql| {
-            let mut query = sql.prepare_cached(&format!("{UNSETTLED} {condition}"))?;
+            let mut query = sql.prepare_cached(&format!("{COLUMNS} {tables} {condition}"))?;
             Ok(query.query_map(params, unsettled)?.collect::<rusqlite::Result<_>>()?)
         })
     }

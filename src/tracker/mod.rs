@@ -163,8 +163,8 @@ pub trait JobTracker: Send + Sync {
     fn list_array_jobs(&self, array: &str) -> Result<Vec<String>>;
 
     /// Start a job. Returns when it is accepted; `Started`, `Ended` or `NotStarted` follows. A job that
-    /// runs already is not started a second time; anything else that an earlier attempt left of it is
-    /// replaced.
+    /// was started once is not started a second time until it is deleted, but what became of it is
+    /// reported; anything else that an earlier attempt left of it is replaced.
     fn add_job(&self, job: NewJob) -> Result<()>;
 
     /// Make a job ready, so that a later [`add_job`](Self::add_job) of this tracker starts it at once.
