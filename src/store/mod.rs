@@ -104,10 +104,10 @@ impl Store {
     }
 
     fn write<T>(&self, body: impl FnOnce(&Transaction<'_>) -> Failable<T>) -> Result<T> {
-        let mut writer = self.writer.lock();
-        // Before the gate: while this process waits for another one, it may fork.
-        let _turn = Turn::wait(&self.bell);
+        // The gate first: a forked child must find the writer's lock free.
         let _whole = fork::whole();
+        let mut writer = self.writer.lock();
+        let _turn = Turn::wait(&self.bell);
         let mut connection = self.connection(writer.take())?;
         let run = |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
