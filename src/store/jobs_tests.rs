@@ -329,8 +329,45 @@ fn a_destroyed_session_takes_its_ended_jobs_along_and_leaves_the_running_ones() 
     assert!(store.session_jobs(again.id).unwrap().is_empty());
 
     store.job_ended("running", &exit(0), &mine).unwrap();
+    assert_eq!(job(&store, "running").info.state, JobState::Done, "who waits for it may see that");
     store.job_deleted("running").unwrap();
     assert!(store.all_jobs().unwrap().is_empty());
+}
+
+#[test]
+fn a_job_of_a_destroyed_session_that_never_ran_goes_as_well() {
+    let (_dir, store, session) = store();
+    array(&store, &session, "a", &[1, 2]);
+    store.destroy_session("s").unwrap();
+    assert_eq!(store.terminate(Which::Job("a.1")).unwrap().found, 1);
+    assert_eq!(ids(store.all_jobs().unwrap()), ["a.2"]);
+    let mine = Claim::mine();
+    admit(&store, &mine, 1, 0);
+    assert_eq!(store.job_not_started("a.2", "full", 1, &mine).unwrap(), Retry::Failed);
+    assert!(store.all_jobs().unwrap().is_empty());
+}
+
+#[test]
+fn a_submission_is_withdrawn_as_long_as_nothing_was_done_for_it() {
+    let (_dir, store, session) = store();
+    array(&store, &session, "a", &[1, 2]);
+    insert(&store, &session, "b");
+    assert!(store.withdraw("a").unwrap());
+    assert!(!store.withdraw("a").unwrap());
+    assert_eq!(ids(store.all_jobs().unwrap()), ["b"]);
+    admit(&store, &Claim::mine(), 1, 0);
+    assert!(!store.withdraw("b").unwrap(), "it is being started");
+}
+
+#[test]
+fn what_waits_though_it_is_its_time_is_known() {
+    let (_dir, store, session) = store();
+    insert(&store, &session, "a");
+    submit(&store, &session, "later", &Terms { start: Some(NOW + 1), ..terms() }, None);
+    let waits = |id: &str, now| store.any_waits(&[id.to_owned()], now).unwrap();
+    assert!(waits("a", NOW) && !waits("later", NOW) && waits("later", NOW + 1));
+    store.hold(Which::Job("a")).unwrap();
+    assert!(!waits("a", NOW) && !waits("none", NOW));
 }
 
 #[test]

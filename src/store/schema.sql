@@ -128,9 +128,9 @@ BEGIN
             - (OLD.state NOT IN (7, 8) OR OLD.leftovers = 1)
     WHERE number = NEW.submission;
 END;
--- Nobody can ask for the result of a job whose session is gone.
-CREATE TRIGGER job_forgotten AFTER UPDATE OF state ON jobs
-    WHEN NEW.state IN (7, 8) AND OLD.state NOT IN (7, 8) AND EXISTS
+-- Nobody will reap a job whose session is gone.
+CREATE TRIGGER job_forgotten AFTER UPDATE OF state, leftovers ON jobs
+    WHEN NEW.state IN (7, 8) AND NEW.leftovers = 0 AND NEW.reaped = 0 AND EXISTS
         (SELECT 1 FROM submissions b JOIN sessions s ON s.id = b.session
          WHERE b.number = NEW.submission AND s.destroyed = 1)
 BEGIN
