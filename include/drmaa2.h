@@ -1013,7 +1013,9 @@ drmaa2_msession drmaa2_open_msession(const char *session_name);
 
 /*
  * Close a job session (GFD.231, SessionManager). It stays stored, and its jobs go on; the handle
- * is still to be freed, and for nothing else.
+ * is still to be freed, and for nothing else. Returns when what this process was starting or cleaning
+ * up is done; where no agent may be started (DRMAA2_AGENT=off), also not before every job that was
+ * submitted through it has started, but for those that are held or whose time has not come.
  *
  * DRMAA2_INVALID_SESSION if js is NULL, closed or destroyed.
  */
