@@ -22,7 +22,8 @@ fn bulk(tasks: usize, max_parallel: i64) -> Result<Bulk, Error> {
 
 /// From the end of a job to the start of the next, as their inits have recorded it.
 fn refill() -> Result<Vec<Duration>, Error> {
-    let session = JobSession::create(None, Some("containerd://?slots=1"))?;
+    // One of the slots is the model's.
+    let session = JobSession::create(None, Some("containerd://?slots=2"))?;
     let jobs =
         session.run_bulk_jobs(&template(&["/bin/sleep", "0.3"])?, bulk(ROUNDS + 1, 0)?)?.jobs()?;
     for job in &jobs {

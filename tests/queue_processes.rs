@@ -3,7 +3,8 @@
 //!
 //! The test is a program of its own (`harness = false`), since its processes are this very program
 //! started again. It needs what `tests/containerd_tracker.rs` needs, and `DRMAA2_TEST_AGENT`, the
-//! path of `drmaa2d`. `DRMAA2_TEST_JOBS` is how many jobs a scenario has; 40 if it is not set.
+//! path of `drmaa2d`. `DRMAA2_TEST_JOBS` is how many jobs a scenario has, `DRMAA2_TEST_SPAN` how many
+//! seconds each runs; 40 and 0.2 if they are not set.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -17,8 +18,6 @@ use drmaa2::session::JobSession;
 
 const SESSION: &str = "fleet";
 const SLOTS: usize = 4;
-/// How long a job runs, seconds.
-const SPAN: &str = "0.2";
 
 fn main() {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -54,11 +53,12 @@ fn submit(first: usize, last: usize, exits: bool) {
     let session = JobSession::open(SESSION).unwrap();
     let out = env::var("OUT").unwrap();
     let image = env::var("DRMAA2_TEST_IMAGE").unwrap();
+    let span = env::var("DRMAA2_TEST_SPAN").unwrap_or_else(|_| "0.2".to_owned());
     let start: i64 = env::var("START").unwrap().parse().unwrap();
     for number in first..last {
         let job = session.run_job(JobTemplate {
             remote_command: Some("sh".into()),
-            args: Some(vec!["-c".into(), format!("echo ran; exec sleep {SPAN}").as_str().into()]),
+            args: Some(vec!["-c".into(), format!("echo ran; exec sleep {span}").as_str().into()]),
             job_category: Some(image.as_str().into()),
             job_name: Some(format!("{number}").as_str().into()),
             output_path: Some(format!("{out}/{number}").as_str().into()),

@@ -12,7 +12,7 @@ use containerd_client::services::v1::{
     StartRequest, SubscribeRequest,
 };
 use containerd_client::tonic::transport::Channel;
-use containerd_client::tonic::{Request, Response, Status};
+use containerd_client::tonic::{Code, Request, Response, Status};
 use containerd_client::types::Envelope;
 use drmaa2::model::JobTemplate;
 use drmaa2::session::JobRef;
@@ -156,8 +156,11 @@ impl Floor {
         self.call(self.client.containers().delete(self.to(request)))?;
         let (snapshotter, key) = (self.snapshotter.clone(), id.to_owned());
         let request = RemoveSnapshotRequest { snapshotter, key };
-        self.call(self.client.snapshots().remove(self.to(request)))?;
-        Ok(())
+        match self.call(self.client.snapshots().remove(self.to(request))) {
+            // The garbage collector may have been faster.
+            Err(status) if status.code() != Code::NotFound => Err(status.into()),
+            _ => Ok(()),
+        }
     }
 
     /// When the event of an exit came.
