@@ -203,6 +203,9 @@ fn connect(path: &Path) -> Failable<Connection> {
     connection.pragma_update(None, "foreign_keys", true)?;
     // Closing is for `abandon`, and must do nothing to the files then.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    // Without this guarantee a statement is planned anew for each value that is bound, wherever a
+    // partial index might serve.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
