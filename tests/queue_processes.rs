@@ -4,7 +4,7 @@
 //! The test is a program of its own (`harness = false`), since its processes are this very program
 //! started again. It needs what `tests/containerd_tracker.rs` needs, and `DRMAA2_TEST_AGENT`, the
 //! path of `drmaa2d`. `DRMAA2_TEST_JOBS` is how many jobs a scenario has, `DRMAA2_TEST_SPAN` how many
-//! seconds each runs; 40 and 0.2 if they are not set.
+//! seconds each runs; 40 and 0.2 if they are not set. A scenario may be named: `exits` or `killed`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -38,9 +38,16 @@ fn main() {
         eprintln!("SKIPPED: {} not set; the queue was not tested", missing.join(", "));
         return;
     }
-    one_process_that_exits_at_once();
-    eight_processes_two_of_them_killed();
-    println!("test result: ok. 2 passed; 0 failed; 0 ignored;");
+    // One scenario, if it is named.
+    match args.first().map(String::as_str) {
+        Some("exits") => one_process_that_exits_at_once(),
+        Some("killed") => eight_processes_two_of_them_killed(),
+        _ => {
+            one_process_that_exits_at_once();
+            eight_processes_two_of_them_killed();
+            println!("test result: ok. 2 passed; 0 failed; 0 ignored;");
+        }
+    }
 }
 
 fn count() -> usize {
