@@ -3,7 +3,6 @@
 //! Facts of a tracker pass through a channel to one thread, so they are stored in the order in which
 //! they happened. Whoever stores the end of a job also sees to its clean-up.
 
-use std::collections::HashMap;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
@@ -12,17 +11,15 @@ use parking_lot::{Condvar, Mutex};
 
 use super::changes::Changes;
 use super::kick::Kick;
+use super::progress::{Doing, Link, MAX_RETRY, Progress, RETRY, task};
 use super::waits::Waits;
 use crate::model::{Control, Error, ErrorCode, JobState, Outcome, Result};
 use crate::runtime;
-use crate::store::{Claim, Phase, Retry, Store, Unsettled};
+use crate::store::{Claim, Retry, Store, Unsettled};
 use crate::tracker::{EventSink, Fact, JobTracker, NewJob};
 
 /// How long a call waits for the first word from a tracker.
 const FIRST_WORD: Duration = Duration::from_secs(30);
-/// How long after a failure something is tried again; doubled each time up to [`MAX_RETRY`].
-const RETRY: Duration = Duration::from_millis(500);
-const MAX_RETRY: Duration = Duration::from_secs(60);
 /// How often a job is started, if it cannot be for reasons that may pass.
 const ATTEMPTS: i64 = 5;
 
@@ -42,50 +39,6 @@ pub(super) struct Engine {
     ended: Sender<String>,
     pub(super) progress: Mutex<Progress>,
     changed: Condvar,
-}
-
-#[derive(Default)]
-pub(super) struct Progress {
-    link: Link,
-    /// The jobs that this process works on at this moment.
-    pub(super) working: HashMap<String, Doing>,
-    /// Nothing is started before; the pause after the next failure.
-    pause: Option<(Instant, Duration)>,
-    /// The tracker can make no job ready.
-    unready: bool,
-}
-
-impl Progress {
-    /// Start nothing for a while, each time longer.
-    fn pause(&mut self) {
-        let pause = self.pause.map_or(RETRY, |(_, pause)| (pause * 2).min(MAX_RETRY));
-        self.pause = Some((Instant::now() + pause, pause));
-    }
-}
-
-/// What is being done for a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doing {
-    /// It is made ready, or is ready.
-    Preparing,
-    /// It is being started.
-    Starting,
-    /// What made it ready is undone.
-    Undoing,
-    /// What is left of it is removed.
-    Cleaning,
-}
-
-/// Do the stored states of started jobs hold?
-#[derive(Default, Clone)]
-enum Link {
-    /// Not known yet.
-    #[default]
-    Starting,
-    /// They do.
-    Live,
-    /// They may be behind.
-    Lost(Error),
 }
 
 /// What the thread of the facts has to deal with.
@@ -499,16 +452,5 @@ impl Engine {
                 }
             }
         }
-    }
-}
-
-/// What the claimer of a job has to do.
-fn task(job: &Unsettled) -> Option<Doing> {
-    match (job.phase, job.state.is_queued()) {
-        (Phase::Ready, true) => Some(Doing::Preparing),
-        (Phase::Active, true) => Some(Doing::Starting),
-        (Phase::Undoing, true) => Some(Doing::Undoing),
-        (Phase::Idle, false) if job.state.is_terminated() => Some(Doing::Cleaning),
-        _ => None,
     }
 }

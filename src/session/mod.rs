@@ -13,6 +13,7 @@ mod kick;
 mod model_check;
 mod monitoring;
 mod process;
+mod progress;
 #[cfg(test)]
 mod queue_tests;
 mod reservation;

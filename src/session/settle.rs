@@ -1,7 +1,8 @@
 //! Comparing the stored jobs with what the runtime has: after a gap in the facts, and when a process
 //! has died that worked on jobs.
 
-use super::engine::{Doing, Engine};
+use super::engine::Engine;
+use super::progress::Doing;
 use crate::model::{ErrorCode, JobInfo, JobState, Outcome, Result, now, signal_number};
 use crate::store::{Claim, Phase, Unsettled};
 

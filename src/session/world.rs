@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::changes::Changes;
-use super::engine::{Doing, Engine};
+use super::engine::Engine;
 use super::kick::Kick;
+use super::progress::Doing;
 use super::waits::Waits;
 use super::{dispatch, watch};
 use crate::config::{Agent, Config, Limits, Target};

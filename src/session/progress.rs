@@ -1,0 +1,68 @@
+//! What an engine is doing at this moment, and whether it may start jobs.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::model::Error;
+use crate::store::{Phase, Unsettled};
+
+/// How long after a failure something is tried again; doubled each time up to [`MAX_RETRY`].
+pub(super) const RETRY: Duration = Duration::from_millis(500);
+/// See [`RETRY`].
+pub(super) const MAX_RETRY: Duration = Duration::from_secs(60);
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Progress {
+    pub(super) link: Link,
+    /// The jobs that this process works on at this moment.
+    pub(super) working: HashMap<String, Doing>,
+    /// Nothing is started before; the pause after the next failure.
+    pub(super) pause: Option<(Instant, Duration)>,
+    /// The tracker can make no job ready.
+    pub(super) unready: bool,
+}
+
+impl Progress {
+    /// Start nothing for a while, each time longer.
+    pub(super) fn pause(&mut self) {
+        let pause = self.pause.map_or(RETRY, |(_, pause)| (pause * 2).min(MAX_RETRY));
+        self.pause = Some((Instant::now() + pause, pause));
+    }
+}
+
+/// What is being done for a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// It is made ready, or is ready.
+    Preparing,
+    /// It is being started.
+    Starting,
+    /// What made it ready is undone.
+    Undoing,
+    /// What is left of it is removed.
+    Cleaning,
+}
+
+/// Do the stored states of started jobs hold?
+#[derive(Default, Clone)]
+pub(super) enum Link {
+    /// Not known yet.
+    #[default]
+    Starting,
+    /// They do.
+    Live,
+    /// They may be behind.
+    Lost(Error),
+}
+
+/// What the claimer of a job has to do.
+pub(super) fn task(job: &Unsettled) -> Option<Doing> {
+    match (job.phase, job.state.is_queued()) {
+        (Phase::Ready, true) => Some(Doing::Preparing),
+        (Phase::Active, true) => Some(Doing::Starting),
+        (Phase::Undoing, true) => Some(Doing::Undoing),
+        (Phase::Idle, false) if job.state.is_terminated() => Some(Doing::Cleaning),
+        _ => None,
+    }
+}
