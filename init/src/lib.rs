@@ -81,6 +81,15 @@ pub struct Record {
     pub cpu_time: i64,
     /// Largest resident set of any of them, kilobytes.
     pub max_rss: i64,
+    /// The kernel killed one of them for want of memory.
+    pub oom_killed: bool,
+    /// The most memory that all of them together had, page cache included, bytes; where the control
+    /// group tells.
+    pub peak_memory: Option<i64>,
+    /// Bytes they read from block devices; where the control group tells.
+    pub read_bytes: Option<i64>,
+    /// Bytes they wrote to block devices; where the control group tells.
+    pub written_bytes: Option<i64>,
 }
 
 impl Order {
@@ -151,6 +160,10 @@ impl Record {
         out.number("finished", self.finished);
         out.number("cpu-time", self.cpu_time);
         out.number("max-rss", self.max_rss);
+        out.flag("oom-killed", self.oom_killed);
+        out.option("peak-memory", self.peak_memory);
+        out.option("read-bytes", self.read_bytes);
+        out.option("written-bytes", self.written_bytes);
         out.write(job_dir, RECORD_FILE)
     }
 
@@ -166,6 +179,10 @@ impl Record {
                 "finished" => record.finished = codec::number(value)?,
                 "cpu-time" => record.cpu_time = codec::number(value)?,
                 "max-rss" => record.max_rss = codec::number(value)?,
+                "oom-killed" => record.oom_killed = true,
+                "peak-memory" => record.peak_memory = Some(codec::number(value)?),
+                "read-bytes" => record.read_bytes = Some(codec::number(value)?),
+                "written-bytes" => record.written_bytes = Some(codec::number(value)?),
                 _ => {}
             }
         }
@@ -224,6 +241,10 @@ mod tests {
             finished: 2,
             cpu_time: 3,
             max_rss: 4,
+            oom_killed: true,
+            peak_memory: Some(5),
+            read_bytes: Some(6),
+            written_bytes: Some(7),
         };
         record.write(&dir).unwrap();
         assert_eq!(Record::read(&dir).unwrap(), record);

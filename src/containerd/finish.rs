@@ -84,6 +84,10 @@ fn from_record(record: Record) -> Outcome {
         finished: record.finished,
         cpu_time: Some(record.cpu_time),
         max_rss: Some(record.max_rss),
+        oom_killed: record.oom_killed,
+        peak_memory: record.peak_memory,
+        read_bytes: record.read_bytes,
+        written_bytes: record.written_bytes,
     }
 }
 
@@ -210,6 +214,7 @@ mod tests {
             finished: 5,
             cpu_time: 3,
             max_rss: 4,
+            ..Record::default()
         };
         record.write(dir.path()).unwrap();
         let outcome = recorded(dir.path()).unwrap();

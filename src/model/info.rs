@@ -29,6 +29,14 @@ pub struct Outcome {
     pub cpu_time: Option<Millis>,
     /// Largest resident set of any of its processes, kilobytes.
     pub max_rss: Option<i64>,
+    /// The kernel killed one of its processes for want of memory.
+    pub oom_killed: bool,
+    /// The most memory it had at a time, page cache included, bytes.
+    pub peak_memory: Option<i64>,
+    /// Bytes read from block devices.
+    pub read_bytes: Option<i64>,
+    /// Bytes written to block devices.
+    pub written_bytes: Option<i64>,
 }
 
 impl Outcome {

@@ -3,6 +3,7 @@
 //! Nothing here knows C, tokio or SQLite, so every rule of this room can be tested alone.
 
 mod error;
+pub mod extensions;
 mod filter;
 mod info;
 mod limits;
@@ -14,6 +15,7 @@ mod template;
 mod text;
 
 pub use error::{Error, ErrorCode, Result};
+pub use extensions::Extensions;
 pub use filter::JobFilter;
 pub use info::{JobInfo, Outcome, SlotInfo};
 pub use machine::{Cpu, Machine, Os, Queue, Version};

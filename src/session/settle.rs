@@ -113,5 +113,6 @@ fn outcome(info: &JobInfo) -> Outcome {
         finished: info.finished.unwrap_or_else(now),
         cpu_time: info.cpu_time,
         max_rss: info.max_rss,
+        ..Outcome::default()
     }
 }
