@@ -126,6 +126,7 @@ fn job(template: JobTemplate) -> NewJob {
         submitter: submitter(0),
         stdio: Stdio::default(),
         task: None,
+        slots: None,
         wall_clock: None,
         ends: None,
     }

@@ -109,6 +109,7 @@ impl Subject {
             },
             stdio: Stdio::default(),
             task: None,
+            slots: None,
             wall_clock: None,
             ends: None,
         }

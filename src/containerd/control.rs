@@ -8,7 +8,7 @@ use std::time::Duration;
 use containerd_client::services::v1::{KillRequest, PauseTaskRequest, ResumeTaskRequest};
 use containerd_client::tonic::Status as Answer;
 use containerd_client::types::v1::Status;
-use drmaa2_init::TERMINATE_FILE;
+use drmaa2_init::{Order, TERMINATE_FILE};
 
 use super::connect::{QUICK, RUN};
 use super::{Core, account, finish, launch};
@@ -90,8 +90,11 @@ async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
     wake(core, id).await;
     let core = core.clone();
     let id = id.to_owned();
+    // Init gives its job the grace that the order says.
+    let grace =
+        Order::read(&dir).map_or(core.settings.grace, |order| Duration::from_millis(order.grace));
     tokio::spawn(async move {
-        tokio::time::sleep(core.settings.grace.saturating_add(MARGIN)).await;
+        tokio::time::sleep(grace.saturating_add(MARGIN)).await;
         kill_if_running(&core, &id).await;
     });
     Ok(())

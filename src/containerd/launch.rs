@@ -24,9 +24,10 @@ use ulid::Ulid;
 use super::connect::{QUICK, RUN};
 use super::facts::Ticket;
 use super::image::Image;
-use super::spec::{FileMount, SPEC_TYPE, SpecInput, spec};
+use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, spec};
 use super::{Core, account, finish, labels, order, status, unpack};
-use crate::model::{Error, ErrorCode, Millis, Outcome, Result, now};
+use crate::model::extensions::Mount as HostMount;
+use crate::model::{Error, ErrorCode, Extensions, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob, Stdio};
 
 /// A file in the job's directory that holds the time of its start. It is written when there is a
@@ -188,14 +189,15 @@ fn not_terminated(core: &Core, id: &str) -> Result<()> {
 
 async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, Obstacle> {
     let dir = core.job_dir(&job.id);
-    let (stdio, place) = (job.stdio.clone(), dir.clone());
-    let files = blocking(move || files(&stdio, &place));
+    let extensions = job.template.extensions()?;
+    let (stdio, place, mounts) = (job.stdio.clone(), dir.clone(), extensions.mounts.clone());
+    let files = blocking(move || files(&stdio, &place, &mounts));
     let (image, files) = tokio::join!(core.image_of(&job.template), files);
     let (image, files) = (image?, files?);
-    let container = container(core, job, &image, &dir, &files)?;
+    let container = container(core, job, &extensions, &image, &dir, &files)?;
 
     // The order goes to stable storage while the daemon works; init reads it only once started.
-    let order = order::order(job, &image.config, core.settings.grace);
+    let order = order::order(job, &image.config, core.settings.grace)?;
     let (created, written) =
         tokio::join!(create(core, container, &image), write_order(core, &job.id, order));
     created?;
@@ -297,6 +299,7 @@ fn obstacle(core: &Core, status: containerd_client::tonic::Status) -> Obstacle {
 fn container(
     core: &Core,
     job: &NewJob,
+    extensions: &Extensions,
     image: &Image,
     dir: &Path,
     files: &[FileMount],
@@ -308,11 +311,14 @@ fn container(
         init: &settings.init,
         job_dir: dir,
         files,
+        extensions,
+        slots: job.slots,
+        host: &Host::look(),
     };
     let spec = spec(&input).map_err(|path| Error::argument(format!("{path:?} is not UTF-8")))?;
     Ok(Container {
         id: job.id.clone(),
-        labels: labels::encode(job),
+        labels: labels::encode(job, &extensions.labels),
         image: image.name.clone(),
         runtime: Some(ContainerRuntime { name: settings.runtime.clone(), options: None }),
         spec: Some(Any { type_url: SPEC_TYPE.to_owned(), value: spec.to_string().into_bytes() }),
@@ -323,7 +329,11 @@ fn container(
 }
 
 /// The host files to mount. The runtime's own words for one that is not there tell a user nothing.
-fn files(stdio: &Stdio, dir: &Path) -> Result<Vec<FileMount>> {
+fn files(stdio: &Stdio, dir: &Path, mounts: &[HostMount]) -> Result<Vec<FileMount>> {
+    for mount in mounts {
+        let source = Path::new(&mount.source);
+        fs::metadata(source).map_err(|error| io_error(source, &error).of("containerd_jt_mounts"))?;
+    }
     let mut files = order::files(stdio);
     for file in &mut files {
         fs::metadata(&file.source).map_err(|error| io_error(&file.source, &error))?;

@@ -45,7 +45,7 @@ use finish::Exit;
 use image::{Image, Images};
 
 /// The attributes of a job template that this tracker honours.
-const ATTRIBUTES: [&str; 11] = [
+const ATTRIBUTES: [&str; 30] = [
     "remoteCommand",
     "args",
     "jobEnvironment",
@@ -57,6 +57,25 @@ const ATTRIBUTES: [&str; 11] = [
     "errorPath",
     "joinFiles",
     "resourceLimits",
+    "containerd_jt_network",
+    "containerd_jt_mounts",
+    "containerd_jt_tmpfs",
+    "containerd_jt_user",
+    "containerd_jt_groups",
+    "containerd_jt_cap_add",
+    "containerd_jt_cap_drop",
+    "containerd_jt_privileged",
+    "containerd_jt_read_only",
+    "containerd_jt_shm_size",
+    "containerd_jt_hostname",
+    "containerd_jt_memory",
+    "containerd_jt_cpus",
+    "containerd_jt_pids",
+    "containerd_jt_cgroup_parent",
+    "containerd_jt_labels",
+    "containerd_jt_stop_signal",
+    "containerd_jt_grace",
+    "containerd_jt_entrypoint",
 ];
 
 /// Launches in flight for each core: a launch is mostly waiting for programs that the daemon
@@ -246,20 +265,12 @@ fn under_way(id: &str) -> Error {
     Error::state(format!("job {id} is being started"))
 }
 
-fn check_command(template: &JobTemplate) -> Result<()> {
-    match template.remote_command.as_ref().filter(|command| !command.is_empty()) {
-        Some(_) => Ok(()),
-        None => Err(Error::argument("the job template has no remoteCommand")),
-    }
-}
-
 impl JobTracker for ContainerdTracker {
     fn attributes(&self) -> &'static [&'static str] {
         &ATTRIBUTES
     }
 
     fn check_template(&self, template: &JobTemplate) -> Result<()> {
-        check_command(template)?;
         let category = JobTemplate {
             job_category: Some(Text::from(self.core.category(template)?)),
             ..JobTemplate::default()
@@ -278,7 +289,6 @@ impl JobTracker for ContainerdTracker {
 
     fn add_job(&self, job: NewJob) -> Result<()> {
         let id = checked(&job.id)?;
-        check_command(&job.template)?;
         let Err(Word::Start(job)) = self.core.facts.tell(&id, Word::Start(Box::new(job))) else {
             return Ok(());
         };
@@ -296,7 +306,6 @@ impl JobTracker for ContainerdTracker {
 
     fn prepare_job(&self, job: NewJob) -> Result<bool> {
         let id = checked(&job.id)?;
-        check_command(&job.template)?;
         let (ticket, words) = self.core.facts.prepare(&id).ok_or_else(|| under_way(&id))?;
         let old = launch::make_dir(&self.core, &id).inspect_err(|_| self.core.facts.cancel(&id))?;
         let core = self.core.clone();

@@ -221,6 +221,7 @@ pub(super) unsafe fn read(jt: drmaa2_jtemplate) -> Result<JobTemplate> {
         resource_limits: entries(jt.resourceLimits),
         accounting_id: text(jt.accountingId),
         extensions: BTreeMap::new(),
+        defaults: BTreeMap::new(),
     })
 }
 
@@ -331,6 +332,7 @@ mod tests {
             resource_limits: Some(vec![]),
             accounting_id: text("project"),
             extensions: BTreeMap::new(),
+            defaults: BTreeMap::new(),
         };
         assert_eq!(there_and_back(&template), template);
     }

@@ -50,6 +50,9 @@ pub struct NewJob {
     pub stdio: Stdio,
     /// Its place in a job array.
     pub task: Option<Task>,
+    /// The slots it was given, where they are counted; a job that is made ready before it gets any has
+    /// the least that it takes.
+    pub slots: Option<i64>,
     /// It is ended when it has run for so long.
     pub wall_clock: Option<Millis>,
     /// It is ended at this time.
