@@ -59,15 +59,34 @@ pub(crate) struct Child {
 impl Child {
     /// Fork the child that becomes the command.
     pub(crate) fn start(order: &Order) -> io::Result<Self> {
+        Self::fork(|| become_command(order).map(|never| match never {}))
+    }
+
+    /// Fork a child that does a part of init's own work, which may take long.
+    pub(crate) fn help(work: impl FnOnce() -> Result<(), Failure>) -> io::Result<Self> {
+        Self::fork(|| {
+            signals::reset();
+            // SAFETY: takes and returns a number.
+            unsafe { libc::umask(0) };
+            work()
+        })
+    }
+
+    fn fork(work: impl FnOnce() -> Result<(), Failure>) -> io::Result<Self> {
         let (report, writer) = io::pipe()?;
         // SAFETY: the process has one thread, so the child finds no lock held by another.
         match unsafe { libc::fork() } {
             -1 => Err(io::Error::last_os_error()),
             0 => {
-                let Err(failure) = become_command(order);
-                tell(writer, &failure);
+                let code = work().map_or_else(
+                    |failure| {
+                        tell(writer, &failure);
+                        failure.code
+                    },
+                    |()| 0,
+                );
                 // SAFETY: ends the child here; nothing of PID 1's is to be run in it.
-                unsafe { libc::_exit(failure.code.into()) }
+                unsafe { libc::_exit(code.into()) }
             }
             pid => Ok(Self { pid, report }),
         }
@@ -115,7 +134,7 @@ fn become_command(order: &Order) -> Result<Infallible, Failure> {
 }
 
 /// The working directory; one that is not absolute starts at the root of the image.
-fn directory(order: &Order, user: &User) -> PathBuf {
+pub(crate) fn directory(order: &Order, user: &User) -> PathBuf {
     let directory = match order.directory.strip_prefix(HOME_PLACEHOLDER) {
         Some(below) => [&user.home, below].concat(),
         None => order.directory.clone(),
@@ -124,7 +143,7 @@ fn directory(order: &Order, user: &User) -> PathBuf {
 }
 
 /// Create a missing working directory; it belongs to root, as the one Docker creates does.
-fn create(directory: &Path) -> Result<(), Failure> {
+pub(crate) fn create(directory: &Path) -> Result<(), Failure> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o755)

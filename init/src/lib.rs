@@ -8,8 +8,10 @@ use std::io;
 use std::path::Path;
 
 mod codec;
+mod host;
 
 use codec::{Entries, Writer};
+pub use host::{Origin, Submitter, Transfer};
 
 /// Where the job's directory is mounted in the container.
 pub const JOB_DIR: &str = "/.drmaa2/job";
@@ -24,6 +26,8 @@ pub const RECORD_FILE: &str = "record";
 pub const TERMINATE_FILE: &str = "terminate";
 /// The text that a working directory starts with to mean the job user's home in the image.
 pub const HOME_PLACEHOLDER: &[u8] = b"$DRMAA2_HOME_DIR$";
+/// The text that a path to stage starts with to mean the working directory.
+pub const DIRECTORY_PLACEHOLDER: &[u8] = b"$DRMAA2_WORKING_DIR$";
 
 /// What init has to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,6 +69,14 @@ pub struct Order {
     pub deadline: Option<i64>,
     /// Why it is ended then, for people; empty if there is no more to say.
     pub deadline_reason: Vec<u8>,
+    /// On whose behalf; `None` is root.
+    pub submitter: Option<Submitter>,
+    /// What the mounts of host files have to be; if one is not, nothing is started.
+    pub origins: Vec<Origin>,
+    /// Copied before the command starts.
+    pub stage_in: Vec<Transfer>,
+    /// Copied when the job's last process has ended.
+    pub stage_out: Vec<Transfer>,
 }
 
 /// How the job ended.
@@ -119,12 +131,19 @@ impl Order {
         out.option("wall-clock", self.wall_clock);
         out.option("deadline", self.deadline);
         out.bytes("deadline-reason", &self.deadline_reason);
+        if let Some(submitter) = &self.submitter {
+            submitter.write("submitter", &mut out);
+        }
+        Origin::write(&self.origins, "origin", &mut out);
+        Transfer::write(&self.stage_in, "stage-in", &mut out);
+        Transfer::write(&self.stage_out, "stage-out", &mut out);
         out.write(job_dir, ORDER_FILE)
     }
 
     /// Read the order from the job's directory.
     pub fn read(job_dir: &Path) -> io::Result<Self> {
         let mut order = Self::default();
+        let [mut submitter, mut origins, mut stage_in, mut stage_out] = [const { Vec::new() }; 4];
         for (key, value) in Entries::read(job_dir, ORDER_FILE)?.iter() {
             match key {
                 "arg" => order.args.push(value.to_vec()),
@@ -145,9 +164,17 @@ impl Order {
                 "wall-clock" => order.wall_clock = Some(codec::number(value)?),
                 "deadline" => order.deadline = Some(codec::number(value)?),
                 "deadline-reason" => order.deadline_reason = value.to_vec(),
+                "submitter" => submitter.push(value.to_vec()),
+                "origin" => origins.push(value.to_vec()),
+                "stage-in" => stage_in.push(value.to_vec()),
+                "stage-out" => stage_out.push(value.to_vec()),
                 _ => {}
             }
         }
+        order.submitter = Submitter::read(&submitter)?;
+        order.origins = Origin::read(&origins)?;
+        order.stage_in = Transfer::read(&stage_in);
+        order.stage_out = Transfer::read(&stage_out);
         Ok(order)
     }
 }
@@ -205,6 +232,10 @@ mod tests {
         dir
     }
 
+    fn transfer(source: &[u8]) -> Transfer {
+        Transfer { source: source.to_vec(), destination: b"/d".to_vec(), mount: b"/m".to_vec() }
+    }
+
     #[test]
     fn an_order_survives_its_file() {
         let dir = scratch("order");
@@ -226,6 +257,15 @@ mod tests {
             wall_clock: Some(u64::MAX),
             deadline: Some(-1),
             deadline_reason: b"why".to_vec(),
+            submitter: Some(Submitter { uid: 1, gid: 2, groups: vec![3, 4] }),
+            origins: vec![Origin {
+                name: b"outputPath /o".to_vec(),
+                mount: b"/o".to_vec(),
+                device: u64::MAX,
+                inode: 5,
+            }],
+            stage_in: vec![transfer(b"/a"), transfer(b"")],
+            stage_out: vec![transfer(b"/b")],
         };
         order.write(&dir).unwrap();
         assert_eq!(Order::read(&dir).unwrap(), order);

@@ -7,9 +7,13 @@
 
 mod child;
 mod exec;
+mod identity;
 mod limit;
+mod origin;
+mod place;
 mod rights;
 mod signals;
+mod stage;
 mod stdio;
 mod supervise;
 mod user;
@@ -39,9 +43,11 @@ fn main() -> ExitCode {
         return ExitCode::from(REFUSED);
     }
     let job_dir = std::env::args_os().nth(1).map_or(JOB_DIR.into(), PathBuf::from);
-    let started = now();
+    let begun = now();
     let mut record = run(&job_dir, &signals);
-    record.started = started;
+    if record.started == 0 {
+        record.started = begun;
+    }
     record.finished = now();
     (record.cpu_time, record.max_rss) = usage();
     if let Err(error) = record.write(&job_dir) {
@@ -58,9 +64,21 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
     };
     let stop = stop_signal(&order);
     let terminate_file = job_dir.join(TERMINATE_FILE);
+    let terminated = || unstarted(stop, "terminated before the command was started".to_owned());
     if terminate_file.exists() {
-        return unstarted(stop, "terminated before the command was started".to_owned());
+        return terminated();
     }
+    if let Err(failure) = origin::check(&order.origins) {
+        return failed(failure);
+    }
+    if let Some(record) = stage_in(&order, signals, stop, &terminate_file) {
+        return record;
+    }
+    // The signal may have come when the last file was just copied.
+    if terminate_file.exists() {
+        return terminated();
+    }
+    let started = now();
     let limit = Limit::of(&order);
     if let Some(limit) = limit.as_ref().filter(|limit| limit.has_passed()) {
         return unstarted(stop, format!("{}, before the command was started", limit.reason));
@@ -70,7 +88,54 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
         Err(error) => return failed(Failure::new("cannot start a process", &error)),
     };
     let end = supervise::supervise(child.pid, signals, stop, order.grace, &terminate_file, limit);
-    child.failure().map_or_else(|| ended(end.status, end.reason), failed)
+    let record = match child.failure() {
+        Some(failure) => failed(failure),
+        None => stage_out(&order, signals, &terminate_file, ended(end.status, end.reason)),
+    };
+    Record { started, ..record }
+}
+
+/// Copy what the command shall find, or tell why it is not started.
+fn stage_in(order: &Order, signals: &Signals, stop: i32, terminate_file: &Path) -> Option<Record> {
+    // The wall clock is that of the command.
+    let limit = Limit::of(&Order { wall_clock: None, ..order.clone() });
+    match help(!order.stage_in.is_empty(), || stage::copy_in(order), signals, terminate_file, limit) {
+        Ok(None) => None,
+        Ok(Some(reason)) => Some(unstarted(stop, format!("{reason}, before the command was started"))),
+        Err(failure) => Some(failed(failure)),
+    }
+}
+
+/// Copy what the command has left, however it ended; if that fails, the account says so as well.
+fn stage_out(order: &Order, signals: &Signals, terminate_file: &Path, record: Record) -> Record {
+    let copy = || stage::copy_out(order);
+    let reason = match help(!order.stage_out.is_empty(), copy, signals, terminate_file, None) {
+        Ok(None) => return record,
+        Ok(Some(reason)) => format!("stageOutFiles: {reason}").into_bytes(),
+        Err(failure) => failure.reason,
+    };
+    let earlier = record.reason.map(|earlier| [earlier, b"; ".to_vec()].concat());
+    Record { reason: Some([earlier.unwrap_or_default(), reason].concat()), ..record }
+}
+
+/// Have a part of init's own work done by a child; gives the reason if that was ended early.
+fn help(
+    wanted: bool,
+    work: impl FnOnce() -> Result<(), Failure>,
+    signals: &Signals,
+    terminate_file: &Path,
+    limit: Option<Limit>,
+) -> Result<Option<String>, Failure> {
+    if !wanted {
+        return Ok(None);
+    }
+    let child = Child::help(work).map_err(|error| Failure::new("cannot start a process", &error))?;
+    let end = supervise::supervise(child.pid, signals, libc::SIGKILL, u64::MAX, terminate_file, limit);
+    match child.failure() {
+        Some(failure) => Err(failure),
+        None if end.status == 0 => Ok(None),
+        None => Ok(Some(end.reason.unwrap_or_else(|| "the copying process was killed".to_owned()))),
+    }
 }
 
 /// The signal that asks this job to end; one that does not exist could not ask anything.

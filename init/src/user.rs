@@ -5,6 +5,7 @@
 use std::fs;
 
 use crate::child::{Failure, check};
+use crate::identity::Identity;
 
 /// Who the job runs as.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +53,11 @@ impl User {
         }
         let home = account.map(|account| account.home).filter(|home| !home.is_empty());
         Ok(Self { uid, gid, groups: all, home: home.unwrap_or(b"/").to_vec() })
+    }
+
+    /// Him, for work on his files.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { uid: self.uid, gid: self.gid, groups: self.groups.clone() }
     }
 
     /// Become this user for good. The order matters: only root may change groups. For any other

@@ -6,6 +6,7 @@
 mod end;
 mod harness;
 mod limit;
+mod stage;
 mod start;
 mod stdio;
 mod terminate;

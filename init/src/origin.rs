@@ -1,0 +1,24 @@
+//! The host's files are those that the submitter was found to have a right to.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+
+use drmaa2_init::Origin;
+
+use crate::child::Failure;
+
+/// Between submission and launch, a part of a path may have become a symbolic link to somebody else's
+/// file. A mount stays what it is, so one look is enough.
+pub(crate) fn check(origins: &[Origin]) -> Result<(), Failure> {
+    for Origin { name, mount, device, inode } in origins {
+        let name = OsStr::from_bytes(name).display();
+        let found =
+            fs::metadata(OsStr::from_bytes(mount)).map_err(|error| Failure::new(&name, &error))?;
+        if (found.dev(), found.ino()) != (*device, *inode) {
+            return Err(Failure::text(format!("{name} was replaced after the job was submitted")));
+        }
+    }
+    Ok(())
+}

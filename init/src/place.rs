@@ -1,0 +1,274 @@
+//! Entries of open directories, worked on with the rights of a user.
+//!
+//! Names are looked up below descriptors, one at a time, and no symbolic link is followed as the last
+//! part of a path. In the container's own root file system, where the user of the job could own
+//! everything, root helps him out; he never does in what is mounted there.
+
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::io;
+use std::mem;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+use std::rc::Rc;
+
+use crate::child::check;
+use crate::identity::Identity;
+
+/// An open directory.
+pub(crate) struct Directory {
+    fd: OwnedFd,
+    /// It is in the container's own root file system.
+    own: bool,
+}
+
+/// A name in a directory.
+#[derive(Clone)]
+pub(crate) struct Place {
+    directory: Rc<Directory>,
+    name: CString,
+}
+
+const LOOK: i32 = libc::O_PATH | libc::O_DIRECTORY;
+
+impl Directory {
+    /// A directory of the host that is mounted here.
+    pub(crate) fn mounted(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            fd: open(libc::AT_FDCWD, path.as_os_str(), LOOK | libc::O_NOFOLLOW, 0, 0)?,
+            own: false,
+        })
+    }
+
+    /// A directory of the container; `user` makes it if it is missing and `make` is set.
+    pub(crate) fn of_container(path: &Path, user: &Identity, make: bool) -> io::Result<Self> {
+        let whole = path.as_os_str();
+        let opened = match open(libc::AT_FDCWD, whole, LOOK, 0, libc::RESOLVE_NO_XDEV) {
+            Ok(fd) => Ok(Self { fd, own: true }),
+            // A mount is on the way, or the kernel knows no such question.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EXDEV | libc::ENOSYS)) => {
+                let fd = user.act(|| open(libc::AT_FDCWD, whole, LOOK, 0, 0))?;
+                Ok(Self { fd, own: false })
+            }
+            Err(error) => Err(error),
+        };
+        match opened {
+            Err(error) if make && error.kind() == io::ErrorKind::NotFound && path.parent().is_some() => {
+                Place::of_container(path, user, true)?.make_directory(user, 0o755)?;
+                Self::of_container(path, user, false)
+            }
+            opened => opened,
+        }
+    }
+
+    /// The names in it.
+    pub(crate) fn names(&self, user: &Identity) -> io::Result<Vec<CString>> {
+        let readable = self.act(user, |resolve| {
+            let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+            open(self.fd.as_raw_fd(), OsStr::new("."), flags, 0, resolve)
+        })?;
+        // SAFETY: the stream owns the descriptor from here on; without one, this process ends soon.
+        let stream = unsafe { libc::fdopendir(readable.into_raw_fd()) };
+        if stream.is_null() {
+            return Err(io::Error::last_os_error());
+        }
+        let mut names = Vec::new();
+        loop {
+            // SAFETY: the stream is open until the end of the loop; its entry lives until the next call.
+            let entry = unsafe { libc::readdir(stream).as_ref() };
+            let Some(entry) = entry else { break };
+            // SAFETY: the kernel's name ends in NUL.
+            let name = unsafe { std::ffi::CStr::from_ptr(entry.d_name.as_ptr()) };
+            if !matches!(name.to_bytes(), b"." | b"..") {
+                names.push(name.to_owned());
+            }
+        }
+        // SAFETY: nothing uses the stream any more.
+        unsafe { libc::closedir(stream) };
+        Ok(names)
+    }
+
+    /// Do something as the user, and if he may not, as root where that is the user's own affair.
+    fn act<T>(&self, user: &Identity, work: impl Fn(u64) -> io::Result<T>) -> io::Result<T> {
+        match user.act(|| work(0)) {
+            Err(refused) if self.own && refused.kind() == io::ErrorKind::PermissionDenied => {
+                work(libc::RESOLVE_NO_XDEV).map_err(|error| match error.raw_os_error() {
+                    Some(libc::EXDEV | libc::ENOSYS) => refused,
+                    _ => error,
+                })
+            }
+            done => done,
+        }
+    }
+
+    /// Set the access rights of a directory that was just made.
+    pub(crate) fn set_mode(&self, user: &Identity, mode: u32) -> io::Result<()> {
+        self.act(user, |resolve| {
+            // Not through the descriptor itself, which is a mere look.
+            let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+            let fd = open(self.fd.as_raw_fd(), OsStr::new("."), flags, 0, resolve)?;
+            // SAFETY: takes numbers alone.
+            check(unsafe { libc::fchmod(fd.as_raw_fd(), mode) })
+        })
+    }
+}
+
+impl Place {
+    pub(crate) fn new(directory: Directory, name: &OsStr) -> io::Result<Self> {
+        Ok(Self { directory: Rc::new(directory), name: CString::new(name.as_bytes())? })
+    }
+
+    /// A path of the container; `make` as for [`Directory::of_container`].
+    pub(crate) fn of_container(path: &Path, user: &Identity, make: bool) -> io::Result<Self> {
+        match (path.parent(), path.components().next_back()) {
+            (Some(parent), Some(Component::Normal(name))) => {
+                Self::new(Directory::of_container(parent, user, make)?, name)
+            }
+            _ => Err(io::ErrorKind::InvalidFilename.into()),
+        }
+    }
+
+    /// An entry of the directory that is here.
+    pub(crate) fn below(directory: &Rc<Directory>, name: &CString) -> Self {
+        Self { directory: Rc::clone(directory), name: name.clone() }
+    }
+
+    fn at(&self) -> i32 {
+        self.directory.fd.as_raw_fd()
+    }
+
+    fn name(&self) -> &OsStr {
+        OsStr::from_bytes(self.name.as_bytes())
+    }
+
+    pub(crate) fn kind(&self) -> io::Result<libc::stat> {
+        let mut stat = mem::MaybeUninit::uninit();
+        let flags = libc::AT_SYMLINK_NOFOLLOW;
+        // SAFETY: the name ends in NUL, and the answer is read only if it was written.
+        unsafe {
+            check(libc::fstatat(self.at(), self.name.as_ptr(), stat.as_mut_ptr(), flags))?;
+            Ok(stat.assume_init())
+        }
+    }
+
+    /// Open a file for reading; one that is no regular file is not waited for.
+    pub(crate) fn open(&self, user: &Identity) -> io::Result<File> {
+        let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+        self.directory
+            .act(user, |resolve| open(self.at(), self.name(), flags, 0, resolve))
+            .map(File::from)
+    }
+
+    /// The directory that is here.
+    pub(crate) fn enter(&self, user: &Identity) -> io::Result<Directory> {
+        let flags = LOOK | libc::O_NOFOLLOW;
+        if self.directory.own {
+            match open(self.at(), self.name(), flags, 0, libc::RESOLVE_NO_XDEV) {
+                Err(error) if error.raw_os_error() == Some(libc::EXDEV) => {}
+                opened => return Ok(Directory { fd: opened?, own: true }),
+            }
+        }
+        let fd = user.act(|| open(self.at(), self.name(), flags, 0, 0))?;
+        Ok(Directory { fd, own: false })
+    }
+
+    /// Open a file for writing, which is made or emptied.
+    pub(crate) fn create(&self, user: &Identity, mode: u32) -> io::Result<File> {
+        let flags =
+            libc::O_WRONLY | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let file = self.directory.act(user, |resolve| {
+            if resolve == 0 {
+                return open(self.at(), self.name(), flags, mode, 0);
+            }
+            // What root writes to has to be new, whatever was here.
+            self.remove()?;
+            let file = open(self.at(), self.name(), flags | libc::O_EXCL, mode, resolve)?;
+            // SAFETY: takes numbers alone.
+            check(unsafe { libc::fchown(file.as_raw_fd(), user.uid, user.gid) })?;
+            Ok(file)
+        })?;
+        let file = File::from(file);
+        match file.metadata()?.is_file() {
+            true => file.set_len(0).map(|()| file),
+            false => Err(io::Error::other("it is there, and is no regular file")),
+        }
+    }
+
+    /// Make a directory; false if there is one.
+    pub(crate) fn make_directory(&self, user: &Identity, mode: u32) -> io::Result<bool> {
+        self.directory
+            .act(user, |resolve| {
+                // SAFETY: the name ends in NUL.
+                check(unsafe { libc::mkdirat(self.at(), self.name.as_ptr(), mode) })?;
+                if resolve == 0 { Ok(()) } else { self.give_to(user) }
+            })
+            .map(|()| true)
+            .or_else(
+                |error| {
+                    if error.kind() == io::ErrorKind::AlreadyExists { Ok(false) } else { Err(error) }
+                },
+            )
+    }
+
+    /// Where the symbolic link here leads to.
+    pub(crate) fn link(&self) -> io::Result<CString> {
+        let mut target = vec![0; 4096];
+        // SAFETY: the name ends in NUL, and the buffer is as long as is said.
+        let length = unsafe {
+            libc::readlinkat(self.at(), self.name.as_ptr(), target.as_mut_ptr().cast(), target.len())
+        };
+        let length = usize::try_from(length).map_err(|_| io::Error::last_os_error())?;
+        target.truncate(length);
+        Ok(CString::new(target)?)
+    }
+
+    /// Make a symbolic link, in the place of what is no directory.
+    pub(crate) fn make_link(&self, user: &Identity, target: &CString) -> io::Result<()> {
+        self.directory.act(user, |resolve| {
+            self.remove()?;
+            // SAFETY: both texts end in NUL.
+            check(unsafe { libc::symlinkat(target.as_ptr(), self.at(), self.name.as_ptr()) })?;
+            if resolve == 0 { Ok(()) } else { self.give_to(user) }
+        })
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        // SAFETY: the name ends in NUL.
+        match check(unsafe { libc::unlinkat(self.at(), self.name.as_ptr(), 0) }) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn give_to(&self, user: &Identity) -> io::Result<()> {
+        let flags = libc::AT_SYMLINK_NOFOLLOW;
+        // SAFETY: the name ends in NUL.
+        check(unsafe { libc::fchownat(self.at(), self.name.as_ptr(), user.uid, user.gid, flags) })
+    }
+}
+
+/// `openat2(2)`, or where nothing special is asked of it, the call that every kernel has.
+fn open(at: i32, path: &OsStr, flags: i32, mode: u32, resolve: u64) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_bytes())?;
+    let flags = flags | libc::O_CLOEXEC;
+    // SAFETY: all zeroes is a valid request; the path ends in NUL, and the size is the request's. What
+    // the call gives is a new descriptor that nothing else owns.
+    unsafe {
+        let fd = match resolve {
+            0 => libc::openat(at, path.as_ptr(), flags, mode).into(),
+            _ => {
+                let mut how: libc::open_how = mem::zeroed();
+                how.flags = flags.cast_unsigned().into();
+                how.mode = if flags & libc::O_CREAT == 0 { 0 } else { mode.into() };
+                how.resolve = resolve;
+                let size = mem::size_of::<libc::open_how>();
+                libc::syscall(libc::SYS_openat2, at, path.as_ptr(), &raw const how, size)
+            }
+        };
+        match i32::try_from(fd) {
+            Ok(fd) if fd >= 0 => Ok(OwnedFd::from_raw_fd(fd)),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Staging: files and directories are copied in before the command, and out after it.
+
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use drmaa2_init::{DIRECTORY_PLACEHOLDER, HOME_PLACEHOLDER, Order, Transfer};
+
+use crate::child::{self, Failure};
+use crate::identity::Identity;
+use crate::place::{Directory, Place};
+use crate::user::User;
+
+/// What went wrong, and in which entry of a directory, if it was not the directory itself.
+struct Trouble {
+    below: PathBuf,
+    error: io::Error,
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self { below: PathBuf::new(), error }
+    }
+}
+
+/// Copy what the order stages in.
+pub(crate) fn copy_in(order: &Order) -> Result<(), Failure> {
+    let paths = Paths::of(order)?;
+    if order.create_directory {
+        child::create(&paths.directory)?;
+    }
+    let submitter = Identity::of(order.submitter.as_ref());
+    for transfer in &order.stage_in {
+        let copied = || {
+            let from = mounted(Path::new(OsStr::from_bytes(&transfer.mount)))?;
+            let to = Place::of_container(&paths.resolve(&transfer.destination), &paths.user, true)?;
+            copy(&from, &submitter, &to, &paths.user)
+        };
+        copied().map_err(|trouble| failure("stageInFiles", transfer, &trouble))?;
+    }
+    Ok(())
+}
+
+/// Copy what the order stages out.
+pub(crate) fn copy_out(order: &Order) -> Result<(), Failure> {
+    let paths = Paths::of(order)?;
+    let submitter = Identity::of(order.submitter.as_ref());
+    for transfer in &order.stage_out {
+        let copied = || {
+            let from = Place::of_container(&paths.resolve(&transfer.source), &paths.user, false)?;
+            let name = Path::new(OsStr::from_bytes(&transfer.destination)).file_name();
+            let name = name.ok_or(io::ErrorKind::InvalidFilename).map_err(io::Error::from)?;
+            let directory = Directory::mounted(Path::new(OsStr::from_bytes(&transfer.mount)))?;
+            copy(&from, &paths.user, &Place::new(directory, name)?, &submitter)
+        };
+        copied().map_err(|trouble| failure("stageOutFiles", transfer, &trouble))?;
+    }
+    Ok(())
+}
+
+fn mounted(path: &Path) -> io::Result<Place> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidFilename.into());
+    };
+    Place::new(Directory::mounted(parent)?, name)
+}
+
+fn failure(attribute: &str, transfer: &Transfer, trouble: &Trouble) -> Failure {
+    let source = Path::new(OsStr::from_bytes(&transfer.source));
+    let below = if trouble.below.as_os_str().is_empty() { source } else { &source.join(&trouble.below) };
+    let destination = OsStr::from_bytes(&transfer.destination);
+    Failure::new(
+        format_args!("{attribute} {} to {}", below.display(), destination.display()),
+        &trouble.error,
+    )
+}
+
+/// What paths of the container start at.
+struct Paths {
+    user: Identity,
+    home: Vec<u8>,
+    directory: PathBuf,
+}
+
+impl Paths {
+    fn of(order: &Order) -> Result<Self, Failure> {
+        let user = User::find(&order.user, order.groups.as_deref())?;
+        let directory = child::directory(order, &user);
+        Ok(Self { user: user.identity(), home: user.home, directory })
+    }
+
+    fn resolve(&self, path: &[u8]) -> PathBuf {
+        let at = |start: &[u8], rest: &[u8]| PathBuf::from(OsStr::from_bytes(&[start, rest].concat()));
+        if let Some(rest) = path.strip_prefix(HOME_PLACEHOLDER) {
+            return at(&self.home, rest);
+        }
+        match path.strip_prefix(DIRECTORY_PLACEHOLDER) {
+            Some(rest) => at(self.directory.as_os_str().as_bytes(), rest),
+            None => self.directory.join(OsStr::from_bytes(path)),
+        }
+    }
+}
+
+/// Copy a file, a symbolic link, or a directory with all that is in it.
+fn copy(from: &Place, reader: &Identity, to: &Place, writer: &Identity) -> Result<(), Trouble> {
+    let stat = from.kind()?;
+    let mode = stat.st_mode & 0o777;
+    match stat.st_mode & libc::S_IFMT {
+        libc::S_IFLNK => Ok(to.make_link(writer, &from.link()?)?),
+        libc::S_IFREG => {
+            let mut source = from.open(reader)?;
+            Ok(io::copy(&mut source, &mut to.create(writer, mode)?).map(drop)?)
+        }
+        libc::S_IFDIR => copy_directory(from, reader, to, writer, mode),
+        _ => Err(io::Error::other("neither a regular file, a directory nor a symbolic link").into()),
+    }
+}
+
+fn copy_directory(
+    from: &Place,
+    reader: &Identity,
+    to: &Place,
+    writer: &Identity,
+    mode: u32,
+) -> Result<(), Trouble> {
+    let source = Rc::new(from.enter(reader)?);
+    let names = source.names(reader)?;
+    // Who makes it writes to it, even if nobody shall afterwards.
+    let made = to.make_directory(writer, mode | 0o700)?;
+    let target = Rc::new(to.enter(writer)?);
+    for name in &names {
+        copy(&Place::below(&source, name), reader, &Place::below(&target, name), writer)
+            .map_err(|trouble| within(name, trouble))?;
+    }
+    if made { Ok(target.set_mode(writer, mode)?) } else { Ok(()) }
+}
+
+fn within(name: &CString, trouble: Trouble) -> Trouble {
+    let name = Path::new(OsStr::from_bytes(name.as_bytes()));
+    let below =
+        if trouble.below.as_os_str().is_empty() { name.into() } else { name.join(trouble.below) };
+    Trouble { below, ..trouble }
+}
