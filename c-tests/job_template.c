@@ -188,8 +188,8 @@ static void refusals(void)
     refused(js, jt, DRMAA2_UNSUPPORTED_ATTRIBUTE, "email");
     jt = command("true");
     jt->stageInFiles = drmaa2_dict_create(drmaa2_dict_default_callback);
-    drmaa2_dict_set(jt->stageInFiles, strdup("/a"), strdup("/b"));
-    refused(js, jt, DRMAA2_UNSUPPORTED_ATTRIBUTE, "stageInFiles");
+    drmaa2_dict_set(jt->stageInFiles, strdup("/a"), strdup("/"));
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "stageInFiles");
     jt = command("true");
     jt->resourceLimits = drmaa2_dict_create(drmaa2_dict_default_callback);
     drmaa2_dict_set(jt->resourceLimits, strdup(DRMAA2_CPU_TIME), strdup("10"));

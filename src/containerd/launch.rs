@@ -347,8 +347,7 @@ fn give_plain_name(file: &mut FileMount, dir: &Path) -> Result<()> {
     if file.source.to_str().is_some() {
         return Ok(());
     }
-    let name = Path::new(file.target).file_name().map(PathBuf::from).unwrap_or_default();
-    let link = dir.join(name);
+    let link = dir.join(file.target.trim_start_matches('/').replace('/', "-"));
     match symlink(&file.source, &link) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io_error(&link, &error)),
         _ => {

@@ -45,7 +45,7 @@ use finish::Exit;
 use image::{Image, Images};
 
 /// The attributes of a job template that this tracker honours.
-const ATTRIBUTES: [&str; 30] = [
+const ATTRIBUTES: [&str; 32] = [
     "remoteCommand",
     "args",
     "jobEnvironment",
@@ -56,6 +56,8 @@ const ATTRIBUTES: [&str; 30] = [
     "outputPath",
     "errorPath",
     "joinFiles",
+    "stageInFiles",
+    "stageOutFiles",
     "resourceLimits",
     "containerd_jt_network",
     "containerd_jt_mounts",

@@ -1,15 +1,15 @@
 //! From a job and its image to what init has to do.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use drmaa2_init::Order;
+use drmaa2_init::{self as init, Order};
 use oci_spec::image::Config;
 
-use super::spec::{self, FileMount, STDERR, STDIN, STDOUT};
+use super::spec::{self, FileMount, STAGE_IN, STAGE_OUT, STDERR, STDIN, STDOUT};
 use crate::model::{Error, Extensions, JobTemplate, Result, Text, signal_number, with_index};
-use crate::tracker::{NewJob, Stdio, Submitter};
+use crate::tracker::{NewJob, Origin, Stdio, Submitter, Transfer};
 
 /// The variable in which a program of older DRMAA looks for the index of its array task.
 const INDEX_VARIABLE: &str = "TASK_ID";
@@ -50,6 +50,14 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Ord
         wall_clock: job.wall_clock.map(|millis| u64::try_from(millis).unwrap_or(0)),
         deadline: job.ends,
         deadline_reason: job.ends.map_or_else(Vec::new, |_| RESERVATION_OVER.to_vec()),
+        submitter: Some(init::Submitter {
+            uid: job.submitter.uid,
+            gid: job.submitter.gid,
+            groups: job.submitter.groups.clone(),
+        }),
+        origins: origins(&job.stdio, &extensions),
+        stage_in: transfers(&job.stdio.stage_in, STAGE_IN),
+        stage_out: transfers(&job.stdio.stage_out, STAGE_OUT),
     })
 }
 
@@ -83,16 +91,60 @@ fn working_directory(job: &NewJob) -> Option<Text> {
     })
 }
 
-/// The host files of the standard streams that have to be mounted.
+/// What is copied, and where the host's side of it is mounted.
+fn transfers(transfers: &[Transfer], place: &str) -> Vec<init::Transfer> {
+    let transfer = |(number, transfer): (usize, &Transfer)| init::Transfer {
+        source: transfer.source.as_bytes().to_vec(),
+        destination: transfer.destination.as_bytes().to_vec(),
+        mount: format!("{place}/{number}").into_bytes(),
+    };
+    transfers.iter().enumerate().map(transfer).collect()
+}
+
+/// What the mounts of host files have to be. The same file may be mounted more than once.
+fn origins(stdio: &Stdio, extensions: &Extensions) -> Vec<init::Origin> {
+    let files = files(stdio).into_iter().map(|file| (file.source, file.target));
+    let mounts = extensions.mounts.iter();
+    let mounts = mounts.map(|mount| (PathBuf::from(&mount.source), mount.destination.clone()));
+    let mounted: Vec<(PathBuf, String)> = files.chain(mounts).collect();
+    let of = |origin: &Origin| {
+        let Origin { attribute, path, device, inode } = origin.clone();
+        let name = [attribute.as_bytes(), b" ", path.as_bytes()].concat();
+        let same = mounted.iter().filter(move |(source, _)| source == path.as_path());
+        same.map(move |(_, target)| init::Origin {
+            name: name.clone(),
+            mount: target.clone().into_bytes(),
+            device,
+            inode,
+        })
+        .collect::<Vec<_>>()
+    };
+    stdio.origins.iter().flat_map(of).collect()
+}
+
+/// The host files that have to be mounted for init.
 pub(super) fn files(stdio: &Stdio) -> Vec<FileMount> {
     let error = if stdio.join { None } else { stdio.error.as_ref() };
-    [(stdio.input.as_ref(), STDIN, true), (stdio.output.as_ref(), STDOUT, false), (error, STDERR, false)]
-        .into_iter()
-        .filter_map(|(path, target, read_only)| {
-            let source = wanted(path)?.as_path().to_owned();
-            Some(FileMount { source, target, read_only })
-        })
-        .collect()
+    let streams = [
+        (stdio.input.as_ref(), STDIN, true),
+        (stdio.output.as_ref(), STDOUT, false),
+        (error, STDERR, false),
+    ];
+    let streams = streams.into_iter().filter_map(|(path, target, read_only)| {
+        let source = wanted(path)?.as_path().to_owned();
+        Some(FileMount { source, target: target.to_owned(), read_only })
+    });
+    let stage_in = stdio.stage_in.iter().enumerate().map(|(number, transfer)| FileMount {
+        source: transfer.source.as_path().to_owned(),
+        target: format!("{STAGE_IN}/{number}"),
+        read_only: true,
+    });
+    let stage_out = stdio.stage_out.iter().enumerate().map(|(number, transfer)| FileMount {
+        source: transfer.destination.as_path().parent().unwrap_or(Path::new("/")).to_owned(),
+        target: format!("{STAGE_OUT}/{number}"),
+        read_only: false,
+    });
+    streams.chain(stage_in).chain(stage_out).collect()
 }
 
 /// A container has a `/dev/null` of its own.
@@ -244,13 +296,54 @@ mod tests {
             output: Some("/o".into()),
             error: Some("/e".into()),
             join: true,
+            ..Stdio::default()
         };
         let mounts = files(&stdio);
-        assert_eq!(mounts, [FileMount { source: "/o".into(), target: STDOUT, read_only: false }]);
+        assert_eq!(
+            mounts,
+            [FileMount { source: "/o".into(), target: STDOUT.to_owned(), read_only: false }]
+        );
         let order = order(&NewJob { stdio, ..job(JobTemplate::default(), 0) }, &image(), Duration::ZERO)
             .unwrap();
         assert_eq!((order.stdin, order.stdout), (vec![], STDOUT.as_bytes().to_vec()));
         assert!(order.join);
+    }
+
+    #[test]
+    fn what_is_staged_is_mounted_and_checked() {
+        let transfer = |from: &str, to: &str| Transfer { source: from.into(), destination: to.into() };
+        let origin = |attribute: &str, path: &str, inode| Origin {
+            attribute: attribute.into(),
+            path: path.into(),
+            device: 7,
+            inode,
+        };
+        let stdio = Stdio {
+            stage_in: vec![transfer("/h/a", "b"), transfer("/h/c", "d")],
+            stage_out: vec![transfer("e", "/h/f")],
+            origins: vec![origin("stageInFiles", "/h/c", 1), origin("stageOutFiles", "/h", 2)],
+            ..Stdio::default()
+        };
+        let mount = |source: &str, target: &str, read_only| FileMount {
+            source: source.into(),
+            target: target.into(),
+            read_only,
+        };
+        let expected = [
+            mount("/h/a", "/.drmaa2/in/0", true),
+            mount("/h/c", "/.drmaa2/in/1", true),
+            mount("/h", "/.drmaa2/out/0", false),
+        ];
+        assert_eq!(files(&stdio), expected);
+        let job = NewJob { stdio, ..job(JobTemplate::default(), 1000) };
+        let order = order(&job, &image(), Duration::ZERO).unwrap();
+        assert_eq!(order.stage_in[1].mount, b"/.drmaa2/in/1");
+        assert_eq!(order.stage_out[0].destination, b"/h/f");
+        let checked: Vec<_> =
+            order.origins.iter().map(|origin| (&origin.mount[..], origin.inode)).collect();
+        assert_eq!(checked, [(&b"/.drmaa2/in/1"[..], 1), (b"/.drmaa2/out/0", 2)]);
+        assert_eq!(order.origins[0].name, b"stageInFiles /h/c");
+        assert_eq!(order.submitter.map(|submitter| submitter.uid), Some(1000));
     }
 
     #[test]

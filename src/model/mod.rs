@@ -10,6 +10,7 @@ mod limits;
 mod machine;
 mod reservation;
 mod signal;
+mod staging;
 mod state;
 mod template;
 mod text;

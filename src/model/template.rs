@@ -164,6 +164,7 @@ impl JobTemplate {
         for (attribute, path) in self.stdio_paths() {
             check_stdio_path(attribute, path, submission)?;
         }
+        self.check_staging(submission)?;
         self.check_demands()?;
         for (name, _) in self.job_environment.iter().flatten() {
             if name.is_empty() || name.as_bytes().contains(&b'=') {
@@ -244,7 +245,7 @@ fn check_stdio_path(attribute: &str, path: &Text, submission: Submission) -> Res
 
 /// What follows a leading placeholder, or the whole of an absolute path, holds no placeholder but
 /// the index of an array task.
-fn check_rest(
+pub(super) fn check_rest(
     attribute: &str,
     path: &Text,
     after_placeholder: Option<Text>,

@@ -1,20 +1,43 @@
-//! The files of a job's standard streams: their paths, and that they are there.
+//! The host's files that a job has to do with: their paths, and that they are there.
+//!
+//! They are looked up and opened here, with the rights of who submits. What was found is kept, so that
+//! no symbolic link of later can make root use another file.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::fmt::Display;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 
 use nix::unistd::Uid;
 
 use super::submitter::user;
-use crate::model::{Error, ErrorCode, JobTemplate, Placeholder, Result, Text, with_index};
+use crate::model::extensions::{Mount, PREFIX};
+use crate::model::{Error, JobTemplate, Result, Text};
 use crate::store::NewTask;
-use crate::tracker::{Stdio, Submitter};
+use crate::tracker::{Origin, Stdio, Submitter, Transfer};
 
-/// The host paths of a job's streams, placeholders filled in.
+/// What [`Found`] knows already, by attribute and path: the tasks of a job array share most files, and
+/// one that is made is made once.
+type Known = HashMap<(&'static str, Text), Result<Found>>;
+
+/// A file of the host.
+#[derive(Clone)]
+struct Found {
+    /// Its real path.
+    path: Text,
+    device: u64,
+    inode: u64,
+}
+
+/// The host paths of a job, placeholders filled in.
 pub(super) fn expand_paths(template: &JobTemplate, submitter: &Submitter) -> Result<Stdio> {
     let mut stdio = Stdio { join: template.join_files, ..Stdio::default() };
+    let home = home(submitter)?;
     for (attribute, path) in template.stdio_paths() {
-        let home = home(submitter)?;
         let path = template.expand_path(attribute, path, &home)?;
         let path = (path != Text::from("/dev/null")).then_some(path);
         match attribute {
@@ -23,6 +46,15 @@ pub(super) fn expand_paths(template: &JobTemplate, submitter: &Submitter) -> Res
             _ => stdio.error = path,
         }
     }
+    for (source, destination) in template.stage_in_files.iter().flatten() {
+        let source = template.expand_path("stageInFiles", source, &home)?;
+        stdio.stage_in.push(Transfer { source, destination: destination.clone() });
+    }
+    for (source, destination) in template.stage_out_files.iter().flatten() {
+        let destination = template.expand_path("stageOutFiles", destination, &home)?;
+        stdio.stage_out.push(Transfer { source: source.clone(), destination });
+    }
+    stdio.origins = mounts(&template.extensions()?.mounts)?;
     Ok(stdio)
 }
 
@@ -31,74 +63,115 @@ fn home(submitter: &Submitter) -> Result<Text> {
     Ok(Text::from(dir.as_path()))
 }
 
-/// Open a job's files as the submitting user: input must be readable, output is made and emptied.
-/// Gives their real paths, which no later symbolic link can bend.
-pub(super) fn make_files(stdio: &Stdio) -> Result<Stdio> {
-    let made = |attribute: &str, path: &Option<Text>| {
-        path.as_ref().map(|path| open(attribute, path)).transpose()
-    };
-    Ok(Stdio {
-        input: made("inputPath", &stdio.input)?,
-        output: made("outputPath", &stdio.output)?,
-        error: made("errorPath", &stdio.error)?,
-        join: stdio.join,
-    })
+/// What shall be mounted in the container; INVALID_ARGUMENT for what the submitter has no right to.
+fn mounts(mounts: &[Mount]) -> Result<Vec<Origin>> {
+    let attribute = format!("{PREFIX}mounts");
+    let mut origins = Vec::new();
+    for Mount { source, read_only, .. } in mounts {
+        let source = Text::from(source.as_str());
+        let error = |cause: io::Error| Error::argument(format!("{attribute} {source}: {cause}"));
+        let found = fs::metadata(source.as_path()).map_err(error)?;
+        let write = if *read_only { 0 } else { libc::W_OK };
+        let enter = if found.is_dir() { libc::X_OK } else { 0 };
+        may(source.as_path(), libc::R_OK | write | enter).map_err(error)?;
+        origins.push(origin(&attribute, &Found::new(source.clone(), &found)));
+    }
+    Ok(origins)
 }
 
-/// The same for the tasks of a job array. A file that no index tells from those of the other tasks is
-/// made once, and all of them use it.
+/// Open a job's files as the submitting user: what is read must be readable, output is made and emptied,
+/// and the directories to stage out to can be written to. Gives their real paths.
+pub(super) fn make_files(stdio: &Stdio) -> Result<Stdio> {
+    make(stdio, &mut Known::new())
+}
+
+/// The same for the tasks of a job array.
 pub(super) fn make_task_files(stdio: &Stdio, indices: impl Iterator<Item = i64>) -> Vec<NewTask> {
-    let own =
-        |path: &Option<Text>| path.as_ref().is_some_and(|path| path.contains(Placeholder::Index.text()));
-    let shared = |path: &Option<Text>| path.clone().filter(|_| !own(path));
-    let of_task = |path: &Option<Text>, index| {
-        path.as_ref().filter(|_| own(path)).map(|path| with_index(path, index))
-    };
-    let shared = make_files(&Stdio {
-        input: shared(&stdio.input),
-        output: shared(&stdio.output),
-        error: shared(&stdio.error),
-        join: stdio.join,
-    });
-    let files = |index| {
-        let shared = shared.clone()?;
-        let made = make_files(&Stdio {
-            input: of_task(&stdio.input, index),
-            output: of_task(&stdio.output, index),
-            error: of_task(&stdio.error, index),
-            join: stdio.join,
-        })?;
-        Ok(Stdio {
-            input: made.input.or(shared.input),
-            output: made.output.or(shared.output),
-            error: made.error.or(shared.error),
-            join: stdio.join,
-        })
-    };
-    let task = |index| match files(index) {
+    let mut known = Known::new();
+    let task = |index| match make(&stdio.of_task(index), &mut known) {
         Ok(stdio) => NewTask { index, stdio: Some(stdio), failure: None },
         Err(Error { message, .. }) => NewTask { index, stdio: None, failure: Some(message) },
     };
     indices.map(task).collect()
 }
 
-/// Open a file for its attribute; gives its real path.
-fn open(attribute: &str, path: &Text) -> Result<Text> {
-    let error = |cause: &dyn std::fmt::Display| {
-        Error::new(ErrorCode::InvalidArgument, format!("{attribute} {path}: {cause}"))
+fn make(stdio: &Stdio, known: &mut Known) -> Result<Stdio> {
+    let mut made = stdio.clone();
+    let mut make = |attribute: &'static str, path: &mut Text| {
+        let key = (attribute, path.clone());
+        let found = known.entry(key).or_insert_with(|| find(attribute, path)).clone()?;
+        made.origins.push(origin(attribute, &found));
+        *path = found.path;
+        Ok::<_, Error>(())
     };
+    let streams = [
+        ("inputPath", made.input.as_mut()),
+        ("outputPath", made.output.as_mut()),
+        ("errorPath", made.error.as_mut()),
+    ];
+    for (attribute, path) in streams {
+        path.map_or(Ok(()), |path| make(attribute, path))?;
+    }
+    for transfer in &mut made.stage_in {
+        make("stageInFiles", &mut transfer.source)?;
+    }
+    for transfer in &mut made.stage_out {
+        let destination = transfer.destination.as_path();
+        let parent = destination.parent().unwrap_or(Path::new("/"));
+        let mut directory = Text::from(parent);
+        make("stageOutFiles", &mut directory)?;
+        let name = destination.file_name().unwrap_or_default();
+        transfer.destination = Text::from(directory.as_path().join(name).as_path());
+    }
+    Ok(made)
+}
+
+fn origin(attribute: &str, found: &Found) -> Origin {
+    let Found { path, device, inode } = found.clone();
+    Origin { attribute: attribute.to_owned(), path, device, inode }
+}
+
+impl Found {
+    fn new(path: Text, metadata: &Metadata) -> Self {
+        Self { path, device: metadata.dev(), inode: metadata.ino() }
+    }
+}
+
+/// Open a file for its attribute.
+fn find(attribute: &str, path: &Text) -> Result<Found> {
+    let error = |cause: &dyn Display| Error::argument(format!("{attribute} {path}: {cause}"));
     let mut options = OpenOptions::new();
     match attribute {
-        "inputPath" => options.read(true),
+        "inputPath" | "stageInFiles" | "stageOutFiles" => options.read(true),
         _ => options.write(true).create(true).truncate(true),
     };
-    // A FIFO or a terminal is refused below, and must not block or be taken over before.
-    options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    options.custom_flags(match attribute {
+        // A directory that is only written to need not be readable.
+        "stageOutFiles" => libc::O_PATH,
+        // A FIFO or a terminal is refused below, and must not block or be taken over before.
+        _ => libc::O_NONBLOCK | libc::O_NOCTTY,
+    });
     let file: File = options.open(path.as_path()).map_err(|cause| error(&cause))?;
-    let kind = file.metadata().map_err(|cause| error(&cause))?.file_type();
-    if !kind.is_file() {
-        return Err(error(&"not a regular file"));
+    let found = file.metadata().map_err(|cause| error(&cause))?;
+    match attribute {
+        "stageOutFiles" if !found.is_dir() => return Err(error(&"not a directory")),
+        "stageOutFiles" => {
+            may(path.as_path(), libc::W_OK | libc::X_OK).map_err(|cause| error(&cause))?;
+        }
+        "stageInFiles" if found.is_dir() => {}
+        _ if !found.is_file() => return Err(error(&"not a regular file")),
+        _ => {}
     }
     let real = fs::canonicalize(path.as_path()).map_err(|cause| error(&cause))?;
-    Ok(Text::from(real.as_path()))
+    Ok(Found::new(Text::from(real.as_path()), &found))
+}
+
+/// May this process, with its effective ids, do this with a file?
+fn may(path: &Path, what: i32) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: the path ends in NUL.
+    match unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), what, libc::AT_EACCESS) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }

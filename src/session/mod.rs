@@ -75,10 +75,11 @@ impl Timeout {
 }
 
 /// Numbers of the C enum `drmaa2_capability` that this build has, see `docs/capabilities.md`.
-const CAPABILITIES: [i32; 8] = [
+const CAPABILITIES: [i32; 9] = [
     0,  // ADVANCE_RESERVATION
     1,  // RESERVE_SLOTS
     3,  // BULK_JOBS_MAXPARALLEL
+    5,  // JT_STAGING
     7,  // JT_MAXSLOTS
     9,  // RT_STARTNOW
     10, // RT_DURATION

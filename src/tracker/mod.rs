@@ -7,6 +7,7 @@
 
 #[cfg(any(test, feature = "fake-tracker"))]
 pub mod fake;
+mod files;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +15,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Control, Error, JobInfo, JobState, JobTemplate, Machine, Millis, Outcome, Queue, Result, Text,
-    Version,
+    Control, Error, JobInfo, JobState, JobTemplate, Machine, Millis, Outcome, Queue, Result, Version,
 };
+
+pub use files::{Origin, Stdio, Transfer};
 
 /// Who submitted a job, and from where: what the job inherits from its submitter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,20 +68,6 @@ pub struct Task {
     pub array: String,
     /// Index of the task.
     pub index: i64,
-}
-
-/// Host files of a job's standard streams; `None` is `/dev/null`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Stdio {
-    /// Standard input.
-    pub input: Option<Text>,
-    /// Standard output.
-    pub output: Option<Text>,
-    /// Standard error; unused with `join`.
-    pub error: Option<Text>,
-    /// Standard error goes where standard output goes.
-    pub join: bool,
 }
 
 /// Something that happened to a job. Facts of one job come in order; a fact may come twice.

@@ -20,12 +20,19 @@ pub(super) use rights::dropped;
 /// The type under which containerd keeps a runtime spec.
 pub(super) const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
 
+/// The directory of all that is mounted for init.
+const PRIVATE: &str = "/.drmaa2";
 /// Where the host files of the standard streams are mounted.
 pub(super) const STDIN: &str = "/.drmaa2/stdin";
 /// See [`STDIN`].
 pub(super) const STDOUT: &str = "/.drmaa2/stdout";
 /// See [`STDIN`].
 pub(super) const STDERR: &str = "/.drmaa2/stderr";
+
+/// Where the host's side of what is staged in is mounted, each by its number.
+pub(super) const STAGE_IN: &str = "/.drmaa2/in";
+/// The directories that are staged out to, likewise.
+pub(super) const STAGE_OUT: &str = "/.drmaa2/out";
 
 /// What differs from job to job.
 #[derive(Debug)]
@@ -72,13 +79,13 @@ impl Host {
     }
 }
 
-/// A host file of a standard stream.
+/// A host file or directory for init.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct FileMount {
     /// Its path on the host.
     pub(super) source: PathBuf,
     /// Where the container sees it.
-    pub(super) target: &'static str,
+    pub(super) target: String,
     /// May the job only read it?
     pub(super) read_only: bool,
 }
@@ -109,7 +116,7 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
     for file in input.files {
         // No `nodev`: a stream may be a terminal or another device.
         let access = if file.read_only { "ro" } else { "rw" };
-        mounts.push(bind(&file.source, file.target, &[access, "nosuid", "noexec"])?);
+        mounts.push(bind(&file.source, &file.target, &["rbind", access, "nosuid", "noexec"])?);
     }
     let mut spec = json!({
         "ociVersion": "1.0.2",
@@ -155,6 +162,8 @@ fn system_mounts() -> Vec<Value> {
         ("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         ("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
         ("/run", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        // Init's own: the job's user finds no way through it.
+        (PRIVATE, "tmpfs", "tmpfs", &["nosuid", "nodev", "noexec", "mode=700", "size=64k"]),
     ]
     .into_iter()
     .map(|(destination, kind, source, options)| {

@@ -5,7 +5,7 @@ use super::*;
 use crate::model::JobTemplate;
 
 fn file(source: &str, target: &'static str, read_only: bool) -> FileMount {
-    FileMount { source: source.into(), target, read_only }
+    FileMount { source: source.into(), target: target.to_owned(), read_only }
 }
 
 fn host() -> Host {
@@ -166,6 +166,6 @@ fn a_job_without_files_mounts_none() {
 #[test]
 fn a_path_that_json_cannot_hold_is_named() {
     let bad = PathBuf::from(OsStr::from_bytes(b"/data/\xff"));
-    let files = [FileMount { source: bad.clone(), target: STDOUT, read_only: false }];
+    let files = [FileMount { source: bad.clone(), target: STDOUT.to_owned(), read_only: false }];
     assert_eq!(build(&files), Err(bad));
 }
