@@ -624,7 +624,7 @@ fn streams_are_files_of_the_host() {
         input: Some(input.as_path().into()),
         output: Some(output.as_path().into()),
         error: Some(error.as_path().into()),
-        join: false,
+        ..Stdio::default()
     };
     let outcome = rig.run(NewJob { stdio: stdio.clone(), ..job(script("cat; echo e >&2")) });
     assert_eq!(outcome.state(), JobState::Done, "{outcome:?}");
