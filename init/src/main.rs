@@ -97,9 +97,12 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
 
 /// Copy what the command shall find, or tell why it is not started.
 fn stage_in(order: &Order, signals: &Signals, stop: i32, terminate_file: &Path) -> Option<Record> {
+    if order.stage_in.is_empty() {
+        return None;
+    }
     // The wall clock is that of the command.
     let limit = Limit::of(&Order { wall_clock: None, ..order.clone() });
-    match help(!order.stage_in.is_empty(), || stage::copy_in(order), signals, terminate_file, limit) {
+    match help(|| stage::copy_in(order), signals, terminate_file, limit) {
         Ok(None) => None,
         Ok(Some(reason)) => Some(unstarted(stop, format!("{reason}, before the command was started"))),
         Err(failure) => Some(failed(failure)),
@@ -108,8 +111,10 @@ fn stage_in(order: &Order, signals: &Signals, stop: i32, terminate_file: &Path) 
 
 /// Copy what the command has left, however it ended; if that fails, the account says so as well.
 fn stage_out(order: &Order, signals: &Signals, terminate_file: &Path, record: Record) -> Record {
-    let copy = || stage::copy_out(order);
-    let reason = match help(!order.stage_out.is_empty(), copy, signals, terminate_file, None) {
+    if order.stage_out.is_empty() {
+        return record;
+    }
+    let reason = match help(|| stage::copy_out(order), signals, terminate_file, None) {
         Ok(None) => return record,
         Ok(Some(reason)) => format!("stageOutFiles: {reason}").into_bytes(),
         Err(failure) => failure.reason,
@@ -120,15 +125,11 @@ fn stage_out(order: &Order, signals: &Signals, terminate_file: &Path, record: Re
 
 /// Have a part of init's own work done by a child; gives the reason if that was ended early.
 fn help(
-    wanted: bool,
     work: impl FnOnce() -> Result<(), Failure>,
     signals: &Signals,
     terminate_file: &Path,
     limit: Option<Limit>,
 ) -> Result<Option<String>, Failure> {
-    if !wanted {
-        return Ok(None);
-    }
     let child = Child::help(work).map_err(|error| Failure::new("cannot start a process", &error))?;
     let end = supervise::supervise(child.pid, signals, libc::SIGKILL, u64::MAX, terminate_file, limit);
     match child.failure() {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::Path;
 
 use drmaa2_init::{Origin, Submitter, Transfer};
 
@@ -107,6 +108,15 @@ fn a_place_of_roots_in_the_container_is_filled_for_the_user() {
     assert_eq!(ended.stdout(), "text\n");
     assert_eq!(ended.job.get("victim"), "safe");
     assert_eq!(rights(&ended.job, "closed/in"), (USER, 0o600));
+}
+
+#[test]
+fn root_does_not_help_in_what_is_mounted() {
+    let mut job = job("true");
+    put(&job, "host/data", "text", 0o600, SUBMITTER);
+    stage_in(&mut job, "data", b"/dev/drmaa2-staged");
+    job.run().assert_reason(126, "stageInFiles data to /dev/drmaa2-staged: Permission denied");
+    assert!(!Path::new("/dev/drmaa2-staged").exists());
 }
 
 #[test]
