@@ -7,7 +7,7 @@ use std::time::Duration;
 use drmaa2_init::Order;
 use oci_spec::image::Config;
 
-use super::spec::{self, FileMount, STDERR, STDIN, STDOUT};
+use super::spec::{self, FileMount, Host, STDERR, STDIN, STDOUT};
 use crate::model::{Error, Extensions, JobTemplate, Result, Text, signal_number, with_index};
 use crate::tracker::{NewJob, Stdio, Submitter};
 
@@ -38,7 +38,7 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Ord
         create_directory,
         user,
         groups,
-        drop_capabilities: spec::dropped(&extensions),
+        drop_capabilities: spec::dropped(&extensions, &Host::look()),
         umask: Some(job.submitter.umask),
         stdin: mounted(job.stdio.input.as_ref(), STDIN),
         stdout: mounted(job.stdio.output.as_ref(), STDOUT),

@@ -136,9 +136,9 @@ fn check(
     let engine = world.engine(&target)?;
     let supported = [engine.tracker().attributes(), &ATTRIBUTES].concat();
     template.check(&supported, submission)?;
-    engine.tracker().check_template(template)?;
     let submitter = submitter()?;
     policy::check(&submitter, &template.extensions()?)?;
+    engine.tracker().check_template(template)?;
     let contact = session.contact.as_deref();
     let terms = terms(world, template, contact, limits, &submitter.user)?;
     Ok(Checked { engine, target, submitter, terms })

@@ -247,7 +247,8 @@ pub(super) fn cgroup(text: &str) -> std::result::Result<String, Refusal> {
 pub(super) fn label(part: &[u8]) -> std::result::Result<(String, String), Refusal> {
     let part = utf8(part)?;
     let (name, value) = part.split_once('=').unwrap_or((part, ""));
-    if name.is_empty() || word(name).is_err() || part.len() > 4096 {
+    // containerd does not keep a label without a value.
+    if name.is_empty() || value.is_empty() || word(name).is_err() || part.len() > 4096 {
         return Err(format!("\"{part}\" is no label"));
     }
     // The library finds its own jobs by these.
