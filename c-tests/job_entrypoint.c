@@ -107,7 +107,7 @@ int main(void)
     done_with(&js);
     /* Without an image there is nothing that could say what to run. */
     js = session("no-image");
-    refused(js, drmaa2_jtemplate_create(), DRMAA2_INVALID_ARGUMENT, "jobCategory");
+    refused(js, drmaa2_jtemplate_create(), DRMAA2_INVALID_ARGUMENT, "neither remoteCommand nor jobCategory");
     done_with(&js);
     CHECK_INT(ctr_lines("images rm " ENTRY " " BARE " " SCRATCH, "localhost"), 3);
     return check_result();

@@ -271,6 +271,11 @@ impl JobTracker for ContainerdTracker {
     }
 
     fn check_template(&self, template: &JobTemplate) -> Result<()> {
+        // An image may have a command of its own; one that nobody has named is not meant to be run.
+        let set = |text: &Option<Text>| text.as_ref().is_some_and(|text| !text.is_empty());
+        if !set(&template.remote_command) && !set(&template.job_category) {
+            return Err(Error::argument("the job template has neither remoteCommand nor jobCategory"));
+        }
         let category = JobTemplate {
             job_category: Some(Text::from(self.core.category(template)?)),
             ..JobTemplate::default()

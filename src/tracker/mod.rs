@@ -156,7 +156,7 @@ pub trait JobTracker: Send + Sync {
     /// The attributes of a job template that this tracker honours, by their DRMAA2 names.
     fn attributes(&self) -> &'static [&'static str];
 
-    /// Refuse a template that this tracker can never run: an unknown category, no command.
+    /// Refuse a template that this tracker can never run: an unknown category, nothing to run.
     fn check_template(&self, template: &JobTemplate) -> Result<()>;
 
     /// Ids of the jobs that the runtime holds now, whoever made them.
