@@ -1,6 +1,7 @@
 /* The implementation-specific attributes of a job template, seen from inside of its container. */
 #include "extension.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 static char dir[] = "/tmp/drmaa2-mounts-XXXXXX";
@@ -141,35 +142,47 @@ static void limits(drmaa2_jsession js)
     drmaa2_jinfo_free(&ji);
 }
 
+/* A job that listens to its signals once it has written its first line into a pipe. */
+static drmaa2_j listening(drmaa2_jsession js, drmaa2_jtemplate jt, int *pipe)
+{
+    char path[128], value[256], line[16];
+    drmaa2_j j;
+    snprintf(path, sizeof path, "%s/pipe", dir);
+    CHECK(mkfifo(path, 0600) == 0);
+    snprintf(value, sizeof value, "%s:/shared", dir);
+    set(jt, "mounts", value);
+    j = submit(js, jt);
+    *pipe = open(path, O_RDONLY);
+    CHECK_INT(read(*pipe, line, sizeof line), 6);
+    CHECK(unlink(path) == 0);
+    return j;
+}
+
 static void ending(drmaa2_jsession js)
 {
-    char text[256], path[] = "/tmp/drmaa2-ending-XXXXXX";
-    int fd = mkstemp(path);
-    ssize_t length;
+    char text[16];
+    int pipe;
     drmaa2_j j;
     drmaa2_jinfo ji;
-    drmaa2_jtemplate jt = shell("trap 'echo asked; exit 3' USR1; echo ready; while true; do sleep 0.1; done");
+    drmaa2_jtemplate jt = shell("exec >/shared/pipe; trap 'echo asked; exit 3' USR1; echo ready; "
+                                "while true; do sleep 0.1; done");
     set(jt, "stop_signal", "SIGUSR1");
-    jt->outputPath = strdup(path);
-    j = run(js, jt);
-    while ((length = pread(fd, text, sizeof text, 0)) == 0)
-        usleep(10000);
+    j = listening(js, jt, &pipe);
     CHECK_OK(drmaa2_j_terminate(j));
+    CHECK_INT(read(pipe, text, sizeof text), 6);
+    CHECK(strncmp(text, "asked\n", 6) == 0);
+    close(pipe);
     ji = finish(j);
-    length = pread(fd, text, sizeof text - 1, 0);
-    text[length > 0 ? length : 0] = '\0';
-    CHECK_STR(text, "ready\nasked\n");
     drmaa2_jinfo_free(&ji);
     drmaa2_j_free(&j);
-    close(fd);
-    unlink(path);
 
     /* A job that does not listen is killed after its own grace, not after that of the configuration. */
-    jt = shell("trap '' TERM; while true; do sleep 0.1; done");
+    jt = shell("exec >/shared/pipe; trap '' TERM; echo ready; while true; do sleep 0.1; done");
     set(jt, "grace", "0.2");
-    j = run(js, jt);
+    j = listening(js, jt, &pipe);
+    close(pipe);
     CHECK_OK(drmaa2_j_terminate(j));
-    CHECK_INT(drmaa2_j_wait_terminated(j, 8), DRMAA2_SUCCESS);
+    CHECK_INT(drmaa2_j_wait_terminated(j, 30), DRMAA2_SUCCESS);
     ji = drmaa2_j_get_info(j);
     CHECK_STR(ji->terminatingSignal, "SIGKILL");
     drmaa2_jinfo_free(&ji);
