@@ -12,6 +12,29 @@ static inline void set(drmaa2_jtemplate jt, const char *name, const char *value)
     CHECK_OK(drmaa2_set_instance_value(jt, full, value));
 }
 
+/* The directory of the script's own control group, with the host's hierarchy at /cg; the unified one where
+   there is no other for that controller. */
+#define GROUP                                                                                          \
+    "group() { line=$(grep -E \"^[0-9]+:([^:]*,)?$1(,[^:]*)?:\" /proc/self/cgroup) && line=${line#*:} &&"  \
+    " echo /cg/${line%%:*}${line#*:} || echo /cg$(sed -n 's/^0:://p' /proc/self/cgroup); }; "
+
+/* Its CPU limit in hundredths of a processor, 0 for none. */
+#define CPU_LIMIT                                                                                      \
+    "g=$(group cpu); if [ -e $g/cpu.max ]; then read -r q p <$g/cpu.max; "                               \
+    "else q=$(cat $g/cpu.cfs_quota_us); p=$(cat $g/cpu.cfs_period_us); fi; "                             \
+    "case $q in max | -1) echo 0 ;; *) echo $((q * 100 / p)) ;; esac; "
+
+/* A shell script that uses them. */
+static inline drmaa2_jtemplate in_group(const char *script)
+{
+    char whole[2048];
+    drmaa2_jtemplate jt;
+    snprintf(whole, sizeof whole, "%s%s", GROUP, script);
+    jt = shell(whole);
+    set(jt, "mounts", "/sys/fs/cgroup:/cg:ro");
+    return jt;
+}
+
 /* Submit a job of which nothing is to be left behind, wait for its end, and give its account. What it
    wrote to its standard output and error is in `text`. */
 static inline drmaa2_jinfo outcome(drmaa2_jsession js, drmaa2_jtemplate jt, char *text, size_t size)

@@ -84,27 +84,22 @@ static void mistake(const char *part)
 /* Slots that are counted are processors: so many the job gets, and no more. */
 static void slots(const char *count)
 {
-    static const char quota[] = "g=/cg/cpu$(sed -n 's/^[0-9]*:cpu://p' /proc/self/cgroup); "
-                                "echo $(($(cat $g/cpu.cfs_quota_us) * 10 / $(cat $g/cpu.cfs_period_us)))";
     drmaa2_jsession js;
     drmaa2_jtemplate jt;
     if (count != NULL)
         setenv("DRMAA2_SLOTS", count, 1);
     js = session("slots");
-    jt = shell(quota);
+    jt = in_group(CPU_LIMIT);
     jt->minSlots = 2;
-    set(jt, "mounts", "/sys/fs/cgroup:/cg:ro");
-    writes(js, jt, count != NULL ? "20\n" : "0\n");
+    writes(js, jt, count != NULL ? "200\n" : "0\n");
     if (count != NULL) {
-        jt = shell(quota);
+        jt = in_group(CPU_LIMIT);
         jt->maxSlots = 3;
-        set(jt, "mounts", "/sys/fs/cgroup:/cg:ro");
-        writes(js, jt, "30\n");
-        jt = shell(quota);
+        writes(js, jt, "300\n");
+        jt = in_group(CPU_LIMIT);
         jt->minSlots = 2;
         set(jt, "cpus", "0.5");
-        set(jt, "mounts", "/sys/fs/cgroup:/cg:ro");
-        writes(js, jt, "5\n");
+        writes(js, jt, "50\n");
     }
     done_with(&js);
 }

@@ -103,28 +103,21 @@ static void names(drmaa2_jsession js)
 
 static void limits(drmaa2_jsession js)
 {
-    char script[512], text[4096];
+    char text[4096];
     drmaa2_jtemplate jt;
     drmaa2_jinfo ji;
 
-    /* The host's hierarchy, mounted for the purpose, tells the limits of the job's own group. */
-    snprintf(script, sizeof script,
-             "g=/cg/memory$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup); "
-             "cat $g/memory.limit_in_bytes; cat $g/memory.memsw.limit_in_bytes 2>/dev/null || echo 33554432");
-    jt = shell(script);
+    jt = in_group("g=$(group memory); cat $g/memory.limit_in_bytes $g/memory.max 2>/dev/null; "
+                  "cat $g/memory.memsw.limit_in_bytes 2>/dev/null || echo 33554432");
     set(jt, "memory", "32m");
-    set(jt, "mounts", "/sys/fs/cgroup:/cg:ro");
     writes(js, jt, "33554432\n33554432\n");
 
-    jt = shell("g=/cg/cpu$(sed -n 's/^[0-9]*:cpu://p' /proc/self/cgroup); "
-               "echo $(($(cat $g/cpu.cfs_quota_us) * 100 / $(cat $g/cpu.cfs_period_us))); "
-               "g=/cg/pids$(sed -n 's/^[0-9]*:pids://p' /proc/self/cgroup); cat $g/pids.max");
+    jt = in_group(CPU_LIMIT "cat $(group pids)/pids.max");
     set(jt, "cpus", "0.75");
     set(jt, "pids", "21");
-    set(jt, "mounts", "/sys/fs/cgroup:/cg:ro");
     writes(js, jt, "75\n21\n");
 
-    jt = shell("sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup | cut -d/ -f1-3");
+    jt = in_group("g=$(group memory); echo ${g%/*} | grep -o '/drmaa2-extensions/.*'");
     set(jt, "cgroup_parent", "drmaa2-extensions/low");
     writes(js, jt, "/drmaa2-extensions/low\n");
 

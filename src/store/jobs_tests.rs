@@ -153,7 +153,15 @@ fn an_order_comes_back_as_it_was_given() {
     assert_eq!(order.template, template());
     assert!(order.stdio.join);
     assert_eq!((order.task, order.wall_clock, order.ends), (None, Some(7), None));
+    assert_eq!(order.slots, None, "they are not counted");
     assert_eq!(store.order("b").unwrap(), None);
+
+    let counted = Terms { pool: Pool { slots: Some(4), ..timed.pool.clone() }, slots: (2, 3), ..timed };
+    submit(&store, &session, "c", &counted, None);
+    let slots = || store.order("c").unwrap().unwrap().slots;
+    assert_eq!(slots(), Some(2), "at least so many it will get");
+    assert!(admit(&store, &Claim::mine(), 1, 0));
+    assert_eq!(slots(), Some(1), "so many were given to it here");
 }
 
 #[test]
