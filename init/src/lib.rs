@@ -42,6 +42,8 @@ pub struct Order {
     pub user: Vec<u8>,
     /// Supplementary groups. `None`: those the image's group file gives the user.
     pub groups: Option<Vec<u32>>,
+    /// Groups besides those.
+    pub more_groups: Vec<u32>,
     /// File mode mask; `None` leaves init's.
     pub umask: Option<u32>,
     /// Path in the container that standard input is read from; empty is `/dev/null`.
@@ -105,6 +107,7 @@ impl Order {
             out.flag("groups", true);
             groups.iter().for_each(|group| out.number("group", *group));
         }
+        self.more_groups.iter().for_each(|group| out.number("more-group", *group));
         out.option("umask", self.umask);
         out.bytes("stdin", &self.stdin);
         out.bytes("stdout", &self.stdout);
@@ -130,6 +133,7 @@ impl Order {
                 "user" => order.user = value.to_vec(),
                 "groups" => order.groups = Some(order.groups.unwrap_or_default()),
                 "group" => order.groups.get_or_insert_default().push(codec::number(value)?),
+                "more-group" => order.more_groups.push(codec::number(value)?),
                 "umask" => order.umask = Some(codec::number(value)?),
                 "stdin" => order.stdin = value.to_vec(),
                 "stdout" => order.stdout = value.to_vec(),
@@ -210,6 +214,7 @@ mod tests {
             create_directory: true,
             user: b"1000:1000".to_vec(),
             groups: Some(vec![]),
+            more_groups: vec![6, 7],
             umask: Some(0o22),
             stdin: b"/i".to_vec(),
             stdout: b"/o".to_vec(),

@@ -17,8 +17,9 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// The user an order names; `groups` instead of those the image gives him, if there are any.
-    pub(crate) fn find(spec: &[u8], groups: Option<&[u32]>) -> Result<Self, Failure> {
+    /// The user an order names; `groups` instead of those the image gives him, if there are any,
+    /// and `more` besides.
+    pub(crate) fn find(spec: &[u8], groups: Option<&[u32]>, more: &[u32]) -> Result<Self, Failure> {
         // An image without these files has no names, and numbers do without them.
         let passwd = fs::read("/etc/passwd").unwrap_or_default();
         let group = fs::read("/etc/group").unwrap_or_default();
@@ -26,6 +27,7 @@ impl User {
         if let Some(groups) = groups {
             user.groups = groups.to_vec();
         }
+        user.groups.extend(more);
         Ok(user)
     }
 
