@@ -33,6 +33,10 @@ pub struct Config {
     pub target: Target,
     /// The containerd runtime that jobs get.
     pub runtime: String,
+    /// The program that this runtime uses, such as `crun`; `None` is its own choice.
+    pub runtime_binary: Option<String>,
+    /// Directories with descriptions of CDI devices; a later one comes before an earlier one.
+    pub cdi_dirs: Vec<PathBuf>,
     /// Time between a terminated job's stop signal and SIGKILL.
     pub grace: Duration,
     /// The category of a job template that names none.
@@ -108,6 +112,8 @@ struct Layer {
     namespace: Option<String>,
     snapshotter: Option<String>,
     runtime: Option<String>,
+    runtime_binary: Option<String>,
+    cdi_dirs: Option<Vec<PathBuf>>,
     grace_seconds: Option<u64>,
     default_category: Option<String>,
     slots: Option<i64>,
@@ -163,6 +169,8 @@ impl Config {
                 snapshotter: "overlayfs".into(),
             },
             runtime: "io.containerd.runc.v2".into(),
+            runtime_binary: None,
+            cdi_dirs: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
             grace: Duration::from_secs(10),
             default_category: None,
             categories: BTreeMap::new(),
@@ -179,6 +187,8 @@ impl Config {
         }
         set(&mut self.state_dir, layer.state_dir);
         set(&mut self.runtime, layer.runtime);
+        self.runtime_binary = layer.runtime_binary.or(self.runtime_binary.take());
+        set(&mut self.cdi_dirs, layer.cdi_dirs);
         set(&mut self.grace, layer.grace_seconds.map(Duration::from_secs));
         self.init = layer.init.or(self.init.take());
         set(&mut self.agent, layer.agent.map(Agent::parse).transpose()?);
@@ -309,6 +319,8 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
         namespace: text("CONTAINERD_NAMESPACE")?,
         snapshotter: text("CONTAINERD_SNAPSHOTTER")?,
         runtime: text("DRMAA2_RUNTIME")?,
+        runtime_binary: text("DRMAA2_RUNTIME_BINARY")?,
+        cdi_dirs: None,
         grace_seconds: number("DRMAA2_GRACE_SECONDS")?.map(u64::from),
         default_category: text("DRMAA2_DEFAULT_CATEGORY")?,
         slots: number("DRMAA2_SLOTS")?.map(i64::from),

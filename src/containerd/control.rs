@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use containerd_client::services::v1::{KillRequest, PauseTaskRequest, ResumeTaskRequest};
 use containerd_client::tonic::Status as Answer;
 use containerd_client::types::v1::Status;
-use drmaa2_init::TERMINATE_FILE;
+use drmaa2_init::{Order, TERMINATE_FILE};
 
 use super::connect::{QUICK, RUN};
-use super::{Core, account, finish, launch};
+use super::{Core, account, bare, finish, launch};
 use crate::model::{Control, Error, ErrorCode, Result};
 
 /// How much longer than a job's grace init may take before it is killed itself.
@@ -81,7 +82,8 @@ async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
     if ours && launch::started_at(&dir).is_none() {
         return Ok(());
     }
-    if let Err(status) = kill(core, id, libc::SIGTERM, false).await {
+    let (signal, patience) = if bare::is(&dir) { of_command(&dir) } else { of_init(core) };
+    if let Err(status) = kill(core, id, signal, false).await {
         let refused = refusal(core, id, Control::Terminate, status).await;
         // Init may have found the file already.
         let heard = ours && finish::recorded(&dir).is_some();
@@ -91,10 +93,22 @@ async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
     let core = core.clone();
     let id = id.to_owned();
     tokio::spawn(async move {
-        tokio::time::sleep(core.settings.grace.saturating_add(MARGIN)).await;
+        tokio::time::sleep(patience).await;
         kill_if_running(&core, &id).await;
     });
     Ok(())
+}
+
+/// The signal that makes init end its job, and how long it may take.
+fn of_init(core: &Core) -> (i32, Duration) {
+    (libc::SIGTERM, core.settings.grace.saturating_add(MARGIN))
+}
+
+/// The same for a job whose command is PID 1: the order says what init would have done.
+fn of_command(dir: &Path) -> (i32, Duration) {
+    let order = Order::read(dir).unwrap_or_default();
+    let signal = if order.stop_signal == 0 { libc::SIGTERM } else { order.stop_signal };
+    (signal, Duration::from_millis(order.grace))
 }
 
 /// A paused job gets its signal when it goes on.

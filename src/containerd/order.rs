@@ -37,6 +37,7 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Order {
         create_directory,
         user,
         groups,
+        more_groups: Vec::new(),
         umask: Some(job.submitter.umask),
         stdin: mounted(job.stdio.input.as_ref(), STDIN),
         stdout: mounted(job.stdio.output.as_ref(), STDOUT),

@@ -20,7 +20,7 @@ const fn attribute(name: &'static str, description: &'static str) -> Attribute {
 }
 
 /// Those of a job template.
-pub const JOB_TEMPLATE: [Attribute; 29] = [
+pub const JOB_TEMPLATE: [Attribute; 28] = [
     attribute(
         "containerd_jt_network",
         "Network of the job: \"none\" (the default: loopback only) or \"host\".",
@@ -97,10 +97,6 @@ pub const JOB_TEMPLATE: [Attribute; 29] = [
     attribute(
         "containerd_jt_seccomp",
         "System calls that the job may make: \"default\", \"unconfined\", or the absolute path of a profile.",
-    ),
-    attribute(
-        "containerd_jt_userns",
-        "Whether the job has a user namespace of its own, in which root is nobody on the host.",
     ),
 ];
 
@@ -243,7 +239,6 @@ pub struct Extensions {
     pub entrypoint: Option<Vec<Text>>,
     pub keep: bool,
     pub seccomp: Seccomp,
-    pub userns: bool,
 }
 
 impl JobTemplate {
@@ -293,7 +288,7 @@ impl Extensions {
             "pids" => self.pids = Some(positive(text(value)?)?),
             "cgroup_parent" => self.cgroup_parent = Some(cgroup(text(value)?)?),
             "labels" => self.labels = list(value).map(label).collect::<std::result::Result<_, _>>()?,
-            "runtime" => self.runtime = Some(word(text(value)?)?),
+            "runtime" => self.runtime = Some(runtime(text(value)?)?),
             "runtime_binary" => self.runtime_binary = Some(word(text(value)?)?),
             "snapshotter" => self.snapshotter = Some(word(text(value)?)?),
             "init" => self.no_init = !boolean(value)?,
@@ -310,7 +305,6 @@ impl Extensions {
             "entrypoint" => self.entrypoint = Some(entrypoint(value)?),
             "keep" => self.keep = boolean(value)?,
             "seccomp" => self.seccomp = seccomp(value)?,
-            "userns" => self.userns = boolean(value)?,
             _ => return Err("there is no such attribute".to_owned()),
         }
         Ok(())
@@ -573,6 +567,17 @@ fn word(text: &str) -> std::result::Result<String, Refusal> {
     match text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         false => Ok(text.to_owned()),
         true => Err("there is a blank in it".to_owned()),
+    }
+}
+
+/// A name such as `io.containerd.runc.v2`, from whose last two parts containerd makes that of a program,
+/// or the path of that program.
+fn runtime(text: &str) -> std::result::Result<String, Refusal> {
+    let name = word(text)?;
+    let parts: Vec<&str> = name.split('.').collect();
+    match name.starts_with('/') || (parts.len() > 1 && parts.iter().all(|part| !part.is_empty())) {
+        true => Ok(name),
+        false => Err("it is neither like io.containerd.runc.v2 nor an absolute path".to_owned()),
     }
 }
 
