@@ -625,4 +625,16 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), JOB_TEMPLATE.len());
     }
+
+    #[test]
+    fn a_runtime_is_named_as_containerd_names_it() {
+        let runtime = |value| parse("runtime", value).map(|all| all.runtime);
+        for good in ["io.containerd.runc.v2", "io.containerd.kata.v2", "/opt/shim"] {
+            assert_eq!(runtime(good), Ok(Some(good.to_owned())));
+        }
+        for bad in ["rubbish", "a..b", "io.containerd.", "io containerd.v2"] {
+            let error = runtime(bad).unwrap_err();
+            assert!(error.message.contains(&format!("containerd_jt_runtime is \"{bad}\"")), "{error}");
+        }
+    }
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, mpsc};
 use std::time::{Duration, Instant};
 
 use containerd_client::services::v1::snapshots::StatSnapshotRequest;
-use containerd_client::services::v1::{GetContainerRequest, GetRequest, KillRequest};
+use containerd_client::services::v1::{DeleteTaskRequest, GetContainerRequest, GetRequest, KillRequest};
 use containerd_client::tonic::metadata::{Ascii, MetadataValue};
 use containerd_client::tonic::{Code, Request};
 use drmaa2::containerd::{Category, ContainerdTracker, Settings};
@@ -353,6 +353,18 @@ impl Rig {
             let client = containerd_client::Client::from_path(settings.address).await.unwrap();
             let namespace: MetadataValue<_> = settings.namespace.parse().unwrap();
             client.tasks().kill(to(&namespace, request)).await.unwrap();
+        });
+    }
+
+    /// Delete a stopped task, past its tracker.
+    pub(crate) fn delete_task(&self, id: &str) {
+        let settings = self.settings.clone();
+        let request = DeleteTaskRequest { container_id: id.to_owned() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let client = containerd_client::Client::from_path(settings.address).await.unwrap();
+            let namespace: MetadataValue<_> = settings.namespace.parse().unwrap();
+            client.tasks().delete(to(&namespace, request)).await.unwrap();
         });
     }
 
