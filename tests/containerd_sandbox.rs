@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use common::*;
-use drmaa2::model::{ErrorCode, JobState, JobTemplate, Text};
+use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate, Text};
 use drmaa2::tracker::{JobTracker, NewJob};
 
 /// A job of a script with these attributes.
@@ -236,4 +236,30 @@ fn a_kept_container_stays_and_is_no_job() {
     // Nor does it stand in the way of another job with its name.
     assert_eq!(rig.run(NewJob { id: id.clone(), ..self::job(script("exit 3")) }).exit_status, Some(3));
     assert!(refusal(&rig, "keep", "rubbish").contains("rubbish"));
+}
+
+#[test]
+fn a_fork_bomb_leaves_room_for_others_and_nothing_behind() {
+    let Some(rig) = rig() else { return };
+    // Nobody else on the machine has this uid, so the limit is that of the job.
+    const BOMBER: u32 = 717_171;
+    let text = "ulimit -u 100; bomb() { sleep 1000 & bomb & bomb; }; bomb 2>/dev/null & echo; \
+                exec sleep 1000";
+    let bomb = NewJob { submitter: submitter(BOMBER), ..job_with(&[], text) };
+    let id = bomb.id.clone();
+    let _output = rig.start_and_hear(bomb);
+    for _ in 0..3 {
+        rig.run_unheard(&id);
+    }
+    assert!(processes_of(BOMBER) > 50);
+    assert_eq!(rig.tracker.job_state(&id).unwrap().0, JobState::Running);
+    rig.tracker.job_control(&id, Control::Terminate).unwrap();
+    assert_eq!(rig.until_ended(&id).signal, Some(libc::SIGTERM));
+    assert_eq!(processes_of(BOMBER), 0);
+    rig.delete(&id);
+}
+
+fn processes_of(uid: u32) -> usize {
+    let owner = |entry: fs::DirEntry| entry.metadata().ok().map(|about| about.uid());
+    fs::read_dir("/proc").unwrap().flatten().filter_map(owner).filter(|owner| *owner == uid).count()
 }
