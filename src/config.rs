@@ -209,7 +209,9 @@ impl Config {
         set(&mut self.target.address, layer.address.map(socket_path));
         set(&mut self.target.namespace, layer.namespace);
         set(&mut self.target.snapshotter, layer.snapshotter);
-        for (name, path) in [("address", &self.target.address), ("state_dir", &self.state_dir)] {
+        let paths = [("address", &self.target.address), ("state_dir", &self.state_dir)];
+        let dirs = self.cdi_dirs.iter().map(|dir| ("cdi_dirs", dir));
+        for (name, path) in paths.into_iter().chain(dirs) {
             if !path.is_absolute() && !path.as_os_str().is_empty() {
                 let text = format!("{name} \"{}\" is not an absolute path", path.display());
                 return Err(Error::new(ErrorCode::SessionManagement, text).of("configuration"));
@@ -361,17 +363,21 @@ mod tests {
         fs::write(&own, "namespace = 'own'\ngrace_seconds = 3\n[categories.b]\nimage = 'own/b'\n")
             .unwrap();
         let system = "namespace = 'system'\nsnapshotter = 'native'\n\
+                      runtime_binary = 'runc'\ncdi_dirs = ['/cdi']\n\
                       [categories.a]\nimage = 'x/a'\n[categories.b]\nimage = 'x/b'\n";
         let env = [
             ("DRMAA2_CONFIG", own.to_str().unwrap()),
             ("CONTAINERD_ADDRESS", "unix:///run/c.sock"),
             ("DRMAA2_INIT", ""),
+            ("DRMAA2_RUNTIME_BINARY", "crun"),
         ];
         let config = load(system, true, &env).unwrap();
         assert_eq!(config.target.namespace, "own");
         assert_eq!(config.target.snapshotter, "native");
         assert_eq!(config.target.address, Path::new("/run/c.sock"));
         assert_eq!(config.grace, Duration::from_secs(3));
+        assert_eq!(config.runtime_binary.as_deref(), Some("crun"));
+        assert_eq!(config.cdi_dirs, [Path::new("/cdi")]);
         assert_eq!(config.init, None, "an empty variable is an unset one");
         let images: Vec<_> = config.categories.values().map(|category| &category.image).collect();
         assert_eq!(images, ["x/a", "own/b"]);
@@ -406,6 +412,7 @@ mod tests {
         );
         assert!(message(load("", true, &[("DRMAA2_GRACE_SECONDS", "soon")])).contains("soon"));
         assert!(message(load("", true, &[("CONTAINERD_ADDRESS", "c.sock")])).contains("c.sock"));
+        assert!(message(load("cdi_dirs = ['etc/cdi']", true, &[])).contains("cdi_dirs \"etc/cdi\""));
     }
 
     #[test]
