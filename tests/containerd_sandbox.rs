@@ -11,7 +11,8 @@ use std::path::Path;
 
 use common::*;
 use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate, Text};
-use drmaa2::tracker::{JobTracker, NewJob};
+use drmaa2::tracker::{Fact, JobTracker, NewJob};
+use nix::sys::stat::{Mode, SFlag};
 
 /// A job of a script with these attributes.
 fn job_with(attributes: &[(&str, &str)], text: &str) -> NewJob {
@@ -120,6 +121,28 @@ fn a_device_that_cannot_be_had_is_refused_by_name() {
     }
 }
 
+#[test]
+fn a_device_that_its_submitter_may_not_use_is_refused() {
+    let Some(rig) = rig() else { return };
+    let path = rig.dir.path().join("device");
+    let owner_only = Mode::S_IRUSR | Mode::S_IWUSR;
+    nix::sys::stat::mknod(&path, SFlag::S_IFCHR, owner_only, libc::makedev(1, 7)).unwrap();
+    let value = format!("{}:/dev/my:r", path.display());
+    let template = with(&[("devices", &value)], script("exit 0"));
+    rig.tracker.check_template(&template).unwrap();
+    let tracker = rig.tracker.clone();
+    let refused = std::thread::spawn(move || {
+        // SAFETY: the call takes numbers. Past the C library, it changes this thread alone.
+        let changed = unsafe { libc::syscall(libc::SYS_setresuid, -1, 65534, -1) };
+        assert_eq!(changed, 0);
+        tracker.check_template(&template).unwrap_err()
+    });
+    let error = refused.join().unwrap();
+    assert_eq!(error.code, ErrorCode::InvalidArgument);
+    assert!(error.message.contains(path.to_str().unwrap()), "{error}");
+    assert!(error.message.contains("Permission denied"), "{error}");
+}
+
 /// A description of a device, as a vendor would write it, with a hook that leaves a trace.
 fn describe(dir: &Path, trace: &Path) {
     let hook = dir.join("hook");
@@ -208,11 +231,21 @@ fn a_snapshotter_of_ones_own_is_used_and_cleaned_up() {
     let attributes = [("snapshotter", other)];
     let template = with(&attributes, script("grep ' / ' /proc/mounts"));
     rig.tracker.check_template(&template).unwrap();
-    let job = job(template);
-    let id = job.id.clone();
-    let (outcome, text) = rig.output(job);
+    let first = job(template);
+    let id = first.id.clone();
+    let (outcome, text) = rig.output(first);
     assert_eq!(outcome.state(), JobState::Done, "{outcome:?}: {text}");
     assert_eq!(text.contains("overlay"), other == "overlayfs", "{text}");
+    assert!(!rig.has_snapshot(other, &id));
+    // Who did not start it finds out where it is.
+    let job = job_with(&attributes, "exit 0");
+    let id = job.id.clone();
+    rig.tracker.add_job(job).unwrap();
+    rig.until_ended(&id);
+    assert!(rig.has_snapshot(other, &id));
+    let (neighbour, heard) = rig.neighbour();
+    neighbour.delete_job(&id).unwrap();
+    while heard.recv_timeout(LONG).unwrap() != (Fact::Deleted { id: id.clone() }) {}
     assert!(!rig.has_snapshot(other, &id));
     assert!(refusal(&rig, "snapshotter", "none-such").contains("none-such"));
 }

@@ -102,13 +102,14 @@ pub(super) fn check_without_init(template: &JobTemplate, wanted: &Extensions) ->
         .working_directory
         .as_ref()
         .filter(|directory| directory.as_bytes().starts_with(HOME_PLACEHOLDER));
-    // Init ends a job at its time, copies files, and knows the homes of the image.
+    // Init sets limits, ends a job at its time, copies files, and knows the homes of the image.
     let needs_init = [
-        ("resourceLimits", template.wall_clock()?.map(|_| "WALLCLOCK_TIME".to_owned())),
+        ("resourceLimits", first(template.resource_limits.as_deref())),
+        ("containerd_jt_rlimits", wanted.rlimits.first().map(|limit| limit.name.clone())),
         ("deadlineTime", template.deadline_time.map(|time| time.to_string())),
         ("reservationId", template.reservation_id.as_ref().map(ToString::to_string)),
-        ("stageInFiles", pairs(template.stage_in_files.as_deref())),
-        ("stageOutFiles", pairs(template.stage_out_files.as_deref())),
+        ("stageInFiles", first(template.stage_in_files.as_deref())),
+        ("stageOutFiles", first(template.stage_out_files.as_deref())),
         ("workingDirectory", at_home.map(ToString::to_string)),
     ];
     for (name, value) in needs_init {
@@ -125,8 +126,9 @@ pub(super) fn check_without_init(template: &JobTemplate, wanted: &Extensions) ->
     Ok(())
 }
 
-fn pairs(files: Option<&[(Text, Text)]>) -> Option<String> {
-    files?.first().map(|(to, from)| format!("{to}={from}"))
+/// The first entry of a dictionary, for people.
+fn first(entries: Option<&[(Text, Text)]>) -> Option<String> {
+    entries?.first().map(|(name, value)| format!("{name}={value}"))
 }
 
 #[cfg(test)]
