@@ -199,9 +199,6 @@ static void refusals(void)
     limit_refused(js, DRMAA2_WALLCLOCK_TIME, "99999999999999999999");
     limit_refused(js, "PATIENCE", "1");
     jt = drmaa2_jtemplate_create();
-    jt->jobCategory = strdup(image());
-    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "remoteCommand");
-    jt = drmaa2_jtemplate_create();
     jt->remoteCommand = strdup("true");
     jt->jobCategory = strdup("localhost/drmaa2/absent:7");
     refused(js, jt, DRMAA2_INVALID_ARGUMENT, "image localhost/drmaa2/absent:7 not found in namespace");

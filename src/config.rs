@@ -3,6 +3,8 @@
 //! Every key stands in `docs/configuration.md`. An unknown one is an error that names it, so that a
 //! misspelt key is not a setting silently lost.
 
+mod category;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
@@ -12,7 +14,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Error, ErrorCode, Result};
+use crate::model::{Error, ErrorCode, Result, Text};
+
+pub use category::Category;
 
 const SYSTEM_FILE: &str = "/etc/drmaa2/drmaa2.toml";
 const SYSTEM_STATE: &str = "/var/lib/drmaa2";
@@ -91,14 +95,6 @@ pub struct Target {
     pub namespace: String,
     /// The snapshotter of root file systems.
     pub snapshotter: String,
-}
-
-/// A job category defined by the site.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Category {
-    /// The image its jobs run in.
-    pub image: String,
 }
 
 /// One source of settings; what it leaves out stays as it was.
@@ -218,6 +214,13 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The attributes that jobs of a category have unless they set others.
+    pub fn category_attributes(&self, category: Option<&str>) -> BTreeMap<String, Text> {
+        let category = category.or(self.default_category.as_deref());
+        let category = category.and_then(|category| self.categories.get(category));
+        category.map(|category| category.attributes.clone()).unwrap_or_default()
     }
 
     /// The runtime that a session's contact string selects, and the limits that hold there; NULL and

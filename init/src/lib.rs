@@ -40,10 +40,13 @@ pub struct Order {
     /// `user`, `user:group`, `uid` or `uid:gid`; names are looked up in the image's own passwd and
     /// group files. Empty is root.
     pub user: Vec<u8>,
-    /// Supplementary groups. `None`: those the image's group file gives the user.
-    pub groups: Option<Vec<u32>>,
+    /// Supplementary groups, by numbers or by names of the image's group file. `None`: those that this
+    /// file gives the user.
+    pub groups: Option<Vec<Vec<u8>>>,
     /// Groups besides those.
     pub more_groups: Vec<u32>,
+    /// Numbers of the capabilities that the job does not get, though init has them.
+    pub drop_capabilities: Vec<u32>,
     /// File mode mask; `None` leaves init's.
     pub umask: Option<u32>,
     /// Path in the container that standard input is read from; empty is `/dev/null`.
@@ -105,9 +108,10 @@ impl Order {
         out.bytes("user", &self.user);
         if let Some(groups) = &self.groups {
             out.flag("groups", true);
-            groups.iter().for_each(|group| out.number("group", *group));
+            out.list("group", groups);
         }
         self.more_groups.iter().for_each(|group| out.number("more-group", *group));
+        self.drop_capabilities.iter().for_each(|number| out.number("drop-capability", number));
         out.option("umask", self.umask);
         out.bytes("stdin", &self.stdin);
         out.bytes("stdout", &self.stdout);
@@ -132,8 +136,9 @@ impl Order {
                 "create-directory" => order.create_directory = true,
                 "user" => order.user = value.to_vec(),
                 "groups" => order.groups = Some(order.groups.unwrap_or_default()),
-                "group" => order.groups.get_or_insert_default().push(codec::number(value)?),
                 "more-group" => order.more_groups.push(codec::number(value)?),
+                "group" => order.groups.get_or_insert_default().push(value.to_vec()),
+                "drop-capability" => order.drop_capabilities.push(codec::number(value)?),
                 "umask" => order.umask = Some(codec::number(value)?),
                 "stdin" => order.stdin = value.to_vec(),
                 "stdout" => order.stdout = value.to_vec(),
@@ -215,6 +220,7 @@ mod tests {
             user: b"1000:1000".to_vec(),
             groups: Some(vec![]),
             more_groups: vec![6, 7],
+            drop_capabilities: vec![],
             umask: Some(0o22),
             stdin: b"/i".to_vec(),
             stdout: b"/o".to_vec(),
@@ -228,7 +234,11 @@ mod tests {
         };
         order.write(&dir).unwrap();
         assert_eq!(Order::read(&dir).unwrap(), order);
-        let plain = Order { groups: Some(vec![4, 5]), ..Order::default() };
+        let plain = Order {
+            groups: Some(vec![b"4".to_vec(), b"staff".to_vec()]),
+            drop_capabilities: vec![0, 40],
+            ..Order::default()
+        };
         plain.write(&dir).unwrap();
         assert_eq!(Order::read(&dir).unwrap(), plain);
         std::fs::remove_dir_all(dir).unwrap();

@@ -8,6 +8,7 @@
 mod child;
 mod exec;
 mod limit;
+mod rights;
 mod signals;
 mod stdio;
 mod supervise;

@@ -19,13 +19,14 @@ pub(crate) struct User {
 impl User {
     /// The user an order names; `groups` instead of those the image gives him, if there are any,
     /// and `more` besides.
-    pub(crate) fn find(spec: &[u8], groups: Option<&[u32]>, more: &[u32]) -> Result<Self, Failure> {
+    pub(crate) fn find(spec: &[u8], groups: Option<&[Vec<u8>]>, more: &[u32]) -> Result<Self, Failure> {
         // An image without these files has no names, and numbers do without them.
         let passwd = fs::read("/etc/passwd").unwrap_or_default();
         let group = fs::read("/etc/group").unwrap_or_default();
         let mut user = Self::look_up(spec, &passwd, &group).map_err(Failure::text)?;
         if let Some(groups) = groups {
-            user.groups = groups.to_vec();
+            let number = |name: &Vec<u8>| look_up_group(name, &group);
+            user.groups = groups.iter().map(number).collect::<Result<_, _>>().map_err(Failure::text)?;
         }
         user.groups.extend(more);
         Ok(user)
@@ -42,11 +43,7 @@ impl User {
         let uid = account.as_ref().map(|account| account.uid).or_else(|| number(user_part));
         let uid = uid.ok_or_else(|| unknown("user", user_part))?;
         let gid = match group_part {
-            Some(part) => groups(group)
-                .find(|group| group.is(part))
-                .map(|group| group.gid)
-                .or_else(|| number(part))
-                .ok_or_else(|| unknown("group", part))?,
+            Some(part) => look_up_group(part, group)?,
             None => account.as_ref().map_or(0, |account| account.gid),
         };
         // The primary group is in the list as well, as initgroups(3) has it.
@@ -70,6 +67,15 @@ impl User {
         };
         result.map_err(|error| Failure::new(format_args!("user {}:{}", self.uid, self.gid), &error))
     }
+}
+
+/// The number of a group given by its name or number.
+fn look_up_group(part: &[u8], group: &[u8]) -> Result<u32, String> {
+    groups(group)
+        .find(|group| group.is(part))
+        .map(|group| group.gid)
+        .or_else(|| number(part))
+        .ok_or_else(|| unknown("group", part))
 }
 
 /// A line of the passwd file.

@@ -66,7 +66,10 @@ pub(super) fn apply(spec: &mut Value, order: &Order) -> Result<()> {
         mounts.retain(|mount| !mount["destination"].as_str().unwrap_or_default().starts_with(OURS));
     }
     let (uid, gid) = user(&order.user)?;
-    let mut groups = order.groups.clone().unwrap_or_else(|| vec![gid]);
+    let mut groups = match &order.groups {
+        Some(groups) => groups.iter().map(|group| number(group)).collect::<Result<_>>()?,
+        None => vec![gid],
+    };
     groups.extend(&order.more_groups);
     let process = &mut spec["process"];
     process["args"] = strings("args", &order.args)?.into();
@@ -88,19 +91,24 @@ pub(super) fn apply(spec: &mut Value, order: &Order) -> Result<()> {
     Ok(())
 }
 
-/// `uid` or `uid:gid`. Names are in files of the image, which nobody but init can read.
+/// `uid` or `uid:gid`.
 fn user(text: &[u8]) -> Result<(u32, u32)> {
-    let text = String::from_utf8_lossy(text);
-    let number = |part: &str| match part {
-        "" | "root" => Ok(0),
-        _ => part.parse().map_err(|_| {
+    let mut parts = text.splitn(2, |byte| *byte == b':');
+    let mut next = || number(parts.next().unwrap_or_default());
+    Ok((next()?, next()?))
+}
+
+/// A user or a group. Names are in files of the image, which nobody but init can read.
+fn number(part: &[u8]) -> Result<u32> {
+    match part {
+        b"" | b"root" => Ok(0),
+        _ => std::str::from_utf8(part).ok().and_then(|part| part.parse().ok()).ok_or_else(|| {
+            let name = part.escape_ascii();
             Error::argument(format!(
-                "user \"{text}\": with containerd_jt_init=off it has to be a number, or root"
+                "\"{name}\": with containerd_jt_init=off, users and groups have to be numbers, or root"
             ))
         }),
-    };
-    let (user, group) = text.split_once(':').unwrap_or((&text, ""));
-    Ok((number(user)?, number(group)?))
+    }
 }
 
 fn strings(attribute: &str, values: &[Vec<u8>]) -> Result<Vec<String>> {
@@ -138,7 +146,7 @@ mod tests {
         let order = Order {
             args: vec![b"/sbin/init".to_vec()],
             user: b"7:8".to_vec(),
-            groups: Some(vec![8, 9]),
+            groups: Some(vec![b"8".to_vec(), b"9".to_vec()]),
             more_groups: vec![10],
             ..Order::default()
         };

@@ -82,7 +82,7 @@ async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
     if ours && launch::started_at(&dir).is_none() {
         return Ok(());
     }
-    let (signal, patience) = if bare::is(&dir) { of_command(&dir) } else { of_init(core) };
+    let (signal, patience) = stop(core, &dir);
     if let Err(status) = kill(core, id, signal, false).await {
         let refused = refusal(core, id, Control::Terminate, status).await;
         // Init may have found the file already.
@@ -99,16 +99,17 @@ async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
     Ok(())
 }
 
-/// The signal that makes init end its job, and how long it may take.
-fn of_init(core: &Core) -> (i32, Duration) {
-    (libc::SIGTERM, core.settings.grace.saturating_add(MARGIN))
-}
-
-/// The same for a job whose command is PID 1: the order says what init would have done.
-fn of_command(dir: &Path) -> (i32, Duration) {
-    let order = Order::read(dir).unwrap_or_default();
-    let signal = if order.stop_signal == 0 { libc::SIGTERM } else { order.stop_signal };
-    (signal, Duration::from_millis(order.grace))
+/// The signal that makes PID 1 end its job, and how long it may take. Init keeps to the job's order by
+/// itself; a command that is PID 1 gets what init would have sent it.
+fn stop(core: &Core, dir: &Path) -> (i32, Duration) {
+    let order = Order::read(dir).ok();
+    let grace = order.as_ref().map(|order| Duration::from_millis(order.grace));
+    let grace = grace.unwrap_or(core.settings.grace);
+    if !bare::is(dir) {
+        return (libc::SIGTERM, grace.saturating_add(MARGIN));
+    }
+    let signal = order.map(|order| order.stop_signal).filter(|signal| *signal != 0);
+    (signal.unwrap_or(libc::SIGTERM), grace)
 }
 
 /// A paused job gets its signal when it goes on.

@@ -304,6 +304,7 @@ mod tests {
             submitter,
             stdio: Stdio::default(),
             task: None,
+            slots: None,
             wall_clock: None,
             ends: None,
         })

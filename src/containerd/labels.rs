@@ -22,8 +22,8 @@ const KEEP: &str = "drmaa2.keep";
 /// containerd takes no longer key and value together.
 const MAX_PAIR: usize = 4096;
 
-/// The labels of a new job's container.
-pub(super) fn encode(job: &NewJob) -> HashMap<String, String> {
+/// The labels of a new job's container, with those that it asks for.
+pub(super) fn encode(job: &NewJob, further: &[(String, String)]) -> HashMap<String, String> {
     let name = job.template.job_name.as_ref().filter(|name| !name.is_empty());
     [
         (MARK, Some("true".to_owned())),
@@ -36,6 +36,7 @@ pub(super) fn encode(job: &NewJob) -> HashMap<String, String> {
     ]
     .into_iter()
     .filter_map(|(key, value)| Some((key.to_owned(), shortened(key, value?))))
+    .chain(further.iter().cloned())
     .collect()
 }
 
@@ -89,13 +90,16 @@ mod tests {
             },
             stdio: Stdio::default(),
             task: Some(Task { array: "01a".into(), index: 3 }),
+            slots: None,
             wall_clock: None,
             ends: None,
         };
-        let labels = encode(&job);
+        let further = [("site".to_owned(), "a".to_owned())];
+        let labels = encode(&job, &further);
+        assert_eq!(labels["site"], "a");
         assert_eq!((labels[ARRAY].as_str(), labels[INDEX].as_str()), ("01a", "3"));
         job.task = None;
-        assert!(!encode(&job).keys().any(|key| key == ARRAY || key == INDEX));
+        assert!(!encode(&job, &[]).keys().any(|key| key == ARRAY || key == INDEX));
     }
 
     #[test]

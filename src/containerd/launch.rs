@@ -26,8 +26,9 @@ use super::facts::Ticket;
 use super::image::Image;
 use super::runtime::runtime;
 use super::sandbox::Sandbox;
-use super::spec::{FileMount, SPEC_TYPE, SpecInput, spec};
+use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, spec};
 use super::{Core, account, bare, finish, labels, order, status, unpack};
+use crate::model::extensions::Mount as HostMount;
 use crate::model::{Error, ErrorCode, Extensions, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob, Stdio};
 
@@ -194,13 +195,15 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
     let on_host = {
         let (stdio, place, wanted) = (job.stdio.clone(), dir.clone(), wanted.clone());
         let cdi_dirs = core.settings.cdi_dirs.clone();
-        blocking(move || Ok((files(&stdio, &place)?, Sandbox::read(&cdi_dirs, &wanted)?)))
+        blocking(move || {
+            Ok((files(&stdio, &place, &wanted.mounts)?, Sandbox::read(&cdi_dirs, &wanted)?))
+        })
     };
     let (image, on_host) = tokio::join!(core.image_of(&job.template), on_host);
     let (image, (files, sandbox)) = (image?, on_host?);
-    let mut order = order::order(job, &image.config, core.settings.grace);
+    let mut order = order::order(job, &image.config, core.settings.grace)?;
     sandbox.amend(&mut order);
-    let mut spec = spec_of(core, job, &dir, &files)?;
+    let mut spec = spec_of(core, job, &wanted, &dir, &files)?;
     sandbox.apply(&mut spec);
     let mut streams = [NO_STREAM; 3].map(str::to_owned);
     if wanted.no_init {
@@ -322,19 +325,28 @@ fn obstacle(core: &Core, status: containerd_client::tonic::Status) -> Obstacle {
     if status::exists(&status) { Obstacle::Leftovers } else { core.daemon.error(status).into() }
 }
 
-fn spec_of(core: &Core, job: &NewJob, dir: &Path, files: &[FileMount]) -> Result<Value> {
+fn spec_of(
+    core: &Core,
+    job: &NewJob,
+    wanted: &Extensions,
+    dir: &Path,
+    files: &[FileMount],
+) -> Result<Value> {
     let input = SpecInput {
         id: &job.id,
         namespace: core.daemon.namespace(),
         init: &core.settings.init,
         job_dir: dir,
         files,
+        extensions: wanted,
+        slots: job.slots,
+        host: &Host::look(),
     };
     spec(&input).map_err(|path| Error::argument(format!("{path:?} is not UTF-8")))
 }
 
 fn container(core: &Core, job: &NewJob, wanted: &Extensions, image: &Image, spec: &Value) -> Container {
-    let mut labels = labels::encode(job);
+    let mut labels = labels::encode(job, &wanted.labels);
     if wanted.keep {
         labels::keep(&mut labels);
     }
@@ -351,7 +363,11 @@ fn container(core: &Core, job: &NewJob, wanted: &Extensions, image: &Image, spec
 }
 
 /// The host files to mount. The runtime's own words for one that is not there tell a user nothing.
-fn files(stdio: &Stdio, dir: &Path) -> Result<Vec<FileMount>> {
+fn files(stdio: &Stdio, dir: &Path, mounts: &[HostMount]) -> Result<Vec<FileMount>> {
+    for mount in mounts {
+        let source = Path::new(&mount.source);
+        fs::metadata(source).map_err(|error| io_error(source, &error).of("containerd_jt_mounts"))?;
+    }
     let mut files = order::files(stdio);
     for file in &mut files {
         fs::metadata(&file.source).map_err(|error| io_error(&file.source, &error))?;

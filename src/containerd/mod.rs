@@ -54,7 +54,7 @@ use image::{Image, Images};
 use sandbox::Sandbox;
 
 /// The attributes of a job template that this tracker honours.
-const ATTRIBUTES: [&str; 18] = [
+const ATTRIBUTES: [&str; 37] = [
     "remoteCommand",
     "args",
     "jobEnvironment",
@@ -66,6 +66,25 @@ const ATTRIBUTES: [&str; 18] = [
     "errorPath",
     "joinFiles",
     "resourceLimits",
+    "containerd_jt_network",
+    "containerd_jt_mounts",
+    "containerd_jt_tmpfs",
+    "containerd_jt_user",
+    "containerd_jt_groups",
+    "containerd_jt_cap_add",
+    "containerd_jt_cap_drop",
+    "containerd_jt_privileged",
+    "containerd_jt_read_only",
+    "containerd_jt_shm_size",
+    "containerd_jt_hostname",
+    "containerd_jt_memory",
+    "containerd_jt_cpus",
+    "containerd_jt_pids",
+    "containerd_jt_cgroup_parent",
+    "containerd_jt_labels",
+    "containerd_jt_stop_signal",
+    "containerd_jt_grace",
+    "containerd_jt_entrypoint",
     "containerd_jt_devices",
     "containerd_jt_init",
     "containerd_jt_keep",
@@ -266,20 +285,17 @@ fn under_way(id: &str) -> Error {
     Error::state(format!("job {id} is being started"))
 }
 
-fn check_command(template: &JobTemplate) -> Result<()> {
-    match template.remote_command.as_ref().filter(|command| !command.is_empty()) {
-        Some(_) => Ok(()),
-        None => Err(Error::argument("the job template has no remoteCommand")),
-    }
-}
-
 impl JobTracker for ContainerdTracker {
     fn attributes(&self) -> &'static [&'static str] {
         &ATTRIBUTES
     }
 
     fn check_template(&self, template: &JobTemplate) -> Result<()> {
-        check_command(template)?;
+        // An image may have a command of its own; one that nobody has named is not meant to be run.
+        let set = |text: &Option<Text>| text.as_ref().is_some_and(|text| !text.is_empty());
+        if !set(&template.remote_command) && !set(&template.job_category) {
+            return Err(Error::argument("the job template has neither remoteCommand nor jobCategory"));
+        }
         let wanted = template.extensions()?;
         sandbox::check_without_init(template, &wanted)?;
         Sandbox::read(&self.core.settings.cdi_dirs, &wanted)?;
@@ -304,7 +320,6 @@ impl JobTracker for ContainerdTracker {
 
     fn add_job(&self, job: NewJob) -> Result<()> {
         let id = checked(&job.id)?;
-        check_command(&job.template)?;
         let Err(Word::Start(job)) = self.core.facts.tell(&id, Word::Start(Box::new(job))) else {
             return Ok(());
         };
@@ -322,7 +337,6 @@ impl JobTracker for ContainerdTracker {
 
     fn prepare_job(&self, job: NewJob) -> Result<bool> {
         let id = checked(&job.id)?;
-        check_command(&job.template)?;
         let (ticket, words) = self.core.facts.prepare(&id).ok_or_else(|| under_way(&id))?;
         let old = launch::make_dir(&self.core, &id).inspect_err(|_| self.core.facts.cancel(&id))?;
         let core = self.core.clone();

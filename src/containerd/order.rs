@@ -7,8 +7,8 @@ use std::time::Duration;
 use drmaa2_init::Order;
 use oci_spec::image::Config;
 
-use super::spec::{FileMount, STDERR, STDIN, STDOUT};
-use crate::model::{Text, signal_number, with_index};
+use super::spec::{self, FileMount, Host, STDERR, STDIN, STDOUT};
+use crate::model::{Error, Extensions, JobTemplate, Result, Text, signal_number, with_index};
 use crate::tracker::{NewJob, Stdio, Submitter};
 
 /// The variable in which a program of older DRMAA looks for the index of its array task.
@@ -17,38 +17,61 @@ const INDEX_VARIABLE: &str = "TASK_ID";
 /// Why a job is ended at the end of its reservation.
 const RESERVATION_OVER: &[u8] = b"its reservation is over";
 
-/// The order for a job in a container of an image with this configuration.
-///
-/// The command is the template's alone: an image's entrypoint is not put in front of it, as batch
-/// users mean the program they name.
-pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Order {
-    let template = &job.template;
-    let args = template.remote_command.iter().chain(template.args.iter().flatten());
+/// The order for a job in a container of an image with this configuration; INVALID_ARGUMENT if there is
+/// nothing to run.
+pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Order> {
+    let extensions = job.template.extensions()?;
     let (directory, create_directory) = match working_directory(job) {
         Some(directory) => (directory.as_bytes().to_vec(), false),
         None => (image.working_dir().clone().unwrap_or_default().into_bytes(), true),
     };
-    let (user, groups) = user(&job.submitter, image);
-    let stop_signal = image.stop_signal().as_deref().and_then(signal_number).unwrap_or(0);
-    Order {
-        args: args.map(|arg| arg.as_bytes().to_vec()).collect(),
+    let (user, groups) = user(&job.submitter, &extensions, image);
+    let image_signal = || image.stop_signal().as_deref().and_then(signal_number);
+    let grace = match extensions.grace {
+        Some(millis) => u64::try_from(millis).unwrap_or(0),
+        None => grace.as_millis().try_into().unwrap_or(u64::MAX),
+    };
+    Ok(Order {
+        args: command(&job.template, &extensions, image)?,
         env: environment(job, image),
         directory,
         create_directory,
         user,
         groups,
         more_groups: Vec::new(),
+        drop_capabilities: spec::dropped(&extensions, &Host::look()),
         umask: Some(job.submitter.umask),
         stdin: mounted(job.stdio.input.as_ref(), STDIN),
         stdout: mounted(job.stdio.output.as_ref(), STDOUT),
         stderr: mounted(job.stdio.error.as_ref(), STDERR),
         join: job.stdio.join,
-        stop_signal,
-        grace: grace.as_millis().try_into().unwrap_or(u64::MAX),
+        stop_signal: extensions.stop_signal.or_else(image_signal).unwrap_or(0),
+        grace,
         // Less than nothing is over at once.
         wall_clock: job.wall_clock.map(|millis| u64::try_from(millis).unwrap_or(0)),
         deadline: job.ends,
         deadline_reason: job.ends.map_or_else(Vec::new, |_| RESERVATION_OVER.to_vec()),
+    })
+}
+
+/// What is run, as Docker puts it together: the entrypoint, then the template's command or else the one
+/// that the image gives its own entrypoint.
+fn command(template: &JobTemplate, extensions: &Extensions, image: &Config) -> Result<Vec<Vec<u8>>> {
+    let bytes = |words: &[String]| words.iter().map(|word| word.clone().into_bytes()).collect();
+    let mut command: Vec<Vec<u8>> = match &extensions.entrypoint {
+        Some(words) => words.iter().map(|word| word.as_bytes().to_vec()).collect(),
+        None => image.entrypoint().as_deref().map_or_else(Vec::new, bytes),
+    };
+    let name = template.remote_command.iter().filter(|name| !name.is_empty());
+    let own: Vec<&Text> = name.chain(template.args.iter().flatten()).collect();
+    if !own.is_empty() {
+        command.extend(own.into_iter().map(|word| word.as_bytes().to_vec()));
+    } else if extensions.entrypoint.is_none() {
+        command.extend(image.cmd().as_deref().map_or_else(Vec::new, bytes));
+    }
+    match command.is_empty() {
+        true => Err(Error::argument("the job template has no remoteCommand, and the image no command")),
+        false => Ok(command),
     }
 }
 
@@ -82,13 +105,25 @@ fn mounted(path: Option<&Text>, target: &str) -> Vec<u8> {
     wanted(path).map_or_else(Vec::new, |_| target.as_bytes().to_vec())
 }
 
-/// A submitter runs as himself; for root, who may run as anybody, the image's user counts.
-fn user(submitter: &Submitter, image: &Config) -> (Vec<u8>, Option<Vec<u32>>) {
+/// A submitter runs as himself; for root, who may run as anybody, the image's user counts. What else the
+/// job asks for was allowed when it was submitted.
+fn user(
+    submitter: &Submitter,
+    extensions: &Extensions,
+    image: &Config,
+) -> (Vec<u8>, Option<Vec<Vec<u8>>>) {
+    let wanted = extensions.user.as_ref().map(|user| user.as_bytes().to_vec());
+    let groups = extensions.groups.as_ref();
+    let groups = groups.map(|groups| groups.iter().map(|group| group.as_bytes().to_vec()).collect());
     if submitter.uid == 0 {
-        return (image.user().clone().unwrap_or_default().into_bytes(), None);
+        let image = || image.user().clone().unwrap_or_default().into_bytes();
+        return (wanted.unwrap_or_else(image), groups);
     }
-    let user = format!("{}:{}", submitter.uid, submitter.gid);
-    (user.into_bytes(), Some(submitter.groups.clone()))
+    // Without its group, the image would say which one the user has.
+    let wanted = wanted.filter(|user| user.contains(&b':'));
+    let himself = || format!("{}:{}", submitter.uid, submitter.gid).into_bytes();
+    let own = || submitter.groups.iter().map(|group| group.to_string().into_bytes()).collect();
+    (wanted.unwrap_or_else(himself), Some(groups.unwrap_or_else(own)))
 }
 
 /// The image's variables, then the template's, then ours; a later one replaces an earlier one of
@@ -154,6 +189,7 @@ mod tests {
             },
             stdio: Stdio::default(),
             task: None,
+            slots: None,
             wall_clock: None,
             ends: None,
         }
@@ -180,21 +216,21 @@ mod tests {
             working_directory: Some("$DRMAA2_HOME_DIR$/run".into()),
             ..JobTemplate::default()
         };
-        let order = order(&job(template, 1000), &image(), Duration::from_secs(10));
-        assert_eq!(order.args, [&b"echo"[..], b"a b", b""]);
+        let order = order(&job(template, 1000), &image(), Duration::from_secs(10)).unwrap();
+        assert_eq!(order.args, [&b"/entry"[..], b"echo", b"a b", b""]);
         let env: Vec<_> = order.env.iter().map(|entry| String::from_utf8_lossy(entry)).collect();
         assert_eq!(env, ["PATH=/bin", "A=template", "B=x=y", "DRMAA2_JOB_ID=01j", "DRMAA2_SESSION=s"]);
         assert_eq!(order.directory, b"$DRMAA2_HOME_DIR$/run");
         assert!(!order.create_directory);
         assert_eq!(order.user, b"1000:100");
-        assert_eq!(order.groups, Some(vec![100, 44]));
+        assert_eq!(order.groups, Some(vec![b"100".to_vec(), b"44".to_vec()]));
         assert_eq!((order.umask, order.stop_signal, order.grace), (Some(0o27), 2, 10_000));
     }
 
     #[test]
     fn the_image_fills_what_the_template_leaves_open() {
         let template = JobTemplate { working_directory: Some("".into()), ..JobTemplate::default() };
-        let order = order(&job(template, 0), &image(), Duration::MAX);
+        let order = order(&job(template, 0), &image(), Duration::MAX).unwrap();
         assert_eq!(order.directory, b"/work");
         assert!(order.create_directory);
         assert_eq!(order.user, b"job");
@@ -212,11 +248,8 @@ mod tests {
         };
         let mounts = files(&stdio);
         assert_eq!(mounts, [FileMount { source: "/o".into(), target: STDOUT, read_only: false }]);
-        let order = order(
-            &NewJob { stdio, ..job(JobTemplate::default(), 0) },
-            &Config::default(),
-            Duration::ZERO,
-        );
+        let order = order(&NewJob { stdio, ..job(JobTemplate::default(), 0) }, &image(), Duration::ZERO)
+            .unwrap();
         assert_eq!((order.stdin, order.stdout), (vec![], STDOUT.as_bytes().to_vec()));
         assert!(order.join);
     }
@@ -229,10 +262,12 @@ mod tests {
             ..JobTemplate::default()
         };
         let task = Some(Task { array: "01a".into(), index: 7 });
-        let order = order(&NewJob { task, ..job(template, 0) }, &Config::default(), Duration::ZERO);
+        let order = order(&NewJob { task, ..job(template, 0) }, &image(), Duration::ZERO).unwrap();
         assert_eq!(order.directory, b"/7/7");
         let env: Vec<_> = order.env.iter().map(|entry| String::from_utf8_lossy(entry)).collect();
         let expected = [
+            "PATH=/bin",
+            "A=image",
             "TASK_ID=7",
             "DRMAA2_JOB_ID=01j",
             "DRMAA2_SESSION=s",
@@ -247,11 +282,72 @@ mod tests {
     fn the_limits_are_the_jobs() {
         let limits = |wall_clock, ends| {
             let job = NewJob { wall_clock, ends, ..job(JobTemplate::default(), 0) };
-            let order = order(&job, &Config::default(), Duration::ZERO);
+            let order = order(&job, &image(), Duration::ZERO).unwrap();
             (order.wall_clock, order.deadline)
         };
         assert_eq!(limits(None, None), (None, None));
         assert_eq!(limits(Some(2000), Some(5)), (Some(2000), Some(5)));
         assert_eq!(limits(Some(-1), None), (Some(0), None));
+    }
+
+    fn with(attributes: &[(&str, &str)], template: JobTemplate) -> JobTemplate {
+        let extensions = attributes
+            .iter()
+            .map(|(name, value)| (format!("containerd_jt_{name}"), (*value).into()))
+            .collect();
+        JobTemplate { extensions, ..template }
+    }
+
+    #[test]
+    fn the_command_is_put_together_as_docker_does_it() {
+        let args = |entrypoint: &str, command: &str, args: &[&str], image: &Config| {
+            let template = JobTemplate {
+                remote_command: Some(command.into()),
+                args: Some(args.iter().map(|arg| (*arg).into()).collect()),
+                ..JobTemplate::default()
+            };
+            let job = job(with(&[("entrypoint", entrypoint)], template), 0);
+            let order = order(&job, image, Duration::ZERO).ok()?;
+            Some(order.args.into_iter().map(|arg| String::from_utf8(arg).unwrap()).collect::<Vec<_>>())
+        };
+        let words =
+            |words: &[&str]| Some(words.iter().map(ToString::to_string).collect::<Vec<String>>());
+        assert_eq!(args("", "", &[], &image()), words(&["/entry", "cmd"]));
+        assert_eq!(args("", "run", &["1"], &image()), words(&["/entry", "run", "1"]));
+        assert_eq!(args("", "", &["1"], &image()), words(&["/entry", "1"]));
+        assert_eq!(args("[]", "run", &["1"], &image()), words(&["run", "1"]));
+        assert_eq!(args("/own", "", &[], &image()), words(&["/own"]));
+        assert_eq!(args("[\"/own\", \"-x\"]", "run", &[], &image()), words(&["/own", "-x", "run"]));
+        assert_eq!(args("[]", "", &[], &image()), None);
+        assert_eq!(args("", "", &[], &Config::default()), None);
+        assert_eq!(args("", "run", &[], &Config::default()), words(&["run"]));
+    }
+
+    #[test]
+    fn attributes_come_before_image_and_configuration() {
+        let attributes = [
+            ("user", "alice:video"),
+            ("groups", "audio,7"),
+            ("stop_signal", "USR1"),
+            ("grace", "0.5"),
+            ("cap_drop", "CHOWN"),
+        ];
+        let job = job(with(&attributes, JobTemplate::default()), 0);
+        let order = order(&job, &image(), Duration::from_secs(10)).unwrap();
+        assert_eq!(order.user, b"alice:video");
+        assert_eq!(order.groups, Some(vec![b"audio".to_vec(), b"7".to_vec()]));
+        assert_eq!((order.stop_signal, order.grace), (10, 500));
+        assert_eq!(order.drop_capabilities, [0]);
+    }
+
+    #[test]
+    fn the_image_does_not_say_which_group_a_submitter_has() {
+        let user = |attributes: &[(&str, &str)]| {
+            let job = job(with(attributes, JobTemplate::default()), 1000);
+            let order = order(&job, &image(), Duration::ZERO).unwrap();
+            (String::from_utf8(order.user).unwrap(), order.groups.unwrap().len())
+        };
+        assert_eq!(user(&[("user", "1000")]), ("1000:100".to_owned(), 2));
+        assert_eq!(user(&[("user", "1000:44"), ("groups", "44")]), ("1000:44".to_owned(), 1));
     }
 }

@@ -251,6 +251,38 @@ pub(super) unsafe fn texts(dict: drmaa2_dict) -> Option<Vec<(Text, Text)>> {
     Some(dict.in_order().into_iter().map(|(key, entry)| (key.clone(), value(entry))).collect())
 }
 
+/// The value of a key, if the dictionary is there and has it.
+///
+/// # Safety
+/// `dict` is NULL or a dictionary that no other thread changes as long as the answer is used, and its
+/// values are strings.
+pub(super) unsafe fn value<'a>(dict: drmaa2_dict, key: &str) -> Option<&'a [u8]> {
+    // SAFETY: the caller's promise.
+    let entry = unsafe { dict.as_ref() }?.entries.get(&Text::from(key))?;
+    // SAFETY: the same.
+    unsafe { mem::bytes(entry.value) }
+}
+
+/// Set a key to a copy of `value`, or delete it for `None`. The dictionary owns its strings; it is made
+/// when there is something to put into it.
+///
+/// # Safety
+/// `variable` holds NULL or a dictionary made by [`of_texts`], which no other thread uses now.
+pub(super) unsafe fn put(variable: *mut drmaa2_dict, key: &str, value: Option<&[u8]>) -> Result<()> {
+    // SAFETY: the caller's promise.
+    let mut entries = unsafe { texts(*variable) }.unwrap_or_default();
+    let key = Text::from(key);
+    entries.retain(|(name, _)| *name != key);
+    entries.extend(value.map(|value| (key, Text::from(value))));
+    let new = if entries.is_empty() { ptr::null_mut() } else { of_texts(&entries)? };
+    // SAFETY: the caller's promise; what the variable holds from here on is the new one.
+    unsafe {
+        free(variable);
+        variable.write(new);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

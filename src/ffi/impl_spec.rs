@@ -1,14 +1,21 @@
-//! Implementation-specific attributes of structs, by name. There are none yet: each list is empty
-//! (callers count on a list), and every name is unknown.
+//! Implementation-specific attributes of structs, by name. A list of names may be empty, but callers
+//! count on a list.
+//!
+//! No call says which struct an instance is; the name does, as no two structs have one in common. The
+//! values of an instance are in a dictionary that its member `implementationSpecific` leads to, made for
+//! the first value: the instance need not be one of ours, and then the member is NULL.
 
 use std::ffi::{c_char, c_void};
 
-use crate::model::{Error, Result};
+use crate::model::extensions::{Attribute, JOB_INFO, JOB_TEMPLATE};
+use crate::model::{Error, Result, Text};
 
 use super::enums::drmaa2_error;
+use super::jinfo::drmaa2_jinfo_s;
+use super::jtemplate::drmaa2_jtemplate_s;
 use super::mem::null;
-use super::types::{drmaa2_string, drmaa2_string_list};
-use super::{guard, list, mem};
+use super::types::{drmaa2_dict, drmaa2_string, drmaa2_string_list};
+use super::{dict, guard, list, mem};
 
 /// Get the names of the implementation-specific attributes of job templates (GFD.231,
 /// DrmaaReflective).
@@ -16,43 +23,43 @@ use super::{guard, list, mem};
 /// Returns a list, which may be empty, to be freed with drmaa2_list_free, as all of these do.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jtemplate_impl_spec() -> drmaa2_string_list {
-    guard::pointer(none)
+    guard::pointer(|| names(&JOB_TEMPLATE))
 }
 
 /// Get the names of the implementation-specific attributes of job infos.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jinfo_impl_spec() -> drmaa2_string_list {
-    guard::pointer(none)
+    guard::pointer(|| names(&JOB_INFO))
 }
 
 /// Get the names of the implementation-specific attributes of reservation templates.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_rtemplate_impl_spec() -> drmaa2_string_list {
-    guard::pointer(none)
+    guard::pointer(|| names(&[]))
 }
 
 /// Get the names of the implementation-specific attributes of reservation infos.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_rinfo_impl_spec() -> drmaa2_string_list {
-    guard::pointer(none)
+    guard::pointer(|| names(&[]))
 }
 
 /// Get the names of the implementation-specific attributes of queue infos.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_queueinfo_impl_spec() -> drmaa2_string_list {
-    guard::pointer(none)
+    guard::pointer(|| names(&[]))
 }
 
 /// Get the names of the implementation-specific attributes of machine infos.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_machineinfo_impl_spec() -> drmaa2_string_list {
-    guard::pointer(none)
+    guard::pointer(|| names(&[]))
 }
 
 /// Get the names of the implementation-specific attributes of notifications.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_notification_impl_spec() -> drmaa2_string_list {
-    guard::pointer(none)
+    guard::pointer(|| names(&[]))
 }
 
 /// Get the value of an implementation-specific attribute (GFD.231, DrmaaReflective).
@@ -70,7 +77,10 @@ pub unsafe extern "C" fn drmaa2_get_instance_value(
             return Err(null("instance"));
         }
         // SAFETY: NULL or a string, as the header asks.
-        Err(unsafe { unknown(name) })
+        let known = unsafe { known(name) }?;
+        // SAFETY: a struct of the kind that the name belongs to, as the header asks; it is only read.
+        let value = unsafe { dict::value(*known.member(instance.cast_mut()), known.attribute.name) };
+        mem::optional_string(value)
     })
 }
 
@@ -87,7 +97,7 @@ pub unsafe extern "C" fn drmaa2_describe_attribute(
     guard::pointer(|| {
         let _ = instance;
         // SAFETY: NULL or a string, as the header asks.
-        Err(unsafe { unknown(name) })
+        mem::string(unsafe { known(name) }?.attribute.description)
     })
 }
 
@@ -102,23 +112,74 @@ pub unsafe extern "C" fn drmaa2_set_instance_value(
     value: *const c_char,
 ) -> drmaa2_error {
     guard::status(|| {
-        let _ = value;
         if instance.is_null() {
             return Err(null("instance"));
         }
         // SAFETY: NULL or a string, as the header asks.
-        Err(unsafe { unknown(name) })
+        let (known, value) = unsafe { (known(name)?, mem::bytes(value)) };
+        let value = value.filter(|value| !value.is_empty());
+        // SAFETY: a struct of the kind that the name belongs to, which no other thread uses now.
+        unsafe { dict::put(known.member(instance), known.attribute.name, value) }
     })
 }
 
-fn none() -> Result<drmaa2_string_list> {
-    list::of_strings::<&str>([])
+fn names(attributes: &[Attribute]) -> Result<drmaa2_string_list> {
+    list::of_strings(attributes.iter().map(|attribute| attribute.name))
 }
 
-unsafe fn unknown(name: *const c_char) -> Error {
+/// An attribute and the kind of struct that has it.
+struct Known {
+    attribute: &'static Attribute,
+    kind: Kind,
+}
+
+enum Kind {
+    JobTemplate,
+    JobInfo,
+}
+
+/// The attribute of that name.
+unsafe fn known(name: *const c_char) -> Result<Known> {
     // SAFETY: NULL or a string.
-    match unsafe { mem::name("attribute name", name) } {
-        Ok(name) => Error::argument(format!("no implementation-specific attribute \"{name}\"")),
-        Err(error) => error,
+    let name = unsafe { mem::name("attribute name", name) }?;
+    let find = |attributes: &'static [Attribute]| attributes.iter().find(|known| known.name == name);
+    let template = find(&JOB_TEMPLATE).map(|attribute| Known { attribute, kind: Kind::JobTemplate });
+    template
+        .or_else(|| find(&JOB_INFO).map(|attribute| Known { attribute, kind: Kind::JobInfo }))
+        .ok_or_else(|| Error::argument(format!("no implementation-specific attribute \"{name}\"")))
+}
+
+impl Known {
+    /// Where a struct of this kind has its values.
+    unsafe fn member(&self, instance: *mut c_void) -> *mut drmaa2_dict {
+        // SAFETY: it points to a struct of this kind.
+        let member = unsafe {
+            match self.kind {
+                Kind::JobTemplate => {
+                    &raw mut (*instance.cast::<drmaa2_jtemplate_s>()).implementationSpecific
+                }
+                Kind::JobInfo => &raw mut (*instance.cast::<drmaa2_jinfo_s>()).implementationSpecific,
+            }
+        };
+        member.cast()
     }
+}
+
+/// What an `implementationSpecific` leads to.
+///
+/// # Safety
+/// As [`dict::texts`].
+pub(super) unsafe fn values(member: *mut c_void) -> Vec<(String, Text)> {
+    // SAFETY: the caller's promise.
+    let entries = unsafe { dict::texts(member.cast()) }.unwrap_or_default();
+    entries.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+}
+
+/// An `implementationSpecific` with these values, NULL for none.
+pub(super) fn member<'a>(values: impl Iterator<Item = (&'a str, Text)>) -> Result<*mut c_void> {
+    let entries: Vec<(Text, Text)> = values.map(|(name, value)| (name.into(), value)).collect();
+    if entries.is_empty() {
+        return Ok(std::ptr::null_mut());
+    }
+    dict::of_texts(&entries).map(<*mut _>::cast)
 }

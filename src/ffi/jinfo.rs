@@ -5,13 +5,13 @@ use std::ptr;
 
 use libc::time_t;
 
-use crate::model::{Error, JobFilter, JobInfo, JobState, Millis, Result};
+use crate::model::{Error, JobFilter, JobInfo, JobState, Millis, Result, Text};
 
 use super::enums::{UNSET, drmaa2_jstate};
 use super::infos::{drmaa2_slotinfo_s, slotinfo};
 use super::mem::{self, Block, Owned};
 use super::types::{UNSET_TIME, drmaa2_slotinfo_list, drmaa2_string};
-use super::{guard, list};
+use super::{dict, guard, impl_spec, list};
 
 /// What is known of a job; as an argument, a filter for jobs (GFD.231, JobInfo).
 ///
@@ -120,6 +120,7 @@ impl Block for drmaa2_jinfo_s {
                 mem::free_string(string);
             }
             list::free(&raw mut (*this).allocatedMachines);
+            dict::free((&raw mut (*this).implementationSpecific).cast());
         }
     }
 }
@@ -151,6 +152,9 @@ pub(super) fn write(info: &JobInfo, now: Millis) -> Result<Owned<drmaa2_jinfo_s>
     if !info.allocated_machines.is_empty() {
         ji.allocatedMachines = list::of_blocks(info.allocated_machines.iter().map(slotinfo))?;
     }
+    let extensions = info.extensions().into_iter();
+    ji.implementationSpecific =
+        impl_spec::member(extensions.map(|(name, value)| (name, Text::from(value))))?;
     Ok(ji)
 }
 
@@ -185,6 +189,12 @@ pub(super) unsafe fn filter(ji: drmaa2_jinfo) -> Result<Option<JobFilter>> {
         submitted: number(ji.submissionTime),
         dispatched: number(ji.dispatchTime),
         finished: number(ji.finishTime),
+        // SAFETY: NULL or a dictionary that `drmaa2_set_instance_value` has made.
+        extensions: unsafe { impl_spec::values(ji.implementationSpecific) }
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name, value.to_string()))
+            .collect(),
     }))
 }
 
@@ -245,6 +255,8 @@ mod tests {
 
     #[test]
     fn every_member_is_read() {
+        let image = [("containerd_ji_image", Text::from("i"))];
+        let mut extensions = impl_spec::member(image.into_iter()).unwrap();
         let literal = |text: &'static std::ffi::CStr| text.as_ptr().cast_mut();
         let ji = drmaa2_jinfo_s {
             jobId: literal(c"1"),
@@ -263,6 +275,7 @@ mod tests {
             submissionTime: 4,
             dispatchTime: 5,
             finishTime: 6,
+            implementationSpecific: extensions,
             ..drmaa2_jinfo_s::unset()
         };
         let expected = JobFilter {
@@ -282,8 +295,11 @@ mod tests {
             submitted: Some(4),
             dispatched: Some(5),
             finished: Some(6),
+            extensions: vec![("containerd_ji_image".into(), "i".into())],
         };
         assert_eq!(filter_of(ji), Ok(Some(expected)));
+        // SAFETY: made above, and the info is gone.
+        unsafe { dict::free((&raw mut extensions).cast()) };
     }
 
     #[test]

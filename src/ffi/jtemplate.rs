@@ -11,13 +11,14 @@ use crate::model::{JobTemplate, PRIORITY_UNSET_AGE, Result, Text};
 use super::enums::{FALSE, TRUE, UNSET, drmaa2_bool, drmaa2_cpu, drmaa2_os};
 use super::mem::{self, Block, Owned, null};
 use super::types::{UNSET_TIME, drmaa2_dict, drmaa2_string, drmaa2_string_list};
-use super::{dict, guard, list};
+use super::{dict, guard, impl_spec, list};
 
 /// What a job is to do (GFD.231, JobTemplate). Strings, lists and dictionaries are NULL when not
 /// set; one that is empty counts as not set.
 #[repr(C)]
 pub struct drmaa2_jtemplate_s {
-    /// The program, by its path on the execution host (in a container: inside the image).
+    /// The program, by its path on the execution host (in a container: inside the image). Without it
+    /// and args, the command of the image is run.
     pub remoteCommand: drmaa2_string,
     /// Its arguments in order, without the name of the program.
     pub args: drmaa2_string_list,
@@ -169,6 +170,7 @@ impl Block for drmaa2_jtemplate_s {
             ] {
                 dict::free(dict);
             }
+            dict::free((&raw mut (*this).implementationSpecific).cast());
         }
     }
 }
@@ -220,7 +222,9 @@ pub(super) unsafe fn read(jt: drmaa2_jtemplate) -> Result<JobTemplate> {
         stage_out_files: entries(jt.stageOutFiles),
         resource_limits: entries(jt.resourceLimits),
         accounting_id: text(jt.accountingId),
-        extensions: BTreeMap::new(),
+        // SAFETY: NULL or a dictionary that `drmaa2_set_instance_value` has made.
+        extensions: unsafe { impl_spec::values(jt.implementationSpecific) }.into_iter().collect(),
+        defaults: BTreeMap::new(),
     })
 }
 
@@ -271,6 +275,9 @@ pub(super) fn write(template: &JobTemplate) -> Result<Owned<drmaa2_jtemplate_s>>
     jt.stageOutFiles = entries(&template.stage_out_files)?;
     jt.resourceLimits = entries(&template.resource_limits)?;
     jt.accountingId = text(&template.accounting_id)?;
+    let extensions = template.extensions.iter();
+    jt.implementationSpecific =
+        impl_spec::member(extensions.map(|(name, value)| (name.as_str(), value.clone())))?;
     Ok(jt)
 }
 
@@ -330,7 +337,8 @@ mod tests {
             stage_out_files: entries("out"),
             resource_limits: Some(vec![]),
             accounting_id: text("project"),
-            extensions: BTreeMap::new(),
+            extensions: [("containerd_jt_user".to_owned(), Text::from("a"))].into(),
+            defaults: BTreeMap::new(),
         };
         assert_eq!(there_and_back(&template), template);
     }

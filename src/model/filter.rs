@@ -30,6 +30,8 @@ pub struct JobFilter {
     pub dispatched: Option<i64>,
     /// Ended at or after this second.
     pub finished: Option<i64>,
+    /// Implementation-specific attributes and the values that they must have.
+    pub extensions: Vec<(String, String)>,
 }
 
 impl JobFilter {
@@ -54,7 +56,15 @@ impl JobFilter {
             && at_least(self.submitted, seconds(info.submitted))
             && at_least(self.dispatched, seconds(info.dispatched))
             && at_least(self.finished, seconds(info.finished))
+            && (self.extensions.is_empty() || has_all(&info.extensions(), &self.extensions))
     }
+}
+
+fn has_all(values: &[(&'static str, String)], wanted: &[(String, String)]) -> bool {
+    let has = |(name, value): &(String, String)| {
+        values.iter().any(|(known, has)| known == name && has == value)
+    };
+    wanted.iter().all(has)
 }
 
 fn equal<T: PartialEq>(wanted: Option<&T>, value: Option<&T>) -> bool {
@@ -105,6 +115,7 @@ mod tests {
     fn every_member_selects_and_rejects() {
         let text = |value: &str| Some(value.to_owned());
         let base = JobFilter::default;
+        let attribute = |name: &str, value: &str| (format!("containerd_ji_{name}"), value.to_owned());
         let hits = [
             JobFilter { job_id: text("1"), ..base() },
             JobFilter { job_name: text("sim"), ..base() },
@@ -122,6 +133,7 @@ mod tests {
             JobFilter { submitted: Some(10), ..base() },
             JobFilter { dispatched: Some(12), ..base() },
             JobFilter { finished: Some(22), ..base() },
+            JobFilter { extensions: vec![attribute("cpu_millis", "7000")], ..base() },
         ];
         for filter in hits {
             assert!(filter.matches(&finished_job(), 0), "{filter:?}");
@@ -143,6 +155,11 @@ mod tests {
             JobFilter { submitted: Some(11), ..base() },
             JobFilter { dispatched: Some(13), ..base() },
             JobFilter { finished: Some(23), ..base() },
+            JobFilter { extensions: vec![attribute("cpu_millis", "7001")], ..base() },
+            JobFilter {
+                extensions: vec![attribute("cpu_millis", "7000"), attribute("max_rss", "1")],
+                ..base()
+            },
         ];
         for filter in misses {
             assert!(!filter.matches(&finished_job(), 0), "{filter:?}");

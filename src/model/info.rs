@@ -120,6 +120,14 @@ impl JobInfo {
         }
     }
 
+    /// Its implementation-specific attributes that have a value, by their names.
+    pub fn extensions(&self) -> Vec<(&'static str, String)> {
+        [("containerd_ji_max_rss", self.max_rss), ("containerd_ji_cpu_millis", self.cpu_time)]
+            .into_iter()
+            .filter_map(|(name, number)| Some((name, number?.to_string())))
+            .collect()
+    }
+
     /// Seconds from the start to the end, or to `now` while it has none; suspended time counts.
     pub fn wallclock_seconds(&self, now: Millis) -> Option<i64> {
         let span = self.finished.unwrap_or(now) - self.dispatched?;

@@ -53,6 +53,10 @@ pub struct JobTemplate {
     pub accounting_id: Option<Text>,
     /// Implementation-specific attributes by name.
     pub extensions: BTreeMap<String, Text>,
+    /// Those that its category gives where `extensions` does not: what the configuration said when the
+    /// job was submitted. A user sees nothing of them in his template.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub defaults: BTreeMap<String, Text>,
 }
 
 /// The placeholders that a path of a template may hold (GFD.231, JobTemplate).
@@ -136,7 +140,8 @@ impl JobTemplate {
             ("resourceLimits", any(self.resource_limits.as_ref())),
             ("accountingId", some(self.accounting_id.as_ref()).is_some()),
         ];
-        let extensions = self.extensions.iter().filter(|(_, value)| !value.is_empty());
+        let extensions =
+            self.extensions.iter().chain(&self.defaults).filter(|(_, value)| !value.is_empty());
         table
             .into_iter()
             .filter_map(|(name, set)| set.then_some(name))
@@ -147,11 +152,14 @@ impl JobTemplate {
     /// Refuse what `supported` does not list, then what can make no sense on any runtime.
     pub fn check(&self, supported: &[&str], submission: Submission) -> Result<()> {
         if let Some(name) = self.set_attributes().into_iter().find(|name| !supported.contains(name)) {
+            let value = self.extensions.get(name).or(self.defaults.get(name));
+            let value = value.map_or_else(String::new, |value| format!(" (\"{value}\")"));
             return Err(Error::new(
                 ErrorCode::UnsupportedAttribute,
-                format!("job template attribute {name} is not supported"),
+                format!("job template attribute {name}{value} is not supported"),
             ));
         }
+        self.extensions()?;
         check_working_directory(some(self.working_directory.as_ref()), submission)?;
         for (attribute, path) in self.stdio_paths() {
             check_stdio_path(attribute, path, submission)?;

@@ -12,6 +12,7 @@ mod kick;
 #[cfg(test)]
 mod model_check;
 mod monitoring;
+mod policy;
 mod process;
 mod progress;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::array::JobArray;
 use super::engine::Engine;
 use super::files::{expand_paths, make_files, make_task_files};
 use super::job::JobRef;
+use super::policy;
 use super::submitter::submitter;
 use super::world::{World, processors};
 use crate::config::{DEFAULT_QUEUE, Limits};
@@ -78,6 +79,7 @@ fn nonce() -> u64 {
 
 /// Submit a job.
 pub(super) fn run_job(world: &Arc<World>, session: &Session, template: JobTemplate) -> Result<JobRef> {
+    let template = with_defaults(world, template);
     let checked = check(world, session, &template, model::Submission::Single)?;
     let stdio = expand_paths(&template, &checked.submitter)?;
     let files = make_files(&stdio);
@@ -98,6 +100,7 @@ pub(super) fn run_bulk_jobs(
     bulk: Bulk,
 ) -> Result<JobArray> {
     let indices = bulk.indices()?;
+    let template = &with_defaults(world, template.clone());
     let mut checked = check(world, session, template, model::Submission::Array)?;
     checked.terms.max_parallel = Some(bulk.max_parallel).filter(|limit| *limit > 0);
     let stdio = expand_paths(template, &checked.submitter)?;
@@ -105,6 +108,14 @@ pub(super) fn run_bulk_jobs(
     let id = new_id();
     checked.store(world, session, template, &id, &stdio, Some(&tasks), None)?;
     Ok(JobArray { id, session: Some(session.name.clone()) })
+}
+
+/// The template with what its category gives it now: a job is what it was submitted as, whatever becomes
+/// of the configuration.
+fn with_defaults(world: &World, template: JobTemplate) -> JobTemplate {
+    let category = template.job_category.as_ref().filter(|category| !category.is_empty());
+    let category = category.map(Text::to_string);
+    JobTemplate { defaults: world.config.category_attributes(category.as_deref()), ..template }
 }
 
 /// A submission that can be stored.
@@ -125,8 +136,9 @@ fn check(
     let engine = world.engine(&target)?;
     let supported = [engine.tracker().attributes(), &ATTRIBUTES].concat();
     template.check(&supported, submission)?;
-    engine.tracker().check_template(template)?;
     let submitter = submitter()?;
+    policy::check(&submitter, &template.extensions()?)?;
+    engine.tracker().check_template(template)?;
     let contact = session.contact.as_deref();
     let terms = terms(world, template, contact, limits, &submitter.user)?;
     Ok(Checked { engine, target, submitter, terms })

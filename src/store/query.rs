@@ -56,9 +56,12 @@ impl Store {
         self.read(|sql| {
             let query =
                 "SELECT s.name, b.template, b.submitter, coalesce(j.stdio, b.stdio), b.id, j.task,
-                             b.wall_clock, r.ends
+                             b.wall_clock, r.ends,
+                             CASE WHEN p.slots IS NOT NULL OR p.queue_slots IS NOT NULL
+                                 THEN coalesce(j.slots, b.min_slots) END
                          FROM jobs j
                          JOIN submissions b ON b.number = j.submission
+                         JOIN pools p ON p.id = b.pool
                          JOIN sessions s ON s.id = b.session
                          LEFT JOIN reservations r ON r.number = b.reservation
                          WHERE j.id = ?";
@@ -75,6 +78,7 @@ impl Store {
                 task: row.get::<_, Option<i64>>(5)?.map(|index| Task { array, index }),
                 wall_clock: row.get(6)?,
                 ends: row.get(7)?,
+                slots: row.get(8)?,
             }))
         })
     }

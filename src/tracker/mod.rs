@@ -50,6 +50,9 @@ pub struct NewJob {
     pub stdio: Stdio,
     /// Its place in a job array.
     pub task: Option<Task>,
+    /// The slots it was given, where they are counted; a job that is made ready before it gets any has
+    /// the least that it takes.
+    pub slots: Option<i64>,
     /// It is ended when it has run for so long.
     pub wall_clock: Option<Millis>,
     /// It is ended at this time.
@@ -153,7 +156,7 @@ pub trait JobTracker: Send + Sync {
     /// The attributes of a job template that this tracker honours, by their DRMAA2 names.
     fn attributes(&self) -> &'static [&'static str];
 
-    /// Refuse a template that this tracker can never run: an unknown category, no command.
+    /// Refuse a template that this tracker can never run: an unknown category, nothing to run.
     fn check_template(&self, template: &JobTemplate) -> Result<()>;
 
     /// Ids of the jobs that the runtime holds now, whoever made them.

@@ -133,6 +133,7 @@ pub(crate) fn job(template: JobTemplate) -> NewJob {
         submitter: submitter(0),
         stdio: Stdio::default(),
         task: None,
+        slots: None,
         wall_clock: None,
         ends: None,
     }

@@ -3,10 +3,19 @@
 //! It says where init runs, not what it runs: the job's arguments and environment are in the order,
 //! which only root can read.
 
+mod extend;
+mod rights;
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 
 use drmaa2_init::{INIT_PATH, JOB_DIR};
 use serde_json::{Value, json};
+
+use crate::model::Extensions;
+
+pub(super) use rights::dropped;
 
 /// The type under which containerd keeps a runtime spec.
 pub(super) const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
@@ -31,6 +40,47 @@ pub(super) struct SpecInput<'a> {
     pub(super) job_dir: &'a Path,
     /// Host files to mount.
     pub(super) files: &'a [FileMount],
+    /// What the job asks for besides.
+    pub(super) extensions: &'a Extensions,
+    /// The slots it was given, where they are counted.
+    pub(super) slots: Option<i64>,
+    /// What there is on this machine.
+    pub(super) host: &'a Host,
+}
+
+/// What a spec has to know of the machine.
+#[derive(Debug, Default)]
+pub(super) struct Host {
+    /// Its kernel can limit memory and swap together.
+    pub(super) counts_swap: bool,
+    /// The files in which it looks up host names.
+    pub(super) name_files: Vec<&'static str>,
+    /// The capabilities that it has to give, by their numbers.
+    pub(super) capabilities: u64,
+}
+
+impl Host {
+    /// This machine.
+    pub(super) fn look() -> Self {
+        // The unified hierarchy always can.
+        let swap = ["memory/memory.memsw.limit_in_bytes", "cgroup.controllers"];
+        Self {
+            counts_swap: swap.iter().any(|file| Path::new("/sys/fs/cgroup").join(file).exists()),
+            name_files: ["/etc/hosts", "/etc/resolv.conf"]
+                .into_iter()
+                .filter(|file| Path::new(file).exists())
+                .collect(),
+            capabilities: capabilities().unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// Those that root can have here. The kernel may not know all of them, and a host that is itself confined
+/// does not have all.
+fn capabilities() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let set = status.lines().find_map(|line| line.strip_prefix("CapBnd:"))?;
+    u64::from_str_radix(set.trim(), 16).ok()
 }
 
 /// A host file of a standard stream.
@@ -43,25 +93,6 @@ pub(super) struct FileMount {
     /// May the job only read it?
     pub(super) read_only: bool,
 }
-
-/// The capabilities that containers have by default everywhere. Init needs some of them to become
-/// the job's user; unless that is root, the job itself has none.
-const CAPABILITIES: [&str; 14] = [
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_FSETID",
-    "CAP_FOWNER",
-    "CAP_MKNOD",
-    "CAP_NET_RAW",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETFCAP",
-    "CAP_SETPCAP",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_SYS_CHROOT",
-    "CAP_KILL",
-    "CAP_AUDIT_WRITE",
-];
 
 /// What of /proc and /sys a job must not see.
 const MASKED: [&str; 11] = [
@@ -91,7 +122,7 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
         let access = if file.read_only { "ro" } else { "rw" };
         mounts.push(bind(&file.source, file.target, &[access, "nosuid", "noexec"])?);
     }
-    Ok(json!({
+    let mut spec = json!({
         "ociVersion": "1.0.2",
         "root": { "path": "rootfs", "readonly": false },
         "process": {
@@ -100,11 +131,6 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
             "args": [INIT_PATH],
             "env": [],
             "cwd": "/",
-            "capabilities": {
-                "bounding": CAPABILITIES,
-                "effective": CAPABILITIES,
-                "permitted": CAPABILITIES,
-            },
             "noNewPrivileges": true,
         },
         "mounts": mounts,
@@ -112,18 +138,18 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
             "cgroupsPath": format!("/{}/{}", input.namespace, input.id),
             // The runtime adds the harmless devices to this.
             "resources": { "devices": [{ "allow": false, "access": "rwm" }] },
-            // A network namespace of its own holds a loopback interface and nothing else.
             "namespaces": [
                 { "type": "pid" },
                 { "type": "ipc" },
                 { "type": "uts" },
                 { "type": "mount" },
-                { "type": "network" },
             ],
             "maskedPaths": MASKED,
             "readonlyPaths": READ_ONLY,
         },
-    }))
+    });
+    extend::extend(&mut spec, input);
+    Ok(spec)
 }
 
 fn system_mounts() -> Vec<Value> {
@@ -152,59 +178,4 @@ fn bind(source: &Path, destination: &str, options: &[&str]) -> Result<Value, Pat
     let source = source.to_str().ok_or(source)?;
     let options: Vec<&str> = ["bind", "rprivate"].iter().chain(options).copied().collect();
     Ok(json!({ "destination": destination, "type": "bind", "source": source, "options": options }))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt;
-
-    use super::*;
-
-    fn file(source: &str, target: &'static str, read_only: bool) -> FileMount {
-        FileMount { source: source.into(), target, read_only }
-    }
-
-    fn build(files: &[FileMount]) -> Result<Value, PathBuf> {
-        spec(&SpecInput {
-            id: "01jobid",
-            namespace: "default",
-            init: Path::new("/usr/lib/drmaa2/drmaa2-init"),
-            job_dir: Path::new("/var/lib/drmaa2/jobs/01jobid"),
-            files,
-        })
-    }
-
-    #[test]
-    fn the_whole_spec_is_as_it_was_reviewed() {
-        let files = [
-            file("/data/in", STDIN, true),
-            file("/data/out", STDOUT, false),
-            file("/data/err", STDERR, false),
-        ];
-        let text = serde_json::to_string_pretty(&build(&files).unwrap()).unwrap() + "\n";
-        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/src/containerd/golden/spec.json");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(golden, &text).unwrap();
-        }
-        let expected = std::fs::read_to_string(golden).unwrap();
-        assert!(text == expected, "UPDATE_GOLDEN=1 writes a new {golden}; it would be\n{text}");
-    }
-
-    #[test]
-    fn a_job_without_files_mounts_none() {
-        let spec = build(&[]).unwrap();
-        let targets: Vec<_> =
-            spec["mounts"].as_array().unwrap().iter().filter(|mount| mount["type"] == "bind").collect();
-        assert_eq!(targets.len(), 2);
-        assert_eq!(targets[0]["destination"], INIT_PATH);
-        assert_eq!(targets[1]["destination"], JOB_DIR);
-    }
-
-    #[test]
-    fn a_path_that_json_cannot_hold_is_named() {
-        let bad = PathBuf::from(OsStr::from_bytes(b"/data/\xff"));
-        let files = [FileMount { source: bad.clone(), target: STDOUT, read_only: false }];
-        assert_eq!(build(&files), Err(bad));
-    }
 }

@@ -1,0 +1,123 @@
+//! What the implementation-specific attributes of a job change in its container's spec.
+//!
+//! Each attribute has its part here, or in a file that is named here. Those that are not about the
+//! spec are elsewhere: user, groups, stop signal, grace and entrypoint in the order, labels in the
+//! container.
+
+use serde_json::{Value, json};
+
+use super::{Host, SpecInput, rights};
+use crate::model::Extensions;
+use crate::model::extensions::{Mount, Network, Tmpfs};
+
+/// The period of a CPU limit, microseconds.
+const CPU_PERIOD: i64 = 100_000;
+
+/// Put what the job asks for into the spec that every job has.
+pub(super) fn extend(spec: &mut Value, input: &SpecInput<'_>) {
+    let extensions = input.extensions;
+    network(spec, extensions, input.host);
+    capabilities(spec, extensions, input.host);
+    if extensions.privileged {
+        privileged(spec);
+    }
+    mounts(spec, extensions);
+    limits(spec, extensions, input);
+    spec["root"]["readonly"] = extensions.read_only.into();
+    if let Some(hostname) = &extensions.hostname {
+        spec["hostname"] = hostname.as_str().into();
+    }
+    if let Some(parent) = &extensions.cgroup_parent {
+        spec["linux"]["cgroupsPath"] = format!("/{parent}/{}", input.id).into();
+    }
+}
+
+/// A network namespace of its own holds a loopback interface and nothing else. On the host's network a
+/// job finds the host's names as well.
+fn network(spec: &mut Value, extensions: &Extensions, host: &Host) {
+    match extensions.network {
+        Network::None => push(&mut spec["linux"]["namespaces"], json!({ "type": "network" })),
+        Network::Host => {
+            for file in &host.name_files {
+                push(
+                    &mut spec["mounts"],
+                    bind(file, file, &["bind", "ro", "nosuid", "nodev", "noexec"]),
+                );
+            }
+        }
+    }
+}
+
+fn capabilities(spec: &mut Value, extensions: &Extensions, host: &Host) {
+    let names = rights::of_container(extensions, host);
+    spec["process"]["capabilities"] =
+        json!({ "bounding": names, "effective": names, "permitted": names });
+}
+
+/// Nothing is hidden or kept from the job; its capabilities are all anyway.
+fn privileged(spec: &mut Value) {
+    spec["process"]["noNewPrivileges"] = false.into();
+    spec["linux"]["maskedPaths"] = json!([]);
+    spec["linux"]["readonlyPaths"] = json!([]);
+    spec["linux"]["resources"]["devices"] = json!([{ "allow": true, "access": "rwm" }]);
+    if let Some(options) = mount_options(spec, "/sys") {
+        options.retain(|option| option != "ro");
+        options.push("rw".into());
+    }
+}
+
+fn mounts(spec: &mut Value, extensions: &Extensions) {
+    if let (Some(size), Some(options)) = (extensions.shm_size, mount_options(spec, "/dev/shm")) {
+        options.retain(|option| !option.as_str().is_some_and(|option| option.starts_with("size=")));
+        options.push(format!("size={size}").into());
+    }
+    for Tmpfs { destination, size } in &extensions.tmpfs {
+        let mut options = vec!["nosuid".to_owned(), "nodev".to_owned(), "mode=1777".to_owned()];
+        options.extend(size.map(|size| format!("size={size}")));
+        let mount = json!({
+            "destination": destination, "type": "tmpfs", "source": "tmpfs", "options": options,
+        });
+        push(&mut spec["mounts"], mount);
+    }
+    for Mount { source, destination, read_only } in &extensions.mounts {
+        let access = if *read_only { "ro" } else { "rw" };
+        push(&mut spec["mounts"], bind(source, destination, &["rbind", access]));
+    }
+}
+
+/// Slots are processors where they are counted, unless the job says how much of them it wants.
+fn limits(spec: &mut Value, extensions: &Extensions, input: &SpecInput<'_>) {
+    let resources = &mut spec["linux"]["resources"];
+    if let Some(limit) = extensions.memory {
+        resources["memory"] = json!({ "limit": limit });
+        if input.host.counts_swap {
+            // Memory and swap together: a job gets none of the latter.
+            resources["memory"]["swap"] = limit.into();
+        }
+    }
+    let slots = input.slots.map(|slots| slots.saturating_mul(1000));
+    if let Some(thousandths) = extensions.cpus.or(slots) {
+        let quota = thousandths.saturating_mul(CPU_PERIOD / 1000);
+        resources["cpu"] = json!({ "quota": quota, "period": CPU_PERIOD });
+    }
+    if let Some(limit) = extensions.pids {
+        resources["pids"] = json!({ "limit": limit });
+    }
+}
+
+fn bind(source: &str, destination: &str, options: &[&str]) -> Value {
+    let options: Vec<&str> = ["rprivate"].iter().chain(options).copied().collect();
+    json!({ "destination": destination, "type": "bind", "source": source, "options": options })
+}
+
+fn push(list: &mut Value, item: Value) {
+    if let Some(list) = list.as_array_mut() {
+        list.push(item);
+    }
+}
+
+/// The options of the mount at a place.
+fn mount_options<'a>(spec: &'a mut Value, destination: &str) -> Option<&'a mut Vec<Value>> {
+    let mounts = spec["mounts"].as_array_mut()?;
+    mounts.iter_mut().find(|mount| mount["destination"] == destination)?["options"].as_array_mut()
+}

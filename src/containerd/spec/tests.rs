@@ -1,0 +1,175 @@
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::*;
+use crate::model::JobTemplate;
+
+fn file(source: &str, target: &'static str, read_only: bool) -> FileMount {
+    FileMount { source: source.into(), target, read_only }
+}
+
+fn host() -> Host {
+    Host {
+        counts_swap: true,
+        name_files: vec!["/etc/hosts", "/etc/resolv.conf"],
+        capabilities: u64::MAX,
+    }
+}
+
+fn input<'a>(files: &'a [FileMount], extensions: &'a Extensions, host: &'a Host) -> SpecInput<'a> {
+    SpecInput {
+        id: "01jobid",
+        namespace: "default",
+        init: Path::new("/usr/lib/drmaa2/drmaa2-init"),
+        job_dir: Path::new("/var/lib/drmaa2/jobs/01jobid"),
+        files,
+        extensions,
+        slots: None,
+        host,
+    }
+}
+
+fn build(files: &[FileMount]) -> Result<Value, PathBuf> {
+    spec(&input(files, &Extensions::default(), &host()))
+}
+
+fn extensions(attributes: &[(&str, &str)]) -> Extensions {
+    let extensions = attributes
+        .iter()
+        .map(|(name, value)| (format!("containerd_jt_{name}"), (*value).into()))
+        .collect();
+    JobTemplate { extensions, ..JobTemplate::default() }.extensions().unwrap()
+}
+
+fn extended(attributes: &[(&str, &str)]) -> Value {
+    spec(&input(&[], &extensions(attributes), &host())).unwrap()
+}
+
+fn compare(name: &str, text: &str) {
+    let golden = format!("{}/src/containerd/spec/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&golden).unwrap_or_default();
+    assert!(text == expected, "UPDATE_GOLDEN=1 writes a new {golden}; it would be\n{text}");
+}
+
+/// The parts of a spec that differ from that of a job without attributes, each with its place, as they
+/// were reviewed.
+fn golden(name: &str, attributes: &[(&str, &str)]) {
+    differs(name, &extended(attributes));
+}
+
+fn differs(name: &str, spec: &Value) {
+    let mut text = String::new();
+    differences("", &build(&[]).unwrap(), spec, &mut text);
+    compare(&format!("{name}.diff"), &text);
+}
+
+fn differences(place: &str, plain: &Value, extended: &Value, text: &mut String) {
+    match (plain, extended) {
+        _ if plain == extended => {}
+        (Value::Object(plain), Value::Object(extended)) => {
+            let added = extended.keys().filter(|key| !plain.contains_key(*key));
+            for key in plain.keys().chain(added) {
+                let of = |map: &serde_json::Map<String, Value>| map.get(key).cloned();
+                let (plain, extended) = (of(plain), of(extended));
+                differences(
+                    &format!("{place}/{key}"),
+                    &plain.unwrap_or_default(),
+                    &extended.unwrap_or_default(),
+                    text,
+                );
+            }
+        }
+        (Value::Array(plain), Value::Array(extended)) => {
+            let gone = plain.iter().filter(|item| !extended.contains(item)).map(|item| ('-', item));
+            let new = extended.iter().filter(|item| !plain.contains(item)).map(|item| ('+', item));
+            for (sign, item) in gone.chain(new) {
+                text.push_str(&format!("{sign} {place} {item}\n"));
+            }
+        }
+        (plain, extended) => {
+            for (sign, value) in [('-', plain), ('+', extended)] {
+                if !value.is_null() {
+                    text.push_str(&format!("{sign} {place} {value}\n"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_whole_spec_is_as_it_was_reviewed() {
+    let files = [
+        file("/data/in", STDIN, true),
+        file("/data/out", STDOUT, false),
+        file("/data/err", STDERR, false),
+    ];
+    let text = serde_json::to_string_pretty(&build(&files).unwrap()).unwrap() + "\n";
+    compare("spec.json", &text);
+}
+
+#[test]
+fn network() {
+    golden("network_host", &[("network", "host")]);
+    assert_eq!(extended(&[("network", "none")]), build(&[]).unwrap());
+}
+
+#[test]
+fn mounts() {
+    golden(
+        "mounts",
+        &[("mounts", "/data:/data:ro,/scratch/u:/s"), ("tmpfs", "/t:1m,/u"), ("shm_size", "1g")],
+    );
+}
+
+#[test]
+fn rights() {
+    golden("capabilities", &[("cap_add", "SYS_TIME"), ("cap_drop", "CHOWN,KILL")]);
+    golden("privileged", &[("privileged", "on")]);
+}
+
+#[test]
+fn root_file_system_and_name() {
+    golden("read_only", &[("read_only", "on"), ("hostname", "node-1")]);
+}
+
+#[test]
+fn limits() {
+    golden(
+        "limits",
+        &[("memory", "64m"), ("cpus", "1.5"), ("pids", "20"), ("cgroup_parent", "/batch/low")],
+    );
+    let memory = extensions(&[("memory", "64m")]);
+    let spec = spec(&input(&[], &memory, &Host::default())).unwrap();
+    assert!(spec["linux"]["resources"]["memory"].get("swap").is_none());
+}
+
+#[test]
+fn slots_are_processors_unless_the_job_says_how_many() {
+    let quota = |cpus: &str| {
+        let (extensions, host) = (extensions(&[("cpus", cpus)]), host());
+        let input = SpecInput { slots: Some(3), ..input(&[], &extensions, &host) };
+        spec(&input).unwrap()["linux"]["resources"]["cpu"]["quota"].as_i64()
+    };
+    assert_eq!(quota(""), Some(300_000));
+    assert_eq!(quota("0.5"), Some(50_000));
+}
+
+#[test]
+fn a_job_without_files_mounts_none() {
+    let spec = build(&[]).unwrap();
+    let targets: Vec<_> =
+        spec["mounts"].as_array().unwrap().iter().filter(|mount| mount["type"] == "bind").collect();
+    assert_eq!(targets.len(), 2);
+    assert_eq!(targets[0]["destination"], INIT_PATH);
+    assert_eq!(targets[1]["destination"], JOB_DIR);
+}
+
+#[test]
+fn a_path_that_json_cannot_hold_is_named() {
+    let bad = PathBuf::from(OsStr::from_bytes(b"/data/\xff"));
+    let files = [FileMount { source: bad.clone(), target: STDOUT, read_only: false }];
+    assert_eq!(build(&files), Err(bad));
+}

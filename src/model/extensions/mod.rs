@@ -1,0 +1,209 @@
+//! The implementation-specific attributes of a job template: their names, and what their values mean.
+//!
+//! Values are text, as they come through `drmaa2_set_instance_value`. Where several things can be
+//! named they are separated by commas, or by newlines if the value holds one. Sizes take the suffixes
+//! k, m, g and t.
+
+use std::collections::BTreeMap;
+
+mod names;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use super::{Error, JobTemplate, Millis, Result, Text, signal_number};
+use parse::Refusal;
+
+pub use names::{Attribute, CAPABILITIES, JOB_INFO, JOB_TEMPLATE, PREFIX, RLIMITS};
+
+/// The network of a job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Network {
+    /// A loopback interface of its own.
+    #[default]
+    None,
+    /// The host's.
+    Host,
+}
+
+/// A host file or directory in the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Its path on the host.
+    pub source: String,
+    /// Where the container sees it.
+    pub destination: String,
+    /// May the job only read it?
+    pub read_only: bool,
+}
+
+/// A file system in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tmpfs {
+    /// Where the container sees it.
+    pub destination: String,
+    /// Its size in bytes; `None` is the kernel's default.
+    pub size: Option<i64>,
+}
+
+/// A device of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Device {
+    /// A device node.
+    Node {
+        /// Its path on the host.
+        source: Text,
+        /// Its path in the container.
+        destination: Text,
+        /// What may be done with it: some of r, w and m.
+        access: String,
+    },
+    /// A name of the Container Device Interface, `vendor/class=name`.
+    Cdi(String),
+}
+
+/// When an image is pulled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Pull {
+    /// If containerd does not have it.
+    #[default]
+    Missing,
+    /// For each job.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Which system calls a job may make.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Seccomp {
+    /// Those of the default profile.
+    #[default]
+    Default,
+    /// All.
+    Unconfined,
+    /// Those of the profile in this file of the host.
+    Profile(Text),
+}
+
+/// A resource limit of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rlimit {
+    /// Its name, as `nofile`.
+    pub name: String,
+    /// The limit; `None` is no limit.
+    pub soft: Option<u64>,
+    /// What the job may raise it to.
+    pub hard: Option<u64>,
+}
+
+/// What the implementation-specific attributes of a job template ask for.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[allow(missing_docs)]
+pub struct Extensions {
+    pub network: Network,
+    pub mounts: Vec<Mount>,
+    pub tmpfs: Vec<Tmpfs>,
+    pub devices: Vec<Device>,
+    pub user: Option<Text>,
+    pub groups: Option<Vec<Text>>,
+    /// Full names, `CAP_…`; or `ALL`.
+    pub cap_add: Vec<String>,
+    /// Likewise.
+    pub cap_drop: Vec<String>,
+    pub privileged: bool,
+    pub read_only: bool,
+    /// Bytes.
+    pub shm_size: Option<i64>,
+    pub hostname: Option<String>,
+    pub rlimits: Vec<Rlimit>,
+    /// Bytes.
+    pub memory: Option<i64>,
+    /// Thousandths of a processor.
+    pub cpus: Option<i64>,
+    pub pids: Option<i64>,
+    pub cgroup_parent: Option<String>,
+    pub labels: Vec<(String, String)>,
+    pub runtime: Option<String>,
+    pub runtime_binary: Option<String>,
+    pub snapshotter: Option<String>,
+    /// The command is PID 1 itself.
+    pub no_init: bool,
+    pub stop_signal: Option<i32>,
+    pub grace: Option<Millis>,
+    pub pull: Pull,
+    pub entrypoint: Option<Vec<Text>>,
+    pub keep: bool,
+    pub seccomp: Seccomp,
+}
+
+impl JobTemplate {
+    /// What its implementation-specific attributes ask for, those that its category gives it among them;
+    /// INVALID_ARGUMENT with name and value for one that makes no sense.
+    pub fn extensions(&self) -> Result<Extensions> {
+        let mut all = Extensions::default();
+        for attribute in &JOB_TEMPLATE {
+            let set = |values: &BTreeMap<String, Text>| {
+                values.get(attribute.name).filter(|value| !value.is_empty()).cloned()
+            };
+            if let Some(value) = set(&self.extensions).or_else(|| set(&self.defaults)) {
+                all.set(attribute.name, &value).map_err(|cause| {
+                    Error::argument(format!(
+                        "job template attribute {} is \"{value}\": {cause}",
+                        attribute.name
+                    ))
+                })?;
+            }
+        }
+        Ok(all)
+    }
+}
+
+impl Extensions {
+    fn set(&mut self, name: &str, value: &Text) -> std::result::Result<(), Refusal> {
+        match name.strip_prefix(PREFIX).unwrap_or(name) {
+            "network" => {
+                self.network =
+                    parse::choice(value, &[("none", Network::None), ("host", Network::Host)])?;
+            }
+            "mounts" => self.mounts = parse::each(value, parse::mount)?,
+            "tmpfs" => self.tmpfs = parse::each(value, parse::tmpfs)?,
+            "devices" => self.devices = parse::each(value, parse::device)?,
+            "user" => self.user = Some(parse::user(value)?),
+            "groups" => self.groups = Some(parse::each(value, parse::group)?),
+            "cap_add" => self.cap_add = parse::each(value, parse::capability)?,
+            "cap_drop" => self.cap_drop = parse::each(value, parse::capability)?,
+            "privileged" => self.privileged = parse::boolean(value)?,
+            "read_only" => self.read_only = parse::boolean(value)?,
+            "shm_size" => self.shm_size = Some(parse::size(parse::text(value)?)?),
+            "hostname" => self.hostname = Some(parse::hostname(parse::text(value)?)?),
+            "rlimits" => self.rlimits = parse::each(value, parse::rlimit)?,
+            "memory" => self.memory = Some(parse::size(parse::text(value)?)?),
+            "cpus" => self.cpus = Some(parse::cpus(parse::text(value)?)?),
+            "pids" => self.pids = Some(parse::positive(parse::text(value)?)?),
+            "cgroup_parent" => self.cgroup_parent = Some(parse::cgroup(parse::text(value)?)?),
+            "labels" => self.labels = parse::each(value, parse::label)?,
+            "runtime" => self.runtime = Some(parse::runtime(parse::text(value)?)?),
+            "runtime_binary" => self.runtime_binary = Some(parse::word(parse::text(value)?)?),
+            "snapshotter" => self.snapshotter = Some(parse::word(parse::text(value)?)?),
+            "init" => self.no_init = !parse::boolean(value)?,
+            "stop_signal" => {
+                self.stop_signal = Some(signal_number(parse::text(value)?).ok_or("it is no signal")?);
+            }
+            "grace" => {
+                self.grace =
+                    Some(parse::thousandths(parse::text(value)?).ok_or("it is no number of seconds")?);
+            }
+            "pull" => {
+                let choices =
+                    [("missing", Pull::Missing), ("always", Pull::Always), ("never", Pull::Never)];
+                self.pull = parse::choice(value, &choices)?;
+            }
+            "entrypoint" => self.entrypoint = Some(parse::entrypoint(value)?),
+            "keep" => self.keep = parse::boolean(value)?,
+            "seccomp" => self.seccomp = parse::seccomp(value)?,
+            _ => return Err("there is no such attribute".to_owned()),
+        }
+        Ok(())
+    }
+}
