@@ -1,5 +1,5 @@
 /* Jobs that behave badly: the library, containerd and other jobs carry on. */
-#include "job.h"
+#include "extension.h"
 
 #include <stdarg.h>
 #include <sys/stat.h>
@@ -50,6 +50,20 @@ static void writes_without_end(drmaa2_jsession js)
     CHECK(stat(path, &output) == 0);
     CHECK_INT(output.st_size, FLOOD);
     CHECK(remove(path) == 0);
+}
+
+/* As many processes as it is allowed, and none of them left in the end. */
+static void forks_without_end(drmaa2_jsession js)
+{
+    drmaa2_j j;
+    drmaa2_jtemplate jt =
+        shell("bomb() { sleep 1000 & bomb & bomb; }; bomb 2>/dev/null & exec sleep 1000");
+    set(jt, "pids", "64");
+    j = run(js, jt);
+    others_run(js);
+    CHECK_INT(drmaa2_j_get_state(j, NULL), DRMAA2_RUNNING);
+    end(&j);
+    others_run(js);
 }
 
 static void system_does(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -103,6 +117,7 @@ int main(void)
     drmaa2_jsession js = session(NULL);
     closes_its_streams(js);
     writes_without_end(js);
+    forks_without_end(js);
     fills_its_file_system();
     others_run(js);
     done_with(&js);
