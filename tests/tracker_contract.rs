@@ -77,6 +77,8 @@ fn containerd() -> Subject {
         namespace: set("CONTAINERD_NAMESPACE"),
         snapshotter: set("CONTAINERD_SNAPSHOTTER"),
         runtime: "io.containerd.runc.v2".into(),
+        runtime_binary: None,
+        cdi_dirs: vec![],
         jobs_dir: jobs_dir.path().to_owned(),
         init: set("DRMAA2_INIT").into(),
         categories: Default::default(),

@@ -17,8 +17,9 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// The user an order names; `groups` instead of those the image gives him, if there are any.
-    pub(crate) fn find(spec: &[u8], groups: Option<&[Vec<u8>]>) -> Result<Self, Failure> {
+    /// The user an order names; `groups` instead of those the image gives him, if there are any,
+    /// and `more` besides.
+    pub(crate) fn find(spec: &[u8], groups: Option<&[Vec<u8>]>, more: &[u32]) -> Result<Self, Failure> {
         // An image without these files has no names, and numbers do without them.
         let passwd = fs::read("/etc/passwd").unwrap_or_default();
         let group = fs::read("/etc/group").unwrap_or_default();
@@ -27,6 +28,7 @@ impl User {
             let number = |name: &Vec<u8>| look_up_group(name, &group);
             user.groups = groups.iter().map(number).collect::<Result<_, _>>().map_err(Failure::text)?;
         }
+        user.groups.extend(more);
         Ok(user)
     }
 

@@ -1,7 +1,7 @@
 //! What is known of a job: from its record, its task and its container, in this order.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use containerd_client::services::v1::{
     Container, GetContainerRequest, GetRequest, ListContainersRequest, ListTasksRequest,
@@ -23,8 +23,8 @@ struct Traces {
     process: Option<Process>,
     /// How it ended, from init's record.
     outcome: Option<Outcome>,
-    /// Is its directory there? It is for our own jobs.
-    ours: bool,
+    /// Its directory, which our own jobs have.
+    dir: Option<PathBuf>,
     /// When its start was marked.
     started: Option<i64>,
 }
@@ -33,7 +33,8 @@ impl Traces {
     /// Add what the job's directory tells.
     fn new(container: Option<Container>, process: Option<Process>, dir: &Path) -> Self {
         let (outcome, started) = (finish::recorded(dir), launch::started_at(dir));
-        Self { container, process, outcome, started, ours: dir.is_dir() }
+        let dir = dir.is_dir().then(|| dir.to_owned());
+        Self { container, process, outcome, started, dir }
     }
 }
 
@@ -47,7 +48,7 @@ pub(super) async fn job_info(core: &Core, id: &str) -> Result<JobInfo> {
         (Err(error), _) | (_, Err(error)) => return Err(error),
     };
     let traces = Traces::new(container, process, &core.job_dir(id));
-    if traces.container.is_none() && traces.process.is_none() && !traces.ours {
+    if traces.container.is_none() && traces.process.is_none() && traces.dir.is_none() {
         return Err(unknown_job(id));
     }
     Ok(account(id, traces, &core.machine))
@@ -55,6 +56,17 @@ pub(super) async fn job_info(core: &Core, id: &str) -> Result<JobInfo> {
 
 /// A job's container, if there is one.
 pub(super) async fn container(core: &Core, id: &str) -> Result<Option<Container>> {
+    let container = record(core, id).await?;
+    Ok(container.filter(|container| !is_relic(container, &core.job_dir(id))))
+}
+
+/// Was a container kept of a job that is deleted? It is nobody's any more.
+fn is_relic(container: &Container, dir: &Path) -> bool {
+    labels::is_kept(&container.labels) && !dir.is_dir()
+}
+
+/// What the daemon has under a job's id.
+pub(super) async fn record(core: &Core, id: &str) -> Result<Option<Container>> {
     let request = GetContainerRequest { id: id.to_owned() };
     let answer = core.daemon.within(QUICK)?.containers().get(request).await;
     Ok(known(core, answer)?.and_then(|answer| answer.container))
@@ -79,11 +91,13 @@ pub(super) async fn all_jobs(core: &Core) -> Result<Vec<JobInfo>> {
         tasks.into_iter().map(|process| (process.id.clone(), process)).collect();
     let jobs = containers?.into_iter().filter_map(|container| {
         let process = tasks.remove(&container.id);
-        if process.is_none() && !container.labels.contains_key(labels::MARK) {
+        let dir = core.job_dir(&container.id);
+        let is_job = container.labels.contains_key(labels::MARK) && !is_relic(&container, &dir);
+        if process.is_none() && !is_job {
             return None;
         }
         let id = container.id.clone();
-        let traces = Traces::new(Some(container), process, &core.job_dir(&id));
+        let traces = Traces::new(Some(container), process, &dir);
         Some(account(&id, traces, &core.machine))
     });
     Ok(jobs.collect())
@@ -167,7 +181,7 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
     }
     let Some(process) = &traces.process else {
         return if traces.started.is_some() {
-            let lost = finish::lost();
+            let lost = finish::lost(traces.dir.as_deref());
             (lost.state(), Some("lost"), Some(lost))
         } else {
             (JobState::Queued, Some("creating"), None)
@@ -178,14 +192,11 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
         Status::Running | Status::Pausing => (JobState::Running, None, None),
         Status::Paused => (JobState::Suspended, None, None),
         // The task of a prepared job was killed; another one will be made for it.
-        Status::Stopped if traces.ours && traces.started.is_none() => {
+        Status::Stopped if traces.dir.is_some() && traces.started.is_none() => {
             (JobState::Queued, Some("creating"), None)
         }
         Status::Stopped => {
-            let mut outcome = finish::from_exit(Exit::from(process.clone()));
-            if traces.ours {
-                outcome = finish::without_record(outcome);
-            }
+            let outcome = finish::unrecorded(traces.dir.as_deref(), Exit::from(process.clone()));
             (outcome.state(), None, Some(outcome))
         }
         Status::Unknown => (JobState::Undetermined, None, None),
@@ -219,7 +230,7 @@ mod tests {
             exit_status,
             ..Process::default()
         });
-        Traces { container: None, process, outcome: None, ours: false, started: None }
+        Traces { container: None, process, outcome: None, dir: None, started: None }
     }
 
     #[test]
@@ -240,9 +251,10 @@ mod tests {
     #[test]
     fn a_job_of_ours_that_was_not_started_has_not_ended() {
         let killed = || traces(Some((Status::Stopped, 137)));
-        let prepared = account("j", Traces { ours: true, ..killed() }, "m");
+        let prepared = account("j", Traces { dir: Some("/jobs/j".into()), ..killed() }, "m");
         assert_eq!((prepared.state, prepared.exit_status), (JobState::Queued, None));
-        let started = account("j", Traces { ours: true, started: Some(5), ..killed() }, "m");
+        let started =
+            account("j", Traces { started: Some(5), dir: Some("/jobs/j".into()), ..killed() }, "m");
         assert_eq!((started.state, started.exit_status), (JobState::Failed, Some(137)));
     }
 

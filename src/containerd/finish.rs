@@ -13,7 +13,7 @@ use drmaa2_init::Record;
 use prost_types::Timestamp;
 
 use super::connect::{QUICK, RUN};
-use super::{Core, account, launch, status};
+use super::{Core, account, bare, labels, launch, status};
 use crate::model::{Millis, Outcome, Result, now};
 use crate::tracker::Fact;
 
@@ -42,15 +42,14 @@ pub(super) async fn end(core: &Core, id: &str, exit: Option<Exit>) -> Result<Opt
     if !was_started(core, id, &dir).await? {
         return Ok(None);
     }
+    let ours = dir.is_dir().then_some(dir.as_path());
     let exit = match (process, exit) {
         (Some(process), _) if process.status() == Status::Stopped => Exit::from(process),
         (Some(_), _) => return Ok(None),
         (None, Some(exit)) => exit,
-        (None, None) => return Ok(Some(lost())),
+        (None, None) => return Ok(Some(lost(ours))),
     };
-    let outcome = from_exit(exit);
-    // Containers of others keep no record, and nothing is wrong with that.
-    let outcome = if dir.is_dir() { without_record(outcome) } else { outcome };
+    let outcome = unrecorded(ours, exit);
     Ok(Some(core.with_memory_verdict(id, outcome)))
 }
 
@@ -91,8 +90,18 @@ fn from_record(record: Record) -> Outcome {
     }
 }
 
+/// The end of a container of which there is no record, as only those of ours that have an init need
+/// one; `dir` is the directory of a job of ours.
+pub(super) fn unrecorded(dir: Option<&Path>, exit: Exit) -> Outcome {
+    match dir {
+        Some(dir) if bare::is(dir) => bare::outcome(dir, exit),
+        Some(_) => without_record(from_exit(exit)),
+        None => from_exit(exit),
+    }
+}
+
 /// The end of a job of ours whose init could not write its record.
-pub(super) fn without_record(outcome: Outcome) -> Outcome {
+fn without_record(outcome: Outcome) -> Outcome {
     let reason = "its container was killed, and there is no record of its end";
     Outcome { reason: Some(reason.to_owned()), ..outcome }
 }
@@ -109,8 +118,11 @@ pub(super) fn from_exit(exit: Exit) -> Outcome {
 }
 
 /// The end of a job that started and of which there is neither a task nor a record.
-pub(super) fn lost() -> Outcome {
-    Outcome::failed("runtime lost the job: it has no task, and no record of its end")
+pub(super) fn lost(dir: Option<&Path>) -> Outcome {
+    match dir {
+        Some(dir) if bare::is(dir) => bare::lost(),
+        _ => Outcome::failed("runtime lost the job: it has no task, and no record of its end"),
+    }
 }
 
 /// A time of the daemon.
@@ -122,10 +134,25 @@ pub(super) fn millis(at: &Timestamp) -> Millis {
 pub(super) async fn delete(core: &Core, id: String) {
     // The semaphore is never closed.
     let Ok(_turn) = core.deletions.acquire().await else { return };
-    match core.daemon.patiently(|| remove(core, &id)).await {
+    match core.daemon.patiently(|| remove_ended(core, &id)).await {
         Ok(()) => core.facts.report(Fact::Deleted { id }),
         Err(error) => core.facts.report(Fact::NotDeleted { id, error }),
     }
+}
+
+/// Remove what there is of a job, but for a container and a snapshot that are to be kept. Those of a
+/// job that has not run hold nothing of interest.
+async fn remove_ended(core: &Core, id: &str) -> Result<()> {
+    let dir = core.job_dir(id);
+    let has_run = !dir.is_dir() || launch::started_at(&dir).is_some();
+    let record = account::record(core, id).await?;
+    if !record.is_some_and(|record| has_run && labels::is_kept(&record.labels)) {
+        return remove(core, id).await;
+    }
+    remove_task(core, id).await?;
+    core.memory.lock().remove(id);
+    remove_dir(dir).await;
+    Ok(())
 }
 
 /// Remove whatever there is of a job: task, container, snapshot and directory, in this order. A
@@ -155,10 +182,13 @@ pub(super) async fn remove_dir(dir: PathBuf) {
 pub(super) async fn remove_container(core: &Core, id: &str) -> Result<()> {
     let calls = core.daemon.within(QUICK)?;
     remove_task(core, id).await?;
+    // What is left of a container that is gone is in the usual place, or is collected by the daemon.
+    let record = account::record(core, id).await?;
+    let snapshotter = record.map(|record| record.snapshotter).filter(|name| !name.is_empty());
+    let snapshotter = snapshotter.unwrap_or_else(|| core.settings.snapshotter.clone());
     let request = DeleteContainerRequest { id: id.to_owned() };
     done(core, calls.containers().delete(request).await)?;
-    let request =
-        RemoveSnapshotRequest { snapshotter: core.settings.snapshotter.clone(), key: id.to_owned() };
+    let request = RemoveSnapshotRequest { snapshotter, key: id.to_owned() };
     done(core, calls.snapshots().remove(request).await)
 }
 

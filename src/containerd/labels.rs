@@ -16,6 +16,8 @@ const OWNER: &str = "drmaa2.owner";
 const MACHINE: &str = "drmaa2.submissionMachine";
 const ARRAY: &str = "drmaa2.array";
 const INDEX: &str = "drmaa2.index";
+/// Marks a container that stays when its job has ended.
+const KEEP: &str = "drmaa2.keep";
 
 /// containerd takes no longer key and value together.
 const MAX_PAIR: usize = 4096;
@@ -36,6 +38,16 @@ pub(super) fn encode(job: &NewJob, further: &[(String, String)]) -> HashMap<Stri
     .filter_map(|(key, value)| Some((key.to_owned(), shortened(key, value?))))
     .chain(further.iter().cloned())
     .collect()
+}
+
+/// Mark a container to be kept.
+pub(super) fn keep(labels: &mut HashMap<String, String>) {
+    labels.insert(KEEP.to_owned(), "true".to_owned());
+}
+
+/// Is a container to be kept?
+pub(super) fn is_kept(labels: &HashMap<String, String>) -> bool {
+    labels.contains_key(KEEP)
 }
 
 /// Put what the labels tell into an account.

@@ -5,8 +5,11 @@
 
 mod account;
 mod ahead;
+mod bare;
+mod cdi;
 mod connect;
 mod control;
+mod devices;
 mod events;
 mod facts;
 mod finish;
@@ -16,6 +19,11 @@ mod launch;
 mod machine;
 mod order;
 mod reference;
+mod runtime;
+mod sandbox;
+mod seccomp;
+mod seccomp_table;
+mod snapshot;
 mod spec;
 mod status;
 mod unpack;
@@ -43,9 +51,10 @@ use connect::{Daemon, QUICK};
 use facts::{Facts, Word};
 use finish::Exit;
 use image::{Image, Images};
+use sandbox::Sandbox;
 
 /// The attributes of a job template that this tracker honours.
-const ATTRIBUTES: [&str; 30] = [
+const ATTRIBUTES: [&str; 37] = [
     "remoteCommand",
     "args",
     "jobEnvironment",
@@ -76,6 +85,13 @@ const ATTRIBUTES: [&str; 30] = [
     "containerd_jt_stop_signal",
     "containerd_jt_grace",
     "containerd_jt_entrypoint",
+    "containerd_jt_devices",
+    "containerd_jt_init",
+    "containerd_jt_keep",
+    "containerd_jt_runtime",
+    "containerd_jt_runtime_binary",
+    "containerd_jt_seccomp",
+    "containerd_jt_snapshotter",
 ];
 
 /// Launches in flight for each core: a launch is mostly waiting for programs that the daemon
@@ -107,6 +123,10 @@ pub struct Settings {
     pub snapshotter: String,
     /// The daemon's plugin that runs containers, such as `io.containerd.runc.v2`.
     pub runtime: String,
+    /// The program that this plugin uses; `None` is the plugin's own choice.
+    pub runtime_binary: Option<String>,
+    /// Directories with descriptions of devices, the most important last.
+    pub cdi_dirs: Vec<PathBuf>,
     /// Directory for the jobs' directories. The same for all who use the namespace; UTF-8.
     pub jobs_dir: PathBuf,
     /// The init program; UTF-8.
@@ -276,11 +296,17 @@ impl JobTracker for ContainerdTracker {
         if !set(&template.remote_command) && !set(&template.job_category) {
             return Err(Error::argument("the job template has neither remoteCommand nor jobCategory"));
         }
+        let wanted = template.extensions()?;
+        sandbox::check_without_init(template, &wanted)?;
+        Sandbox::read(&self.core.settings.cdi_dirs, &wanted)?;
         let category = JobTemplate {
             job_category: Some(Text::from(self.core.category(template)?)),
             ..JobTemplate::default()
         };
-        self.run(|core| async move { core.image_of(&category).await.map(drop) })
+        self.run(|core| async move {
+            snapshot::check(&core, &wanted).await?;
+            core.image_of(&category).await.map(drop)
+        })
     }
 
     fn list_jobs(&self) -> Result<Vec<String>> {

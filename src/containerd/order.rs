@@ -38,6 +38,7 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Ord
         create_directory,
         user,
         groups,
+        more_groups: Vec::new(),
         drop_capabilities: spec::dropped(&extensions, &Host::look()),
         umask: Some(job.submitter.umask),
         stdin: mounted(job.stdio.input.as_ref(), STDIN),

@@ -73,6 +73,8 @@ pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
         agent: Agent::Off,
         target: Target { address: "/fake.sock".into(), namespace: "n".into(), snapshotter: "s".into() },
         runtime: String::new(),
+        runtime_binary: None,
+        cdi_dirs: vec![],
         grace: Duration::ZERO,
         default_category: None,
         categories: BTreeMap::new(),

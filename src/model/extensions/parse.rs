@@ -266,6 +266,17 @@ pub(super) fn word(text: &str) -> std::result::Result<String, Refusal> {
     }
 }
 
+/// A name such as `io.containerd.runc.v2`, from whose last two parts containerd makes that of a program,
+/// or the path of that program.
+pub(super) fn runtime(text: &str) -> std::result::Result<String, Refusal> {
+    let name = word(text)?;
+    let parts: Vec<&str> = name.split('.').collect();
+    match name.starts_with('/') || (parts.len() > 1 && parts.iter().all(|part| !part.is_empty())) {
+        true => Ok(name),
+        false => Err("it is neither like io.containerd.runc.v2 nor an absolute path".to_owned()),
+    }
+}
+
 pub(super) fn entrypoint(value: &Text) -> std::result::Result<Vec<Text>, Refusal> {
     if !value.as_bytes().starts_with(b"[") {
         return Ok(vec![value.clone()]);

@@ -181,7 +181,12 @@ fn words_choose() {
     assert!(read("privileged", "1").privileged && read("read_only", "yes").read_only);
     assert_eq!(read("stop_signal", "SIGUSR1").stop_signal, Some(10));
     assert_eq!(read("runtime_binary", "/usr/bin/crun").runtime_binary.as_deref(), Some("/usr/bin/crun"));
-    assert!(parsed("runtime", "a b").is_err());
+    for good in ["io.containerd.runc.v2", "io.containerd.kata.v2", "/opt/shim"] {
+        assert_eq!(read("runtime", good).runtime.as_deref(), Some(good));
+    }
+    for bad in ["a b", "rubbish", "a..b", "io.containerd."] {
+        assert!(parsed("runtime", bad).is_err(), "{bad}");
+    }
 }
 
 proptest! {
