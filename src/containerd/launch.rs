@@ -26,12 +26,14 @@ use super::facts::Ticket;
 use super::image::Image;
 use super::spec::{FileMount, SPEC_TYPE, SpecInput, spec};
 use super::{Core, account, finish, labels, order, status, unpack};
-use crate::model::{Error, ErrorCode, Millis, Outcome, Result, now};
+use crate::model::{Error, ErrorCode, ImageRef, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob, Stdio};
 
 /// A file in the job's directory that holds the time of its start. It is written when there is a
 /// task to start, and so tells a job whose task is not there yet from one whose task was lost.
 const STARTED_FILE: &str = "started";
+/// A file in the job's directory that holds name and digest of its image, a line each.
+const IMAGE_FILE: &str = "image";
 /// The shim's own streams; those of the job are files that init opens.
 const NO_STREAM: &str = "/dev/null";
 
@@ -80,6 +82,19 @@ pub(super) fn make_dir(core: &Core, id: &str) -> Result<Option<PathBuf>> {
 /// When the job in this directory was started.
 pub(super) fn started_at(dir: &Path) -> Option<Millis> {
     fs::read_to_string(dir.join(STARTED_FILE)).ok()?.parse().ok()
+}
+
+/// The image that the job in this directory runs in.
+pub(super) fn image_of(dir: &Path) -> Option<ImageRef> {
+    let text = fs::read_to_string(dir.join(IMAGE_FILE)).ok()?;
+    let (name, digest) = text.split_once('\n')?;
+    Some(ImageRef { name: name.to_owned(), digest: Some(digest.to_owned()) })
+}
+
+fn note_image(dir: &Path, image: &ImageRef) -> Result<()> {
+    let file = dir.join(IMAGE_FILE);
+    let digest = image.digest.as_deref().unwrap_or_default();
+    fs::write(&file, format!("{}\n{digest}", image.name)).map_err(|error| io_error(&file, &error))
 }
 
 /// Start a job for which [`make_dir`] was called, and report what became of it.
@@ -131,7 +146,8 @@ pub(super) async fn conclude(core: &Core, id: &str, ticket: Ticket, started: Res
             return core.facts.not_launched(id, fact);
         }
     };
-    if core.facts.launched(id, ticket, now()) || started == Started::Unanswered {
+    let image = image_of(&core.job_dir(id));
+    if core.facts.launched(id, ticket, now(), image) || started == Started::Unanswered {
         core.report_end(id, None).await;
     }
 }
@@ -193,6 +209,7 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
     let (image, files) = tokio::join!(core.image_of(&job.template), files);
     let (image, files) = (image?, files?);
     let container = container(core, job, &image, &dir, &files)?;
+    note_image(&dir, &image.reference())?;
 
     // The order goes to stable storage while the daemon works; init reads it only once started.
     let order = order::order(job, &image.config, core.settings.grace);
@@ -312,7 +329,7 @@ fn container(
     let spec = spec(&input).map_err(|path| Error::argument(format!("{path:?} is not UTF-8")))?;
     Ok(Container {
         id: job.id.clone(),
-        labels: labels::encode(job),
+        labels: labels::encode(job, &image.reference()),
         image: image.name.clone(),
         runtime: Some(ContainerRuntime { name: settings.runtime.clone(), options: None }),
         spec: Some(Any { type_url: SPEC_TYPE.to_owned(), value: spec.to_string().into_bytes() }),

@@ -19,6 +19,8 @@ const PREFIX: &str = "DRMAA2_";
 
 /// `DRMAA2_NOW` as a start time.
 const NOW: i64 = -2;
+/// `DRMAA2_INFINITE_TIME` as a deadline.
+const NEVER: i64 = -1;
 
 impl JobTemplate {
     /// The wall clock limit, if there is one. INVALID_ARGUMENT for a key that is none or a value that
@@ -58,11 +60,30 @@ impl JobTemplate {
         Ok(Some(time).filter(|time| *time > now()))
     }
 
+    /// The time at which the job is ended, or fails if it still waits; `None` if there is none.
+    /// INVALID_ARGUMENT for a time that is over, or not after the start time.
+    pub fn ends_at(&self) -> Result<Option<Millis>> {
+        let Some(seconds) = self.deadline_time.filter(|seconds| *seconds != NEVER) else {
+            return Ok(None);
+        };
+        let refuse =
+            |cause: &str| Err(Error::argument(format!("deadlineTime is {seconds}, which is {cause}")));
+        match Some(seconds).filter(|seconds| *seconds >= 0).and_then(millis) {
+            None => refuse("no time to end a job at"),
+            Some(time) if time <= now() => refuse("over"),
+            Some(time) if self.starts_at()?.is_some_and(|start| start >= time) => {
+                refuse("not after startTime")
+            }
+            Some(time) => Ok(Some(time)),
+        }
+    }
+
     /// Refuse what no machine could give to a job.
     pub(super) fn check_demands(&self) -> Result<()> {
         self.wall_clock()?;
         self.slots()?;
         self.starts_at()?;
+        self.ends_at()?;
         match self.min_phys_memory {
             Some(memory) if memory < 0 => {
                 Err(Error::argument(format!("minPhysMemory is {memory}, which is no amount of memory")))

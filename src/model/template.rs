@@ -164,12 +164,21 @@ impl JobTemplate {
                 )));
             }
         }
-        for (attribute, text) in [("jobName", &self.job_name), ("jobCategory", &self.job_category)] {
+        for (attribute, text) in [
+            ("jobName", &self.job_name),
+            ("jobCategory", &self.job_category),
+            ("accountingId", &self.accounting_id),
+        ] {
             if text.as_ref().is_some_and(|text| std::str::from_utf8(text.as_bytes()).is_err()) {
                 return Err(Error::argument(format!("{attribute} is not UTF-8")));
             }
         }
         Ok(())
+    }
+
+    /// Does it say on which machine the job may run?
+    pub fn asks_for_machine(&self) -> bool {
+        any(self.candidate_machines.as_ref()) || self.machine_os.is_some() || self.machine_arch.is_some()
     }
 
     /// The paths of the standard streams that are set, by attribute name. With `joinFiles`,

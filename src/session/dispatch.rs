@@ -75,6 +75,7 @@ impl Dispatcher {
                 world.engine(&job.target)?.terminate(id);
             }
         }
+        world.store.expire_deadlines(now)?;
         for job in world.store.overdue_jobs(now)? {
             world.engine(&job.target)?.wake(job.id);
         }

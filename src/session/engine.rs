@@ -13,7 +13,7 @@ use super::changes::Changes;
 use super::kick::Kick;
 use super::progress::{Doing, Link, MAX_RETRY, Progress, RETRY, task};
 use super::waits::Waits;
-use crate::model::{Control, Error, ErrorCode, JobState, Outcome, Result};
+use crate::model::{Control, Error, ErrorCode, ImageRef, JobState, Millis, Outcome, Result};
 use crate::runtime;
 use crate::store::{Claim, Retry, Store, Unsettled};
 use crate::tracker::{EventSink, Fact, JobTracker, NewJob};
@@ -38,7 +38,7 @@ pub(super) struct Engine {
     /// Jobs to clean up.
     ended: Sender<String>,
     pub(super) progress: Mutex<Progress>,
-    changed: Condvar,
+    pub(super) changed: Condvar,
 }
 
 /// What the thread of the facts has to deal with.
@@ -282,7 +282,10 @@ impl Engine {
 
     pub(super) fn take(&self, fact: Fact) -> Result<()> {
         match fact {
-            Fact::Started { id, at } => self.started(&id, at),
+            Fact::Started { id, at, image } if self.is_of_this_run(&id)? => {
+                self.started(&id, at, image.as_ref())
+            }
+            Fact::Started { .. } => Ok(()),
             Fact::Suspended { id } => {
                 let news = self.store.job_suspended(&id);
                 self.tell(&id, JobState::Suspended, news)
@@ -332,8 +335,8 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn started(&self, id: &str, at: i64) -> Result<()> {
-        let news = self.store.job_started(id, at).inspect_err(|_| self.done(id))?;
+    pub(super) fn started(&self, id: &str, at: Millis, image: Option<&ImageRef>) -> Result<()> {
+        let news = self.store.job_started(id, at, image).inspect_err(|_| self.done(id))?;
         let mut progress = self.progress.lock();
         if progress.working.remove(id).is_some() {
             progress.pause = None;
@@ -373,6 +376,13 @@ impl Engine {
     }
 
     pub(super) fn ended(&self, id: &str, outcome: &Outcome) -> Result<()> {
+        match self.end_of_run(id, outcome)? {
+            Some(outcome) => self.ended_for_good(id, &outcome),
+            None => Ok(()),
+        }
+    }
+
+    fn ended_for_good(&self, id: &str, outcome: &Outcome) -> Result<()> {
         // Before anybody can see the end: who then closes his session waits for the clean-up.
         let before = self.progress.lock().working.insert(id.to_owned(), Doing::Cleaning);
         let news = self.store.job_ended(id, outcome, &self.mine);

@@ -16,6 +16,7 @@ mod process;
 mod progress;
 #[cfg(test)]
 mod queue_tests;
+mod rerun;
 mod reservation;
 mod reservation_session;
 mod serve;
@@ -74,11 +75,13 @@ impl Timeout {
 }
 
 /// Numbers of the C enum `drmaa2_capability` that this build has, see `docs/capabilities.md`.
-const CAPABILITIES: [i32; 8] = [
+const CAPABILITIES: [i32; 10] = [
     0,  // ADVANCE_RESERVATION
     1,  // RESERVE_SLOTS
     3,  // BULK_JOBS_MAXPARALLEL
+    6,  // JT_DEADLINE
     7,  // JT_MAXSLOTS
+    8,  // JT_ACCOUNTINGID
     9,  // RT_STARTNOW
     10, // RT_DURATION
     11, // RT_MACHINEOS

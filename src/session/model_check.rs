@@ -85,7 +85,7 @@ impl Runtime {
             Request::Prepare(id) => drop(self.jobs.insert(id, JobState::Queued)),
             // As the tracker has it, what was started once is not started a second time.
             Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_started()) => {
-                self.tell_all(&Fact::Started { id, at: now() });
+                self.tell_all(&Fact::Started { id, at: now(), image: None });
             }
             Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_terminated()) => {
                 let outcome = Outcome { exit_status: Some(0), finished: now(), ..Outcome::default() };
@@ -94,7 +94,7 @@ impl Runtime {
             Request::Start(id) => {
                 *self.runs.entry(id.clone()).or_default() += 1;
                 self.jobs.insert(id.clone(), JobState::Running);
-                self.tell_all(&Fact::Started { id, at: now() });
+                self.tell_all(&Fact::Started { id, at: now(), image: None });
             }
             Request::Delete(id) => {
                 assert!(!self.jobs.get(&id).is_some_and(|state| state.is_started()), "deleted {id}");
@@ -259,6 +259,7 @@ impl Machine {
             start: None,
             wall_clock: None,
             reservation: None,
+            deadline: None,
         };
         let (user, machine, groups) = ("u".to_owned(), "m".to_owned(), Vec::new());
         let submitter = Submitter { user, uid: 0, gid: 0, groups, umask: 0, machine };

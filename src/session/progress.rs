@@ -24,6 +24,13 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// Nobody here starts the job any more.
+    pub(super) fn starts_no_more(&mut self, id: &str) {
+        if self.working.get(id) == Some(&Doing::Starting) {
+            self.working.remove(id);
+        }
+    }
+
     /// Start nothing for a while, each time longer.
     pub(super) fn pause(&mut self) {
         let pause = self.pause.map_or(RETRY, |(_, pause)| (pause * 2).min(MAX_RETRY));

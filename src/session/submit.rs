@@ -21,7 +21,7 @@ use crate::store::{NewTask, Session, Submission, Terms};
 use crate::tracker::{Stdio, Submitter};
 
 /// The attributes that the queue honours, for every tracker alike.
-const ATTRIBUTES: [&str; 8] = [
+const ATTRIBUTES: [&str; 14] = [
     "submitAsHold",
     "priority",
     "minSlots",
@@ -30,6 +30,12 @@ const ATTRIBUTES: [&str; 8] = [
     "reservationId",
     "minPhysMemory",
     "startTime",
+    "deadlineTime",
+    "rerunnable",
+    "candidateMachines",
+    "machineOS",
+    "machineArch",
+    "accountingId",
 ];
 /// The most tasks that a job array may have.
 const MAX_TASKS: i64 = 100_000;
@@ -193,6 +199,12 @@ fn terms(
         }
         _ => Ok(()),
     };
+    if template.asks_for_machine() {
+        let machine = world.capacity(contact)?.machine;
+        machine
+            .check(template.candidate_machines.as_ref(), template.machine_os, template.machine_arch)
+            .map_err(Error::argument)?;
+    }
     few("minSlots", slots.0, limits.slots, "the machine")?;
     few("minSlots", slots.0, queue.slots, &format!("queue \"{name}\""))?;
     few("minPhysMemory", memory, limits.memory, "the machine")?;
@@ -209,6 +221,7 @@ fn terms(
         start: template.starts_at()?,
         wall_clock: template.wall_clock()?,
         reservation: reservation(world, template, slots.0, memory, user)?,
+        deadline: template.ends_at()?,
     })
 }
 

@@ -34,6 +34,7 @@ fn terms() -> Terms {
         start: None,
         wall_clock: None,
         reservation: None,
+        deadline: None,
     }
 }
 
@@ -121,8 +122,8 @@ fn a_job_goes_through_its_life_once() {
     assert!(!admit(&store, &mine, 1, 0), "claimed twice");
     assert_eq!(job(&store, "a").info.substate.as_deref(), Some("creating"));
     assert_eq!(store.claimed_jobs(&mine).unwrap().len(), 1);
-    assert!(store.job_started("a", 5).unwrap());
-    assert!(!store.job_started("a", 6).unwrap());
+    assert!(store.job_started("a", 5, None).unwrap());
+    assert!(!store.job_started("a", 6, None).unwrap());
     assert_eq!(store.claimed_jobs(&mine).unwrap(), [], "a job that runs needs nobody");
     assert!(!store.job_resumed("a").unwrap());
     assert!(store.job_suspended("a").unwrap());
@@ -136,7 +137,7 @@ fn a_job_goes_through_its_life_once() {
     assert_eq!(info.owner.as_deref(), Some("alice"));
     assert_eq!(info.queue.as_deref(), Some("default"));
     assert_eq!(info.allocated_machines, [SlotInfo { machine: "node1".into(), slots: 1 }]);
-    assert!(!store.job_started("a", 7).unwrap(), "an ended job does not start");
+    assert!(!store.job_started("a", 7, None).unwrap(), "an ended job does not start");
     let left = store.claimed_jobs(&mine).unwrap();
     assert_eq!(left.len(), 1, "who stored the end cleans up");
     store.job_deleted("a").unwrap();
@@ -270,7 +271,7 @@ fn terminating_ends_a_job_that_nobody_works_on_and_marks_the_others() {
     let mine = Claim::mine();
     array(&store, &session, "a", &[1, 2, 3, 4]);
     admit(&store, &mine, 2, 1);
-    store.job_started("a.1", 5).unwrap();
+    store.job_started("a.1", 5, None).unwrap();
     let terminating = store.terminate(Which::Array("a")).unwrap();
     assert_eq!(terminating, Terminating { found: 4, started: vec!["a.1".into()] });
     let state = |id| job(&store, id).info.state;
@@ -315,7 +316,7 @@ fn a_destroyed_session_takes_its_ended_jobs_along_and_leaves_the_running_ones() 
     for id in ["ended", "running"] {
         insert(&store, &session, id);
         admit(&store, &mine, 1, 0);
-        store.job_started(id, 1).unwrap();
+        store.job_started(id, 1, None).unwrap();
     }
     store.job_ended("ended", &exit(0), &mine).unwrap();
     store.job_deleted("ended").unwrap();

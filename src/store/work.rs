@@ -65,7 +65,7 @@ impl Store {
     pub fn overdue_jobs(&self, now: Millis) -> Result<Vec<Unsettled>> {
         let condition = "LEFT JOIN reservations r ON r.number = b.reservation
                          WHERE j.state = 4 AND j.phase = 2
-                             AND (j.dispatched + b.wall_clock <= ?1 OR r.ends <= ?1)";
+                             AND (j.started + b.wall_clock <= ?1 OR r.ends <= ?1 OR b.deadline <= ?1)";
         self.unsettled(BY_JOB, condition, params![now])
     }
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Control, Error, JobInfo, JobState, JobTemplate, Machine, Millis, Outcome, Queue, Result, Text,
-    Version,
+    Control, Error, ImageRef, JobInfo, JobState, JobTemplate, Machine, Millis, Outcome, Queue, Result,
+    Text, Version,
 };
 
 /// Who submitted a job, and from where: what the job inherits from its submitter.
@@ -88,6 +88,8 @@ pub enum Fact {
         id: String,
         /// When.
         at: Millis,
+        /// The image it runs in.
+        image: Option<ImageRef>,
     },
     /// It was stopped for now.
     Suspended {
