@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::changes::Changes;
 use super::kick::Kick;
-use super::progress::{Doing, Link, MAX_RETRY, Progress, RETRY, task};
+use super::progress::{Doing, Link, MAX_RETRY, Progress, RETRY, Work, task};
 use super::waits::Waits;
 use crate::model::{Control, Error, ErrorCode, ImageRef, JobState, Millis, Outcome, Result};
 use crate::runtime;
@@ -162,13 +162,13 @@ impl Engine {
 
     /// How many jobs are being started.
     pub(super) fn starting(&self) -> usize {
-        self.progress.lock().working.values().filter(|doing| **doing == Doing::Starting).count()
+        self.progress.lock().working.values().filter(|work| work.doing == Doing::Starting).count()
     }
 
     /// Wait until what this process has begun is over, as far as `counts`, at most until `deadline`.
     pub(super) fn drain(&self, counts: fn(Doing) -> bool, deadline: Instant) {
         let mut progress = self.progress.lock();
-        while progress.working.values().any(|doing| counts(*doing))
+        while progress.working.values().any(|work| counts(work.doing))
             && !matches!(progress.link, Link::Lost(_))
         {
             if self.changed.wait_until(&mut progress, deadline).timed_out() {
@@ -185,13 +185,15 @@ impl Engine {
         if doing == Doing::Cleaning {
             return self.clean_up(id);
         }
-        if !self.take_up(id, doing) {
+        if !self.take_up(job, doing) {
             return;
         }
         // Facts are stored before they end what is being done. So nobody was at it a moment ago, and
         // if the store still says so now, it is not something that is over already.
         match self.store.unsettled_job(id) {
-            Ok(Some(now)) if now.claim == job.claim && task(&now) == Some(doing) => {}
+            Ok(Some(now))
+                if (&now.claim, now.losses) == (&job.claim, job.losses) && task(&now) == Some(doing) => {
+            }
             _ => return self.done(id),
         }
         if doing == Doing::Starting && job.terminate {
@@ -210,15 +212,8 @@ impl Engine {
     }
 
     /// Note that this is being done now. False if something is that it does not follow on.
-    pub(super) fn take_up(&self, id: &str, doing: Doing) -> bool {
-        let working = &mut self.progress.lock().working;
-        match working.get(id) {
-            None => {}
-            Some(Doing::Preparing) if doing != Doing::Preparing => {}
-            Some(_) => return false,
-        }
-        working.insert(id.to_owned(), doing);
-        true
+    pub(super) fn take_up(&self, job: &Unsettled, doing: Doing) -> bool {
+        self.progress.lock().take_up(&job.id, Work { doing, losses: job.losses })
     }
 
     fn begin(&self, job: &Unsettled, doing: Doing) -> Result<()> {
@@ -384,7 +379,7 @@ impl Engine {
 
     fn ended_for_good(&self, id: &str, outcome: &Outcome) -> Result<()> {
         // Before anybody can see the end: who then closes his session waits for the clean-up.
-        let before = self.progress.lock().working.insert(id.to_owned(), Doing::Cleaning);
+        let before = self.progress.lock().clean(id);
         let news = self.store.job_ended(id, outcome, &self.mine);
         if matches!(news, Ok(true)) {
             self.send_to_cleaner(id);
@@ -417,7 +412,7 @@ impl Engine {
         let failure = (!error.may_pass()).then_some(error.message.as_str());
         let failed = self.store.job_not_prepared(id, failure, &self.mine);
         let mut progress = self.progress.lock();
-        if progress.working.get(id) == Some(&Doing::Preparing) {
+        if progress.doing(id) == Some(Doing::Preparing) {
             progress.working.remove(id);
         }
         if error.may_pass() && !progress.unready {
@@ -430,7 +425,7 @@ impl Engine {
     }
 
     pub(super) fn clean_up(&self, id: &str) {
-        let before = self.progress.lock().working.insert(id.to_owned(), Doing::Cleaning);
+        let before = self.progress.lock().clean(id);
         if before != Some(Doing::Cleaning) {
             self.send_to_cleaner(id);
         }

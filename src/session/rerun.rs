@@ -10,9 +10,9 @@ use crate::store::Loss;
 impl Engine {
     /// Is the start that a fact tells of that of the run that the store waits for?
     pub(super) fn is_of_this_run(&self, id: &str) -> Result<bool> {
-        if self.store.losses(id)?.is_none() {
-            return Ok(true);
-        }
+        let Some(losses) = self.store.losses(id)? else { return Ok(true) };
+        self.progress.lock().forget_lost(id, losses);
+        self.changed.notify_all();
         // Without an answer, `Live` makes everybody look again.
         let info = self.look(id)?.flatten();
         Ok(info

@@ -39,7 +39,7 @@ impl Engine {
         }
         // A job that was being started is looked at before anybody starts it again, and by one thread.
         let looks = job.phase == Phase::Active;
-        if looks && !self.take_up(id, Doing::Starting) {
+        if looks && !self.take_up(job, Doing::Starting) {
             return Ok(());
         }
         let taken = if is_mine { Ok(true) } else { self.store.take_over(id, holder, &self.mine) };

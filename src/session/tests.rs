@@ -161,7 +161,7 @@ fn a_template_that_cannot_run_leaves_no_job() {
     let (_dir, bench, session) = fresh();
     let unknown = JobTemplate { job_category: Some("other".into()), ..template("0") };
     assert_eq!(code(session.run_job(unknown)), ErrorCode::InvalidArgument);
-    let unsupported = JobTemplate { rerunnable: true, ..template("0") };
+    let unsupported = JobTemplate { join_files: true, ..template("0") };
     assert_eq!(code(session.run_job(unsupported)), ErrorCode::UnsupportedAttribute);
     let down = Error::new(ErrorCode::DrmCommunication, "socket /fake.sock: refused");
     bench.tracker.set_down(Some(down.clone()));
