@@ -43,6 +43,8 @@ pub struct Config {
     pub limits: Limits,
     /// Queues of this site by name, the default one among them.
     pub queues: BTreeMap<String, Queue>,
+    /// The program that sends mails, as sendmail does; without one there are none.
+    pub sendmail: Option<PathBuf>,
 }
 
 /// What jobs may take of the machine at a time; `None` is no limit.
@@ -112,6 +114,7 @@ struct Layer {
     default_category: Option<String>,
     slots: Option<i64>,
     memory: Option<i64>,
+    sendmail: Option<PathBuf>,
     #[serde(default)]
     categories: BTreeMap<String, Category>,
     #[serde(default)]
@@ -168,6 +171,7 @@ impl Config {
             categories: BTreeMap::new(),
             limits: Limits::default(),
             queues: [(DEFAULT_QUEUE.to_owned(), Queue::default())].into(),
+            sendmail: None,
         }
     }
 
@@ -181,6 +185,7 @@ impl Config {
         set(&mut self.runtime, layer.runtime);
         set(&mut self.grace, layer.grace_seconds.map(Duration::from_secs));
         self.init = layer.init.or(self.init.take());
+        self.sendmail = layer.sendmail.or(self.sendmail.take());
         set(&mut self.agent, layer.agent.map(Agent::parse).transpose()?);
         self.default_category = layer.default_category.or(self.default_category.take());
         self.categories.extend(layer.categories);
@@ -199,7 +204,10 @@ impl Config {
         set(&mut self.target.address, layer.address.map(socket_path));
         set(&mut self.target.namespace, layer.namespace);
         set(&mut self.target.snapshotter, layer.snapshotter);
-        for (name, path) in [("address", &self.target.address), ("state_dir", &self.state_dir)] {
+        let sendmail = self.sendmail.clone().unwrap_or_default();
+        for (name, path) in
+            [("address", &self.target.address), ("state_dir", &self.state_dir), ("sendmail", &sendmail)]
+        {
             if !path.is_absolute() && !path.as_os_str().is_empty() {
                 let text = format!("{name} \"{}\" is not an absolute path", path.display());
                 return Err(Error::new(ErrorCode::SessionManagement, text).of("configuration"));
@@ -313,6 +321,7 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
         default_category: text("DRMAA2_DEFAULT_CATEGORY")?,
         slots: number("DRMAA2_SLOTS")?.map(i64::from),
         memory: number("DRMAA2_MEMORY")?.map(i64::from),
+        sendmail: env("DRMAA2_SENDMAIL"),
         categories: BTreeMap::new(),
         queues: BTreeMap::new(),
     })
@@ -394,6 +403,7 @@ mod tests {
         );
         assert!(message(load("", true, &[("DRMAA2_GRACE_SECONDS", "soon")])).contains("soon"));
         assert!(message(load("", true, &[("CONTAINERD_ADDRESS", "c.sock")])).contains("c.sock"));
+        assert!(message(load("sendmail = 'mail'", true, &[])).contains("sendmail \"mail\""));
     }
 
     #[test]

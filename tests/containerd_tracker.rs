@@ -24,7 +24,7 @@ use containerd_client::tonic::{Code, Request};
 use drmaa2::containerd::{Category, ContainerdTracker, Settings};
 use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate, Outcome, Text, Version};
 use drmaa2::runtime::Runtime;
-use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
+use drmaa2::tracker::{End, EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
 
 /// Nothing here takes so long unless it hangs.
 const LONG: Duration = Duration::from_secs(60);
@@ -387,7 +387,8 @@ fn a_prepared_job_starts_with_the_limits_it_has_then() {
 
     rig.prepare(&job);
     let ends = drmaa2::model::now() - 1;
-    let outcome = rig.run(NewJob { ends: Some(ends), ..job.clone() });
+    let outcome = rig
+        .run(NewJob { ends: Some(End { at: ends, reason: "its time has come".into() }), ..job.clone() });
     assert!(outcome.reason.unwrap().contains("its reservation is over"));
 
     // Anything else makes it another job.

@@ -14,9 +14,6 @@ use crate::tracker::{NewJob, Stdio, Submitter};
 /// The variable in which a program of older DRMAA looks for the index of its array task.
 const INDEX_VARIABLE: &str = "TASK_ID";
 
-/// Why a job is ended at the end of its reservation.
-const RESERVATION_OVER: &[u8] = b"its reservation is over";
-
 /// The order for a job in a container of an image with this configuration.
 ///
 /// The command is the template's alone: an image's entrypoint is not put in front of it, as batch
@@ -46,8 +43,8 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Order {
         grace: grace.as_millis().try_into().unwrap_or(u64::MAX),
         // Less than nothing is over at once.
         wall_clock: job.wall_clock.map(|millis| u64::try_from(millis).unwrap_or(0)),
-        deadline: job.ends,
-        deadline_reason: job.ends.map_or_else(Vec::new, |_| RESERVATION_OVER.to_vec()),
+        deadline: job.ends.as_ref().map(|end| end.at),
+        deadline_reason: job.ends.as_ref().map_or_else(Vec::new, |end| end.reason.clone().into_bytes()),
     }
 }
 

@@ -9,6 +9,7 @@ mod files;
 mod job;
 mod job_session;
 mod kick;
+mod mail;
 #[cfg(test)]
 mod model_check;
 mod monitoring;
@@ -31,6 +32,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
+use crate::config::Config;
 pub use crate::drms::NAME as DRMS_NAME;
 use crate::model::{Error, Result, Version};
 pub use array::JobArray;
@@ -88,10 +90,14 @@ const CAPABILITIES: [i32; 10] = [
     12, // RT_MACHINEARCH
 ];
 
+/// `JT_EMAIL`, which this build has where a program is configured that sends mails.
+const JT_EMAIL: i32 = 4;
+
 /// An optional feature, by its number in the C enum `drmaa2_capability`: does this build have it?
 /// False for a number that is none.
 pub fn supports(capability: i32) -> bool {
-    CAPABILITIES.contains(&capability)
+    let has_mail = || Config::load().is_ok_and(|config| config.sendmail.is_some());
+    CAPABILITIES.contains(&capability) || (capability == JT_EMAIL && has_mail())
 }
 
 /// Name of this library.

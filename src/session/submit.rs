@@ -37,6 +37,8 @@ const ATTRIBUTES: [&str; 14] = [
     "machineArch",
     "accountingId",
 ];
+/// Those that it honours where there is a program that sends mails.
+const MAIL_ATTRIBUTES: [&str; 3] = ["email", "emailOnStarted", "emailOnTerminated"];
 /// The most tasks that a job array may have.
 const MAX_TASKS: i64 = 100_000;
 
@@ -129,7 +131,8 @@ fn check(
 ) -> Result<Checked> {
     let (target, limits) = world.contact(session.contact.as_deref())?;
     let engine = world.engine(&target)?;
-    let supported = [engine.tracker().attributes(), &ATTRIBUTES].concat();
+    let mail: &[&str] = if world.config.sendmail.is_some() { &MAIL_ATTRIBUTES } else { &[] };
+    let supported = [engine.tracker().attributes(), &ATTRIBUTES, mail].concat();
     template.check(&supported, submission)?;
     engine.tracker().check_template(template)?;
     let submitter = submitter()?;

@@ -78,6 +78,7 @@ pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
         categories: BTreeMap::new(),
         limits: Limits { slots, memory: None },
         queues: [("default".to_owned(), Queue::default())].into(),
+        sendmail: None,
     }
 }
 

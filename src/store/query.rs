@@ -7,7 +7,7 @@ use super::Store;
 use crate::model::{
     Error, ImageRef, JobInfo, JobState, JobTemplate, Millis, Result, SlotInfo, Usage, now, signal_name,
 };
-use crate::tracker::{NewJob, Task};
+use crate::tracker::{End, NewJob, Task};
 
 /// Where a stored job is in its life, and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Store {
         self.read(|sql| {
             let query =
                 "SELECT s.name, b.template, b.submitter, coalesce(j.stdio, b.stdio), b.id, j.task,
-                             b.wall_clock, min(coalesce(r.ends, b.deadline), coalesce(b.deadline, r.ends))
+                             b.wall_clock, r.ends, b.deadline
                          FROM jobs j
                          JOIN submissions b ON b.number = j.submission
                          JOIN sessions s ON s.id = b.session
@@ -77,7 +77,7 @@ impl Store {
                 stdio: parsed(&row.get::<_, String>(3)?)?,
                 task: row.get::<_, Option<i64>>(5)?.map(|index| Task { array, index }),
                 wall_clock: row.get(6)?,
-                ends: row.get(7)?,
+                ends: end(row.get(7)?, row.get(8)?),
             }))
         })
     }
@@ -214,6 +214,14 @@ fn job(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
     };
     let begun = !state.is_terminated() && (phase == 2 || state.is_started());
     Ok(Job { info, target: row.get(4)?, orphaned: row.get(3)?, terminate: row.get(9)?, begun })
+}
+
+/// When a job is ended: at the end of its reservation, or at its deadline.
+fn end(reservation: Option<Millis>, deadline: Option<Millis>) -> Option<End> {
+    let reservation = reservation.map(|at| (at, "its reservation is over"));
+    let deadline = deadline.map(|at| (at, "its deadline has come"));
+    let (at, reason) = reservation.into_iter().chain(deadline).min()?;
+    Some(End { at, reason: reason.to_owned() })
 }
 
 /// What a job in the queue waits for.

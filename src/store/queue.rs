@@ -126,9 +126,9 @@ impl Store {
     /// End what waits though its deadline has come. What has started, or is being started, is ended by
     /// its init.
     pub fn expire_deadlines(&self, now: Millis) -> Result<()> {
-        const WITHIN: &str = "phase <> 2 AND state IN (1, 2, 5, 6) AND terminate = 0 AND submission IN
+        const WITHIN: &str = "phase <> 2 AND state IN (1, 2, 5, 6) AND submission IN
             (SELECT number FROM submissions WHERE unsettled > 0 AND deadline <= ?1)";
-        let query = format!("SELECT 1 FROM jobs WHERE {WITHIN}");
+        let query = format!("SELECT 1 FROM jobs WHERE {WITHIN} AND terminate = 0");
         if self.read(|sql| Ok(sql.prepare_cached(&query)?.exists([now])?))? {
             let over = "its deadline has come before it could run";
             self.write(|sql| terminate(sql, WITHIN, params![now], over))?;

@@ -52,8 +52,17 @@ pub struct NewJob {
     pub task: Option<Task>,
     /// It is ended when it has run for so long.
     pub wall_clock: Option<Millis>,
-    /// It is ended at this time.
-    pub ends: Option<Millis>,
+    /// It is ended then.
+    pub ends: Option<End>,
+}
+
+/// The time at which a job is ended, whatever it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// When.
+    pub at: Millis,
+    /// Why, for people.
+    pub reason: String,
 }
 
 /// The place of a job in a job array.
