@@ -133,6 +133,7 @@ fn our_variables(job: &NewJob) -> Vec<(&'static str, String)> {
 mod tests {
     use super::*;
     use crate::model::JobTemplate;
+    use crate::tracker::End;
     use crate::tracker::Task;
 
     fn job(template: JobTemplate, uid: u32) -> NewJob {
@@ -244,10 +245,11 @@ mod tests {
         let limits = |wall_clock, ends| {
             let job = NewJob { wall_clock, ends, ..job(JobTemplate::default(), 0) };
             let order = order(&job, &Config::default(), Duration::ZERO);
-            (order.wall_clock, order.deadline)
+            (order.wall_clock, order.deadline, order.deadline_reason)
         };
-        assert_eq!(limits(None, None), (None, None));
-        assert_eq!(limits(Some(2000), Some(5)), (Some(2000), Some(5)));
-        assert_eq!(limits(Some(-1), None), (Some(0), None));
+        assert_eq!(limits(None, None), (None, None, vec![]));
+        let end = Some(End { at: 5, reason: "why".into() });
+        assert_eq!(limits(Some(2000), end), (Some(2000), Some(5), b"why".to_vec()));
+        assert_eq!(limits(Some(-1), None), (Some(0), None, vec![]));
     }
 }

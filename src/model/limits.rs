@@ -235,4 +235,29 @@ mod tests {
         template(Some(0)).check(SUPPORTED, Submission::Single).unwrap();
         assert_eq!(refusal(&template(Some(-1))).code, ErrorCode::InvalidArgument);
     }
+
+    #[test]
+    fn a_deadline_is_in_the_future_and_after_the_start() {
+        let due = |start_time, deadline_time| {
+            JobTemplate { start_time, deadline_time, ..JobTemplate::default() }.ends_at()
+        };
+        let soon = now() / 1000 + 100;
+        assert_eq!(due(None, None), Ok(None));
+        assert_eq!(due(None, Some(NEVER)), Ok(None));
+        assert_eq!(due(Some(NOW), Some(soon)), Ok(Some(soon * 1000)));
+        assert_eq!(due(Some(soon - 1), Some(soon)), Ok(Some(soon * 1000)));
+        let wrong = [
+            (None, 0, "over"),
+            (None, soon - 200, "over"),
+            (None, NOW, "no time"),
+            (None, i64::MAX, "no time"),
+            (Some(soon), soon, "not after startTime"),
+        ];
+        for (start, deadline, cause) in wrong {
+            let error = due(start, Some(deadline)).unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidArgument);
+            let text = format!("deadlineTime is {deadline}, which is");
+            assert!(error.message.contains(&text) && error.message.contains(cause), "{error}");
+        }
+    }
 }

@@ -43,7 +43,7 @@ pub(super) struct Engine {
 
 /// What the thread of the facts has to deal with.
 pub(super) enum News {
-    Fact(Fact),
+    Fact(Box<Fact>),
     /// A process has died that may have worked on jobs.
     Settle,
 }
@@ -53,7 +53,7 @@ struct Sink(Sender<News>);
 impl EventSink for Sink {
     fn fact(&self, fact: Fact) {
         // The receiver lives as long as the process.
-        let _ = self.0.send(News::Fact(fact));
+        let _ = self.0.send(News::Fact(Box::new(fact)));
     }
 }
 
@@ -207,7 +207,7 @@ impl Engine {
                 _ => Fact::Ended { id, outcome: Outcome::failed(error.message) },
             };
             // The receiver lives as long as the process.
-            let _ = self.news.send(News::Fact(fact));
+            let _ = self.news.send(News::Fact(Box::new(fact)));
         }
     }
 
@@ -259,7 +259,7 @@ impl Engine {
                 None => news.recv().map_err(Into::into),
             };
             let done = match item {
-                Ok(News::Fact(fact)) => self.take(fact),
+                Ok(News::Fact(fact)) => self.take(*fact),
                 Ok(News::Settle) => self.settle_all(),
                 Err(RecvTimeoutError::Timeout) => {
                     self.kick.ring();

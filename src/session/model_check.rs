@@ -329,7 +329,7 @@ impl Machine {
     fn hear(&self, process: usize) {
         let Process { engine, news, ended, .. } = &self.processes[process];
         if let Ok(News::Fact(fact)) = news.try_recv() {
-            engine.take(fact).unwrap();
+            engine.take(*fact).unwrap();
         }
         let fact = self.runtime.lock().facts[process].pop_front();
         if let Some(fact) = fact {
@@ -425,7 +425,7 @@ impl Machine {
             let (tried, failed) = (because("full"), because("lost"));
             let losses = self.runtime.lock().losses.get(id).copied().unwrap_or_default();
             let rerun = self.store.template(id).unwrap().unwrap().rerunnable && losses < 10;
-            assert!(!failed || !rerun || job.terminate, "{id} did not run again: {job:?}");
+            assert!(!failed || !rerun || job.terminate, "{id} did not run again");
             assert!(ran || job.terminate || tried, "{id} never ran, and nobody ended it: {job:?}");
         }
     }

@@ -5,7 +5,7 @@ use crate::model::{Control, ErrorCode, JobState, JobTemplate, Millis, Outcome, S
 use crate::scheduler::{Pick, Plan, Pool};
 use crate::tracker::{Stdio, Submitter};
 
-fn store() -> (tempfile::TempDir, Store, Session) {
+pub(super) fn store() -> (tempfile::TempDir, Store, Session) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let session = store.create_session("s", None).unwrap();
@@ -23,7 +23,7 @@ fn submitter() -> Submitter {
     }
 }
 
-fn terms() -> Terms {
+pub(super) fn terms() -> Terms {
     Terms {
         pool: Pool { slots: None, memory: None, queue: "default".into(), queue_slots: None },
         rank: 0,
@@ -38,7 +38,7 @@ fn terms() -> Terms {
     }
 }
 
-fn template() -> JobTemplate {
+pub(super) fn template() -> JobTemplate {
     JobTemplate {
         remote_command: Some("/bin/true".into()),
         job_name: Some("n".into()),
@@ -48,13 +48,34 @@ fn template() -> JobTemplate {
 }
 
 fn submit(store: &Store, session: &Session, id: &str, terms: &Terms, tasks: Option<&[NewTask]>) {
+    submit_tasks(store, session, id, &template(), terms, tasks);
+}
+
+pub(super) fn submit_template(
+    store: &Store,
+    session: &Session,
+    id: &str,
+    template: &JobTemplate,
+    terms: &Terms,
+) {
+    submit_tasks(store, session, id, template, terms, None);
+}
+
+fn submit_tasks(
+    store: &Store,
+    session: &Session,
+    id: &str,
+    template: &JobTemplate,
+    terms: &Terms,
+    tasks: Option<&[NewTask]>,
+) {
     let stdio = Stdio { output: Some("/o".into()), join: true, ..Stdio::default() };
     store
         .submit(&Submission {
             id,
             session: session.id,
             target: "t",
-            template: &template(),
+            template,
             submitter: &submitter(),
             stdio: &stdio,
             terms,
@@ -64,7 +85,7 @@ fn submit(store: &Store, session: &Session, id: &str, terms: &Terms, tasks: Opti
         .unwrap();
 }
 
-fn insert(store: &Store, session: &Session, id: &str) {
+pub(super) fn insert(store: &Store, session: &Session, id: &str) {
     submit(store, session, id, &terms(), None);
 }
 
@@ -75,7 +96,7 @@ fn array(store: &Store, session: &Session, id: &str, indices: &[i64]) {
 }
 
 /// Start, and make ready, so many jobs of each submission.
-fn admit(store: &Store, mine: &Claim, start: usize, ready: usize) -> bool {
+pub(super) fn admit(store: &Store, mine: &Claim, start: usize, ready: usize) -> bool {
     let mut decide = |queue: Queue<'_>| {
         let mut plan = Plan::default();
         for candidate in queue.candidates {
@@ -90,7 +111,7 @@ fn admit(store: &Store, mine: &Claim, start: usize, ready: usize) -> bool {
     store.admit(NOW, &Targets::new(["t"]).unwrap(), mine, &mut decide).unwrap()
 }
 
-const NOW: Millis = 1000;
+pub(super) const NOW: Millis = 1000;
 
 /// A process that has died.
 fn dead() -> Claim {
@@ -101,11 +122,11 @@ fn exit(code: i32) -> Outcome {
     Outcome { exit_status: Some(code), started: Some(5), finished: 9, ..Outcome::default() }
 }
 
-fn job(store: &Store, id: &str) -> Job {
+pub(super) fn job(store: &Store, id: &str) -> Job {
     store.job(id).unwrap().unwrap()
 }
 
-fn phase(store: &Store, id: &str) -> Option<Phase> {
+pub(super) fn phase(store: &Store, id: &str) -> Option<Phase> {
     store.unsettled_job(id).unwrap().map(|job| job.phase)
 }
 

@@ -12,6 +12,8 @@ mod mails;
 mod query;
 mod queue;
 mod rerun;
+#[cfg(test)]
+mod rerun_tests;
 mod reservation_sessions;
 mod reservations;
 mod sessions;

@@ -40,15 +40,13 @@ impl Store {
             let loss = sql
                 .prepare_cached(query)?
                 .query_row([id], |row| {
-                    let (state, active, losses) = (state(row, 0)?, row.get(1)?, row.get(3)?);
+                    let (state, active, losses) = (state(row, 0)?, row.get::<_, bool>(1)?, row.get(3)?);
                     let (claim, may) = (row.get::<_, Option<Claim>>(2)?, row.get::<_, bool>(4)?);
                     let started = state.is_started();
                     Ok(match () {
-                        () if state.is_terminated() => Loss::Known,
+                        () if state.is_terminated() || !(active || started) => Loss::Known,
                         () if !may || losses >= MAX_LOSSES => Loss::End,
-                        () if active && (started || claim.as_ref() == Some(mine)) => {
-                            Loss::Rerun { losses, started }
-                        }
+                        () if started || claim.as_ref() == Some(mine) => Loss::Rerun { losses, started },
                         () => Loss::Known,
                     })
                 })
