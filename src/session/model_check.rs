@@ -79,7 +79,7 @@ impl Runtime {
             self.jobs.insert(id.to_owned(), JobState::Failed);
             self.lost.insert(id.to_owned());
             *self.losses.entry(id.to_owned()).or_default() += 1;
-            self.tell_all(&Fact::Ended { id: id.to_owned(), outcome: lost() });
+            self.tell_all(&end_of_lost(id));
         }
     }
 
@@ -103,9 +103,7 @@ impl Runtime {
             Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_started()) => {
                 self.tell_all(&Fact::Started { id, at: now(), image: None });
             }
-            Request::Start(id) if self.lost.contains(&id) => {
-                self.tell_all(&Fact::Ended { id, outcome: lost() });
-            }
+            Request::Start(id) if self.lost.contains(&id) => self.tell_all(&end_of_lost(&id)),
             Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_terminated()) => {
                 let outcome = Outcome { exit_status: Some(0), finished: now(), ..Outcome::default() };
                 self.tell_all(&Fact::Ended { id, outcome });
@@ -129,8 +127,8 @@ impl Runtime {
     }
 }
 
-fn lost() -> Outcome {
-    Outcome { lost: true, ..Outcome::failed("lost") }
+fn end_of_lost(id: &str) -> Fact {
+    Fact::Ended { id: id.to_owned(), outcome: Outcome { lost: true, ..Outcome::failed("lost") } }
 }
 
 /// The runtime as one process reaches it.
@@ -344,8 +342,8 @@ impl Machine {
         let runtime = self.runtime.lock();
         assert!(runtime.running() <= SLOTS as usize, "slots are given away twice");
         for (id, runs) in &runtime.runs {
-            let losses = runtime.losses.get(id).copied().unwrap_or_default();
-            assert!(*runs <= 1 + losses, "{id} ran {runs} times and was lost {losses} times");
+            let losses = runtime.losses.get(id).unwrap_or(&0);
+            assert!(*runs <= 1 + losses, "{id} ran {runs} times, lost {losses} times");
         }
     }
 
@@ -353,9 +351,10 @@ impl Machine {
         let Step { act, process, choice } = *step;
         let job = self.submitted.get(choice % self.submitted.len()).cloned().unwrap_or_default();
         let which = Which::Job(&job);
-        let some = (choice % 5 == 0).then_some(1);
         match act {
-            Act::Submit => self.submit(1 + choice as i64 % 4, choice % 7 == 0, some),
+            Act::Submit => {
+                self.submit(1 + choice as i64 % 4, choice % 7 == 0, (choice % 5 == 0).then_some(1))
+            }
             Act::Admit => self.admit(process),
             Act::Look => stale[process] = self.claimed(process),
             Act::Work => self.work(process, &stale[process], choice),
