@@ -389,7 +389,7 @@ fn a_prepared_job_starts_with_the_limits_it_has_then() {
     let ends = drmaa2::model::now() - 1;
     let outcome = rig
         .run(NewJob { ends: Some(End { at: ends, reason: "its time has come".into() }), ..job.clone() });
-    assert!(outcome.reason.unwrap().contains("its reservation is over"));
+    assert!(outcome.reason.unwrap().contains("its time has come"));
 
     // Anything else makes it another job.
     rig.prepare(&job);
