@@ -51,6 +51,8 @@ pub struct Config {
     pub limits: Limits,
     /// Queues of this site by name, the default one among them.
     pub queues: BTreeMap<String, Queue>,
+    /// The program that sends mails, as sendmail does; without one there are none.
+    pub sendmail: Option<PathBuf>,
 }
 
 /// What jobs may take of the machine at a time; `None` is no limit.
@@ -114,6 +116,7 @@ struct Layer {
     default_category: Option<String>,
     slots: Option<i64>,
     memory: Option<i64>,
+    sendmail: Option<PathBuf>,
     #[serde(default)]
     categories: BTreeMap<String, Category>,
     #[serde(default)]
@@ -172,6 +175,7 @@ impl Config {
             categories: BTreeMap::new(),
             limits: Limits::default(),
             queues: [(DEFAULT_QUEUE.to_owned(), Queue::default())].into(),
+            sendmail: None,
         }
     }
 
@@ -187,6 +191,7 @@ impl Config {
         set(&mut self.cdi_dirs, layer.cdi_dirs);
         set(&mut self.grace, layer.grace_seconds.map(Duration::from_secs));
         self.init = layer.init.or(self.init.take());
+        self.sendmail = layer.sendmail.or(self.sendmail.take());
         set(&mut self.agent, layer.agent.map(Agent::parse).transpose()?);
         self.default_category = layer.default_category.or(self.default_category.take());
         self.categories.extend(layer.categories);
@@ -205,7 +210,9 @@ impl Config {
         set(&mut self.target.address, layer.address.map(socket_path));
         set(&mut self.target.namespace, layer.namespace);
         set(&mut self.target.snapshotter, layer.snapshotter);
-        let paths = [("address", &self.target.address), ("state_dir", &self.state_dir)];
+        let sendmail = self.sendmail.clone().unwrap_or_default();
+        let paths =
+            [("address", &self.target.address), ("state_dir", &self.state_dir), ("sendmail", &sendmail)];
         let dirs = self.cdi_dirs.iter().map(|dir| ("cdi_dirs", dir));
         for (name, path) in paths.into_iter().chain(dirs) {
             if !path.is_absolute() && !path.as_os_str().is_empty() {
@@ -330,6 +337,7 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
         default_category: text("DRMAA2_DEFAULT_CATEGORY")?,
         slots: number("DRMAA2_SLOTS")?.map(i64::from),
         memory: number("DRMAA2_MEMORY")?.map(i64::from),
+        sendmail: env("DRMAA2_SENDMAIL"),
         categories: BTreeMap::new(),
         queues: BTreeMap::new(),
     })
@@ -416,6 +424,7 @@ mod tests {
         assert!(message(load("", true, &[("DRMAA2_GRACE_SECONDS", "soon")])).contains("soon"));
         assert!(message(load("", true, &[("CONTAINERD_ADDRESS", "c.sock")])).contains("c.sock"));
         assert!(message(load("cdi_dirs = ['etc/cdi']", true, &[])).contains("cdi_dirs \"etc/cdi\""));
+        assert!(message(load("sendmail = 'mail'", true, &[])).contains("sendmail \"mail\""));
     }
 
     #[test]

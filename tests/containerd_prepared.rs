@@ -8,7 +8,7 @@ use std::fs;
 
 use common::*;
 use drmaa2::model::{Control, JobState};
-use drmaa2::tracker::{Fact, JobTracker, NewJob, Stdio};
+use drmaa2::tracker::{End, Fact, JobTracker, NewJob, Stdio};
 
 #[test]
 fn a_prepared_job_is_undone_without_a_trace() {
@@ -61,8 +61,9 @@ fn a_prepared_job_starts_with_the_limits_it_has_then() {
 
     rig.prepare(&job);
     let ends = drmaa2::model::now() - 1;
-    let outcome = rig.run(NewJob { ends: Some(ends), ..job.clone() });
-    assert!(outcome.reason.unwrap().contains("its reservation is over"));
+    let ends = Some(End { at: ends, reason: "its time has come".into() });
+    let outcome = rig.run(NewJob { ends, ..job.clone() });
+    assert!(outcome.reason.unwrap().contains("its time has come"));
 
     // Anything else makes it another job.
     rig.prepare(&job);

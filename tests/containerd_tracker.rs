@@ -39,7 +39,7 @@ fn a_job_runs_is_accounted_for_and_leaves_nothing() {
     assert!(matches!(first, Fact::Started { .. }), "{facts:?}");
     let Some(Fact::Ended { outcome, .. }) = facts.last() else { panic!() };
     assert_eq!(outcome.state(), JobState::Done, "{outcome:?}");
-    assert!(outcome.max_rss > Some(0) && outcome.started.unwrap() <= outcome.finished);
+    assert!(outcome.usage.max_rss > Some(0) && outcome.started.unwrap() <= outcome.finished);
     let expected = [b"two words \xff\n ", id.as_bytes(), b" session\n"].concat();
     assert_eq!(fs::read(path).unwrap(), expected);
 

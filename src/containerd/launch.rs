@@ -29,12 +29,14 @@ use super::sandbox::Sandbox;
 use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, spec};
 use super::{Core, account, bare, finish, labels, order, status, unpack};
 use crate::model::extensions::Mount as HostMount;
-use crate::model::{Error, ErrorCode, Extensions, Millis, Outcome, Result, now};
+use crate::model::{Error, ErrorCode, Extensions, ImageRef, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob, Stdio};
 
 /// A file in the job's directory that holds the time of its start. It is written when there is a
 /// task to start, and so tells a job whose task is not there yet from one whose task was lost.
 const STARTED_FILE: &str = "started";
+/// A file in the job's directory that holds name and digest of its image, a line each.
+const IMAGE_FILE: &str = "image";
 /// The shim's own streams; those of the job are files that init opens.
 const NO_STREAM: &str = "/dev/null";
 
@@ -83,6 +85,19 @@ pub(super) fn make_dir(core: &Core, id: &str) -> Result<Option<PathBuf>> {
 /// When the job in this directory was started.
 pub(super) fn started_at(dir: &Path) -> Option<Millis> {
     fs::read_to_string(dir.join(STARTED_FILE)).ok()?.parse().ok()
+}
+
+/// The image that the job in this directory runs in.
+pub(super) fn image_of(dir: &Path) -> Option<ImageRef> {
+    let text = fs::read_to_string(dir.join(IMAGE_FILE)).ok()?;
+    let (name, digest) = text.split_once('\n')?;
+    Some(ImageRef { name: name.to_owned(), digest: Some(digest.to_owned()) })
+}
+
+fn note_image(dir: &Path, image: &ImageRef) -> Result<()> {
+    let file = dir.join(IMAGE_FILE);
+    let digest = image.digest.as_deref().unwrap_or_default();
+    fs::write(&file, format!("{}\n{digest}", image.name)).map_err(|error| io_error(&file, &error))
 }
 
 /// Start a job for which [`make_dir`] was called, and report what became of it.
@@ -134,7 +149,8 @@ pub(super) async fn conclude(core: &Core, id: &str, ticket: Ticket, started: Res
             return core.facts.not_launched(id, fact);
         }
     };
-    if core.facts.launched(id, ticket, now()) || started == Started::Unanswered {
+    let image = image_of(&core.job_dir(id));
+    if core.facts.launched(id, ticket, now(), image) || started == Started::Unanswered {
         core.report_end(id, None).await;
     }
 }
@@ -212,6 +228,7 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
         streams = bare::streams(&files, job.stdio.join)?;
     }
     let container = container(core, job, &wanted, &image, &spec);
+    note_image(&dir, &image.reference())?;
 
     // The order goes to stable storage while the daemon works; init reads it only once started.
     let (created, written) =
@@ -346,7 +363,7 @@ fn spec_of(
 }
 
 fn container(core: &Core, job: &NewJob, wanted: &Extensions, image: &Image, spec: &Value) -> Container {
-    let mut labels = labels::encode(job, &wanted.labels);
+    let mut labels = labels::encode(job, &image.reference(), &wanted.labels);
     if wanted.keep {
         labels::keep(&mut labels);
     }

@@ -17,6 +17,7 @@ mod image;
 mod labels;
 mod launch;
 mod machine;
+mod metrics;
 mod order;
 mod reference;
 mod runtime;
@@ -41,8 +42,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use crate::model::{
-    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Outcome, Queue, Result, Text,
-    Version,
+    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Queue, Result, Text, Version,
 };
 use crate::runtime::Runtime;
 use crate::tracker::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, TemplateSource};
@@ -193,18 +193,6 @@ impl Core {
             Ok(None) => self.facts.changed(id),
             // The connection is down; when it is up again, `Live` makes everybody look.
             Err(error) => tracing::debug!(%error, id, "cannot tell how a job ended"),
-        }
-    }
-
-    /// An outcome, with lack of memory as its reason if that was it.
-    fn with_memory_verdict(&self, id: &str, outcome: Outcome) -> Outcome {
-        let short = self.memory.lock().remove(id);
-        let killed = outcome.exit_status == Some(128 + libc::SIGKILL);
-        match outcome.reason {
-            None if short && killed => {
-                Outcome { reason: Some("killed for lack of memory".to_owned()), ..outcome }
-            }
-            _ => outcome,
         }
     }
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Control, Error, JobInfo, JobState, JobTemplate, Machine, Millis, Outcome, Queue, Result, Text,
-    Version,
+    Control, Error, ImageRef, JobInfo, JobState, JobTemplate, Machine, Millis, Outcome, Queue, Result,
+    Text, Version,
 };
 
 /// Who submitted a job, and from where: what the job inherits from its submitter.
@@ -55,8 +55,17 @@ pub struct NewJob {
     pub slots: Option<i64>,
     /// It is ended when it has run for so long.
     pub wall_clock: Option<Millis>,
-    /// It is ended at this time.
-    pub ends: Option<Millis>,
+    /// It is ended then.
+    pub ends: Option<End>,
+}
+
+/// The time at which a job is ended, whatever it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// When.
+    pub at: Millis,
+    /// Why, for people.
+    pub reason: String,
 }
 
 /// The place of a job in a job array.
@@ -91,6 +100,8 @@ pub enum Fact {
         id: String,
         /// When.
         at: Millis,
+        /// The image it runs in.
+        image: Option<ImageRef>,
     },
     /// It was stopped for now.
     Suspended {
