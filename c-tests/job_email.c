@@ -30,7 +30,8 @@ static void make_program(void)
 /* The next mail, which has to have this part; gives its text. */
 static void mail_has(char *text, size_t size, const char *part)
 {
-    char events[4096], path[512];
+    _Alignas(struct inotify_event) char events[sizeof(struct inotify_event) + 256];
+    char path[320];
     const struct inotify_event *event = (const struct inotify_event *)events;
     size_t length = 0;
     FILE *file;
