@@ -272,7 +272,10 @@ typedef drmaa2_list drmaa2_string_list;
  * set; one that is empty counts as not set.
  */
 typedef struct drmaa2_jtemplate_s {
-    /* The program, by its path on the execution host (in a container: inside the image). */
+    /*
+     * The program, by its path on the execution host (in a container: inside the image). Without it
+     * and args, the command of the image is run.
+     */
     drmaa2_string remoteCommand;
     /* Its arguments in order, without the name of the program. */
     drmaa2_string_list args;

@@ -37,6 +37,10 @@ pub struct Config {
     pub target: Target,
     /// The containerd runtime that jobs get.
     pub runtime: String,
+    /// The program that this runtime uses, such as `crun`; `None` is its own choice.
+    pub runtime_binary: Option<String>,
+    /// Directories with descriptions of CDI devices; a later one comes before an earlier one.
+    pub cdi_dirs: Vec<PathBuf>,
     /// Time between a terminated job's stop signal and SIGKILL.
     pub grace: Duration,
     /// The category of a job template that names none.
@@ -47,6 +51,8 @@ pub struct Config {
     pub limits: Limits,
     /// Queues of this site by name, the default one among them.
     pub queues: BTreeMap<String, Queue>,
+    /// The program that sends mails, as sendmail does; without one there are none.
+    pub sendmail: Option<PathBuf>,
 }
 
 /// What jobs may take of the machine at a time; `None` is no limit.
@@ -104,10 +110,13 @@ struct Layer {
     namespace: Option<String>,
     snapshotter: Option<String>,
     runtime: Option<String>,
+    runtime_binary: Option<String>,
+    cdi_dirs: Option<Vec<PathBuf>>,
     grace_seconds: Option<u64>,
     default_category: Option<String>,
     slots: Option<i64>,
     memory: Option<i64>,
+    sendmail: Option<PathBuf>,
     #[serde(default)]
     categories: BTreeMap<String, Category>,
     #[serde(default)]
@@ -159,11 +168,14 @@ impl Config {
                 snapshotter: "overlayfs".into(),
             },
             runtime: "io.containerd.runc.v2".into(),
+            runtime_binary: None,
+            cdi_dirs: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
             grace: Duration::from_secs(10),
             default_category: None,
             categories: BTreeMap::new(),
             limits: Limits::default(),
             queues: [(DEFAULT_QUEUE.to_owned(), Queue::default())].into(),
+            sendmail: None,
         }
     }
 
@@ -175,8 +187,11 @@ impl Config {
         }
         set(&mut self.state_dir, layer.state_dir);
         set(&mut self.runtime, layer.runtime);
+        self.runtime_binary = layer.runtime_binary.or(self.runtime_binary.take());
+        set(&mut self.cdi_dirs, layer.cdi_dirs);
         set(&mut self.grace, layer.grace_seconds.map(Duration::from_secs));
         self.init = layer.init.or(self.init.take());
+        self.sendmail = layer.sendmail.or(self.sendmail.take());
         set(&mut self.agent, layer.agent.map(Agent::parse).transpose()?);
         self.default_category = layer.default_category.or(self.default_category.take());
         self.categories.extend(layer.categories);
@@ -195,7 +210,11 @@ impl Config {
         set(&mut self.target.address, layer.address.map(socket_path));
         set(&mut self.target.namespace, layer.namespace);
         set(&mut self.target.snapshotter, layer.snapshotter);
-        for (name, path) in [("address", &self.target.address), ("state_dir", &self.state_dir)] {
+        let sendmail = self.sendmail.clone().unwrap_or_default();
+        let paths =
+            [("address", &self.target.address), ("state_dir", &self.state_dir), ("sendmail", &sendmail)];
+        let dirs = self.cdi_dirs.iter().map(|dir| ("cdi_dirs", dir));
+        for (name, path) in paths.into_iter().chain(dirs) {
             if !path.is_absolute() && !path.as_os_str().is_empty() {
                 let text = format!("{name} \"{}\" is not an absolute path", path.display());
                 return Err(Error::new(ErrorCode::SessionManagement, text).of("configuration"));
@@ -312,10 +331,13 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
         namespace: text("CONTAINERD_NAMESPACE")?,
         snapshotter: text("CONTAINERD_SNAPSHOTTER")?,
         runtime: text("DRMAA2_RUNTIME")?,
+        runtime_binary: text("DRMAA2_RUNTIME_BINARY")?,
+        cdi_dirs: None,
         grace_seconds: number("DRMAA2_GRACE_SECONDS")?.map(u64::from),
         default_category: text("DRMAA2_DEFAULT_CATEGORY")?,
         slots: number("DRMAA2_SLOTS")?.map(i64::from),
         memory: number("DRMAA2_MEMORY")?.map(i64::from),
+        sendmail: env("DRMAA2_SENDMAIL"),
         categories: BTreeMap::new(),
         queues: BTreeMap::new(),
     })
@@ -352,17 +374,21 @@ mod tests {
         fs::write(&own, "namespace = 'own'\ngrace_seconds = 3\n[categories.b]\nimage = 'own/b'\n")
             .unwrap();
         let system = "namespace = 'system'\nsnapshotter = 'native'\n\
+                      runtime_binary = 'runc'\ncdi_dirs = ['/cdi']\n\
                       [categories.a]\nimage = 'x/a'\n[categories.b]\nimage = 'x/b'\n";
         let env = [
             ("DRMAA2_CONFIG", own.to_str().unwrap()),
             ("CONTAINERD_ADDRESS", "unix:///run/c.sock"),
             ("DRMAA2_INIT", ""),
+            ("DRMAA2_RUNTIME_BINARY", "crun"),
         ];
         let config = load(system, true, &env).unwrap();
         assert_eq!(config.target.namespace, "own");
         assert_eq!(config.target.snapshotter, "native");
         assert_eq!(config.target.address, Path::new("/run/c.sock"));
         assert_eq!(config.grace, Duration::from_secs(3));
+        assert_eq!(config.runtime_binary.as_deref(), Some("crun"));
+        assert_eq!(config.cdi_dirs, [Path::new("/cdi")]);
         assert_eq!(config.init, None, "an empty variable is an unset one");
         let images: Vec<_> = config.categories.values().map(|category| &category.image).collect();
         assert_eq!(images, ["x/a", "own/b"]);
@@ -397,6 +423,8 @@ mod tests {
         );
         assert!(message(load("", true, &[("DRMAA2_GRACE_SECONDS", "soon")])).contains("soon"));
         assert!(message(load("", true, &[("CONTAINERD_ADDRESS", "c.sock")])).contains("c.sock"));
+        assert!(message(load("cdi_dirs = ['etc/cdi']", true, &[])).contains("cdi_dirs \"etc/cdi\""));
+        assert!(message(load("sendmail = 'mail'", true, &[])).contains("sendmail \"mail\""));
     }
 
     #[test]

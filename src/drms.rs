@@ -23,6 +23,8 @@ pub fn tracker(config: &Config, target: &Target, runtime: &Arc<Runtime>) -> Resu
         namespace: target.namespace.clone(),
         snapshotter: target.snapshotter.clone(),
         runtime: config.runtime.clone(),
+        runtime_binary: config.runtime_binary.clone(),
+        cdi_dirs: config.cdi_dirs.clone(),
         jobs_dir: store::jobs_dir(&config.state_dir)?,
         init: init(config)?,
         categories: config.categories.iter().map(image).collect(),

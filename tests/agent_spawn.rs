@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use drmaa2::agent::spawn::spawn;
+use drmaa2::agent::spawn::{Handed, spawn};
 use drmaa2::agent::{self, Lock};
 use drmaa2::model::{Error, ErrorCode};
 use nix::errno::Errno;
@@ -53,7 +53,7 @@ impl Started {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let arguments = ["sh", "-c", script].map(OsStr::new);
         let variables = [(OsString::from("GREETING"), OsString::from("hello there"))];
-        spawn(Path::new("/bin/sh"), &arguments, &variables, theirs.as_fd()).unwrap();
+        spawn(Path::new("/bin/sh"), &arguments, &variables, Handed::Descriptor(theirs.as_fd())).unwrap();
         Self(ours)
     }
 
@@ -140,7 +140,9 @@ fn a_program_that_cannot_be_executed_is_an_error() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     for (program, errno) in [("/no/such/program", Errno::ENOENT), ("/etc/passwd", Errno::EACCES)] {
-        let error = spawn(Path::new(program), &[OsStr::new("x")], &[], theirs.as_fd()).unwrap_err();
+        let error =
+            spawn(Path::new(program), &[OsStr::new("x")], &[], Handed::Descriptor(theirs.as_fd()))
+                .unwrap_err();
         assert_eq!(error.raw_os_error(), Some(errno as i32), "{program}: {error}");
     }
     assert_no_children();

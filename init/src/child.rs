@@ -116,7 +116,7 @@ fn become_command(order: &Order) -> Result<Infallible, Failure> {
     unsafe { libc::setsid() };
     // From here on a request to end the job ends this process.
     signals::reset();
-    let user = User::find(&order.user, order.groups.as_deref())?;
+    let user = User::find(order)?;
     stdio::connect(order)?;
     let directory = directory(order, &user);
     if order.create_directory {

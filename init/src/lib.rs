@@ -47,6 +47,8 @@ pub struct Order {
     /// Supplementary groups, by numbers or by names of the image's group file. `None`: those that this
     /// file gives the user.
     pub groups: Option<Vec<Vec<u8>>>,
+    /// Groups besides those.
+    pub more_groups: Vec<u32>,
     /// Numbers of the capabilities that the job does not get, though init has them.
     pub drop_capabilities: Vec<u32>,
     /// File mode mask; `None` leaves init's.
@@ -120,6 +122,7 @@ impl Order {
             out.flag("groups", true);
             out.list("group", groups);
         }
+        self.more_groups.iter().for_each(|group| out.number("more-group", *group));
         self.drop_capabilities.iter().for_each(|number| out.number("drop-capability", number));
         out.option("umask", self.umask);
         out.bytes("stdin", &self.stdin);
@@ -152,6 +155,7 @@ impl Order {
                 "create-directory" => order.create_directory = true,
                 "user" => order.user = value.to_vec(),
                 "groups" => order.groups = Some(order.groups.unwrap_or_default()),
+                "more-group" => order.more_groups.push(codec::number(value)?),
                 "group" => order.groups.get_or_insert_default().push(value.to_vec()),
                 "drop-capability" => order.drop_capabilities.push(codec::number(value)?),
                 "umask" => order.umask = Some(codec::number(value)?),
@@ -246,6 +250,7 @@ mod tests {
             create_directory: true,
             user: b"1000:1000".to_vec(),
             groups: Some(vec![]),
+            more_groups: vec![6, 7],
             drop_capabilities: vec![],
             umask: Some(0o22),
             stdin: b"/i".to_vec(),

@@ -86,7 +86,7 @@ struct Paths {
 
 impl Paths {
     fn of(order: &Order) -> Result<Self, Failure> {
-        let user = User::find(&order.user, order.groups.as_deref())?;
+        let user = User::find(order)?;
         let directory = child::directory(order, &user);
         Ok(Self { user: user.identity(), home: user.home, directory })
     }

@@ -4,6 +4,8 @@
 
 use std::fs;
 
+use drmaa2_init::Order;
+
 use crate::child::{Failure, check};
 use crate::identity::Identity;
 
@@ -18,16 +20,18 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// The user an order names; `groups` instead of those the image gives him, if there are any.
-    pub(crate) fn find(spec: &[u8], groups: Option<&[Vec<u8>]>) -> Result<Self, Failure> {
+    /// The user an order names, with the order's groups instead of those the image gives him if it has
+    /// any, and those that come with devices besides.
+    pub(crate) fn find(order: &Order) -> Result<Self, Failure> {
         // An image without these files has no names, and numbers do without them.
         let passwd = fs::read("/etc/passwd").unwrap_or_default();
         let group = fs::read("/etc/group").unwrap_or_default();
-        let mut user = Self::look_up(spec, &passwd, &group).map_err(Failure::text)?;
-        if let Some(groups) = groups {
+        let mut user = Self::look_up(&order.user, &passwd, &group).map_err(Failure::text)?;
+        if let Some(groups) = &order.groups {
             let number = |name: &Vec<u8>| look_up_group(name, &group);
             user.groups = groups.iter().map(number).collect::<Result<_, _>>().map_err(Failure::text)?;
         }
+        user.groups.extend(&order.more_groups);
         Ok(user)
     }
 

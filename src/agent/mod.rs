@@ -37,7 +37,8 @@ pub fn ensure(state_dir: &Path, program: impl FnOnce() -> Result<PathBuf>) -> Re
 fn start(program: &Path, state_dir: &Path, lock: &Lock) -> Result<()> {
     let descriptor = spawn::DESCRIPTOR.to_string();
     let arguments = [program.as_os_str(), OsStr::new(LOCK_FD), OsStr::new(&descriptor)];
-    spawn::spawn(program, &arguments, &environment(state_dir), lock.as_fd()).map_err(|error| {
+    let handed = spawn::Handed::Descriptor(lock.as_fd());
+    spawn::spawn(program, &arguments, &environment(state_dir), handed).map_err(|error| {
         Error::internal(format!("cannot start the agent {}: {error}", program.display()))
     })
 }

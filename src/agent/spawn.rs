@@ -15,20 +15,33 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 
-/// The descriptor on which the program gets what it is handed.
+/// The descriptor on which an agent gets what it is handed.
 pub const DESCRIPTOR: RawFd = 3;
+
+/// What a program gets, and what else.
+#[derive(Clone, Copy)]
+pub enum Handed<'a> {
+    /// As [`DESCRIPTOR`], everything that is not close-on-exec, and every signal blocked.
+    Descriptor(BorrowedFd<'a>),
+    /// As its standard input, and nothing else: its output goes nowhere, and no signal is blocked.
+    Input {
+        /// What it reads.
+        input: BorrowedFd<'a>,
+        /// Where its output goes.
+        nowhere: BorrowedFd<'a>,
+    },
+}
 
 /// A stack for each of the two processes; they call nothing but the C library's system calls.
 const STACK: usize = 64 * 1024;
 
-/// Start `program`, `arguments[0]` being its name for itself, in a session of its own. It gets
-/// `handed` as [`DESCRIPTOR`], everything that is not close-on-exec, and every signal blocked. Returns
-/// when the program has begun; an error is that of the operating system.
+/// Start `program`, `arguments[0]` being its name for itself, in a session of its own. Returns when the
+/// program has begun; an error is that of the operating system.
 pub fn spawn(
     program: &Path,
     arguments: &[&OsStr],
     variables: &[(OsString, OsString)],
-    handed: BorrowedFd<'_>,
+    handed: Handed<'_>,
 ) -> io::Result<()> {
     let program = text(program.as_os_str().as_bytes())?;
     let arguments: Vec<CString> =
@@ -43,7 +56,13 @@ pub fn spawn(
         program: program.as_ptr(),
         arguments: arguments.as_ptr(),
         variables: variables.as_ptr(),
-        handed: handed.as_raw_fd(),
+        handed: match handed {
+            Handed::Descriptor(handed) | Handed::Input { input: handed, .. } => handed.as_raw_fd(),
+        },
+        nowhere: match handed {
+            Handed::Descriptor(_) => None,
+            Handed::Input { nowhere, .. } => Some(nowhere.as_raw_fd()),
+        },
         stack: memory.stack(0),
         error: memory.error(),
     };
@@ -62,6 +81,8 @@ struct Order {
     arguments: *const *const c_char,
     variables: *const *const c_char,
     handed: RawFd,
+    /// Where its output goes; `None` for an agent, which sees to that by itself.
+    nowhere: Option<RawFd>,
     /// Where the stack of the program's process begins.
     stack: *mut c_void,
     /// The reason if the program was not started; 0 if it was.
@@ -108,16 +129,46 @@ extern "C" fn execute(order: *mut c_void) -> c_int {
     // lists. Descriptors are this process's own: the table of them is not shared.
     unsafe {
         let order = &*order.cast::<Order>();
-        // dup2 onto itself would leave close-on-exec set.
-        let moved = match order.handed {
-            DESCRIPTOR => libc::fcntl(DESCRIPTOR, libc::F_SETFD, 0),
-            handed => libc::dup2(handed, DESCRIPTOR),
+        let moved = match order.nowhere {
+            None => put(order.handed, DESCRIPTOR),
+            Some(nowhere) => {
+                let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+                libc::sigemptyset(none.as_mut_ptr());
+                libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
+                // A copy first: one of the two may be where the other belongs.
+                let nowhere = libc::fcntl(nowhere, libc::F_DUPFD_CLOEXEC, DESCRIPTOR);
+                let moved = put(order.handed, libc::STDIN_FILENO)
+                    && put(nowhere, libc::STDOUT_FILENO)
+                    && put(nowhere, libc::STDERR_FILENO);
+                // A kernel before 5.11 refuses; then it gets what a program of the host would get.
+                libc::syscall(
+                    libc::SYS_close_range,
+                    DESCRIPTOR,
+                    libc::c_uint::MAX,
+                    libc::CLOSE_RANGE_CLOEXEC,
+                );
+                moved
+            }
         };
-        if moved != -1 {
+        if moved {
             libc::execve(order.program, order.arguments, order.variables);
         }
         (*order.error).store(errno(), Ordering::SeqCst);
         libc::_exit(127)
+    }
+}
+
+/// Make a descriptor that stays open in the program.
+///
+/// # Safety
+/// Only in a process with a table of descriptors of its own.
+unsafe fn put(from: RawFd, to: RawFd) -> bool {
+    // SAFETY: plain numbers, and the caller's promise. dup2 onto itself would leave close-on-exec set.
+    unsafe {
+        match from == to {
+            true => libc::fcntl(to, libc::F_SETFD, 0) != -1,
+            false => libc::dup2(from, to) != -1,
+        }
     }
 }
 

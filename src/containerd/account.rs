@@ -1,7 +1,7 @@
 //! What is known of a job: from its record, its task and its container, in this order.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use containerd_client::services::v1::{
     Container, GetContainerRequest, GetRequest, ListContainersRequest, ListTasksRequest,
@@ -13,9 +13,7 @@ use serde_json::Value;
 use super::connect::QUICK;
 use super::finish::{self, Exit};
 use super::{Core, labels, launch, status};
-use crate::model::{
-    Error, JobInfo, JobState, JobTemplate, Outcome, Result, SlotInfo, Text, signal_name,
-};
+use crate::model::{Error, JobInfo, JobState, JobTemplate, Millis, Outcome, Result, SlotInfo, Text};
 
 /// All that there is of one job.
 struct Traces {
@@ -23,38 +21,60 @@ struct Traces {
     process: Option<Process>,
     /// How it ended, from init's record.
     outcome: Option<Outcome>,
-    /// Is its directory there? It is for our own jobs.
-    ours: bool,
+    /// Its directory, which our own jobs have.
+    dir: Option<PathBuf>,
     /// When its start was marked.
-    started: Option<i64>,
+    started: Option<Millis>,
 }
 
 impl Traces {
     /// Add what the job's directory tells.
-    fn new(container: Option<Container>, process: Option<Process>, dir: &Path) -> Self {
-        let (outcome, started) = (finish::recorded(dir), launch::started_at(dir));
-        Self { container, process, outcome, started, ours: dir.is_dir() }
+    fn new(
+        container: Option<Container>,
+        process: Option<Process>,
+        started: Option<Millis>,
+        dir: &Path,
+    ) -> Self {
+        let outcome = finish::recorded(dir);
+        let dir = dir.is_dir().then(|| dir.to_owned());
+        Self { container, process, outcome, started, dir }
     }
 }
 
 /// The account of one job; INVALID_ARGUMENT if there is no trace of it.
 pub(super) async fn job_info(core: &Core, id: &str) -> Result<JobInfo> {
+    // First: it is marked when there is a task, so if there is none afterwards, that was lost.
+    let started = launch::started_at(&core.job_dir(id));
     let (container, process) = tokio::join!(container(core, id), process(core, id));
-    let (container, process) = match (container, process) {
-        (Ok(container), Ok(process)) => (container, process),
+    let (container, process, answers) = match (container, process) {
+        (Ok(container), Ok(process)) => (container, process, true),
         // How it ended is on record, whether the daemon answers or not.
-        (Err(_), _) | (_, Err(_)) if finish::recorded(&core.job_dir(id)).is_some() => (None, None),
+        (Err(_), _) | (_, Err(_)) if finish::recorded(&core.job_dir(id)).is_some() => {
+            (None, None, false)
+        }
         (Err(error), _) | (_, Err(error)) => return Err(error),
     };
-    let traces = Traces::new(container, process, &core.job_dir(id));
-    if traces.container.is_none() && traces.process.is_none() && !traces.ours {
+    let traces = Traces::new(container, process, started, &core.job_dir(id));
+    if traces.container.is_none() && traces.process.is_none() && traces.dir.is_none() {
         return Err(unknown_job(id));
     }
-    Ok(account(id, traces, &core.machine))
+    let info = account(id, traces, &core.machine);
+    Ok(if answers { completed(core, info).await } else { info })
 }
 
 /// A job's container, if there is one.
 pub(super) async fn container(core: &Core, id: &str) -> Result<Option<Container>> {
+    let container = record(core, id).await?;
+    Ok(container.filter(|container| !is_relic(container, &core.job_dir(id))))
+}
+
+/// Was a container kept of a job that is deleted? It is nobody's any more.
+fn is_relic(container: &Container, dir: &Path) -> bool {
+    labels::is_kept(&container.labels) && !dir.is_dir()
+}
+
+/// What the daemon has under a job's id.
+pub(super) async fn record(core: &Core, id: &str) -> Result<Option<Container>> {
     let request = GetContainerRequest { id: id.to_owned() };
     let answer = core.daemon.within(QUICK)?.containers().get(request).await;
     Ok(known(core, answer)?.and_then(|answer| answer.container))
@@ -77,16 +97,26 @@ pub(super) async fn all_jobs(core: &Core) -> Result<Vec<JobInfo>> {
     // A task's own process bears the container's id.
     let mut tasks: HashMap<String, Process> =
         tasks.into_iter().map(|process| (process.id.clone(), process)).collect();
-    let jobs = containers?.into_iter().filter_map(|container| {
+    let mut jobs = Vec::new();
+    for container in containers? {
         let process = tasks.remove(&container.id);
-        if process.is_none() && !container.labels.contains_key(labels::MARK) {
-            return None;
+        let (id, dir) = (container.id.clone(), core.job_dir(&container.id));
+        let is_job = container.labels.contains_key(labels::MARK) && !is_relic(&container, &dir);
+        if process.is_some() || is_job {
+            let traces = Traces::new(Some(container), process, launch::started_at(&dir), &dir);
+            jobs.push(completed(core, account(&id, traces, &core.machine)).await);
         }
-        let id = container.id.clone();
-        let traces = Traces::new(Some(container), process, &core.job_dir(&id));
-        Some(account(&id, traces, &core.machine))
-    });
-    Ok(jobs.collect())
+    }
+    Ok(jobs)
+}
+
+/// An account with what only the daemon knows of the end.
+async fn completed(core: &Core, mut info: JobInfo) -> JobInfo {
+    if info.state.is_terminated() {
+        let outcome = finish::complete(core, &info.id, info.outcome()).await;
+        info.end(outcome);
+    }
+    info
 }
 
 type Containers =
@@ -109,7 +139,7 @@ async fn stream(core: &Core, containers: &mut Containers) -> Result<Vec<Containe
 pub(super) async fn job_template(core: &Core, id: &str) -> Result<JobTemplate> {
     let container = container(core, id).await?.ok_or_else(|| unknown_job(id))?;
     let mut info = JobInfo::new(id, JobState::Undetermined);
-    labels::decode(&container.labels, &mut info);
+    labels::decode(&container, &mut info);
     let (args, directory) = match Order::read(&core.job_dir(id)) {
         Ok(order) => (order.args.into_iter().map(Text::from).collect(), Text::from(order.directory)),
         Err(_) => process_of(&container),
@@ -125,10 +155,20 @@ pub(super) async fn job_template(core: &Core, id: &str) -> Result<JobTemplate> {
     })
 }
 
+/// A container's spec; nothing if it has none that can be read.
+fn spec_of(container: &Container) -> Value {
+    let bytes = container.spec.as_ref().map_or(&[][..], |spec| &spec.value);
+    serde_json::from_slice(bytes).unwrap_or_default()
+}
+
+/// How much memory a container may have, bytes.
+pub(super) fn memory_limit(container: &Container) -> Option<i64> {
+    spec_of(container)["linux"]["resources"]["memory"]["limit"].as_i64()
+}
+
 /// Arguments and working directory in a container's spec.
 fn process_of(container: &Container) -> (Vec<Text>, Text) {
-    let bytes = container.spec.as_ref().map_or(&[][..], |spec| &spec.value);
-    let spec: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let spec = spec_of(container);
     let process = &spec["process"];
     let args = process["args"].as_array().into_iter().flatten();
     let args = args.filter_map(|arg| arg.as_str().map(Text::from)).collect();
@@ -139,7 +179,7 @@ fn account(id: &str, traces: Traces, machine: &str) -> JobInfo {
     let (state, substate, outcome) = state(&traces);
     let mut info = JobInfo::new(id, state);
     if let Some(container) = &traces.container {
-        labels::decode(&container.labels, &mut info);
+        labels::decode(container, &mut info);
         info.submitted = container.created_at.as_ref().map(finish::millis);
     }
     info.substate = substate.map(str::to_owned);
@@ -149,13 +189,7 @@ fn account(id: &str, traces: Traces, machine: &str) -> JobInfo {
         info.slots = Some(1);
     }
     if let Some(outcome) = outcome {
-        info.dispatched = outcome.started.or(info.dispatched);
-        info.exit_status = outcome.exit_status;
-        info.terminating_signal = outcome.signal.map(signal_name);
-        info.annotation = outcome.reason;
-        info.finished = Some(outcome.finished);
-        info.cpu_time = outcome.cpu_time;
-        info.max_rss = outcome.max_rss;
+        info.end(outcome);
     }
     info
 }
@@ -167,7 +201,7 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
     }
     let Some(process) = &traces.process else {
         return if traces.started.is_some() {
-            let lost = finish::lost();
+            let lost = finish::lost(traces.dir.as_deref());
             (lost.state(), Some("lost"), Some(lost))
         } else {
             (JobState::Queued, Some("creating"), None)
@@ -178,14 +212,11 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
         Status::Running | Status::Pausing => (JobState::Running, None, None),
         Status::Paused => (JobState::Suspended, None, None),
         // The task of a prepared job was killed; another one will be made for it.
-        Status::Stopped if traces.ours && traces.started.is_none() => {
+        Status::Stopped if traces.dir.is_some() && traces.started.is_none() => {
             (JobState::Queued, Some("creating"), None)
         }
         Status::Stopped => {
-            let mut outcome = finish::from_exit(Exit::from(process.clone()));
-            if traces.ours {
-                outcome = finish::without_record(outcome);
-            }
+            let outcome = finish::unrecorded(traces.dir.as_deref(), Exit::from(process.clone()));
             (outcome.state(), None, Some(outcome))
         }
         Status::Unknown => (JobState::Undetermined, None, None),
@@ -219,7 +250,7 @@ mod tests {
             exit_status,
             ..Process::default()
         });
-        Traces { container: None, process, outcome: None, ours: false, started: None }
+        Traces { container: None, process, outcome: None, dir: None, started: None }
     }
 
     #[test]
@@ -240,9 +271,10 @@ mod tests {
     #[test]
     fn a_job_of_ours_that_was_not_started_has_not_ended() {
         let killed = || traces(Some((Status::Stopped, 137)));
-        let prepared = account("j", Traces { ours: true, ..killed() }, "m");
+        let prepared = account("j", Traces { dir: Some("/jobs/j".into()), ..killed() }, "m");
         assert_eq!((prepared.state, prepared.exit_status), (JobState::Queued, None));
-        let started = account("j", Traces { ours: true, started: Some(5), ..killed() }, "m");
+        let started =
+            account("j", Traces { started: Some(5), dir: Some("/jobs/j".into()), ..killed() }, "m");
         assert_eq!((started.state, started.exit_status), (JobState::Failed, Some(137)));
     }
 
@@ -256,6 +288,7 @@ mod tests {
 
     #[test]
     fn a_job_without_a_task_waits_or_was_lost() {
+        assert!(account("j", Traces { started: Some(5), ..traces(None) }, "m").lost);
         assert_eq!(account("j", traces(None), "m").state, JobState::Queued);
         let lost = account("j", Traces { started: Some(5), ..traces(None) }, "m");
         assert_eq!((lost.state, lost.dispatched), (JobState::Failed, Some(5)));
@@ -263,11 +296,14 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_tells_the_command() {
-        let value = br#"{"process":{"args":["a","b"],"cwd":"/w"}}"#.to_vec();
+    fn a_spec_tells_the_command_and_the_memory() {
+        let value = br#"{"process":{"args":["a","b"],"cwd":"/w"},
+            "linux":{"resources":{"memory":{"limit":7}}}}"#
+            .to_vec();
         let spec = prost_types::Any { type_url: String::new(), value };
         let container = Container { spec: Some(spec), ..Container::default() };
         assert_eq!(process_of(&container), (vec!["a".into(), "b".into()], "/w".into()));
+        assert_eq!(memory_limit(&container), Some(7));
         assert_eq!(process_of(&Container::default()), (vec![], "".into()));
     }
 }

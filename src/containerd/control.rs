@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use containerd_client::types::v1::Status;
 use drmaa2_init::{Order, TERMINATE_FILE};
 
 use super::connect::{QUICK, RUN};
-use super::{Core, account, finish, launch};
+use super::{Core, account, bare, finish, launch};
 use crate::model::{Control, Error, ErrorCode, Result};
 
 /// How much longer than a job's grace init may take before it is killed itself.
@@ -81,7 +82,8 @@ async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
     if ours && launch::started_at(&dir).is_none() {
         return Ok(());
     }
-    if let Err(status) = kill(core, id, libc::SIGTERM, false).await {
+    let (signal, patience) = stop(core, &dir);
+    if let Err(status) = kill(core, id, signal, false).await {
         let refused = refusal(core, id, Control::Terminate, status).await;
         // Init may have found the file already.
         let heard = ours && finish::recorded(&dir).is_some();
@@ -90,14 +92,24 @@ async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
     wake(core, id).await;
     let core = core.clone();
     let id = id.to_owned();
-    // Init gives its job the grace that the order says.
-    let grace =
-        Order::read(&dir).map_or(core.settings.grace, |order| Duration::from_millis(order.grace));
     tokio::spawn(async move {
-        tokio::time::sleep(grace.saturating_add(MARGIN)).await;
+        tokio::time::sleep(patience).await;
         kill_if_running(&core, &id).await;
     });
     Ok(())
+}
+
+/// The signal that makes PID 1 end its job, and how long it may take. Init keeps to the job's order by
+/// itself; a command that is PID 1 gets what init would have sent it.
+fn stop(core: &Core, dir: &Path) -> (i32, Duration) {
+    let order = Order::read(dir).ok();
+    let grace = order.as_ref().map(|order| Duration::from_millis(order.grace));
+    let grace = grace.unwrap_or(core.settings.grace);
+    if !bare::is(dir) {
+        return (libc::SIGTERM, grace.saturating_add(MARGIN));
+    }
+    let signal = order.map(|order| order.stop_signal).filter(|signal| *signal != 0);
+    (signal.unwrap_or(libc::SIGTERM), grace)
 }
 
 /// A paused job gets its signal when it goes on.

@@ -12,9 +12,9 @@ use prost::{DecodeError, Message};
 use prost_types::Any;
 use ulid::Ulid;
 
-use super::Core;
 use super::connect::QUICK;
 use super::finish::{self, Exit};
+use super::{Core, launch};
 use crate::model::{Error, Result, now};
 use crate::tracker::Fact;
 
@@ -100,7 +100,8 @@ fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), Decode
         START => {
             let at = envelope.timestamp.as_ref().map_or_else(now, finish::millis);
             let TaskStart { container_id, pid } = TaskStart::decode(event)?;
-            core.facts.started(container_id, pid, at);
+            let image = launch::image_of(&core.job_dir(&container_id));
+            core.facts.started(container_id, pid, at, image);
         }
         PAUSED => {
             core.facts.report(Fact::Suspended { id: TaskPaused::decode(event)?.container_id });
@@ -109,7 +110,11 @@ fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), Decode
             core.facts.report(Fact::Resumed { id: TaskResumed::decode(event)?.container_id });
         }
         OOM => {
-            core.memory.lock().insert(TaskOom::decode(event)?.container_id);
+            let id = TaskOom::decode(event)?.container_id;
+            // What is noted goes with the directory.
+            if core.job_dir(&id).is_dir() {
+                core.memory.lock().insert(id);
+            }
         }
         EXIT => exited(core, TaskExit::decode(event)?),
         _ => {}
@@ -124,8 +129,10 @@ fn exited(core: &Arc<Core>, event: TaskExit) {
         return;
     }
     if let Some(outcome) = finish::recorded(&core.job_dir(&id)) {
-        let outcome = core.with_memory_verdict(&id, outcome);
-        return core.facts.report(Fact::Ended { id, outcome });
+        let outcome = finish::with_event(core, &id, outcome);
+        if !finish::needs_daemon(&outcome) {
+            return core.facts.report(Fact::Ended { id, outcome });
+        }
     }
     let core = core.clone();
     let exit = Exit { status: exit_status, at: exited_at };

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc};
 
-use crate::model::Millis;
+use crate::model::{ImageRef, Millis};
 use crate::tracker::{EventSink, Fact, NewJob};
 
 /// A waiter that falls so far behind looks at its job again anyway.
@@ -170,13 +170,19 @@ impl Facts {
 
     /// The launch got its answer: the job has started. True if its end was seen in between.
     #[must_use]
-    pub(super) fn launched(&self, id: &str, ticket: Ticket, at: Millis) -> bool {
+    pub(super) fn launched(
+        &self,
+        id: &str,
+        ticket: Ticket,
+        at: Millis,
+        image: Option<ImageRef>,
+    ) -> bool {
         let mut launching = self.launching.lock();
         match launching.get(id) {
             Some(launch) if launch.ticket == ticket => {
                 let ended = launch.ended;
                 launching.remove(id);
-                self.report(Fact::Started { id: id.to_owned(), at });
+                self.report(Fact::Started { id: id.to_owned(), at, image });
                 ended
             }
             // The stream was faster.
@@ -192,13 +198,13 @@ impl Facts {
     }
 
     /// The stream of events says that the job has started.
-    pub(super) fn started(&self, id: String, pid: u32, at: Millis) {
+    pub(super) fn started(&self, id: String, pid: u32, at: Millis, image: Option<ImageRef>) {
         let mut launching = self.launching.lock();
         if launching.get(&id).is_some_and(|launch| launch.pid != Some(pid)) {
             return;
         }
         launching.remove(&id);
-        self.report(Fact::Started { id, at });
+        self.report(Fact::Started { id, at, image });
     }
 
     /// The stream says that the job ended. True if a launch is under way that will look into it.
@@ -235,7 +241,7 @@ mod tests {
     }
 
     fn started(at: Millis) -> Fact {
-        Fact::Started { id: "j".into(), at }
+        Fact::Started { id: "j".into(), at, image: None }
     }
 
     #[test]
@@ -244,11 +250,11 @@ mod tests {
         let ticket = facts.launch("j").unwrap();
         assert_eq!(facts.launch("j"), None);
         facts.created("j", 10);
-        facts.started("j".into(), 10, 1);
+        facts.started("j".into(), 10, 1, None);
         assert!(!facts.ended_while_launching("j", 10));
         let end = Fact::Ended { id: "j".into(), outcome: Outcome::default() };
         facts.report(end.clone());
-        assert!(!facts.launched("j", ticket, 2));
+        assert!(!facts.launched("j", ticket, 2, None));
         assert_eq!(queued(&facts), [started(1), end]);
     }
 
@@ -258,7 +264,7 @@ mod tests {
         let ticket = facts.launch("j").unwrap();
         facts.created("j", 10);
         assert!(facts.ended_while_launching("j", 10));
-        assert!(facts.launched("j", ticket, 2));
+        assert!(facts.launched("j", ticket, 2, None));
         assert_eq!(queued(&facts), [started(2)]);
     }
 
@@ -266,11 +272,11 @@ mod tests {
     fn events_of_an_earlier_attempt_are_not_those_of_the_launch() {
         let facts = Facts::new();
         let ticket = facts.launch("j").unwrap();
-        facts.started("j".into(), 9, 1);
+        facts.started("j".into(), 9, 1, None);
         assert!(facts.ended_while_launching("j", 9));
         facts.created("j", 10);
-        facts.started("j".into(), 9, 1);
-        assert!(!facts.launched("j", ticket, 2));
+        facts.started("j".into(), 9, 1, None);
+        assert!(!facts.launched("j", ticket, 2, None));
         assert_eq!(queued(&facts), [started(2)]);
     }
 
@@ -279,10 +285,10 @@ mod tests {
         let facts = Facts::new();
         let first = facts.launch("j").unwrap();
         facts.created("j", 9);
-        facts.started("j".into(), 9, 1);
+        facts.started("j".into(), 9, 1, None);
         let second = facts.launch("j").unwrap();
-        assert!(!facts.launched("j", first, 2));
-        assert!(!facts.launched("j", second, 3));
+        assert!(!facts.launched("j", first, 2, None));
+        assert!(!facts.launched("j", second, 3, None));
         assert_eq!(queued(&facts), [started(1), started(3)]);
     }
 
@@ -328,7 +334,7 @@ mod tests {
         assert!(facts.tell("j", Word::Undo).is_err());
         assert!(matches!(words.try_recv(), Ok(Word::Start(_))));
         facts.created("j", 10);
-        assert!(!facts.launched("j", ticket, 2));
+        assert!(!facts.launched("j", ticket, 2, None));
         assert_eq!(queued(&facts), [started(2)]);
     }
 

@@ -13,9 +13,12 @@ use drmaa2_init::Record;
 use prost_types::Timestamp;
 
 use super::connect::{QUICK, RUN};
-use super::{Core, account, launch, status};
-use crate::model::{Millis, Outcome, Result, now};
+use super::{Core, account, bare, labels, launch, metrics, status};
+use crate::model::{Millis, Outcome, Result, Usage, now};
 use crate::tracker::Fact;
+
+/// Why a job has failed whose init could not write its record.
+const NO_RECORD: &str = "its container was killed, and there is no record of its end";
 
 /// The end of PID 1, as containerd tells it.
 pub(super) struct Exit {
@@ -23,6 +26,12 @@ pub(super) struct Exit {
     pub(super) status: u32,
     /// When.
     pub(super) at: Option<Timestamp>,
+}
+
+impl Exit {
+    fn time(self) -> Millis {
+        self.at.map_or_else(now, |at| millis(&at))
+    }
 }
 
 impl From<Process> for Exit {
@@ -36,22 +45,56 @@ impl From<Process> for Exit {
 pub(super) async fn end(core: &Core, id: &str, exit: Option<Exit>) -> Result<Option<Outcome>> {
     let dir = core.job_dir(id);
     if let Some(outcome) = recorded(&dir) {
-        return Ok(Some(core.with_memory_verdict(id, outcome)));
+        return Ok(Some(complete(core, id, outcome).await));
     }
-    let process = account::process(core, id).await?;
+    // Before the task is looked for: it is marked when there is one.
     if !was_started(core, id, &dir).await? {
         return Ok(None);
     }
-    let exit = match (process, exit) {
-        (Some(process), _) if process.status() == Status::Stopped => Exit::from(process),
+    let process = account::process(core, id).await?;
+    let ours = dir.is_dir().then_some(dir.as_path());
+    let has_init = ours.is_some_and(|dir| !bare::is(dir));
+    let outcome = match (process, exit) {
+        (Some(process), _) if process.status() == Status::Stopped => unrecorded(ours, process.into()),
         (Some(_), _) => return Ok(None),
-        (None, Some(exit)) => exit,
-        (None, None) => return Ok(Some(lost())),
+        (None, Some(exit)) if !has_init => unrecorded(ours, exit),
+        // The exit that is told of then is the daemon's own invention.
+        (None, exit) => Outcome { finished: exit.map_or_else(now, Exit::time), ..lost(ours) },
     };
-    let outcome = from_exit(exit);
-    // Containers of others keep no record, and nothing is wrong with that.
-    let outcome = if dir.is_dir() { without_record(outcome) } else { outcome };
-    Ok(Some(core.with_memory_verdict(id, outcome)))
+    Ok(Some(complete(core, id, outcome).await))
+}
+
+/// Add what the daemon knows of a job's end besides.
+pub(super) async fn complete(core: &Core, id: &str, outcome: Outcome) -> Outcome {
+    let mut outcome = with_event(core, id, outcome);
+    if outcome.usage.peak_memory.is_none() && !outcome.lost {
+        outcome.usage = outcome.usage.or(metrics::usage(core, id).await);
+    }
+    if outcome.usage.oom_killed && is_unexplained(&outcome) {
+        let container = account::container(core, id).await.ok().flatten();
+        let limit = container.as_ref().and_then(account::memory_limit);
+        let limit = limit.map_or_else(String::new, |limit| format!(" (limit {limit} bytes)"));
+        outcome.reason = Some(format!("killed for want of memory{limit}"));
+    }
+    outcome
+}
+
+/// Is there anything that [`complete`] would ask the daemon for?
+pub(super) fn needs_daemon(outcome: &Outcome) -> bool {
+    outcome.usage.peak_memory.is_none() || (outcome.usage.oom_killed && is_unexplained(outcome))
+}
+
+/// Add what events and the job's directory tell of its end.
+pub(super) fn with_event(core: &Core, id: &str, mut outcome: Outcome) -> Outcome {
+    outcome.usage.oom_killed |= core.memory.lock().contains(id);
+    outcome.image = outcome.image.or_else(|| launch::image_of(&core.job_dir(id)));
+    outcome
+}
+
+/// Was a job killed that nothing else than a lack of memory would explain?
+fn is_unexplained(outcome: &Outcome) -> bool {
+    let killed = outcome.exit_status == Some(128 + libc::SIGKILL);
+    killed && outcome.reason.as_deref().is_none_or(|reason| reason == NO_RECORD)
 }
 
 /// Was a job started of which there is no record? A job of ours says so itself. The directory is the
@@ -82,19 +125,31 @@ fn from_record(record: Record) -> Outcome {
         reason: record.reason.map(|reason| String::from_utf8_lossy(&reason).into_owned()),
         started: Some(record.started),
         finished: record.finished,
-        cpu_time: Some(record.cpu_time),
-        max_rss: Some(record.max_rss),
-        oom_killed: record.oom_killed,
-        peak_memory: record.peak_memory,
-        read_bytes: record.read_bytes,
-        written_bytes: record.written_bytes,
+        usage: Usage {
+            cpu_time: Some(record.cpu_time),
+            max_rss: Some(record.max_rss),
+            oom_killed: record.oom_killed,
+            peak_memory: record.peak_memory,
+            read_bytes: record.read_bytes,
+            written_bytes: record.written_bytes,
+        },
+        ..Outcome::default()
+    }
+}
+
+/// The end of a container of which there is no record, as only those of ours that have an init need
+/// one; `dir` is the directory of a job of ours.
+pub(super) fn unrecorded(dir: Option<&Path>, exit: Exit) -> Outcome {
+    match dir {
+        Some(dir) if bare::is(dir) => bare::outcome(dir, exit),
+        Some(_) => without_record(from_exit(exit)),
+        None => from_exit(exit),
     }
 }
 
 /// The end of a job of ours whose init could not write its record.
-pub(super) fn without_record(outcome: Outcome) -> Outcome {
-    let reason = "its container was killed, and there is no record of its end";
-    Outcome { reason: Some(reason.to_owned()), ..outcome }
+fn without_record(outcome: Outcome) -> Outcome {
+    Outcome { reason: Some(NO_RECORD.to_owned()), ..outcome }
 }
 
 /// The end of a container that keeps no record: a status above 128 is read as a signal.
@@ -103,14 +158,18 @@ pub(super) fn from_exit(exit: Exit) -> Outcome {
     Outcome {
         exit_status: Some(status),
         signal: status.checked_sub(128).filter(|signal| (1..=64).contains(signal)),
-        finished: exit.at.map_or_else(now, |at| millis(&at)),
+        finished: exit.time(),
         ..Outcome::default()
     }
 }
 
 /// The end of a job that started and of which there is neither a task nor a record.
-pub(super) fn lost() -> Outcome {
-    Outcome::failed("runtime lost the job: it has no task, and no record of its end")
+pub(super) fn lost(dir: Option<&Path>) -> Outcome {
+    let outcome = match dir {
+        Some(dir) if bare::is(dir) => bare::lost(),
+        _ => Outcome::failed("runtime lost the job: it has no task, and no record of its end"),
+    };
+    Outcome { lost: true, ..outcome }
 }
 
 /// A time of the daemon.
@@ -122,10 +181,25 @@ pub(super) fn millis(at: &Timestamp) -> Millis {
 pub(super) async fn delete(core: &Core, id: String) {
     // The semaphore is never closed.
     let Ok(_turn) = core.deletions.acquire().await else { return };
-    match core.daemon.patiently(|| remove(core, &id)).await {
+    match core.daemon.patiently(|| remove_ended(core, &id)).await {
         Ok(()) => core.facts.report(Fact::Deleted { id }),
         Err(error) => core.facts.report(Fact::NotDeleted { id, error }),
     }
+}
+
+/// Remove what there is of a job, but for a container and a snapshot that are to be kept. Those of a
+/// job that has not run hold nothing of interest.
+async fn remove_ended(core: &Core, id: &str) -> Result<()> {
+    let dir = core.job_dir(id);
+    let has_run = !dir.is_dir() || launch::started_at(&dir).is_some();
+    let record = account::record(core, id).await?;
+    if !record.is_some_and(|record| has_run && labels::is_kept(&record.labels)) {
+        return remove(core, id).await;
+    }
+    remove_task(core, id).await?;
+    core.memory.lock().remove(id);
+    remove_dir(dir).await;
+    Ok(())
 }
 
 /// Remove whatever there is of a job: task, container, snapshot and directory, in this order. A
@@ -155,10 +229,13 @@ pub(super) async fn remove_dir(dir: PathBuf) {
 pub(super) async fn remove_container(core: &Core, id: &str) -> Result<()> {
     let calls = core.daemon.within(QUICK)?;
     remove_task(core, id).await?;
+    // What is left of a container that is gone is in the usual place, or is collected by the daemon.
+    let record = account::record(core, id).await?;
+    let snapshotter = record.map(|record| record.snapshotter).filter(|name| !name.is_empty());
+    let snapshotter = snapshotter.unwrap_or_else(|| core.settings.snapshotter.clone());
     let request = DeleteContainerRequest { id: id.to_owned() };
     done(core, calls.containers().delete(request).await)?;
-    let request =
-        RemoveSnapshotRequest { snapshotter: core.settings.snapshotter.clone(), key: id.to_owned() };
+    let request = RemoveSnapshotRequest { snapshotter, key: id.to_owned() };
     done(core, calls.snapshots().remove(request).await)
 }
 
@@ -220,7 +297,7 @@ mod tests {
         let outcome = recorded(dir.path()).unwrap();
         assert_eq!((outcome.exit_status, outcome.signal), (Some(139), Some(11)));
         assert_eq!((outcome.started, outcome.finished), (Some(1), 5));
-        assert_eq!((outcome.cpu_time, outcome.max_rss), (Some(3), Some(4)));
+        assert_eq!((outcome.usage.cpu_time, outcome.usage.max_rss), (Some(3), Some(4)));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::connect::{Calls, Daemon, QUICK};
 use super::{reference, status};
-use crate::model::{Error, Result};
+use crate::model::{Error, ImageRef, Result};
 
 /// Media type of Docker's own form of an index.
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -49,6 +49,11 @@ pub(super) struct Layer {
 }
 
 impl Image {
+    /// What a job that runs in it tells of it.
+    pub(super) fn reference(&self) -> ImageRef {
+        ImageRef { name: self.name.clone(), digest: Some(self.target.clone()) }
+    }
+
     /// The snapshot that holds the whole image; empty for an image without layers.
     pub(super) fn chain_id(&self) -> &str {
         self.layers.last().map_or("", |layer| &layer.chain_id)

@@ -5,7 +5,9 @@
 
 use std::collections::HashMap;
 
-use crate::model::JobInfo;
+use containerd_client::services::v1::Container;
+
+use crate::model::{ImageRef, JobInfo, Text};
 use crate::tracker::NewJob;
 
 /// Marks a container as a DRMAA2 job.
@@ -16,21 +18,32 @@ const OWNER: &str = "drmaa2.owner";
 const MACHINE: &str = "drmaa2.submissionMachine";
 const ARRAY: &str = "drmaa2.array";
 const INDEX: &str = "drmaa2.index";
+/// Marks a container that stays when its job has ended.
+const KEEP: &str = "drmaa2.keep";
+const ACCOUNTING_ID: &str = "drmaa2.accounting_id";
+const IMAGE_DIGEST: &str = "drmaa2.image_digest";
 
 /// containerd takes no longer key and value together.
 const MAX_PAIR: usize = 4096;
 
 /// The labels of a new job's container, with those that it asks for.
-pub(super) fn encode(job: &NewJob, further: &[(String, String)]) -> HashMap<String, String> {
-    let name = job.template.job_name.as_ref().filter(|name| !name.is_empty());
+pub(super) fn encode(
+    job: &NewJob,
+    image: &ImageRef,
+    further: &[(String, String)],
+) -> HashMap<String, String> {
+    let text =
+        |text: &Option<Text>| text.as_ref().filter(|text| !text.is_empty()).map(ToString::to_string);
     [
         (MARK, Some("true".to_owned())),
         (SESSION, Some(job.session.clone())),
-        (NAME, name.map(ToString::to_string)),
+        (NAME, text(&job.template.job_name)),
         (OWNER, Some(job.submitter.user.clone())),
         (MACHINE, Some(job.submitter.machine.clone())),
         (ARRAY, job.task.as_ref().map(|task| task.array.clone())),
         (INDEX, job.task.as_ref().map(|task| task.index.to_string())),
+        (ACCOUNTING_ID, text(&job.template.accounting_id)),
+        (IMAGE_DIGEST, image.digest.clone()),
     ]
     .into_iter()
     .filter_map(|(key, value)| Some((key.to_owned(), shortened(key, value?))))
@@ -38,8 +51,25 @@ pub(super) fn encode(job: &NewJob, further: &[(String, String)]) -> HashMap<Stri
     .collect()
 }
 
-/// Put what the labels tell into an account.
-pub(super) fn decode(labels: &HashMap<String, String>, info: &mut JobInfo) {
+/// Mark a container to be kept.
+pub(super) fn keep(labels: &mut HashMap<String, String>) {
+    labels.insert(KEEP.to_owned(), "true".to_owned());
+}
+
+/// Is a container to be kept?
+pub(super) fn is_kept(labels: &HashMap<String, String>) -> bool {
+    labels.contains_key(KEEP)
+}
+
+/// Put what a container's labels tell into an account.
+pub(super) fn decode(container: &Container, info: &mut JobInfo) {
+    let labels = &container.labels;
+    info.container = Some(container.id.clone());
+    // One that was made from no image has no name of one.
+    info.image = Some(container.image.clone())
+        .filter(|name| !name.is_empty())
+        .map(|name| ImageRef { name, digest: labels.get(IMAGE_DIGEST).cloned() });
+    info.accounting_id = labels.get(ACCOUNTING_ID).cloned();
     info.session = labels.get(SESSION).cloned();
     info.name = labels.get(NAME).cloned();
     info.owner = labels.get(OWNER).cloned();
@@ -59,7 +89,7 @@ fn shortened(key: &str, mut value: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::JobTemplate;
+    use crate::model::{JobState, JobTemplate};
     use crate::tracker::{Stdio, Submitter, Task};
 
     #[test]
@@ -82,12 +112,31 @@ mod tests {
             wall_clock: None,
             ends: None,
         };
+        let image = ImageRef { name: "i".into(), digest: Some("sha256:d".into()) };
         let further = [("site".to_owned(), "a".to_owned())];
-        let labels = encode(&job, &further);
+        let labels = encode(&job, &image, &further);
         assert_eq!(labels["site"], "a");
         assert_eq!((labels[ARRAY].as_str(), labels[INDEX].as_str()), ("01a", "3"));
         job.task = None;
-        assert!(!encode(&job, &[]).keys().any(|key| key == ARRAY || key == INDEX));
+        assert!(!encode(&job, &image, &[]).keys().any(|key| key == ARRAY || key == INDEX));
+    }
+
+    #[test]
+    fn a_container_tells_its_image_and_the_accounting_id() {
+        let labels =
+            [(ACCOUNTING_ID.to_owned(), "a".to_owned()), (IMAGE_DIGEST.to_owned(), "d".to_owned())];
+        let container = Container {
+            id: "c".into(),
+            image: "i".into(),
+            labels: labels.into(),
+            ..Container::default()
+        };
+        let mut info = JobInfo::new("c", JobState::Running);
+        decode(&container, &mut info);
+        assert_eq!((info.container.as_deref(), info.accounting_id.as_deref()), (Some("c"), Some("a")));
+        assert_eq!(info.image, Some(ImageRef { name: "i".into(), digest: Some("d".into()) }));
+        decode(&Container::default(), &mut info);
+        assert_eq!(info.image, None);
     }
 
     #[test]

@@ -10,7 +10,6 @@ use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use containerd_client::services::v1::container::Runtime as ContainerRuntime;
 use containerd_client::services::v1::snapshots::PrepareSnapshotRequest;
 use containerd_client::services::v1::{
     Container, CreateContainerRequest, CreateTaskRequest, StartRequest,
@@ -19,20 +18,25 @@ use containerd_client::types::Mount;
 use containerd_client::types::v1::Status;
 use drmaa2_init::{Order, TERMINATE_FILE};
 use prost_types::Any;
+use serde_json::Value;
 use ulid::Ulid;
 
 use super::connect::{QUICK, RUN};
 use super::facts::Ticket;
 use super::image::Image;
+use super::runtime::runtime;
+use super::sandbox::Sandbox;
 use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, spec};
-use super::{Core, account, finish, labels, order, status, unpack};
+use super::{Core, account, bare, finish, labels, order, status, unpack};
 use crate::model::extensions::Mount as HostMount;
-use crate::model::{Error, ErrorCode, Extensions, Millis, Outcome, Result, now};
+use crate::model::{Error, ErrorCode, Extensions, ImageRef, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob, Stdio};
 
 /// A file in the job's directory that holds the time of its start. It is written when there is a
 /// task to start, and so tells a job whose task is not there yet from one whose task was lost.
 const STARTED_FILE: &str = "started";
+/// A file in the job's directory that holds name and digest of its image, a line each.
+const IMAGE_FILE: &str = "image";
 /// The shim's own streams; those of the job are files that init opens.
 const NO_STREAM: &str = "/dev/null";
 
@@ -81,6 +85,19 @@ pub(super) fn make_dir(core: &Core, id: &str) -> Result<Option<PathBuf>> {
 /// When the job in this directory was started.
 pub(super) fn started_at(dir: &Path) -> Option<Millis> {
     fs::read_to_string(dir.join(STARTED_FILE)).ok()?.parse().ok()
+}
+
+/// The image that the job in this directory runs in.
+pub(super) fn image_of(dir: &Path) -> Option<ImageRef> {
+    let text = fs::read_to_string(dir.join(IMAGE_FILE)).ok()?;
+    let (name, digest) = text.split_once('\n')?;
+    Some(ImageRef { name: name.to_owned(), digest: Some(digest.to_owned()) })
+}
+
+fn note_image(dir: &Path, image: &ImageRef) -> Result<()> {
+    let file = dir.join(IMAGE_FILE);
+    let digest = image.digest.as_deref().unwrap_or_default();
+    fs::write(&file, format!("{}\n{digest}", image.name)).map_err(|error| io_error(&file, &error))
 }
 
 /// Start a job for which [`make_dir`] was called, and report what became of it.
@@ -132,7 +149,8 @@ pub(super) async fn conclude(core: &Core, id: &str, ticket: Ticket, started: Res
             return core.facts.not_launched(id, fact);
         }
     };
-    if core.facts.launched(id, ticket, now()) || started == Started::Unanswered {
+    let image = image_of(&core.job_dir(id));
+    if core.facts.launched(id, ticket, now(), image) || started == Started::Unanswered {
         core.report_end(id, None).await;
     }
 }
@@ -189,17 +207,32 @@ fn not_terminated(core: &Core, id: &str) -> Result<()> {
 
 async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, Obstacle> {
     let dir = core.job_dir(&job.id);
-    let extensions = job.template.extensions()?;
-    let (stdio, place, mounts) = (job.stdio.clone(), dir.clone(), extensions.mounts.clone());
-    let files = blocking(move || files(&stdio, &place, &mounts));
-    let (image, files) = tokio::join!(core.image_of(&job.template), files);
-    let (image, files) = (image?, files?);
-    let container = container(core, job, &extensions, &image, &dir, &files)?;
+    let wanted = job.template.extensions()?;
+    let on_host = {
+        let (stdio, place, wanted) = (job.stdio.clone(), dir.clone(), wanted.clone());
+        let cdi_dirs = core.settings.cdi_dirs.clone();
+        blocking(move || {
+            Ok((files(&stdio, &place, &wanted.mounts)?, Sandbox::read(&cdi_dirs, &wanted)?))
+        })
+    };
+    let (image, on_host) = tokio::join!(core.image_of(&job.template), on_host);
+    let (image, (files, sandbox)) = (image?, on_host?);
+    let mut order = order::order(job, &image.config, core.settings.grace)?;
+    sandbox.amend(&mut order);
+    let mut spec = spec_of(core, job, &wanted, &dir, &files)?;
+    sandbox.apply(&mut spec);
+    let mut streams = [NO_STREAM; 3].map(str::to_owned);
+    if wanted.no_init {
+        bare::mark(&dir)?;
+        bare::apply(&mut spec, &order)?;
+        streams = bare::streams(&files, job.stdio.join)?;
+    }
+    let container = container(core, job, &wanted, &image, &spec);
+    note_image(&dir, &image.reference())?;
 
     // The order goes to stable storage while the daemon works; init reads it only once started.
-    let order = order::order(job, &image.config, core.settings.grace)?;
     let (created, written) =
-        tokio::join!(create(core, container, &image), write_order(core, &job.id, order));
+        tokio::join!(create(core, container, streams, &image), write_order(core, &job.id, order));
     created?;
     written?;
     Ok(image)
@@ -247,22 +280,30 @@ async fn has_started(core: &Core, id: &str) -> bool {
     match process.map(|process| process.status()) {
         None | Some(Status::Created | Status::Unknown) => false,
         Some(Status::Running | Status::Pausing | Status::Paused) => true,
-        Some(Status::Stopped) => finish::recorded(&core.job_dir(id)).is_some(),
+        Some(Status::Stopped) => {
+            let dir = core.job_dir(id);
+            finish::recorded(&dir).is_some() || bare::is(&dir)
+        }
     }
 }
 
 /// Make the container and its task; the task waits to be started.
-async fn create(core: &Core, container: Container, image: &Image) -> std::result::Result<(), Obstacle> {
-    let id = container.id.clone();
+async fn create(
+    core: &Core,
+    container: Container,
+    [stdin, stdout, stderr]: [String; 3],
+    image: &Image,
+) -> std::result::Result<(), Obstacle> {
+    let (id, snapshotter) = (container.id.clone(), container.snapshotter.clone());
     let quick = core.daemon.within(QUICK)?;
     let request = CreateContainerRequest { container: Some(container) };
     quick.containers().create(request).await.map_err(|status| obstacle(core, status))?;
     let request = CreateTaskRequest {
-        rootfs: prepare(core, &id, image).await?,
+        rootfs: prepare(core, &id, &snapshotter, image).await?,
         container_id: id,
-        stdin: NO_STREAM.to_owned(),
-        stdout: NO_STREAM.to_owned(),
-        stderr: NO_STREAM.to_owned(),
+        stdin,
+        stdout,
+        stderr,
         ..CreateTaskRequest::default()
     };
     let mut tasks = core.daemon.within(RUN)?.tasks();
@@ -272,10 +313,15 @@ async fn create(core: &Core, container: Container, image: &Image) -> std::result
 }
 
 /// The root file system of a new container; the image is unpacked first if it never was.
-async fn prepare(core: &Core, id: &str, image: &Image) -> std::result::Result<Vec<Mount>, Obstacle> {
+async fn prepare(
+    core: &Core,
+    id: &str,
+    snapshotter: &str,
+    image: &Image,
+) -> std::result::Result<Vec<Mount>, Obstacle> {
     let mut snapshots = core.daemon.within(QUICK)?.snapshots();
     let request = PrepareSnapshotRequest {
-        snapshotter: core.settings.snapshotter.clone(),
+        snapshotter: snapshotter.to_owned(),
         key: id.to_owned(),
         parent: image.chain_id().to_owned(),
         labels: HashMap::new(),
@@ -284,7 +330,7 @@ async fn prepare(core: &Core, id: &str, image: &Image) -> std::result::Result<Ve
         Err(status) if status::not_found(&status) => {
             // One at a time: many jobs may wait for the same image.
             let _unpacking = core.unpacking.lock().await;
-            unpack::unpack(&core.daemon, &core.settings.snapshotter, image).await?;
+            unpack::unpack(&core.daemon, snapshotter, image).await?;
             snapshots.prepare(request).await
         }
         answer => answer,
@@ -296,36 +342,41 @@ fn obstacle(core: &Core, status: containerd_client::tonic::Status) -> Obstacle {
     if status::exists(&status) { Obstacle::Leftovers } else { core.daemon.error(status).into() }
 }
 
-fn container(
+fn spec_of(
     core: &Core,
     job: &NewJob,
-    extensions: &Extensions,
-    image: &Image,
+    wanted: &Extensions,
     dir: &Path,
     files: &[FileMount],
-) -> Result<Container> {
-    let settings = &core.settings;
+) -> Result<Value> {
     let input = SpecInput {
         id: &job.id,
         namespace: core.daemon.namespace(),
-        init: &settings.init,
+        init: &core.settings.init,
         job_dir: dir,
         files,
-        extensions,
+        extensions: wanted,
         slots: job.slots,
         host: &Host::look(),
     };
-    let spec = spec(&input).map_err(|path| Error::argument(format!("{path:?} is not UTF-8")))?;
-    Ok(Container {
+    spec(&input).map_err(|path| Error::argument(format!("{path:?} is not UTF-8")))
+}
+
+fn container(core: &Core, job: &NewJob, wanted: &Extensions, image: &Image, spec: &Value) -> Container {
+    let mut labels = labels::encode(job, &image.reference(), &wanted.labels);
+    if wanted.keep {
+        labels::keep(&mut labels);
+    }
+    Container {
         id: job.id.clone(),
-        labels: labels::encode(job, &extensions.labels),
+        labels,
         image: image.name.clone(),
-        runtime: Some(ContainerRuntime { name: settings.runtime.clone(), options: None }),
+        runtime: Some(runtime(&core.settings, wanted)),
         spec: Some(Any { type_url: SPEC_TYPE.to_owned(), value: spec.to_string().into_bytes() }),
-        snapshotter: settings.snapshotter.clone(),
+        snapshotter: wanted.snapshotter.as_ref().unwrap_or(&core.settings.snapshotter).clone(),
         snapshot_key: job.id.clone(),
         ..Container::default()
-    })
+    }
 }
 
 /// The host files to mount. The runtime's own words for one that is not there tell a user nothing.

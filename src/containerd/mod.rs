@@ -5,8 +5,11 @@
 
 mod account;
 mod ahead;
+mod bare;
+mod cdi;
 mod connect;
 mod control;
+mod devices;
 mod events;
 mod facts;
 mod finish;
@@ -14,8 +17,14 @@ mod image;
 mod labels;
 mod launch;
 mod machine;
+mod metrics;
 mod order;
 mod reference;
+mod runtime;
+mod sandbox;
+mod seccomp;
+mod seccomp_table;
+mod snapshot;
 mod spec;
 mod status;
 mod unpack;
@@ -33,8 +42,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use crate::model::{
-    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Outcome, Queue, Result, Text,
-    Version,
+    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Queue, Result, Text, Version,
 };
 use crate::runtime::Runtime;
 use crate::tracker::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, TemplateSource};
@@ -43,9 +51,10 @@ use connect::{Daemon, QUICK};
 use facts::{Facts, Word};
 use finish::Exit;
 use image::{Image, Images};
+use sandbox::Sandbox;
 
 /// The attributes of a job template that this tracker honours.
-const ATTRIBUTES: [&str; 32] = [
+const ATTRIBUTES: [&str; 39] = [
     "remoteCommand",
     "args",
     "jobEnvironment",
@@ -78,6 +87,13 @@ const ATTRIBUTES: [&str; 32] = [
     "containerd_jt_stop_signal",
     "containerd_jt_grace",
     "containerd_jt_entrypoint",
+    "containerd_jt_devices",
+    "containerd_jt_init",
+    "containerd_jt_keep",
+    "containerd_jt_runtime",
+    "containerd_jt_runtime_binary",
+    "containerd_jt_seccomp",
+    "containerd_jt_snapshotter",
 ];
 
 /// Launches in flight for each core: a launch is mostly waiting for programs that the daemon
@@ -109,6 +125,10 @@ pub struct Settings {
     pub snapshotter: String,
     /// The daemon's plugin that runs containers, such as `io.containerd.runc.v2`.
     pub runtime: String,
+    /// The program that this plugin uses; `None` is the plugin's own choice.
+    pub runtime_binary: Option<String>,
+    /// Directories with descriptions of devices, the most important last.
+    pub cdi_dirs: Vec<PathBuf>,
     /// Directory for the jobs' directories. The same for all who use the namespace; UTF-8.
     pub jobs_dir: PathBuf,
     /// The init program; UTF-8.
@@ -175,18 +195,6 @@ impl Core {
             Ok(None) => self.facts.changed(id),
             // The connection is down; when it is up again, `Live` makes everybody look.
             Err(error) => tracing::debug!(%error, id, "cannot tell how a job ended"),
-        }
-    }
-
-    /// An outcome, with lack of memory as its reason if that was it.
-    fn with_memory_verdict(&self, id: &str, outcome: Outcome) -> Outcome {
-        let short = self.memory.lock().remove(id);
-        let killed = outcome.exit_status == Some(128 + libc::SIGKILL);
-        match outcome.reason {
-            None if short && killed => {
-                Outcome { reason: Some("killed for lack of memory".to_owned()), ..outcome }
-            }
-            _ => outcome,
         }
     }
 
@@ -273,11 +281,22 @@ impl JobTracker for ContainerdTracker {
     }
 
     fn check_template(&self, template: &JobTemplate) -> Result<()> {
+        // An image may have a command of its own; one that nobody has named is not meant to be run.
+        let set = |text: &Option<Text>| text.as_ref().is_some_and(|text| !text.is_empty());
+        if !set(&template.remote_command) && !set(&template.job_category) {
+            return Err(Error::argument("the job template has neither remoteCommand nor jobCategory"));
+        }
+        let wanted = template.extensions()?;
+        sandbox::check_without_init(template, &wanted)?;
+        Sandbox::read(&self.core.settings.cdi_dirs, &wanted)?;
         let category = JobTemplate {
             job_category: Some(Text::from(self.core.category(template)?)),
             ..JobTemplate::default()
         };
-        self.run(|core| async move { core.image_of(&category).await.map(drop) })
+        self.run(|core| async move {
+            snapshot::check(&core, &wanted).await?;
+            core.image_of(&category).await.map(drop)
+        })
     }
 
     fn list_jobs(&self) -> Result<Vec<String>> {

@@ -7,15 +7,12 @@ use std::time::Duration;
 use drmaa2_init::{self as init, Order};
 use oci_spec::image::Config;
 
-use super::spec::{self, FileMount, STAGE_IN, STAGE_OUT, STDERR, STDIN, STDOUT};
+use super::spec::{self, FileMount, Host, STAGE_IN, STAGE_OUT, STDERR, STDIN, STDOUT};
 use crate::model::{Error, Extensions, JobTemplate, Result, Text, signal_number, with_index};
 use crate::tracker::{NewJob, Origin, Stdio, Submitter, Transfer};
 
 /// The variable in which a program of older DRMAA looks for the index of its array task.
 const INDEX_VARIABLE: &str = "TASK_ID";
-
-/// Why a job is ended at the end of its reservation.
-const RESERVATION_OVER: &[u8] = b"its reservation is over";
 
 /// The order for a job in a container of an image with this configuration; INVALID_ARGUMENT if there is
 /// nothing to run.
@@ -38,7 +35,8 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Ord
         create_directory,
         user,
         groups,
-        drop_capabilities: spec::dropped(&extensions),
+        more_groups: Vec::new(),
+        drop_capabilities: spec::dropped(&extensions, &Host::look()),
         umask: Some(job.submitter.umask),
         stdin: mounted(job.stdio.input.as_ref(), STDIN),
         stdout: mounted(job.stdio.output.as_ref(), STDOUT),
@@ -48,8 +46,8 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Ord
         grace,
         // Less than nothing is over at once.
         wall_clock: job.wall_clock.map(|millis| u64::try_from(millis).unwrap_or(0)),
-        deadline: job.ends,
-        deadline_reason: job.ends.map_or_else(Vec::new, |_| RESERVATION_OVER.to_vec()),
+        deadline: job.ends.as_ref().map(|end| end.at),
+        deadline_reason: job.ends.as_ref().map_or_else(Vec::new, |end| end.reason.clone().into_bytes()),
         submitter: Some(init::Submitter {
             uid: job.submitter.uid,
             gid: job.submitter.gid,
@@ -223,6 +221,7 @@ fn our_variables(job: &NewJob) -> Vec<(&'static str, String)> {
 mod tests {
     use super::*;
     use crate::model::JobTemplate;
+    use crate::tracker::End;
     use crate::tracker::Task;
 
     fn job(template: JobTemplate, uid: u32) -> NewJob {
@@ -375,11 +374,12 @@ mod tests {
         let limits = |wall_clock, ends| {
             let job = NewJob { wall_clock, ends, ..job(JobTemplate::default(), 0) };
             let order = order(&job, &image(), Duration::ZERO).unwrap();
-            (order.wall_clock, order.deadline)
+            (order.wall_clock, order.deadline, order.deadline_reason)
         };
-        assert_eq!(limits(None, None), (None, None));
-        assert_eq!(limits(Some(2000), Some(5)), (Some(2000), Some(5)));
-        assert_eq!(limits(Some(-1), None), (Some(0), None));
+        assert_eq!(limits(None, None), (None, None, vec![]));
+        let end = Some(End { at: 5, reason: "why".into() });
+        assert_eq!(limits(Some(2000), end), (Some(2000), Some(5), b"why".to_vec()));
+        assert_eq!(limits(Some(-1), None), (Some(0), None, vec![]));
     }
 
     fn with(attributes: &[(&str, &str)], template: JobTemplate) -> JobTemplate {

@@ -17,7 +17,8 @@ use super::{dict, guard, impl_spec, list};
 /// set; one that is empty counts as not set.
 #[repr(C)]
 pub struct drmaa2_jtemplate_s {
-    /// The program, by its path on the execution host (in a container: inside the image).
+    /// The program, by its path on the execution host (in a container: inside the image). Without it
+    /// and args, the command of the image is run.
     pub remoteCommand: drmaa2_string,
     /// Its arguments in order, without the name of the program.
     pub args: drmaa2_string_list,

@@ -82,7 +82,7 @@ fn seconds(millis: Option<Millis>) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::SlotInfo;
+    use crate::model::{SlotInfo, Usage};
     use proptest::prelude::*;
 
     fn finished_job() -> JobInfo {
@@ -99,7 +99,7 @@ mod tests {
             submitted: Some(10_000),
             dispatched: Some(12_000),
             finished: Some(22_999),
-            cpu_time: Some(7_000),
+            usage: Usage { cpu_time: Some(7_000), ..Usage::default() },
             ..JobInfo::new("1", JobState::Done)
         }
     }

@@ -1,6 +1,6 @@
 //! What is known about a job: its account while it lives, its outcome once it has ended.
 
-use super::{JobState, Millis};
+use super::{JobState, Millis, signal_name, signal_number};
 
 /// Slots of one machine that a job occupies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +9,46 @@ pub struct SlotInfo {
     pub machine: String,
     /// How many of its slots.
     pub slots: i64,
+}
+
+/// What a job used of its machine. `None` is unknown.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// User and system time of the job and its descendants.
+    pub cpu_time: Option<Millis>,
+    /// Largest resident set of any of its processes, kilobytes.
+    pub max_rss: Option<i64>,
+    /// The kernel killed one of its processes for want of memory.
+    pub oom_killed: bool,
+    /// The most memory it had at a time, page cache included, bytes.
+    pub peak_memory: Option<i64>,
+    /// Bytes read from block devices.
+    pub read_bytes: Option<i64>,
+    /// Bytes written to block devices.
+    pub written_bytes: Option<i64>,
+}
+
+impl Usage {
+    /// With what `other` knows besides.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            cpu_time: self.cpu_time.or(other.cpu_time),
+            max_rss: self.max_rss.or(other.max_rss),
+            oom_killed: self.oom_killed || other.oom_killed,
+            peak_memory: self.peak_memory.or(other.peak_memory),
+            read_bytes: self.read_bytes.or(other.read_bytes),
+            written_bytes: self.written_bytes.or(other.written_bytes),
+        }
+    }
+}
+
+/// The image that a job runs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageRef {
+    /// Its full name.
+    pub name: String,
+    /// The digest of what the name stood for.
+    pub digest: Option<String>,
 }
 
 /// How a job ended, as its runtime saw it.
@@ -25,18 +65,12 @@ pub struct Outcome {
     pub started: Option<Millis>,
     /// When it ended.
     pub finished: Millis,
-    /// User and system time of the job and its descendants.
-    pub cpu_time: Option<Millis>,
-    /// Largest resident set of any of its processes, kilobytes.
-    pub max_rss: Option<i64>,
-    /// The kernel killed one of its processes for want of memory.
-    pub oom_killed: bool,
-    /// The most memory it had at a time, page cache included, bytes.
-    pub peak_memory: Option<i64>,
-    /// Bytes read from block devices.
-    pub read_bytes: Option<i64>,
-    /// Bytes written to block devices.
-    pub written_bytes: Option<i64>,
+    /// What it used.
+    pub usage: Usage,
+    /// The image it ran in.
+    pub image: Option<ImageRef>,
+    /// Its runtime lost it: nobody knows how it ended, nor that it did by itself.
+    pub lost: bool,
 }
 
 impl Outcome {
@@ -89,10 +123,16 @@ pub struct JobInfo {
     pub dispatched: Option<Millis>,
     /// When it ended.
     pub finished: Option<Millis>,
-    /// User and system time.
-    pub cpu_time: Option<Millis>,
-    /// Largest resident set, kilobytes.
-    pub max_rss: Option<i64>,
+    /// What it used, as far as that is known before its end.
+    pub usage: Usage,
+    /// The container it runs in, or ran in last.
+    pub container: Option<String>,
+    /// The image of that container.
+    pub image: Option<ImageRef>,
+    /// `accountingId` of its template.
+    pub accounting_id: Option<String>,
+    /// Its runtime lost it, see [`Outcome::lost`].
+    pub lost: bool,
 }
 
 impl JobInfo {
@@ -115,17 +155,60 @@ impl JobInfo {
             submitted: None,
             dispatched: None,
             finished: None,
-            cpu_time: None,
-            max_rss: None,
+            usage: Usage::default(),
+            container: None,
+            image: None,
+            accounting_id: None,
+            lost: false,
         }
     }
 
-    /// Its implementation-specific attributes that have a value, by their names.
+    /// Put the end of the job into its account, all but the state.
+    pub fn end(&mut self, outcome: Outcome) {
+        self.dispatched = outcome.started.or(self.dispatched);
+        self.exit_status = outcome.exit_status;
+        self.terminating_signal = outcome.signal.map(signal_name);
+        self.annotation = outcome.reason;
+        self.finished = Some(outcome.finished);
+        self.usage = outcome.usage;
+        self.image = outcome.image.or(self.image.take());
+        self.lost = outcome.lost;
+    }
+
+    /// The end that the account tells of.
+    pub fn outcome(&self) -> Outcome {
+        Outcome {
+            exit_status: self.exit_status,
+            signal: self.terminating_signal.as_deref().and_then(signal_number),
+            reason: self.annotation.clone(),
+            started: self.dispatched,
+            finished: self.finished.unwrap_or_else(super::now),
+            usage: self.usage.clone(),
+            image: self.image.clone(),
+            lost: self.lost,
+        }
+    }
+
+    /// What is known of it beyond the members of the standard, by the names of the attributes.
     pub fn extensions(&self) -> Vec<(&'static str, String)> {
-        [("containerd_ji_max_rss", self.max_rss), ("containerd_ji_cpu_millis", self.cpu_time)]
-            .into_iter()
-            .filter_map(|(name, number)| Some((name, number?.to_string())))
-            .collect()
+        let number = |number: Option<i64>| number.map(|number| number.to_string());
+        let image = self.image.as_ref();
+        let ended = self.state.is_terminated() && self.dispatched.is_some();
+        [
+            ("containerd_ji_container_id", self.container.clone()),
+            ("containerd_ji_image", image.map(|image| image.name.clone())),
+            ("containerd_ji_image_digest", image.and_then(|image| image.digest.clone())),
+            ("containerd_ji_oom_killed", ended.then(|| self.usage.oom_killed.to_string())),
+            ("containerd_ji_peak_memory", number(self.usage.peak_memory)),
+            ("containerd_ji_max_rss", number(self.usage.max_rss)),
+            ("containerd_ji_read_bytes", number(self.usage.read_bytes)),
+            ("containerd_ji_written_bytes", number(self.usage.written_bytes)),
+            ("containerd_ji_accounting_id", self.accounting_id.clone()),
+            ("containerd_ji_cpu_millis", number(self.usage.cpu_time)),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
     }
 
     /// Seconds from the start to the end, or to `now` while it has none; suspended time counts.
@@ -136,7 +219,7 @@ impl JobInfo {
 
     /// CPU seconds, rounded to the nearest.
     pub fn cpu_seconds(&self) -> Option<i64> {
-        self.cpu_time.map(|millis| (millis + 500) / 1000)
+        self.usage.cpu_time.map(|millis| (millis + 500) / 1000)
     }
 }
 
@@ -168,5 +251,52 @@ mod tests {
         assert_eq!(info.wallclock_seconds(99_000), Some(2));
         info.finished = Some(0);
         assert_eq!(info.wallclock_seconds(99_000), Some(0), "a clock set back gives no negative time");
+    }
+
+    fn ended() -> Outcome {
+        Outcome {
+            exit_status: Some(137),
+            signal: Some(9),
+            reason: Some("why".into()),
+            started: Some(1_000),
+            finished: 2_000,
+            usage: Usage {
+                cpu_time: Some(1_499),
+                max_rss: Some(3),
+                oom_killed: true,
+                peak_memory: Some(5),
+                read_bytes: Some(6),
+                written_bytes: Some(0),
+            },
+            image: Some(ImageRef { name: "i".into(), digest: Some("sha256:d".into()) }),
+            lost: true,
+        }
+    }
+
+    #[test]
+    fn an_account_loses_nothing_of_an_end() {
+        let mut info = JobInfo::new("j", JobState::Failed);
+        info.end(ended());
+        assert_eq!(info.outcome(), ended());
+        assert_eq!(info.cpu_seconds(), Some(1));
+    }
+
+    #[test]
+    fn what_is_unknown_is_no_attribute() {
+        let mut info = JobInfo::new("j", JobState::Running);
+        assert_eq!(info.extensions(), []);
+        info.state = JobState::Failed;
+        info.container = Some("j".into());
+        info.accounting_id = Some("a".into());
+        info.end(ended());
+        let values: Vec<String> = info.extensions().into_iter().map(|(_, value)| value).collect();
+        assert_eq!(values, ["j", "i", "sha256:d", "true", "5", "3", "6", "0", "a", "1499"]);
+    }
+
+    #[test]
+    fn a_second_source_fills_the_gaps_of_the_first() {
+        let known = Usage { cpu_time: Some(1), ..Usage::default() };
+        let all = known.or(ended().usage);
+        assert_eq!(all, Usage { cpu_time: Some(1), ..ended().usage });
     }
 }

@@ -19,6 +19,8 @@ const PREFIX: &str = "DRMAA2_";
 
 /// `DRMAA2_NOW` as a start time.
 const NOW: i64 = -2;
+/// `DRMAA2_INFINITE_TIME` as a deadline.
+const NEVER: i64 = -1;
 
 impl JobTemplate {
     /// The wall clock limit, if there is one. INVALID_ARGUMENT for a key that is none or a value that
@@ -58,11 +60,30 @@ impl JobTemplate {
         Ok(Some(time).filter(|time| *time > now()))
     }
 
+    /// The time at which the job is ended, or fails if it still waits; `None` if there is none.
+    /// INVALID_ARGUMENT for a time that is over, or not after the start time.
+    pub fn ends_at(&self) -> Result<Option<Millis>> {
+        let Some(seconds) = self.deadline_time.filter(|seconds| *seconds != NEVER) else {
+            return Ok(None);
+        };
+        let refuse =
+            |cause: &str| Err(Error::argument(format!("deadlineTime is {seconds}, which is {cause}")));
+        match Some(seconds).filter(|seconds| *seconds >= 0).and_then(millis) {
+            None => refuse("no time to end a job at"),
+            Some(time) if time <= now() => refuse("over"),
+            Some(time) if self.starts_at()?.is_some_and(|start| start >= time) => {
+                refuse("not after startTime")
+            }
+            Some(time) => Ok(Some(time)),
+        }
+    }
+
     /// Refuse what no machine could give to a job.
     pub(super) fn check_demands(&self) -> Result<()> {
         self.wall_clock()?;
         self.slots()?;
         self.starts_at()?;
+        self.ends_at()?;
         match self.min_phys_memory {
             Some(memory) if memory < 0 => {
                 Err(Error::argument(format!("minPhysMemory is {memory}, which is no amount of memory")))
@@ -213,5 +234,30 @@ mod tests {
         let template = |min_phys_memory| JobTemplate { min_phys_memory, ..JobTemplate::default() };
         template(Some(0)).check(SUPPORTED, Submission::Single).unwrap();
         assert_eq!(refusal(&template(Some(-1))).code, ErrorCode::InvalidArgument);
+    }
+
+    #[test]
+    fn a_deadline_is_in_the_future_and_after_the_start() {
+        let due = |start_time, deadline_time| {
+            JobTemplate { start_time, deadline_time, ..JobTemplate::default() }.ends_at()
+        };
+        let soon = now() / 1000 + 100;
+        assert_eq!(due(None, None), Ok(None));
+        assert_eq!(due(None, Some(NEVER)), Ok(None));
+        assert_eq!(due(Some(NOW), Some(soon)), Ok(Some(soon * 1000)));
+        assert_eq!(due(Some(soon - 1), Some(soon)), Ok(Some(soon * 1000)));
+        let wrong = [
+            (None, 0, "over"),
+            (None, soon - 200, "over"),
+            (None, NOW, "no time"),
+            (None, i64::MAX, "no time"),
+            (Some(soon), soon, "not after startTime"),
+        ];
+        for (start, deadline, cause) in wrong {
+            let error = due(start, Some(deadline)).unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidArgument);
+            let text = format!("deadlineTime is {deadline}, which is");
+            assert!(error.message.contains(&text) && error.message.contains(cause), "{error}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What monitoring reports: machines, queues, versions.
 
+use super::Text;
+
 /// A two-part version; both parts are always there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
@@ -70,6 +72,31 @@ pub struct Machine {
     pub os_version: Option<Version>,
     /// Architecture.
     pub arch: Cpu,
+}
+
+impl Machine {
+    /// Is it one that somebody asks for who names candidates, a number of the C enum `drmaa2_os`, or one
+    /// of `drmaa2_cpu`? The error says which attribute does not fit.
+    pub fn check(
+        &self,
+        candidates: Option<&Vec<Text>>,
+        os: Option<i32>,
+        arch: Option<i32>,
+    ) -> std::result::Result<(), String> {
+        let name = Text::from(self.name.as_str());
+        if let Some(names) = candidates.filter(|names| !names.is_empty() && !names.contains(&name)) {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            let names = names.join(", ");
+            return Err(format!("candidateMachines is {names}, but the one machine there is is {name}"));
+        }
+        let kinds = [("machineOS", os, self.os as i32), ("machineArch", arch, self.arch as i32)];
+        for (attribute, wanted, is) in kinds {
+            if let Some(wanted) = wanted.filter(|wanted| *wanted != is) {
+                return Err(format!("{attribute} is {wanted}, but that of the machine {name} is {is}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One queue.

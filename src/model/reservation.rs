@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::template::{any, some};
+use super::template::some;
 use super::{Error, Machine, Millis, Result, SlotInfo, Text};
 
 /// The `time_t` that stands for the moment of the call.
@@ -99,7 +99,9 @@ impl ReservationTemplate {
         now: Millis,
     ) -> Result<Wanted> {
         self.check_names()?;
-        self.check_machine(machine)?;
+        machine
+            .check(self.candidate_machines.as_ref(), self.machine_os, self.machine_arch)
+            .or_else(refuse)?;
         let (min_slots, max_slots) = self.slots(slots)?;
         let wanted_memory = self.min_phys_memory.unwrap_or(0);
         if wanted_memory < 0 || memory.is_some_and(|memory| wanted_memory > memory) {
@@ -124,24 +126,6 @@ impl ReservationTemplate {
         for (attribute, text) in texts.chain(users) {
             if std::str::from_utf8(text.as_bytes()).is_err() {
                 return refuse(format!("{attribute} is not UTF-8"));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_machine(&self, machine: &Machine) -> Result<()> {
-        let name = Text::from(machine.name.as_str());
-        let candidates = self.candidate_machines.as_ref();
-        if any(candidates) && !candidates.is_some_and(|names| names.contains(&name)) {
-            return refuse(format!("candidateMachines does not name the one machine there is, {name}"));
-        }
-        let kinds = [
-            ("machineOS", self.machine_os, machine.os as i32),
-            ("machineArch", self.machine_arch, machine.arch as i32),
-        ];
-        for (attribute, wanted, is) in kinds {
-            if wanted.is_some_and(|wanted| wanted != is) {
-                return refuse(format!("{attribute} is not that of the machine {name}"));
             }
         }
         Ok(())

@@ -166,6 +166,7 @@ impl JobTemplate {
         }
         self.check_staging(submission)?;
         self.check_demands()?;
+        self.check_email()?;
         for (name, _) in self.job_environment.iter().flatten() {
             if name.is_empty() || name.as_bytes().contains(&b'=') {
                 return Err(Error::argument(format!(
@@ -173,12 +174,36 @@ impl JobTemplate {
                 )));
             }
         }
-        for (attribute, text) in [("jobName", &self.job_name), ("jobCategory", &self.job_category)] {
+        for (attribute, text) in [
+            ("jobName", &self.job_name),
+            ("jobCategory", &self.job_category),
+            ("accountingId", &self.accounting_id),
+        ] {
             if text.as_ref().is_some_and(|text| std::str::from_utf8(text.as_bytes()).is_err()) {
                 return Err(Error::argument(format!("{attribute} is not UTF-8")));
             }
         }
         Ok(())
+    }
+
+    fn check_email(&self) -> Result<()> {
+        for address in self.email.iter().flatten() {
+            let text = std::str::from_utf8(address.as_bytes()).unwrap_or_default();
+            let odd = |char: char| char.is_control() || char.is_whitespace() || char == ',';
+            if text.is_empty() || text.starts_with('-') || text.contains(odd) {
+                return Err(Error::argument(format!("email \"{address}\" is no address")));
+            }
+        }
+        if (self.email_on_started || self.email_on_terminated) && !any(self.email.as_ref()) {
+            let attribute = if self.email_on_started { "emailOnStarted" } else { "emailOnTerminated" };
+            return Err(Error::argument(format!("{attribute} is set, but email names nobody")));
+        }
+        Ok(())
+    }
+
+    /// Does it say on which machine the job may run?
+    pub fn asks_for_machine(&self) -> bool {
+        any(self.candidate_machines.as_ref()) || self.machine_os.is_some() || self.machine_arch.is_some()
     }
 
     /// The paths of the standard streams that are set, by attribute name. With `joinFiles`,
@@ -374,6 +399,24 @@ mod tests {
             let error = template.check(ALL, Submission::Array).unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidArgument, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_mail_needs_an_address_that_is_none_of_an_option() {
+        let template = |address: &str| JobTemplate {
+            email: Some(vec!["a@example.org".into(), address.into()]),
+            email_on_started: true,
+            ..JobTemplate::default()
+        };
+        for good in ["root", "user@example.org", "ü@example.org"] {
+            assert_eq!(template(good).check_email(), Ok(()), "{good}");
+        }
+        for bad in ["", "-oQ/tmp", "a@b\nBcc: c@d", "a b@c", "a@b,c@d", "a\u{7f}"] {
+            let error = template(bad).check_email().unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidArgument, "{bad}");
+        }
+        let nobody = JobTemplate { email_on_terminated: true, ..JobTemplate::default() };
+        assert!(nobody.check_email().unwrap_err().message.contains("emailOnTerminated"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use super::engine::Engine;
 use super::kick::{Alarm, Kick, process};
+use super::mail;
 use super::world::World;
 use crate::model::{Millis, Result, now};
 use crate::runtime;
@@ -57,6 +58,18 @@ pub(super) fn start(world: Weak<World>, kick: Arc<Kick>) -> Result<()> {
     runtime::thread("drmaa2-dispatch", body)
 }
 
+/// Send what is to be sent, if this process can.
+fn send_mails(world: &World) -> Result<()> {
+    if let Some(sendmail) = &world.config.sendmail {
+        for mail in world.store.take_mails()? {
+            if let Err(error) = mail::send(sendmail, &mail) {
+                tracing::warn!(%error, "a mail is not sent");
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Dispatcher {
     fn wait(&mut self, alarm: &Alarm, kick: &Kick) {
         let (claims, processes): (Vec<&Claim>, Vec<&OwnedFd>) = self.others.iter().unzip();
@@ -75,6 +88,7 @@ impl Dispatcher {
                 world.engine(&job.target)?.terminate(id);
             }
         }
+        world.store.expire_deadlines(now)?;
         for job in world.store.overdue_jobs(now)? {
             world.engine(&job.target)?.wake(job.id);
         }
@@ -99,6 +113,7 @@ impl Dispatcher {
             }
         }
         self.watch_others(world, &engines)?;
+        send_mails(world)?;
         Ok(wake)
     }
 

@@ -11,9 +11,9 @@ use parking_lot::{Condvar, Mutex};
 
 use super::changes::Changes;
 use super::kick::Kick;
-use super::progress::{Doing, Link, MAX_RETRY, Progress, RETRY, task};
+use super::progress::{Doing, Link, MAX_RETRY, Progress, RETRY, Work, task};
 use super::waits::Waits;
-use crate::model::{Control, Error, ErrorCode, JobState, Outcome, Result};
+use crate::model::{Control, Error, ErrorCode, ImageRef, JobState, Millis, Outcome, Result};
 use crate::runtime;
 use crate::store::{Claim, Retry, Store, Unsettled};
 use crate::tracker::{EventSink, Fact, JobTracker, NewJob};
@@ -38,12 +38,12 @@ pub(super) struct Engine {
     /// Jobs to clean up.
     ended: Sender<String>,
     pub(super) progress: Mutex<Progress>,
-    changed: Condvar,
+    pub(super) changed: Condvar,
 }
 
 /// What the thread of the facts has to deal with.
 pub(super) enum News {
-    Fact(Fact),
+    Fact(Box<Fact>),
     /// A process has died that may have worked on jobs.
     Settle,
 }
@@ -53,7 +53,7 @@ struct Sink(Sender<News>);
 impl EventSink for Sink {
     fn fact(&self, fact: Fact) {
         // The receiver lives as long as the process.
-        let _ = self.0.send(News::Fact(fact));
+        let _ = self.0.send(News::Fact(Box::new(fact)));
     }
 }
 
@@ -162,13 +162,13 @@ impl Engine {
 
     /// How many jobs are being started.
     pub(super) fn starting(&self) -> usize {
-        self.progress.lock().working.values().filter(|doing| **doing == Doing::Starting).count()
+        self.progress.lock().working.values().filter(|work| work.doing == Doing::Starting).count()
     }
 
     /// Wait until what this process has begun is over, as far as `counts`, at most until `deadline`.
     pub(super) fn drain(&self, counts: fn(Doing) -> bool, deadline: Instant) {
         let mut progress = self.progress.lock();
-        while progress.working.values().any(|doing| counts(*doing))
+        while progress.working.values().any(|work| counts(work.doing))
             && !matches!(progress.link, Link::Lost(_))
         {
             if self.changed.wait_until(&mut progress, deadline).timed_out() {
@@ -185,13 +185,15 @@ impl Engine {
         if doing == Doing::Cleaning {
             return self.clean_up(id);
         }
-        if !self.take_up(id, doing) {
+        if !self.take_up(job, doing) {
             return;
         }
         // Facts are stored before they end what is being done. So nobody was at it a moment ago, and
         // if the store still says so now, it is not something that is over already.
         match self.store.unsettled_job(id) {
-            Ok(Some(now)) if now.claim == job.claim && task(&now) == Some(doing) => {}
+            Ok(Some(now))
+                if (&now.claim, now.losses) == (&job.claim, job.losses) && task(&now) == Some(doing) => {
+            }
             _ => return self.done(id),
         }
         if doing == Doing::Starting && job.terminate {
@@ -205,20 +207,13 @@ impl Engine {
                 _ => Fact::Ended { id, outcome: Outcome::failed(error.message) },
             };
             // The receiver lives as long as the process.
-            let _ = self.news.send(News::Fact(fact));
+            let _ = self.news.send(News::Fact(Box::new(fact)));
         }
     }
 
     /// Note that this is being done now. False if something is that it does not follow on.
-    pub(super) fn take_up(&self, id: &str, doing: Doing) -> bool {
-        let working = &mut self.progress.lock().working;
-        match working.get(id) {
-            None => {}
-            Some(Doing::Preparing) if doing != Doing::Preparing => {}
-            Some(_) => return false,
-        }
-        working.insert(id.to_owned(), doing);
-        true
+    pub(super) fn take_up(&self, job: &Unsettled, doing: Doing) -> bool {
+        self.progress.lock().take_up(&job.id, Work { doing, losses: job.losses })
     }
 
     fn begin(&self, job: &Unsettled, doing: Doing) -> Result<()> {
@@ -264,7 +259,7 @@ impl Engine {
                 None => news.recv().map_err(Into::into),
             };
             let done = match item {
-                Ok(News::Fact(fact)) => self.take(fact),
+                Ok(News::Fact(fact)) => self.take(*fact),
                 Ok(News::Settle) => self.settle_all(),
                 Err(RecvTimeoutError::Timeout) => {
                     self.kick.ring();
@@ -282,7 +277,10 @@ impl Engine {
 
     pub(super) fn take(&self, fact: Fact) -> Result<()> {
         match fact {
-            Fact::Started { id, at } => self.started(&id, at),
+            Fact::Started { id, at, image } if self.is_of_this_run(&id)? => {
+                self.started(&id, at, image.as_ref())
+            }
+            Fact::Started { .. } => Ok(()),
             Fact::Suspended { id } => {
                 let news = self.store.job_suspended(&id);
                 self.tell(&id, JobState::Suspended, news)
@@ -332,8 +330,8 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn started(&self, id: &str, at: i64) -> Result<()> {
-        let news = self.store.job_started(id, at).inspect_err(|_| self.done(id))?;
+    pub(super) fn started(&self, id: &str, at: Millis, image: Option<&ImageRef>) -> Result<()> {
+        let news = self.store.job_started(id, at, image).inspect_err(|_| self.done(id))?;
         let mut progress = self.progress.lock();
         if progress.working.remove(id).is_some() {
             progress.pause = None;
@@ -373,8 +371,15 @@ impl Engine {
     }
 
     pub(super) fn ended(&self, id: &str, outcome: &Outcome) -> Result<()> {
+        match self.end_of_run(id, outcome)? {
+            Some(outcome) => self.ended_for_good(id, &outcome),
+            None => Ok(()),
+        }
+    }
+
+    fn ended_for_good(&self, id: &str, outcome: &Outcome) -> Result<()> {
         // Before anybody can see the end: who then closes his session waits for the clean-up.
-        let before = self.progress.lock().working.insert(id.to_owned(), Doing::Cleaning);
+        let before = self.progress.lock().clean(id);
         let news = self.store.job_ended(id, outcome, &self.mine);
         if matches!(news, Ok(true)) {
             self.send_to_cleaner(id);
@@ -407,7 +412,7 @@ impl Engine {
         let failure = (!error.may_pass()).then_some(error.message.as_str());
         let failed = self.store.job_not_prepared(id, failure, &self.mine);
         let mut progress = self.progress.lock();
-        if progress.working.get(id) == Some(&Doing::Preparing) {
+        if progress.doing(id) == Some(Doing::Preparing) {
             progress.working.remove(id);
         }
         if error.may_pass() && !progress.unready {
@@ -420,7 +425,7 @@ impl Engine {
     }
 
     pub(super) fn clean_up(&self, id: &str) {
-        let before = self.progress.lock().working.insert(id.to_owned(), Doing::Cleaning);
+        let before = self.progress.lock().clean(id);
         if before != Some(Doing::Cleaning) {
             self.send_to_cleaner(id);
         }

@@ -9,6 +9,7 @@ mod files;
 mod job;
 mod job_session;
 mod kick;
+mod mail;
 #[cfg(test)]
 mod model_check;
 mod monitoring;
@@ -17,6 +18,7 @@ mod process;
 mod progress;
 #[cfg(test)]
 mod queue_tests;
+mod rerun;
 mod reservation;
 mod reservation_session;
 mod serve;
@@ -31,6 +33,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
+use crate::config::Config;
 pub use crate::drms::NAME as DRMS_NAME;
 use crate::model::{Error, Result, Version};
 pub use array::JobArray;
@@ -75,22 +78,28 @@ impl Timeout {
 }
 
 /// Numbers of the C enum `drmaa2_capability` that this build has, see `docs/capabilities.md`.
-const CAPABILITIES: [i32; 9] = [
+const CAPABILITIES: [i32; 11] = [
     0,  // ADVANCE_RESERVATION
     1,  // RESERVE_SLOTS
     3,  // BULK_JOBS_MAXPARALLEL
     5,  // JT_STAGING
+    6,  // JT_DEADLINE
     7,  // JT_MAXSLOTS
+    8,  // JT_ACCOUNTINGID
     9,  // RT_STARTNOW
     10, // RT_DURATION
     11, // RT_MACHINEOS
     12, // RT_MACHINEARCH
 ];
 
+/// `JT_EMAIL`, which this build has where a program is configured that sends mails.
+const JT_EMAIL: i32 = 4;
+
 /// An optional feature, by its number in the C enum `drmaa2_capability`: does this build have it?
 /// False for a number that is none.
 pub fn supports(capability: i32) -> bool {
-    CAPABILITIES.contains(&capability)
+    let has_mail = || Config::load().is_ok_and(|config| config.sendmail.is_some());
+    CAPABILITIES.contains(&capability) || (capability == JT_EMAIL && has_mail())
 }
 
 /// Name of this library.

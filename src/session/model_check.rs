@@ -6,7 +6,7 @@
 //! of a thread is a step that the test may choose to take next, or to take no more because the
 //! process has died. What the runtime is told to do is done in a step of its own, or never.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::process::{Child, Command, Stdio as Pipe};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -43,6 +43,10 @@ enum Request {
 #[derive(Default)]
 struct Runtime {
     jobs: BTreeMap<String, JobState>,
+    /// Those of them that it knows to have been started and no more.
+    lost: BTreeSet<String>,
+    /// How often each job was lost.
+    losses: BTreeMap<String, usize>,
     /// How often each job's command was started.
     runs: BTreeMap<String, usize>,
     /// What is asked for and not done yet, by process.
@@ -69,12 +73,24 @@ impl Runtime {
         }
     }
 
+    /// The job's command is gone, and nobody knows how it ended.
+    fn lose(&mut self, id: &str) {
+        if self.jobs.get(id).is_some_and(|state| state.is_started()) {
+            self.jobs.insert(id.to_owned(), JobState::Failed);
+            self.lost.insert(id.to_owned());
+            *self.losses.entry(id.to_owned()).or_default() += 1;
+            self.tell_all(&end_of_lost(id));
+        }
+    }
+
     /// Do what a process has asked for first; `works` or not.
     fn serve(&mut self, process: usize, works: bool) {
         let Some(request) = self.requests[process].pop_front() else { return };
         let prepares = matches!(request, Request::Prepare(_));
         match request {
-            Request::Prepare(id) | Request::Start(id) if !works && !self.runs.contains_key(&id) => {
+            Request::Prepare(id) | Request::Start(id)
+                if !works && self.jobs.get(&id).is_none_or(|state| state.is_queued()) =>
+            {
                 self.jobs.remove(&id);
                 let error = Error::new(ErrorCode::TryLater, "full");
                 self.facts[process].push_back(match prepares {
@@ -85,8 +101,9 @@ impl Runtime {
             Request::Prepare(id) => drop(self.jobs.insert(id, JobState::Queued)),
             // As the tracker has it, what was started once is not started a second time.
             Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_started()) => {
-                self.tell_all(&Fact::Started { id, at: now() });
+                self.tell_all(&Fact::Started { id, at: now(), image: None });
             }
+            Request::Start(id) if self.lost.contains(&id) => self.tell_all(&end_of_lost(&id)),
             Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_terminated()) => {
                 let outcome = Outcome { exit_status: Some(0), finished: now(), ..Outcome::default() };
                 self.tell_all(&Fact::Ended { id, outcome });
@@ -94,11 +111,12 @@ impl Runtime {
             Request::Start(id) => {
                 *self.runs.entry(id.clone()).or_default() += 1;
                 self.jobs.insert(id.clone(), JobState::Running);
-                self.tell_all(&Fact::Started { id, at: now() });
+                self.tell_all(&Fact::Started { id, at: now(), image: None });
             }
             Request::Delete(id) => {
                 assert!(!self.jobs.get(&id).is_some_and(|state| state.is_started()), "deleted {id}");
                 self.jobs.remove(&id);
+                self.lost.remove(&id);
                 self.facts[process].push_back(Fact::Deleted { id });
             }
         }
@@ -107,6 +125,10 @@ impl Runtime {
     fn running(&self) -> usize {
         self.jobs.values().filter(|state| state.is_started()).count()
     }
+}
+
+fn end_of_lost(id: &str) -> Fact {
+    Fact::Ended { id: id.to_owned(), outcome: Outcome { lost: true, ..Outcome::failed("lost") } }
 }
 
 /// The runtime as one process reaches it.
@@ -156,8 +178,8 @@ impl JobTracker for Reach {
         if runtime.mute {
             return Err(Error::new(ErrorCode::DrmCommunication, "mute"));
         }
-        let state = runtime.jobs.get(id).copied();
-        state.map(|state| JobInfo::new(id, state)).ok_or_else(|| Error::argument("no such job"))
+        let state = runtime.jobs.get(id).copied().ok_or_else(|| Error::argument("no such job"))?;
+        Ok(JobInfo { lost: runtime.lost.contains(id), ..JobInfo::new(id, state) })
     }
 
     fn job_control(&self, id: &str, control: Control) -> Result<()> {
@@ -259,10 +281,12 @@ impl Machine {
             start: None,
             wall_clock: None,
             reservation: None,
+            deadline: None,
         };
         let (user, machine, groups) = ("u".to_owned(), "m".to_owned(), Vec::new());
         let submitter = Submitter { user, uid: 0, gid: 0, groups, umask: 0, machine };
-        let template = JobTemplate { submit_as_hold: hold, ..JobTemplate::default() };
+        let rerunnable = self.submitted.len() % 3 != 2;
+        let template = JobTemplate { submit_as_hold: hold, rerunnable, ..JobTemplate::default() };
         let tasks: Vec<NewTask> =
             (1..=tasks).map(|index| NewTask { index, ..NewTask::default() }).collect();
         self.store
@@ -303,7 +327,7 @@ impl Machine {
     fn hear(&self, process: usize) {
         let Process { engine, news, ended, .. } = &self.processes[process];
         if let Ok(News::Fact(fact)) = news.try_recv() {
-            engine.take(fact).unwrap();
+            engine.take(*fact).unwrap();
         }
         let fact = self.runtime.lock().facts[process].pop_front();
         if let Some(fact) = fact {
@@ -318,7 +342,8 @@ impl Machine {
         let runtime = self.runtime.lock();
         assert!(runtime.running() <= SLOTS as usize, "slots are given away twice");
         for (id, runs) in &runtime.runs {
-            assert!(*runs <= 1, "{id} ran {runs} times");
+            let losses = runtime.losses.get(id).unwrap_or(&0);
+            assert!(*runs <= 1 + losses, "{id} ran {runs} times, lost {losses} times");
         }
     }
 
@@ -328,7 +353,7 @@ impl Machine {
         let which = Which::Job(&job);
         match act {
             Act::Submit => {
-                self.submit(1 + choice as i64 % 4, choice % 7 == 0, (choice % 5 == 0).then_some(1));
+                self.submit(1 + choice as i64 % 4, choice % 7 == 0, (choice % 5 == 0).then_some(1))
             }
             Act::Admit => self.admit(process),
             Act::Look => stale[process] = self.claimed(process),
@@ -342,6 +367,7 @@ impl Machine {
                     runtime.exit(&running[choice % running.len()], choice as i32 % 3);
                 }
             }
+            Act::Lose => self.runtime.lock().lose(&job),
             Act::Hold => drop(self.store.hold(which).unwrap()),
             Act::Release => drop(self.store.release(which).unwrap()),
             Act::Terminate => {
@@ -394,7 +420,11 @@ impl Machine {
         for id in &self.submitted {
             let job = self.store.job(id).unwrap().unwrap();
             let ran = self.runtime.lock().runs.contains_key(id);
-            let tried = job.info.annotation.as_deref() == Some("full");
+            let because = |reason| job.info.annotation.as_deref() == Some(reason);
+            let (tried, failed) = (because("full"), because("lost"));
+            let losses = self.runtime.lock().losses.get(id).copied().unwrap_or_default();
+            let rerun = self.store.template(id).unwrap().unwrap().rerunnable && losses < 10;
+            assert!(!failed || !rerun || job.terminate, "{id} did not run again");
             assert!(ran || job.terminate || tried, "{id} never ran, and nobody ended it: {job:?}");
         }
     }
@@ -412,6 +442,7 @@ enum Act {
     Serve,
     Hear,
     Exit,
+    Lose,
     Hold,
     Release,
     Terminate,
@@ -437,6 +468,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => Just(Act::Serve),
         6 => Just(Act::Hear),
         3 => Just(Act::Exit),
+        2 => Just(Act::Lose),
         1 => Just(Act::Hold),
         1 => Just(Act::Release),
         1 => Just(Act::Terminate),

@@ -23,8 +23,11 @@ pub(super) fn check(submitter: &Submitter, extensions: &Extensions) -> Result<()
         return deny("cap_add", "only root may add capabilities");
     }
     // The runtime is run by root.
-    if extensions.runtime_binary.as_ref().is_some_and(|program| program.contains('/')) {
-        return deny("runtime_binary", "only root may name a program by its path");
+    let programs = [("runtime", &extensions.runtime), ("runtime_binary", &extensions.runtime_binary)];
+    for (attribute, program) in programs {
+        if program.as_ref().is_some_and(|program| program.contains('/')) {
+            return deny(attribute, "only root may name a program by its path");
+        }
     }
     if let Some(user) = extensions.user.as_ref().filter(|user| !is_himself(submitter, user)) {
         let text = format!("\"{user}\" is not {}, the number of the submitting user", submitter.uid);
@@ -84,6 +87,7 @@ mod tests {
         let only_root = [
             ("privileged", "on"),
             ("cap_add", "SYS_TIME"),
+            ("runtime", "/tmp/x"),
             ("runtime_binary", "/tmp/x"),
             ("user", "0"),
             ("user", "alice"),
@@ -99,6 +103,7 @@ mod tests {
         let everybody = [
             ("privileged", "off"),
             ("cap_drop", "ALL"),
+            ("runtime", "io.containerd.runc.v2"),
             ("runtime_binary", "crun"),
             ("user", "1000"),
             ("user", "1000:44"),

@@ -16,7 +16,7 @@ pub(super) const MAX_RETRY: Duration = Duration::from_secs(60);
 pub(super) struct Progress {
     pub(super) link: Link,
     /// The jobs that this process works on at this moment.
-    pub(super) working: HashMap<String, Doing>,
+    pub(super) working: HashMap<String, Work>,
     /// Nothing is started before; the pause after the next failure.
     pub(super) pause: Option<(Instant, Duration)>,
     /// The tracker can make no job ready.
@@ -24,11 +24,57 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// Note that this is being done for a job. False if something is that it does not follow on.
+    pub(super) fn take_up(&mut self, id: &str, work: Work) -> bool {
+        match self.working.get(id) {
+            None => {}
+            // What was done for a run that was lost is over.
+            Some(before) if before.losses < work.losses => {}
+            Some(before) if before.doing == Doing::Preparing && work.doing != Doing::Preparing => {}
+            Some(_) => return false,
+        }
+        self.working.insert(id.to_owned(), work);
+        true
+    }
+
+    /// Note that a job is being cleaned up. Gives what was done for it before.
+    pub(super) fn clean(&mut self, id: &str) -> Option<Doing> {
+        let work = Work { doing: Doing::Cleaning, losses: i64::MAX };
+        self.working.insert(id.to_owned(), work).map(|before| before.doing)
+    }
+
+    /// What is being done for a job.
+    pub(super) fn doing(&self, id: &str) -> Option<Doing> {
+        self.working.get(id).map(|work| work.doing)
+    }
+
+    /// Nobody here starts the job any more.
+    pub(super) fn starts_no_more(&mut self, id: &str) {
+        if self.doing(id) == Some(Doing::Starting) {
+            self.working.remove(id);
+        }
+    }
+
+    /// What was done for a run of the job that was lost is over; so many of them were.
+    pub(super) fn forget_lost(&mut self, id: &str, losses: i64) {
+        if self.working.get(id).is_some_and(|work| work.losses < losses) {
+            self.working.remove(id);
+        }
+    }
+
     /// Start nothing for a while, each time longer.
     pub(super) fn pause(&mut self) {
         let pause = self.pause.map_or(RETRY, |(_, pause)| (pause * 2).min(MAX_RETRY));
         self.pause = Some((Instant::now() + pause, pause));
     }
+}
+
+/// Work on a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Work {
+    pub(super) doing: Doing,
+    /// How many of the job's runs were lost before, which tells for which run it is.
+    pub(super) losses: i64,
 }
 
 /// What is being done for a job.

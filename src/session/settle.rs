@@ -3,7 +3,7 @@
 
 use super::engine::Engine;
 use super::progress::Doing;
-use crate::model::{ErrorCode, JobInfo, JobState, Outcome, Result, now, signal_number};
+use crate::model::{ErrorCode, JobInfo, JobState, Outcome, Result, now};
 use crate::store::{Claim, Phase, Unsettled};
 
 impl Engine {
@@ -39,7 +39,7 @@ impl Engine {
         }
         // A job that was being started is looked at before anybody starts it again, and by one thread.
         let looks = job.phase == Phase::Active;
-        if looks && !self.take_up(id, Doing::Starting) {
+        if looks && !self.take_up(job, Doing::Starting) {
             return Ok(());
         }
         let taken = if is_mine { Ok(true) } else { self.store.take_over(id, holder, &self.mine) };
@@ -64,14 +64,17 @@ impl Engine {
         let id = &job.id;
         let compared = match self.tracker.job_info(id) {
             Ok(info) if info.state.is_started() || info.state.is_terminated() => {
-                return self.adopt(job, &info);
+                let adopted = self.adopt(job, &info);
+                // Whatever has become of it, it is begun.
+                self.progress.lock().starts_no_more(id);
+                return adopted;
             }
             Ok(_) => Ok(()),
             Err(error) if error.code != ErrorCode::InvalidArgument => Err(error),
             Err(_) if job.state.is_queued() => Ok(()),
             Err(error) => {
                 let reason = format!("runtime lost: the job ended without a trace ({error})");
-                return self.ended(id, &Outcome::failed(reason));
+                return self.ended(id, &Outcome { lost: true, ..Outcome::failed(reason) });
             }
         };
         if job.state.is_queued() {
@@ -86,10 +89,10 @@ impl Engine {
     pub(super) fn adopt(&self, job: &Unsettled, info: &JobInfo) -> Result<()> {
         let id = &job.id;
         if info.state.is_terminated() {
-            return self.ended(id, &outcome(info));
+            return self.ended(id, &info.outcome());
         }
         if job.state.is_queued() {
-            self.started(id, info.dispatched.unwrap_or_else(now))?;
+            self.started(id, info.dispatched.unwrap_or_else(now), info.image.as_ref())?;
         }
         let news = match info.state {
             JobState::Suspended => self.store.job_suspended(id),
@@ -100,19 +103,5 @@ impl Engine {
             self.terminate(id.clone());
         }
         Ok(())
-    }
-}
-
-/// The end that an account tells of.
-fn outcome(info: &JobInfo) -> Outcome {
-    Outcome {
-        exit_status: info.exit_status,
-        signal: info.terminating_signal.as_deref().and_then(signal_number),
-        reason: info.annotation.clone(),
-        started: info.dispatched,
-        finished: info.finished.unwrap_or_else(now),
-        cpu_time: info.cpu_time,
-        max_rss: info.max_rss,
-        ..Outcome::default()
     }
 }

@@ -22,7 +22,7 @@ use crate::store::{NewTask, Session, Submission, Terms};
 use crate::tracker::{Stdio, Submitter};
 
 /// The attributes that the queue honours, for every tracker alike.
-const ATTRIBUTES: [&str; 8] = [
+const ATTRIBUTES: [&str; 14] = [
     "submitAsHold",
     "priority",
     "minSlots",
@@ -31,7 +31,15 @@ const ATTRIBUTES: [&str; 8] = [
     "reservationId",
     "minPhysMemory",
     "startTime",
+    "deadlineTime",
+    "rerunnable",
+    "candidateMachines",
+    "machineOS",
+    "machineArch",
+    "accountingId",
 ];
+/// Those that it honours where there is a program that sends mails.
+const MAIL_ATTRIBUTES: [&str; 3] = ["email", "emailOnStarted", "emailOnTerminated"];
 /// The most tasks that a job array may have.
 const MAX_TASKS: i64 = 100_000;
 
@@ -134,11 +142,12 @@ fn check(
 ) -> Result<Checked> {
     let (target, limits) = world.contact(session.contact.as_deref())?;
     let engine = world.engine(&target)?;
-    let supported = [engine.tracker().attributes(), &ATTRIBUTES].concat();
+    let mail: &[&str] = if world.config.sendmail.is_some() { &MAIL_ATTRIBUTES } else { &[] };
+    let supported = [engine.tracker().attributes(), &ATTRIBUTES, mail].concat();
     template.check(&supported, submission)?;
-    engine.tracker().check_template(template)?;
     let submitter = submitter()?;
     policy::check(&submitter, &template.extensions()?)?;
+    engine.tracker().check_template(template)?;
     let contact = session.contact.as_deref();
     let terms = terms(world, template, contact, limits, &submitter.user)?;
     Ok(Checked { engine, target, submitter, terms })
@@ -205,6 +214,12 @@ fn terms(
         }
         _ => Ok(()),
     };
+    if template.asks_for_machine() {
+        let machine = world.capacity(contact)?.machine;
+        machine
+            .check(template.candidate_machines.as_ref(), template.machine_os, template.machine_arch)
+            .map_err(Error::argument)?;
+    }
     few("minSlots", slots.0, limits.slots, "the machine")?;
     few("minSlots", slots.0, queue.slots, &format!("queue \"{name}\""))?;
     few("minPhysMemory", memory, limits.memory, "the machine")?;
@@ -221,6 +236,7 @@ fn terms(
         start: template.starts_at()?,
         wall_clock: template.wall_clock()?,
         reservation: reservation(world, template, slots.0, memory, user)?,
+        deadline: template.ends_at()?,
     })
 }
 

@@ -73,11 +73,14 @@ pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
         agent: Agent::Off,
         target: Target { address: "/fake.sock".into(), namespace: "n".into(), snapshotter: "s".into() },
         runtime: String::new(),
+        runtime_binary: None,
+        cdi_dirs: vec![],
         grace: Duration::ZERO,
         default_category: None,
         categories: BTreeMap::new(),
         limits: Limits { slots, memory: None },
         queues: [("default".to_owned(), Queue::default())].into(),
+        sendmail: None,
     }
 }
 
@@ -161,7 +164,7 @@ fn a_template_that_cannot_run_leaves_no_job() {
     let (_dir, bench, session) = fresh();
     let unknown = JobTemplate { job_category: Some("other".into()), ..template("0") };
     assert_eq!(code(session.run_job(unknown)), ErrorCode::InvalidArgument);
-    let unsupported = JobTemplate { rerunnable: true, ..template("0") };
+    let unsupported = JobTemplate { join_files: true, ..template("0") };
     assert_eq!(code(session.run_job(unsupported)), ErrorCode::UnsupportedAttribute);
     let down = Error::new(ErrorCode::DrmCommunication, "socket /fake.sock: refused");
     bench.tracker.set_down(Some(down.clone()));
@@ -229,6 +232,43 @@ fn what_ended_while_nobody_looked_is_found_out_afterwards() {
     let info = lost.info().unwrap();
     assert_eq!(info.state, JobState::Failed);
     assert!(info.annotation.unwrap().starts_with("runtime lost"));
+}
+
+fn rerunnable() -> JobTemplate {
+    JobTemplate { rerunnable: true, ..template("sleep") }
+}
+
+#[test]
+fn a_rerunnable_job_that_was_lost_runs_again() {
+    let (dir, bench, session) = fresh();
+    let job = start(&session, rerunnable());
+    let first = job.info().unwrap().dispatched;
+    bench.tracker.set_silent(true);
+    bench.tracker.lose(&job.id);
+    bench.tracker.set_silent(false);
+    let later = Bench::on(dir.path(), Arc::clone(&bench.tracker));
+    let (state, _) = job.state().unwrap();
+    assert!(matches!(state, JobState::Requeued | JobState::Running), "{state}");
+    job.wait_started(Timeout::Infinite).unwrap();
+    assert_eq!(later.tracker.orders().len(), 2);
+    assert_eq!(job.info().unwrap().dispatched, first, "that of its first run");
+    later.tracker.exit(&job.id, 0);
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    let info = job.info().unwrap();
+    assert_eq!((info.state, info.annotation), (JobState::Done, None));
+}
+
+#[test]
+fn a_job_that_is_to_end_does_not_run_again() {
+    let (dir, bench, session) = fresh();
+    let job = start(&session, rerunnable());
+    bench.tracker.set_silent(true);
+    bench.tracker.lose(&job.id);
+    bench.world.store.terminate(crate::store::Which::Job(&job.id)).unwrap();
+    bench.tracker.set_silent(false);
+    let _later = Bench::on(dir.path(), Arc::clone(&bench.tracker));
+    assert_eq!(job.info().unwrap().state, JobState::Failed);
+    assert_eq!(bench.tracker.orders().len(), 1);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::model::{Control, ErrorCode, JobState, JobTemplate, Millis, Outcome, S
 use crate::scheduler::{Pick, Plan, Pool};
 use crate::tracker::{Stdio, Submitter};
 
-fn store() -> (tempfile::TempDir, Store, Session) {
+pub(super) fn store() -> (tempfile::TempDir, Store, Session) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let session = store.create_session("s", None).unwrap();
@@ -23,7 +23,7 @@ fn submitter() -> Submitter {
     }
 }
 
-fn terms() -> Terms {
+pub(super) fn terms() -> Terms {
     Terms {
         pool: Pool { slots: None, memory: None, queue: "default".into(), queue_slots: None },
         rank: 0,
@@ -34,10 +34,11 @@ fn terms() -> Terms {
         start: None,
         wall_clock: None,
         reservation: None,
+        deadline: None,
     }
 }
 
-fn template() -> JobTemplate {
+pub(super) fn template() -> JobTemplate {
     JobTemplate {
         remote_command: Some("/bin/true".into()),
         job_name: Some("n".into()),
@@ -47,13 +48,34 @@ fn template() -> JobTemplate {
 }
 
 fn submit(store: &Store, session: &Session, id: &str, terms: &Terms, tasks: Option<&[NewTask]>) {
+    submit_tasks(store, session, id, &template(), terms, tasks);
+}
+
+pub(super) fn submit_template(
+    store: &Store,
+    session: &Session,
+    id: &str,
+    template: &JobTemplate,
+    terms: &Terms,
+) {
+    submit_tasks(store, session, id, template, terms, None);
+}
+
+fn submit_tasks(
+    store: &Store,
+    session: &Session,
+    id: &str,
+    template: &JobTemplate,
+    terms: &Terms,
+    tasks: Option<&[NewTask]>,
+) {
     let stdio = Stdio { output: Some("/o".into()), join: true, ..Stdio::default() };
     store
         .submit(&Submission {
             id,
             session: session.id,
             target: "t",
-            template: &template(),
+            template,
             submitter: &submitter(),
             stdio: &stdio,
             terms,
@@ -63,7 +85,7 @@ fn submit(store: &Store, session: &Session, id: &str, terms: &Terms, tasks: Opti
         .unwrap();
 }
 
-fn insert(store: &Store, session: &Session, id: &str) {
+pub(super) fn insert(store: &Store, session: &Session, id: &str) {
     submit(store, session, id, &terms(), None);
 }
 
@@ -74,7 +96,7 @@ fn array(store: &Store, session: &Session, id: &str, indices: &[i64]) {
 }
 
 /// Start, and make ready, so many jobs of each submission.
-fn admit(store: &Store, mine: &Claim, start: usize, ready: usize) -> bool {
+pub(super) fn admit(store: &Store, mine: &Claim, start: usize, ready: usize) -> bool {
     let mut decide = |queue: Queue<'_>| {
         let mut plan = Plan::default();
         for candidate in queue.candidates {
@@ -89,7 +111,7 @@ fn admit(store: &Store, mine: &Claim, start: usize, ready: usize) -> bool {
     store.admit(NOW, &Targets::new(["t"]).unwrap(), mine, &mut decide).unwrap()
 }
 
-const NOW: Millis = 1000;
+pub(super) const NOW: Millis = 1000;
 
 /// A process that has died.
 fn dead() -> Claim {
@@ -100,11 +122,11 @@ fn exit(code: i32) -> Outcome {
     Outcome { exit_status: Some(code), started: Some(5), finished: 9, ..Outcome::default() }
 }
 
-fn job(store: &Store, id: &str) -> Job {
+pub(super) fn job(store: &Store, id: &str) -> Job {
     store.job(id).unwrap().unwrap()
 }
 
-fn phase(store: &Store, id: &str) -> Option<Phase> {
+pub(super) fn phase(store: &Store, id: &str) -> Option<Phase> {
     store.unsettled_job(id).unwrap().map(|job| job.phase)
 }
 
@@ -121,8 +143,8 @@ fn a_job_goes_through_its_life_once() {
     assert!(!admit(&store, &mine, 1, 0), "claimed twice");
     assert_eq!(job(&store, "a").info.substate.as_deref(), Some("creating"));
     assert_eq!(store.claimed_jobs(&mine).unwrap().len(), 1);
-    assert!(store.job_started("a", 5).unwrap());
-    assert!(!store.job_started("a", 6).unwrap());
+    assert!(store.job_started("a", 5, None).unwrap());
+    assert!(!store.job_started("a", 6, None).unwrap());
     assert_eq!(store.claimed_jobs(&mine).unwrap(), [], "a job that runs needs nobody");
     assert!(!store.job_resumed("a").unwrap());
     assert!(store.job_suspended("a").unwrap());
@@ -136,7 +158,7 @@ fn a_job_goes_through_its_life_once() {
     assert_eq!(info.owner.as_deref(), Some("alice"));
     assert_eq!(info.queue.as_deref(), Some("default"));
     assert_eq!(info.allocated_machines, [SlotInfo { machine: "node1".into(), slots: 1 }]);
-    assert!(!store.job_started("a", 7).unwrap(), "an ended job does not start");
+    assert!(!store.job_started("a", 7, None).unwrap(), "an ended job does not start");
     let left = store.claimed_jobs(&mine).unwrap();
     assert_eq!(left.len(), 1, "who stored the end cleans up");
     store.job_deleted("a").unwrap();
@@ -153,7 +175,15 @@ fn an_order_comes_back_as_it_was_given() {
     assert_eq!(order.template, template());
     assert!(order.stdio.join);
     assert_eq!((order.task, order.wall_clock, order.ends), (None, Some(7), None));
+    assert_eq!(order.slots, None, "they are not counted");
     assert_eq!(store.order("b").unwrap(), None);
+
+    let counted = Terms { pool: Pool { slots: Some(4), ..timed.pool.clone() }, slots: (2, 3), ..timed };
+    submit(&store, &session, "c", &counted, None);
+    let slots = || store.order("c").unwrap().unwrap().slots;
+    assert_eq!(slots(), Some(2), "at least so many it will get");
+    assert!(admit(&store, &Claim::mine(), 1, 0));
+    assert_eq!(slots(), Some(1), "so many were given to it here");
 }
 
 #[test]
@@ -270,7 +300,7 @@ fn terminating_ends_a_job_that_nobody_works_on_and_marks_the_others() {
     let mine = Claim::mine();
     array(&store, &session, "a", &[1, 2, 3, 4]);
     admit(&store, &mine, 2, 1);
-    store.job_started("a.1", 5).unwrap();
+    store.job_started("a.1", 5, None).unwrap();
     let terminating = store.terminate(Which::Array("a")).unwrap();
     assert_eq!(terminating, Terminating { found: 4, started: vec!["a.1".into()] });
     let state = |id| job(&store, id).info.state;
@@ -315,7 +345,7 @@ fn a_destroyed_session_takes_its_ended_jobs_along_and_leaves_the_running_ones() 
     for id in ["ended", "running"] {
         insert(&store, &session, id);
         admit(&store, &mine, 1, 0);
-        store.job_started(id, 1).unwrap();
+        store.job_started(id, 1, None).unwrap();
     }
     store.job_ended("ended", &exit(0), &mine).unwrap();
     store.job_deleted("ended").unwrap();

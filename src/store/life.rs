@@ -7,7 +7,7 @@
 //! | 0 | nothing is being done for it |
 //! | 1 | the claimer makes it ready, or has done so: it can be started at once when its turn comes |
 //! | 2 | it holds its slots: the claimer starts it, and once it has started there is no claim |
-//! | 3 | the claimer undoes what made it ready |
+//! | 3 | the claimer undoes what made it ready, or removes what is left of a run that was lost |
 //!
 //! A job that has ended is in phase 0; while there is something to clean up it has a claim.
 
@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::query::state;
 use super::sessions::sweep;
 use super::{Claim, Store};
-use crate::model::{JobState, Millis, Outcome, Result, now};
+use crate::model::{ImageRef, JobState, Millis, Outcome, Result, now};
 
 /// What a job that could not be started comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +31,22 @@ pub enum Retry {
 
 impl Store {
     /// The job's command has started. True if that was news.
-    pub fn job_started(&self, id: &str, at: Millis) -> Result<bool> {
+    pub fn job_started(&self, id: &str, at: Millis, image: Option<&ImageRef>) -> Result<bool> {
         self.advance(id, JobState::is_queued, |sql| {
             sql.prepare_cached(
+                // Of a job that waits to run again only the run that it was admitted to is told.
                 "UPDATE jobs SET state = 3, phase = 2, dispatched = coalesce(dispatched, ?2),
-                     claim = NULL, leftovers = 1, slots = coalesce(slots, 1)
-                 WHERE id = ?1 AND state NOT IN (3, 4, 7, 8)",
+                     started = ?2, claim = NULL, leftovers = 1, slots = coalesce(slots, 1),
+                     annotation = NULL, image = coalesce(?3, image),
+                     image_digest = iif(?3 IS NULL, image_digest, ?4)
+                 WHERE id = ?1 AND state NOT IN (3, 4, 7, 8) AND (phase = 2 OR state IN (1, 2))",
             )?
-            .execute(params![id, at])
+            .execute(params![
+                id,
+                at,
+                image.map(|it| &it.name),
+                image.and_then(|it| it.digest.as_ref())
+            ])
         })
     }
 
@@ -66,15 +74,18 @@ impl Store {
 
     /// The job has ended. True if that was news: then `mine` is the process that cleans up.
     pub fn job_ended(&self, id: &str, outcome: &Outcome, mine: &Claim) -> Result<bool> {
+        let usage = &outcome.usage;
         self.advance(
             id,
             |state| !state.is_terminated(),
             |sql| {
                 sql.prepare_cached(
                     // init knows the start to the millisecond, the launcher a little later.
-                    "UPDATE jobs SET state = ?2, finished = ?4, phase = 0, leftovers = 1, claim = ?10,
+                    "UPDATE jobs SET state = ?2, finished = ?4, phase = 0, leftovers = 1, claim = ?8,
                          dispatched = coalesce(min(dispatched, ?3), dispatched, ?3),
-                         exit_status = ?5, signal = ?6, cpu_time = ?8, max_rss = ?9,
+                         exit_status = ?5, signal = ?6, cpu_time = ?9, max_rss = ?10,
+                         oom_killed = ?11, peak_memory = ?12, read_bytes = ?13, written_bytes = ?14,
+                         image = coalesce(?15, image), image_digest = iif(?15 IS NULL, image_digest, ?16),
                          annotation = iif(?3 IS NULL AND terminate = 1, coalesce(annotation, ?7), ?7)
                      WHERE id = ?1 AND state NOT IN (7, 8)",
                 )?
@@ -86,9 +97,15 @@ impl Store {
                     outcome.exit_status,
                     outcome.signal,
                     outcome.reason,
-                    outcome.cpu_time,
-                    outcome.max_rss,
                     mine,
+                    usage.cpu_time,
+                    usage.max_rss,
+                    usage.oom_killed,
+                    usage.peak_memory,
+                    usage.read_bytes,
+                    usage.written_bytes,
+                    outcome.image.as_ref().map(|image| &image.name),
+                    outcome.image.as_ref().and_then(|image| image.digest.as_ref()),
                 ])
             },
         )

@@ -8,8 +8,12 @@ mod control;
 #[cfg(test)]
 mod jobs_tests;
 mod life;
+mod mails;
 mod query;
 mod queue;
+mod rerun;
+#[cfg(test)]
+mod rerun_tests;
 mod reservation_sessions;
 mod reservations;
 mod sessions;
@@ -33,8 +37,10 @@ use crate::model::{Error, ErrorCode, Result};
 pub use claim::Claim;
 pub use control::{Terminating, Which};
 pub use life::Retry;
+pub use mails::Mail;
 pub use query::{Array, Job};
 pub use queue::{Decide, Queue, Targets};
+pub use rerun::Loss;
 pub use reservations::{NewReservation, Reservation};
 pub use sessions::Session;
 pub use submit::{NewTask, Submission, Terms, task_id};

@@ -4,8 +4,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use super::Store;
-use crate::model::{Error, JobInfo, JobState, JobTemplate, Millis, Result, SlotInfo, now, signal_name};
-use crate::tracker::{NewJob, Task};
+use crate::model::{
+    Error, ImageRef, JobInfo, JobState, JobTemplate, Millis, Result, SlotInfo, Usage, now, signal_name,
+};
+use crate::tracker::{End, NewJob, Task};
 
 /// Where a stored job is in its life, and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +36,8 @@ pub struct Array {
 const COLUMNS: &str = "SELECT j.id, b.name, s.name, s.destroyed, b.target, b.owner, b.machine, j.state,
     j.phase, j.terminate, b.submitted, j.dispatched, j.finished, j.exit_status, j.signal, j.annotation,
     j.cpu_time, j.max_rss, j.slots, b.start_time, b.max_parallel, b.active, r.begins,
-    p.slots IS NOT NULL OR p.memory IS NOT NULL OR p.queue_slots IS NOT NULL, p.queue ";
+    p.slots IS NOT NULL OR p.memory IS NOT NULL OR p.queue_slots IS NOT NULL, p.queue, j.image,
+    j.image_digest, j.oom_killed, j.peak_memory, j.read_bytes, j.written_bytes, b.accounting_id ";
 /// A job and what belongs to it. The order of the tables is the order in which they are read.
 const ONE: &str = "
     FROM jobs j
@@ -56,7 +59,7 @@ impl Store {
         self.read(|sql| {
             let query =
                 "SELECT s.name, b.template, b.submitter, coalesce(j.stdio, b.stdio), b.id, j.task,
-                             b.wall_clock, r.ends,
+                             b.wall_clock, r.ends, b.deadline,
                              CASE WHEN p.slots IS NOT NULL OR p.queue_slots IS NOT NULL
                                  THEN coalesce(j.slots, b.min_slots) END
                          FROM jobs j
@@ -77,8 +80,8 @@ impl Store {
                 stdio: parsed(&row.get::<_, String>(3)?)?,
                 task: row.get::<_, Option<i64>>(5)?.map(|index| Task { array, index }),
                 wall_clock: row.get(6)?,
-                ends: row.get(7)?,
-                slots: row.get(8)?,
+                ends: end(row.get(7)?, row.get(8)?),
+                slots: row.get(9)?,
             }))
         })
     }
@@ -155,6 +158,12 @@ impl Store {
     }
 }
 
+/// The account of the job in this row.
+pub(super) fn by_number(sql: &Connection, number: i64) -> rusqlite::Result<Option<JobInfo>> {
+    let mut query = sql.prepare_cached(&format!("{COLUMNS} {ONE} WHERE j.number = ?"))?;
+    query.query_row([number], |row| Ok(job(row, now())?.info)).optional()
+}
+
 pub(super) fn state_of(sql: &Connection, id: &str) -> rusqlite::Result<Option<JobState>> {
     sql.prepare_cached("SELECT state FROM jobs WHERE id = ? AND reaped = 0")?
         .query_row([id], |row| state(row, 0))
@@ -173,6 +182,7 @@ fn job(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
     let dispatched: Option<Millis> = row.get(11)?;
     let slots: Option<i64> = row.get::<_, Option<i64>>(18)?.filter(|_| dispatched.is_some());
     let machine: String = row.get(6)?;
+    let (id, image): (String, Option<String>) = (row.get(0)?, row.get(25)?);
     let slot = slots.map(|slots| SlotInfo { machine: machine.clone(), slots });
     let waits = matches!(state, JobState::Queued | JobState::Requeued);
     let info = JobInfo {
@@ -190,12 +200,32 @@ fn job(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
         submitted: row.get(10)?,
         dispatched,
         finished: row.get(12)?,
-        cpu_time: row.get(16)?,
-        max_rss: row.get(17)?,
-        ..JobInfo::new(row.get::<_, String>(0)?, state)
+        usage: Usage {
+            cpu_time: row.get(16)?,
+            max_rss: row.get(17)?,
+            oom_killed: row.get(27)?,
+            peak_memory: row.get(28)?,
+            read_bytes: row.get(29)?,
+            written_bytes: row.get(30)?,
+        },
+        // A runtime names the container of a job like the job.
+        container: dispatched.map(|_| id.clone()),
+        image: image
+            .map(|name| Ok::<_, rusqlite::Error>(ImageRef { name, digest: row.get(26)? }))
+            .transpose()?,
+        accounting_id: row.get(31)?,
+        ..JobInfo::new(id, state)
     };
     let begun = !state.is_terminated() && (phase == 2 || state.is_started());
     Ok(Job { info, target: row.get(4)?, orphaned: row.get(3)?, terminate: row.get(9)?, begun })
+}
+
+/// When a job is ended: at the end of its reservation, or at its deadline.
+fn end(reservation: Option<Millis>, deadline: Option<Millis>) -> Option<End> {
+    let reservation = reservation.map(|at| (at, "its reservation is over"));
+    let deadline = deadline.map(|at| (at, "its deadline has come"));
+    let (at, reason) = reservation.into_iter().chain(deadline).min()?;
+    Some(End { at, reason: reason.to_owned() })
 }
 
 /// What a job in the queue waits for.

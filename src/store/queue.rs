@@ -91,7 +91,7 @@ impl Store {
     }
 
     /// When there may be something to do by itself: a start time, the begin or end of a reservation, the
-    /// wall clock limit of a suspended job.
+    /// wall clock limit of a suspended job, a deadline.
     pub fn next_change(&self, now: Millis) -> Result<Option<Millis>> {
         self.read(|sql| {
             Ok(sql
@@ -100,9 +100,10 @@ impl Store {
                          SELECT min(start_time) AS at FROM submissions WHERE waiting > 0 AND start_time > ?1
                          UNION ALL SELECT min(begins) FROM reservations WHERE begins > ?1
                          UNION ALL SELECT min(ends) FROM reservations WHERE ends > ?1
-                         UNION ALL SELECT min(j.dispatched + b.wall_clock)
+                         UNION ALL SELECT min(deadline) FROM submissions WHERE unsettled > 0 AND deadline > ?1
+                         UNION ALL SELECT min(j.started + b.wall_clock)
                              FROM jobs j CROSS JOIN submissions b ON b.number = j.submission
-                             WHERE j.phase = 2 AND j.state = 4 AND j.dispatched + b.wall_clock > ?1)",
+                             WHERE j.phase = 2 AND j.state = 4 AND j.started + b.wall_clock > ?1)",
                 )?
                 .query_row([now], |row| row.get(0))?)
         })
@@ -120,6 +121,19 @@ impl Store {
         }
         let over = "its reservation is over";
         Ok(self.write(|sql| terminate(sql, WITHIN, params![now], over))?.started)
+    }
+
+    /// End what waits though its deadline has come. What has started, or is being started, is ended by
+    /// its init.
+    pub fn expire_deadlines(&self, now: Millis) -> Result<()> {
+        const WITHIN: &str = "phase <> 2 AND state IN (1, 2, 5, 6) AND submission IN
+            (SELECT number FROM submissions WHERE unsettled > 0 AND deadline <= ?1)";
+        let query = format!("SELECT 1 FROM jobs WHERE {WITHIN} AND terminate = 0");
+        if self.read(|sql| Ok(sql.prepare_cached(&query)?.exists([now])?))? {
+            let over = "its deadline has come before it could run";
+            self.write(|sql| terminate(sql, WITHIN, params![now], over))?;
+        }
+        Ok(())
     }
 }
 
@@ -184,7 +198,8 @@ fn pools(sql: &Connection) -> rusqlite::Result<Vec<(i64, Pool)>> {
 pub(super) fn active(sql: &Connection) -> rusqlite::Result<Vec<Active>> {
     let mut query = sql.prepare_cached(
         "SELECT coalesce(j.slots, 1), b.memory, p.queue, b.reservation,
-             nullif(min(coalesce(j.dispatched + b.wall_clock, 1 << 62), coalesce(r.ends, 1 << 62)), 1 << 62)
+             nullif(min(coalesce(j.started + b.wall_clock, 1 << 62), coalesce(r.ends, 1 << 62),
+                 coalesce(b.deadline, 1 << 62)), 1 << 62)
          FROM jobs j
          CROSS JOIN submissions b ON b.number = j.submission
          CROSS JOIN pools p ON p.id = b.pool

@@ -52,6 +52,14 @@ CREATE TABLE submissions (
     start_time   INTEGER,
     wall_clock   INTEGER,
     reservation  INTEGER REFERENCES reservations (number),
+    -- What runs then is ended, and what waits fails.
+    deadline     INTEGER,
+    -- A job that its runtime loses runs again.
+    rerunnable   INTEGER NOT NULL,
+    accounting_id TEXT,
+    -- Mails are sent at the start, and at the end, of its jobs.
+    mail_started INTEGER NOT NULL,
+    mail_ended   INTEGER NOT NULL,
 
     -- How many of its jobs may be admitted, how many hold slots, and about how many there is something
     -- to do yet; kept by the triggers below.
@@ -64,6 +72,7 @@ CREATE INDEX submission_by_turn ON submissions (rank DESC, priority DESC, number
 CREATE INDEX submission_by_pool ON submissions (pool) WHERE waiting > 0;
 CREATE INDEX submission_by_start ON submissions (start_time) WHERE waiting > 0 AND start_time IS NOT NULL;
 CREATE INDEX submission_unsettled ON submissions (target) WHERE unsettled > 0;
+CREATE INDEX submission_by_deadline ON submissions (deadline) WHERE unsettled > 0 AND deadline IS NOT NULL;
 CREATE INDEX submission_by_reservation ON submissions (reservation) WHERE reservation IS NOT NULL;
 
 CREATE TABLE jobs (
@@ -88,20 +97,30 @@ CREATE TABLE jobs (
     reaped      INTEGER NOT NULL DEFAULT 0,
     -- How often it could not be started for a reason that may pass.
     attempts    INTEGER NOT NULL DEFAULT 0,
+    -- How many of its runs were lost.
+    losses      INTEGER NOT NULL DEFAULT 0,
 
     -- What it was given.
     slots       INTEGER,
+    -- The start of its first run, and of its last.
     dispatched  INTEGER,
+    started     INTEGER,
     finished    INTEGER,
     exit_status INTEGER,
     signal      INTEGER,
     annotation  TEXT,
-    cpu_time    INTEGER,
-    max_rss     INTEGER
+    image         TEXT,
+    image_digest  TEXT,
+    cpu_time      INTEGER,
+    max_rss       INTEGER,
+    oom_killed    INTEGER NOT NULL DEFAULT 0,
+    peak_memory   INTEGER,
+    read_bytes    INTEGER,
+    written_bytes INTEGER
 );
 CREATE INDEX job_by_submission ON jobs (submission, number);
 CREATE INDEX job_waiting ON jobs (submission, phase DESC, number) WHERE state IN (1, 5) AND phase IN (0, 1);
-CREATE INDEX job_active ON jobs (submission, slots, dispatched) WHERE phase = 2;
+CREATE INDEX job_active ON jobs (submission, slots, started) WHERE phase = 2;
 -- What somebody has still to do something about.
 CREATE INDEX job_unsettled ON jobs (submission, number) WHERE state NOT IN (7, 8) OR leftovers = 1;
 CREATE INDEX job_suspended ON jobs (submission) WHERE state = 4 AND phase = 2;
@@ -142,6 +161,32 @@ CREATE TRIGGER job_removed AFTER DELETE ON jobs BEGIN
         active = active - (OLD.phase = 2),
         unsettled = unsettled - (OLD.state NOT IN (7, 8) OR OLD.leftovers = 1)
     WHERE number = OLD.submission;
+END;
+
+-- Mails that somebody has to send, see mails.rs.
+CREATE TABLE mails (
+    number  INTEGER PRIMARY KEY,
+    job     INTEGER NOT NULL,
+    -- About its start, else about its end.
+    started INTEGER NOT NULL
+);
+CREATE INDEX mail_by_job ON mails (job);
+CREATE TRIGGER job_has_started AFTER UPDATE OF dispatched ON jobs
+    WHEN OLD.dispatched IS NULL AND NEW.dispatched IS NOT NULL
+        AND (SELECT mail_started FROM submissions WHERE number = NEW.submission)
+BEGIN
+    INSERT INTO mails (job, started) VALUES (NEW.number, 1);
+END;
+CREATE TRIGGER job_has_ended AFTER UPDATE OF state ON jobs
+    WHEN NEW.state IN (7, 8) AND OLD.state NOT IN (7, 8)
+        AND (SELECT mail_ended FROM submissions WHERE number = NEW.submission)
+BEGIN
+    INSERT INTO mails (job, started) VALUES (NEW.number, 0);
+END;
+CREATE TRIGGER job_never_waited AFTER INSERT ON jobs
+    WHEN NEW.state IN (7, 8) AND (SELECT mail_ended FROM submissions WHERE number = NEW.submission)
+BEGIN
+    INSERT INTO mails (job, started) VALUES (NEW.number, 0);
 END;
 
 CREATE TABLE reservation_sessions (

@@ -89,8 +89,10 @@ impl Store {
 
 /// Drop the rows that nobody needs any more.
 pub(super) fn sweep(sql: &rusqlite::Connection) -> rusqlite::Result<()> {
-    let mut gone =
-        sql.prepare_cached("DELETE FROM jobs WHERE reaped = 1 AND leftovers = 0 RETURNING submission")?;
+    let mut gone = sql.prepare_cached(
+        "DELETE FROM jobs WHERE reaped = 1 AND leftovers = 0
+             AND NOT EXISTS (SELECT 1 FROM mails WHERE job = jobs.number) RETURNING submission",
+    )?;
     let submissions: BTreeSet<i64> =
         gone.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     for number in submissions {

@@ -62,6 +62,8 @@ pub struct Terms {
     pub wall_clock: Option<Millis>,
     /// The number of the reservation they run in.
     pub reservation: Option<i64>,
+    /// When they are ended, or fail.
+    pub deadline: Option<Millis>,
 }
 
 /// The id of an array's task.
@@ -73,7 +75,9 @@ impl Store {
     /// Store a new job or job array, QUEUED or QUEUED_HELD: all of it or nothing. INVALID_SESSION if
     /// its session has been destroyed.
     pub fn submit(&self, new: &Submission<'_>) -> Result<()> {
-        let name = new.template.job_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string);
+        let text =
+            |text: &Option<Text>| text.as_ref().filter(|text| !text.is_empty()).map(Text::to_string);
+        let (name, accounting_id) = (text(&new.template.job_name), text(&new.template.accounting_id));
         let (template, submitter) = (json(new.template)?, json(new.submitter)?);
         let stdio = json(new.stdio)?;
         let terms = new.terms;
@@ -84,9 +88,10 @@ impl Store {
                     "INSERT INTO submissions
                          (id, is_array, session, name, target, template, submitter, stdio, owner,
                           machine, submitted, pool, rank, priority, min_slots, max_slots, memory,
-                          max_parallel, start_time, wall_clock, reservation)
+                          max_parallel, start_time, wall_clock, reservation, deadline, rerunnable,
+                          accounting_id, mail_started, mail_ended)
                      SELECT ?1, ?3, id, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-                         ?18, ?19, ?20, ?21
+                         ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26
                      FROM sessions WHERE id = ?2 AND destroyed = 0",
                 )?
                 .execute(params![
@@ -111,6 +116,11 @@ impl Store {
                     terms.start,
                     terms.wall_clock,
                     terms.reservation,
+                    terms.deadline,
+                    new.template.rerunnable,
+                    accounting_id,
+                    new.template.email_on_started,
+                    new.template.email_on_terminated,
                 ])?;
             if added == 0 {
                 return Err(Error::session("the job session has been destroyed").into());

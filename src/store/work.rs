@@ -21,6 +21,8 @@ pub struct Unsettled {
     pub claim: Option<Claim>,
     /// Somebody asked for its end.
     pub terminate: bool,
+    /// How many of its runs were lost.
+    pub losses: i64,
 }
 
 /// What is being done for a job, see life.rs.
@@ -36,7 +38,7 @@ pub enum Phase {
     Undoing,
 }
 
-const COLUMNS: &str = "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate ";
+const COLUMNS: &str = "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate, j.losses ";
 const BY_JOB: &str = "FROM jobs j CROSS JOIN submissions b ON b.number = j.submission ";
 const BY_SUBMISSION: &str = "FROM submissions b CROSS JOIN jobs j ON j.submission = b.number ";
 
@@ -65,7 +67,7 @@ impl Store {
     pub fn overdue_jobs(&self, now: Millis) -> Result<Vec<Unsettled>> {
         let condition = "LEFT JOIN reservations r ON r.number = b.reservation
                          WHERE j.state = 4 AND j.phase = 2
-                             AND (j.dispatched + b.wall_clock <= ?1 OR r.ends <= ?1)";
+                             AND (j.started + b.wall_clock <= ?1 OR r.ends <= ?1 OR b.deadline <= ?1)";
         self.unsettled(BY_JOB, condition, params![now])
     }
 
@@ -129,5 +131,6 @@ fn unsettled(row: &Row<'_>) -> rusqlite::Result<Unsettled> {
         phase,
         claim: row.get(4)?,
         terminate: row.get(5)?,
+        losses: row.get(6)?,
     })
 }

@@ -181,7 +181,7 @@ impl JobTracker for FakeTracker {
         };
         state.jobs.insert(id.clone(), info);
         state.orders.push(job);
-        state.say(Fact::Started { id: id.clone(), at });
+        state.say(Fact::Started { id: id.clone(), at, image: None });
         drop(state);
         self.changed.notify_all();
         if let Some(code) = exit {

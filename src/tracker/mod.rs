@@ -15,7 +15,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Control, Error, JobInfo, JobState, JobTemplate, Machine, Millis, Outcome, Queue, Result, Version,
+    Control, Error, ImageRef, JobInfo, JobState, JobTemplate, Machine, Millis, Outcome, Queue, Result,
+    Version,
 };
 
 pub use files::{Origin, Stdio, Transfer};
@@ -57,8 +58,17 @@ pub struct NewJob {
     pub slots: Option<i64>,
     /// It is ended when it has run for so long.
     pub wall_clock: Option<Millis>,
-    /// It is ended at this time.
-    pub ends: Option<Millis>,
+    /// It is ended then.
+    pub ends: Option<End>,
+}
+
+/// The time at which a job is ended, whatever it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// When.
+    pub at: Millis,
+    /// Why, for people.
+    pub reason: String,
 }
 
 /// The place of a job in a job array.
@@ -79,6 +89,8 @@ pub enum Fact {
         id: String,
         /// When.
         at: Millis,
+        /// The image it runs in.
+        image: Option<ImageRef>,
     },
     /// It was stopped for now.
     Suspended {
@@ -144,7 +156,7 @@ pub trait JobTracker: Send + Sync {
     /// The attributes of a job template that this tracker honours, by their DRMAA2 names.
     fn attributes(&self) -> &'static [&'static str];
 
-    /// Refuse a template that this tracker can never run: an unknown category, no command.
+    /// Refuse a template that this tracker can never run: an unknown category, nothing to run.
     fn check_template(&self, template: &JobTemplate) -> Result<()>;
 
     /// Ids of the jobs that the runtime holds now, whoever made them.

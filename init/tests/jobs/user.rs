@@ -12,8 +12,7 @@ fn run_as(user: &str, groups: Option<Vec<&str>>) -> Ended {
     job.put("passwd", b"root:x:0:0::/root:/bin/sh\ntester:x:4711:4712::/home/tester:/bin/sh\n");
     job.put("group", b"root:x:0:\ntester:x:4712:\nfriends:x:4713:other,tester\n");
     job.order.user = user.as_bytes().to_vec();
-    job.order.groups =
-        groups.map(|groups| groups.into_iter().map(|group| group.as_bytes().to_vec()).collect());
+    job.order.groups = groups.map(|groups| groups.into_iter().map(Into::into).collect());
     job.order.umask = Some(0o027);
     let ended = job.run();
     ended.assert_exit(0);
@@ -28,7 +27,7 @@ fn the_job_runs_as_its_user() {
         ("4711", None, "4711:4712 4712 4713\n/home/tester\n"),
         ("tester:friends", None, "4711:4713 4713\n/home/tester\n"),
         ("4714:4715", None, "4714:4715 4715\n/\n"),
-        ("tester", Some(vec!["4720", "4721"]), "4711:4712 4712 4720 4721\n/home/tester\n"),
+        ("tester", Some(vec!["4720", "friends"]), "4711:4712 4712 4713 4720\n/home/tester\n"),
         ("4714:4715", Some(vec![]), "4714:4715 4715\n/\n"),
     ] {
         let ended = run_as(user, groups);
@@ -45,6 +44,15 @@ fn a_user_who_is_not_root_has_no_capabilities() {
     job.order.user = b"4711:4712".to_vec();
     let none = "0000000000000000";
     assert_eq!(job.run().stdout(), format!("CapPrm:\t{none}\nCapEff:\t{none}\nCapAmb:\t{none}\n"));
+}
+
+#[test]
+fn a_job_of_root_has_no_capability_that_it_gives_up() {
+    let mut job = Job::sh("grep -E 'Cap(Prm|Eff|Bnd)' /proc/self/status");
+    // The last one is that of no kernel yet.
+    job.order.drop_capabilities = (0..=40).chain([63]).collect();
+    let none = "0000000000000000";
+    assert_eq!(job.run().stdout(), format!("CapPrm:\t{none}\nCapEff:\t{none}\nCapBnd:\t{none}\n"));
 }
 
 #[test]

@@ -17,7 +17,7 @@ const CPU_PERIOD: i64 = 100_000;
 pub(super) fn extend(spec: &mut Value, input: &SpecInput<'_>) {
     let extensions = input.extensions;
     network(spec, extensions, input.host);
-    capabilities(spec, extensions);
+    capabilities(spec, extensions, input.host);
     if extensions.privileged {
         privileged(spec);
     }
@@ -48,8 +48,8 @@ fn network(spec: &mut Value, extensions: &Extensions, host: &Host) {
     }
 }
 
-fn capabilities(spec: &mut Value, extensions: &Extensions) {
-    let names = rights::of_container(extensions);
+fn capabilities(spec: &mut Value, extensions: &Extensions, host: &Host) {
+    let names = rights::of_container(extensions, host);
     spec["process"]["capabilities"] =
         json!({ "bounding": names, "effective": names, "permitted": names });
 }

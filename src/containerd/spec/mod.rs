@@ -62,6 +62,8 @@ pub(super) struct Host {
     pub(super) counts_swap: bool,
     /// The files in which it looks up host names.
     pub(super) name_files: Vec<&'static str>,
+    /// The capabilities that it has to give, by their numbers.
+    pub(super) capabilities: u64,
 }
 
 impl Host {
@@ -75,8 +77,17 @@ impl Host {
                 .into_iter()
                 .filter(|file| Path::new(file).exists())
                 .collect(),
+            capabilities: capabilities().unwrap_or(u64::MAX),
         }
     }
+}
+
+/// Those that root can have here. The kernel may not know all of them, and a host that is itself confined
+/// does not have all.
+fn capabilities() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let set = status.lines().find_map(|line| line.strip_prefix("CapBnd:"))?;
+    u64::from_str_radix(set.trim(), 16).ok()
 }
 
 /// A host file or directory for init.

@@ -3,6 +3,7 @@
 //! Init has those of containers by default, whatever its job gives up: it needs some of them to become
 //! the job's user. So the job's child drops what is in the container's set and not in its own.
 
+use super::Host;
 use crate::model::Extensions;
 use crate::model::extensions::CAPABILITIES;
 
@@ -25,34 +26,35 @@ const DEFAULT: [&str; 14] = [
 ];
 
 /// Those of the container.
-pub(super) fn of_container(extensions: &Extensions) -> Vec<&'static str> {
-    let job = of_job(extensions);
+pub(super) fn of_container(extensions: &Extensions, host: &Host) -> Vec<&'static str> {
+    let job = of_job(extensions, host);
     // Without an init the job is all there is.
     let init: &[&str] = if extensions.no_init { &[] } else { &DEFAULT };
     all().filter(|name| job.contains(name) || init.contains(name)).collect()
 }
 
 /// The numbers of those that the container has and its job has not.
-pub(in crate::containerd) fn dropped(extensions: &Extensions) -> Vec<u32> {
-    let job = of_job(extensions);
-    let container = of_container(extensions);
+pub(in crate::containerd) fn dropped(extensions: &Extensions, host: &Host) -> Vec<u32> {
+    let job = of_job(extensions, host);
+    let container = of_container(extensions, host);
     let given_up = |name: &&str| container.contains(name) && !job.contains(name);
     (0..).zip(all()).filter(|(_, name)| given_up(name)).map(|(number, _)| number).collect()
 }
 
 /// As Docker has it: what is dropped is dropped from the default ones, or from all if all are added;
-/// what is added by its name is there.
-fn of_job(extensions: &Extensions) -> Vec<&'static str> {
+/// what is added by its name is there. All are those that this machine has to give.
+fn of_job(extensions: &Extensions, host: &Host) -> Vec<&'static str> {
     let Extensions { cap_add, cap_drop, privileged, .. } = extensions;
     let named = |list: &[String], name: &str| list.iter().any(|item| item == name);
-    let has = |name: &&str| {
-        let all = *privileged || named(cap_add, "ALL");
-        let kept = (all || DEFAULT.contains(name))
-            && !named(cap_drop, name)
-            && (all || !named(cap_drop, "ALL"));
-        kept || named(cap_add, name)
+    let everything = *privileged || named(cap_add, "ALL");
+    let has = |(number, name): &(u32, &str)| {
+        let begun = match everything {
+            true => host.capabilities >> number & 1 == 1,
+            false => DEFAULT.contains(name) && !named(cap_drop, "ALL"),
+        };
+        begun && !named(cap_drop, name) || named(cap_add, name)
     };
-    all().filter(has).collect()
+    (0..).zip(all()).filter(has).map(|(_, name)| name).collect()
 }
 
 fn all() -> impl Iterator<Item = &'static str> {
@@ -63,6 +65,11 @@ fn all() -> impl Iterator<Item = &'static str> {
 mod tests {
     use super::*;
 
+    /// It lacks one.
+    fn host() -> Host {
+        Host { capabilities: u64::MAX ^ (1 << 40), ..Host::default() }
+    }
+
     fn asked(add: &[&str], drop: &[&str]) -> Extensions {
         let names = |list: &[&str]| list.iter().map(ToString::to_string).collect();
         Extensions { cap_add: names(add), cap_drop: names(drop), ..Extensions::default() }
@@ -70,25 +77,25 @@ mod tests {
 
     #[test]
     fn names_are_added_to_the_default_ones_and_dropped_from_them() {
-        assert_eq!(of_job(&asked(&[], &[])).len(), DEFAULT.len());
-        let job = of_job(&asked(&["CAP_SYS_TIME"], &["CAP_CHOWN"]));
+        assert_eq!(of_job(&asked(&[], &[]), &host()).len(), DEFAULT.len());
+        let job = of_job(&asked(&["CAP_SYS_TIME"], &["CAP_CHOWN"]), &host());
         assert!(job.contains(&"CAP_SYS_TIME") && !job.contains(&"CAP_CHOWN"));
         assert_eq!(job.len(), DEFAULT.len());
-        assert_eq!(of_job(&asked(&["CAP_SYS_TIME"], &["ALL"])), ["CAP_SYS_TIME"]);
-        assert_eq!(of_job(&asked(&["ALL"], &["CAP_CHOWN"])).len(), CAPABILITIES.len() - 1);
-        assert_eq!(of_job(&asked(&["ALL"], &["ALL"])).len(), CAPABILITIES.len());
+        assert_eq!(of_job(&asked(&["CAP_SYS_TIME"], &["ALL"]), &host()), ["CAP_SYS_TIME"]);
+        assert_eq!(of_job(&asked(&["ALL"], &["CAP_CHOWN"]), &host()).len(), CAPABILITIES.len() - 2);
+        assert_eq!(of_job(&asked(&["ALL"], &["ALL"]), &host()).len(), CAPABILITIES.len() - 1);
     }
 
     #[test]
     fn init_keeps_what_its_job_gives_up() {
         let mut all = asked(&["CAP_SYS_TIME"], &["ALL"]);
-        assert_eq!(of_container(&all).len(), DEFAULT.len() + 1);
+        assert_eq!(of_container(&all, &host()).len(), DEFAULT.len() + 1);
         let dropped_names: Vec<_> =
-            dropped(&all).into_iter().map(|number| CAPABILITIES[number as usize]).collect();
+            dropped(&all, &host()).into_iter().map(|number| CAPABILITIES[number as usize]).collect();
         assert_eq!(dropped_names.len(), DEFAULT.len());
         assert!(DEFAULT.iter().all(|name| dropped_names.contains(name)));
-        assert_eq!(dropped(&asked(&[], &[])), [0_u32; 0]);
+        assert_eq!(dropped(&asked(&[], &[]), &host()), [0_u32; 0]);
         all.no_init = true;
-        assert_eq!(of_container(&all), ["CAP_SYS_TIME"]);
+        assert_eq!(of_container(&all, &host()), ["CAP_SYS_TIME"]);
     }
 }

@@ -9,7 +9,11 @@ fn file(source: &str, target: &'static str, read_only: bool) -> FileMount {
 }
 
 fn host() -> Host {
-    Host { counts_swap: true, name_files: vec!["/etc/hosts", "/etc/resolv.conf"] }
+    Host {
+        counts_swap: true,
+        name_files: vec!["/etc/hosts", "/etc/resolv.conf"],
+        capabilities: u64::MAX,
+    }
 }
 
 fn input<'a>(files: &'a [FileMount], extensions: &'a Extensions, host: &'a Host) -> SpecInput<'a> {

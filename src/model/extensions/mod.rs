@@ -135,7 +135,6 @@ pub struct Extensions {
     pub entrypoint: Option<Vec<Text>>,
     pub keep: bool,
     pub seccomp: Seccomp,
-    pub userns: bool,
 }
 
 impl JobTemplate {
@@ -184,7 +183,7 @@ impl Extensions {
             "pids" => self.pids = Some(parse::positive(parse::text(value)?)?),
             "cgroup_parent" => self.cgroup_parent = Some(parse::cgroup(parse::text(value)?)?),
             "labels" => self.labels = parse::each(value, parse::label)?,
-            "runtime" => self.runtime = Some(parse::word(parse::text(value)?)?),
+            "runtime" => self.runtime = Some(parse::runtime(parse::text(value)?)?),
             "runtime_binary" => self.runtime_binary = Some(parse::word(parse::text(value)?)?),
             "snapshotter" => self.snapshotter = Some(parse::word(parse::text(value)?)?),
             "init" => self.no_init = !parse::boolean(value)?,
@@ -203,7 +202,6 @@ impl Extensions {
             "entrypoint" => self.entrypoint = Some(parse::entrypoint(value)?),
             "keep" => self.keep = parse::boolean(value)?,
             "seccomp" => self.seccomp = parse::seccomp(value)?,
-            "userns" => self.userns = parse::boolean(value)?,
             _ => return Err("there is no such attribute".to_owned()),
         }
         Ok(())

@@ -17,7 +17,7 @@ const fn attribute(name: &'static str, description: &'static str) -> Attribute {
 pub const PREFIX: &str = "containerd_jt_";
 
 /// Those of a job template.
-pub const JOB_TEMPLATE: [Attribute; 29] = [
+pub const JOB_TEMPLATE: [Attribute; 28] = [
     attribute(
         "containerd_jt_network",
         "Network of the job: \"none\" (the default: loopback only) or \"host\".",
@@ -95,10 +95,6 @@ pub const JOB_TEMPLATE: [Attribute; 29] = [
     attribute(
         "containerd_jt_seccomp",
         "System calls that the job may make: \"default\", \"unconfined\", or the absolute path of a profile.",
-    ),
-    attribute(
-        "containerd_jt_userns",
-        "Whether the job has a user namespace of its own, in which root is nobody on the host.",
     ),
 ];
 

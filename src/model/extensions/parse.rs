@@ -247,7 +247,8 @@ pub(super) fn cgroup(text: &str) -> std::result::Result<String, Refusal> {
 pub(super) fn label(part: &[u8]) -> std::result::Result<(String, String), Refusal> {
     let part = utf8(part)?;
     let (name, value) = part.split_once('=').unwrap_or((part, ""));
-    if name.is_empty() || word(name).is_err() || part.len() > 4096 {
+    // containerd does not keep a label without a value.
+    if name.is_empty() || value.is_empty() || word(name).is_err() || part.len() > 4096 {
         return Err(format!("\"{part}\" is no label"));
     }
     // The library finds its own jobs by these.
@@ -262,6 +263,17 @@ pub(super) fn word(text: &str) -> std::result::Result<String, Refusal> {
     match text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         false => Ok(text.to_owned()),
         true => Err("there is a blank in it".to_owned()),
+    }
+}
+
+/// A name such as `io.containerd.runc.v2`, from whose last two parts containerd makes that of a program,
+/// or the path of that program.
+pub(super) fn runtime(text: &str) -> std::result::Result<String, Refusal> {
+    let name = word(text)?;
+    let parts: Vec<&str> = name.split('.').collect();
+    match name.starts_with('/') || (parts.len() > 1 && parts.iter().all(|part| !part.is_empty())) {
+        true => Ok(name),
+        false => Err("it is neither like io.containerd.runc.v2 nor an absolute path".to_owned()),
     }
 }
 

@@ -143,9 +143,9 @@ fn names_are_what_the_runtime_takes() {
     }
     assert_eq!(read("cgroup_parent", "/batch//jobs/").cgroup_parent.as_deref(), Some("batch/jobs"));
     assert!(parsed("cgroup_parent", "a/../b").is_err() && parsed("cgroup_parent", "/").is_err());
-    let labels = [("a".to_owned(), "1=2".to_owned()), ("b".to_owned(), String::new())];
-    assert_eq!(read("labels", "a=1=2,b").labels, labels);
-    for wrong in ["=1", "drmaa2=false", "drmaa2.owner=root", "jobName=x", "a b=c"] {
+    let labels = [("a".to_owned(), "1=2".to_owned()), ("b".to_owned(), "c".to_owned())];
+    assert_eq!(read("labels", "a=1=2,b=c").labels, labels);
+    for wrong in ["=1", "a", "a=", "drmaa2=false", "drmaa2.owner=root", "jobName=x", "a b=c"] {
         assert!(parsed("labels", wrong).is_err(), "{wrong}");
     }
     assert!(parsed("labels", &format!("a={}", "x".repeat(4095))).is_err());
@@ -181,7 +181,12 @@ fn words_choose() {
     assert!(read("privileged", "1").privileged && read("read_only", "yes").read_only);
     assert_eq!(read("stop_signal", "SIGUSR1").stop_signal, Some(10));
     assert_eq!(read("runtime_binary", "/usr/bin/crun").runtime_binary.as_deref(), Some("/usr/bin/crun"));
-    assert!(parsed("runtime", "a b").is_err());
+    for good in ["io.containerd.runc.v2", "io.containerd.kata.v2", "/opt/shim"] {
+        assert_eq!(read("runtime", good).runtime.as_deref(), Some(good));
+    }
+    for bad in ["a b", "rubbish", "a..b", "io.containerd."] {
+        assert!(parsed("runtime", bad).is_err(), "{bad}");
+    }
 }
 
 proptest! {

@@ -1,0 +1,121 @@
+/* Mails about jobs, through a program that does with them what sendmail would, but to a directory. */
+#include "job.h"
+
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
+static char dir[] = "/tmp/drmaa2-email-XXXXXX";
+static int watch;
+
+static void path_of(char *path, size_t size, const char *name)
+{
+    snprintf(path, size, "%s/%s", dir, name);
+}
+
+/* Its arguments and the message, put in place as a whole. */
+static void make_program(void)
+{
+    char path[64];
+    FILE *file;
+    path_of(path, sizeof path, "sendmail");
+    file = fopen(path, "w");
+    CHECK(file != NULL);
+    fprintf(file, "#!/bin/sh\nfile=$(mktemp %s/.XXXXXX)\n", dir);
+    fprintf(file, "{ echo \"args: $*\"; grep SigBlk /proc/self/status; cat; } > $file\n");
+    fprintf(file, "echo noise; echo noise >&2; mv $file %s/mail.${file##*.}\n", dir);
+    CHECK(fclose(file) == 0 && chmod(path, 0755) == 0);
+    setenv("DRMAA2_SENDMAIL", path, 1);
+}
+
+/* The next mail, which has to have this part; gives its text. */
+static void mail_has(char *text, size_t size, const char *part)
+{
+    _Alignas(struct inotify_event) char events[sizeof(struct inotify_event) + 256];
+    char path[320];
+    const struct inotify_event *event = (const struct inotify_event *)events;
+    size_t length = 0;
+    FILE *file;
+    CHECK(read(watch, events, sizeof events) > 0);
+    path_of(path, sizeof path, event->name);
+    file = fopen(path, "r");
+    CHECK(file != NULL);
+    if (file != NULL) {
+        length = fread(text, 1, size - 1, file);
+        fclose(file);
+    }
+    text[length] = '\0';
+    CHECK(strstr(text, part) != NULL);
+    if (strstr(text, part) == NULL)
+        fprintf(stderr, "  \"%s\" lacks \"%s\"\n", text, part);
+    CHECK(remove(path) == 0);
+}
+
+static drmaa2_jtemplate mailing(drmaa2_jtemplate jt, const char *address, int started, int ended)
+{
+    jt->email = drmaa2_list_create(DRMAA2_STRINGLIST, drmaa2_string_list_default_callback);
+    drmaa2_list_add(jt->email, strdup(address));
+    drmaa2_list_add(jt->email, strdup("root"));
+    jt->emailOnStarted = started ? DRMAA2_TRUE : DRMAA2_FALSE;
+    jt->emailOnTerminated = ended ? DRMAA2_TRUE : DRMAA2_FALSE;
+    return jt;
+}
+
+static void refused(drmaa2_jsession js, drmaa2_jtemplate jt, const char *part)
+{
+    CHECK(drmaa2_jsession_run_job(js, jt) == NULL);
+    failed(DRMAA2_INVALID_ARGUMENT, part);
+    drmaa2_jtemplate_free(&jt);
+}
+
+int main(void)
+{
+    char text[8192], path[64];
+    drmaa2_jsession js;
+    drmaa2_jtemplate jt;
+    drmaa2_j j;
+    drmaa2_string id;
+    CHECK(mkdtemp(dir) != NULL);
+    CHECK_INT(drmaa2_supports(DRMAA2_JT_EMAIL), DRMAA2_FALSE);
+    make_program();
+    CHECK_INT(drmaa2_supports(DRMAA2_JT_EMAIL), DRMAA2_TRUE);
+    watch = inotify_init1(IN_CLOEXEC);
+    CHECK(watch >= 0 && inotify_add_watch(watch, dir, IN_MOVED_TO | IN_MASK_CREATE) >= 0);
+    js = session(NULL);
+
+    jt = mailing(sleeper(), "user@example.org", 1, 1);
+    jt->jobName = strdup("mailer");
+    j = run(js, jt);
+    id = drmaa2_j_get_id(j);
+    mail_has(text, sizeof text, "has started");
+    CHECK(strstr(text, "args: -i -- user@example.org root\n") != NULL);
+    CHECK(strstr(text, "SigBlk:\t0000000000000000\n") != NULL);
+    CHECK(strstr(text, "To: user@example.org, root\nSubject: Job ") != NULL);
+    CHECK(strstr(text, id) != NULL && strstr(text, "(mailer)") != NULL);
+    end(&j);
+    mail_has(text, sizeof text, "is FAILED");
+    CHECK(strstr(text, "Signal: SIGTERM\n") != NULL && strstr(text, id) != NULL);
+    drmaa2_string_free(&id);
+
+    /* Each only if it is asked for, and also of a job that never ran. */
+    j = run(js, mailing(command("true"), "a@b", 0, 1));
+    mail_has(text, sizeof text, "is DONE");
+    drmaa2_j_free(&j);
+    jt = mailing(command("true"), "a@b", 1, 1);
+    jt->submitAsHold = DRMAA2_TRUE;
+    j = submit(js, jt);
+    end(&j);
+    mail_has(text, sizeof text, "Reason: terminated before it started\n");
+
+    refused(js, mailing(command("true"), "-oQ/tmp", 1, 0), "-oQ/tmp");
+    refused(js, mailing(command("true"), "a@b\nBcc: c@d", 1, 0), "email");
+    jt = command("true");
+    jt->emailOnStarted = DRMAA2_TRUE;
+    refused(js, jt, "emailOnStarted");
+    /* No child is left to the host, of which it would have to know. */
+    CHECK(waitpid(-1, NULL, WNOHANG) == -1);
+    done_with(&js);
+    path_of(path, sizeof path, "sendmail");
+    CHECK(remove(path) == 0 && rmdir(dir) == 0);
+    close(watch);
+    return check_result();
+}

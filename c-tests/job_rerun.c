@@ -1,0 +1,139 @@
+/* A runtime that loses a job: a rerunnable job runs again, any other has failed. */
+#include "job.h"
+
+#include <signal.h>
+
+static char path[64];
+
+
+/* A job that ends once its input has a line. */
+static drmaa2_jtemplate template(int rerunnable)
+{
+    drmaa2_jtemplate jt = shell("until read line; do usleep 10000; done");
+    jt->inputPath = strdup(path);
+    jt->rerunnable = rerunnable ? DRMAA2_TRUE : DRMAA2_FALSE;
+    return jt;
+}
+
+/* Kill the shim of a job: the parent of its init. */
+static void kill_shim(drmaa2_j j)
+{
+    char command[512];
+    long pid = 0;
+    FILE *pipe;
+    drmaa2_string id = drmaa2_j_get_id(j);
+    snprintf(command, sizeof command,
+             "ctr --address '%s' --namespace '%s' tasks list | awk '$1 == \"%s\" { print $2 }' |"
+             " xargs -I PID awk '/^PPid:/ { print $2 }' /proc/PID/status",
+             needed("CONTAINERD_ADDRESS"), needed("CONTAINERD_NAMESPACE"), id);
+    pipe = popen(command, "r");
+    CHECK(pipe != NULL && fscanf(pipe, "%ld", &pid) == 1 && pid > 1);
+    CHECK_INT(pclose(pipe), 0);
+    if (pid > 1)
+        CHECK(kill((pid_t)pid, SIGKILL) == 0);
+    drmaa2_string_free(&id);
+}
+
+static void feed(void)
+{
+    FILE *file = fopen(path, "a");
+    CHECK(file != NULL && fputs("go\n", file) >= 0 && fclose(file) == 0);
+}
+
+static void runs_again(drmaa2_jsession js)
+{
+    time_t dispatched;
+    drmaa2_j j = run(js, template(1));
+    drmaa2_jinfo ji = drmaa2_j_get_info(j);
+    dispatched = ji->dispatchTime;
+    drmaa2_jinfo_free(&ji);
+    kill_shim(j);
+    feed();
+    ji = finish(j);
+    CHECK_INT(ji->jobState, DRMAA2_DONE);
+    CHECK_INT(ji->dispatchTime, dispatched);
+    CHECK(ji->annotation == NULL);
+    drmaa2_jinfo_free(&ji);
+    drmaa2_j_free(&j);
+}
+
+static void fails(drmaa2_jsession js)
+{
+    drmaa2_j j = run(js, sleeper());
+    drmaa2_jinfo ji;
+    kill_shim(j);
+    ji = finish(j);
+    CHECK_INT(ji->jobState, DRMAA2_FAILED);
+    CHECK_INT(ji->exitStatus, -1);
+    CHECK(ji->annotation != NULL && strstr(ji->annotation, "runtime lost") != NULL);
+    drmaa2_jinfo_free(&ji);
+    drmaa2_j_free(&j);
+}
+
+/* With one slot, a job that was lost stays REQUEUED while another has it. */
+static void is_held(void)
+{
+    drmaa2_jsession js = drmaa2_create_jsession("rerun-held", "containerd://?slots=1");
+    drmaa2_jtemplate jt = template(1);
+    drmaa2_j j, other;
+    drmaa2_jinfo ji;
+    CHECK(js != NULL);
+    j = run(js, jt);
+    /* One of a higher priority waits, and gets the slot. */
+    jt = sleeper();
+    jt->priority = 10;
+    other = submit(js, jt);
+    kill_shim(j);
+    CHECK_INT(drmaa2_j_wait_started(other, LONG), DRMAA2_SUCCESS);
+    CHECK_INT(drmaa2_j_get_state(j, NULL), DRMAA2_REQUEUED);
+    ji = drmaa2_j_get_info(j);
+    CHECK(ji->annotation != NULL && strstr(ji->annotation, "runtime lost") != NULL);
+    CHECK(ji->slots == -1 && ji->allocatedMachines == NULL && ji->dispatchTime > 0);
+    drmaa2_jinfo_free(&ji);
+    CHECK_ERROR(drmaa2_j_release(j), DRMAA2_INVALID_STATE);
+    CHECK_ERROR(drmaa2_j_suspend(j), DRMAA2_INVALID_STATE);
+    CHECK_INT(drmaa2_j_hold(j), DRMAA2_SUCCESS);
+    CHECK_INT(drmaa2_j_get_state(j, NULL), DRMAA2_REQUEUED_HELD);
+    CHECK_ERROR(drmaa2_j_hold(j), DRMAA2_INVALID_STATE);
+    end(&other);
+    CHECK_INT(drmaa2_j_get_state(j, NULL), DRMAA2_REQUEUED_HELD);
+    feed();
+    CHECK_INT(drmaa2_j_release(j), DRMAA2_SUCCESS);
+    ji = finish(j);
+    CHECK_INT(ji->jobState, DRMAA2_DONE);
+    drmaa2_jinfo_free(&ji);
+    drmaa2_j_free(&j);
+
+    /* And one that waits to run again can be terminated. */
+    CHECK(remove(path) == 0);
+    CHECK(fclose(fopen(path, "w")) == 0);
+    j = run(js, template(1));
+    jt = sleeper();
+    jt->priority = 10;
+    other = submit(js, jt);
+    kill_shim(j);
+    CHECK_INT(drmaa2_j_wait_started(other, LONG), DRMAA2_SUCCESS);
+    CHECK_INT(drmaa2_j_terminate(j), DRMAA2_SUCCESS);
+    ji = finish(j);
+    CHECK_INT(ji->jobState, DRMAA2_FAILED);
+    drmaa2_jinfo_free(&ji);
+    drmaa2_j_free(&j);
+    end(&other);
+    done_with(&js);
+}
+
+int main(void)
+{
+    drmaa2_jsession js;
+    snprintf(path, sizeof path, "/tmp/drmaa2-rerun-%ld", (long)getpid());
+    CHECK(fclose(fopen(path, "w")) == 0);
+    js = session(NULL);
+    runs_again(js);
+    fails(js);
+    done_with(&js);
+    CHECK(remove(path) == 0);
+    CHECK(fclose(fopen(path, "w")) == 0);
+    is_held();
+    CHECK(remove(path) == 0);
+    return check_result();
+}

@@ -1,0 +1,77 @@
+/* What a job may reach and what runs it, as a program asks for it. */
+#include "extension.h"
+
+static drmaa2_jtemplate with(const char *name, const char *value)
+{
+    drmaa2_jtemplate jt = shell("exit 0");
+    set(jt, name, value);
+    return jt;
+}
+
+static void system_calls(drmaa2_jsession js)
+{
+    const char *script = "sed -n 's/^Seccomp:\t//p' /proc/self/status";
+    sees(js, "seccomp", "default", script, "2\n");
+    sees(js, "seccomp", "unconfined", script, "0\n");
+    refused(js, with("seccomp", "/no/such/profile"), DRMAA2_INVALID_ARGUMENT, "/no/such/profile");
+}
+
+static void devices(drmaa2_jsession js)
+{
+    sees(js, "devices", "/dev/full:/dev/my:w", "echo x 2>&1 >/dev/my | grep -o 'No space'", "No space\n");
+    refused(js, with("devices", "/dev/no-such"), DRMAA2_INVALID_ARGUMENT, "/dev/no-such");
+    refused(js, with("devices", "example.com/none=0"), DRMAA2_INVALID_ARGUMENT, "example.com/none=0");
+}
+
+static void without_init(drmaa2_jsession js)
+{
+    drmaa2_jtemplate jt;
+    drmaa2_j j;
+    sees(js, "init", "off", "echo $$", "1\n");
+
+    jt = with("init", "off");
+    jt->resourceLimits = drmaa2_dict_create(drmaa2_dict_default_callback);
+    CHECK_OK(drmaa2_dict_set(jt->resourceLimits, strdup(DRMAA2_WALLCLOCK_TIME), strdup("60")));
+    refused(js, jt, DRMAA2_UNSUPPORTED_ATTRIBUTE, "WALLCLOCK_TIME");
+
+    jt = shell("while :; do sleep 0.1; done");
+    set(jt, "init", "off");
+    set(jt, "grace", "0.1");
+    j = run(js, jt);
+    CHECK_OK(drmaa2_j_terminate(j));
+    CHECK_OK(drmaa2_j_wait_terminated(j, LONG));
+    CHECK_OK(drmaa2_j_reap(j));
+    drmaa2_j_free(&j);
+}
+
+static void kept(drmaa2_jsession js)
+{
+    char command[1024];
+    drmaa2_string id;
+    drmaa2_jtemplate jt = with("keep", "on");
+    drmaa2_j j = submit(js, jt);
+    drmaa2_jinfo ji = finish(j);
+    CHECK_INT(ji->jobState, DRMAA2_DONE);
+    drmaa2_jinfo_free(&ji);
+    id = drmaa2_j_get_id(j);
+    CHECK_OK(drmaa2_j_reap(j));
+    drmaa2_j_free(&j);
+    CHECK_INT(ctr_lines("containers ls", id), 1);
+    snprintf(command, sizeof command, "containers rm %s", id);
+    CHECK_INT(ctr_lines(command, id), 0);
+    CHECK_INT(ctr_lines("containers ls", id), 0);
+    drmaa2_string_free(&id);
+}
+
+int main(void)
+{
+    drmaa2_jsession js = session(NULL);
+    system_calls(js);
+    devices(js);
+    without_init(js);
+    refused(js, with("runtime", "rubbish"), DRMAA2_INVALID_ARGUMENT, "rubbish");
+    refused(js, with("snapshotter", "none-such"), DRMAA2_INVALID_ARGUMENT, "none-such");
+    kept(js);
+    done_with(&js);
+    return check_result();
+}

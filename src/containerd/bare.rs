@@ -1,0 +1,163 @@
+//! Jobs without an init of ours: the command is the container's PID 1 itself, for images that bring
+//! an init.
+//!
+//! Nothing of the library is in such a container. The shim opens the standard streams, and how the
+//! job ended is known from the exit of its task alone.
+
+use std::fs;
+use std::path::Path;
+
+use drmaa2_init::{Order, TERMINATE_FILE};
+use serde_json::{Value, json};
+
+use super::finish::{self, Exit};
+use super::spec::{FileMount, STDERR, STDIN, STDOUT};
+use crate::model::{Error, ErrorCode, Outcome, Result};
+
+/// A file in the job's directory that tells such a job from the others.
+const MARK_FILE: &str = "no-init";
+/// Below this are the mounts that init needs.
+const OURS: &str = "/.drmaa2/";
+/// A stream that leads nowhere.
+const NO_STREAM: &str = "/dev/null";
+
+/// Mark the job of this directory as one without an init.
+pub(super) fn mark(dir: &Path) -> Result<()> {
+    let mark = dir.join(MARK_FILE);
+    fs::write(&mark, "")
+        .map_err(|error| Error::new(ErrorCode::of_io(&error), format!("{}: {error}", mark.display())))
+}
+
+/// Is the job of this directory one without an init?
+pub(super) fn is(dir: &Path) -> bool {
+    dir.join(MARK_FILE).exists()
+}
+
+/// How such a job ended.
+pub(super) fn outcome(dir: &Path, exit: Exit) -> Outcome {
+    let asked = dir.join(TERMINATE_FILE).exists();
+    Outcome { reason: asked.then(|| "terminated on request".to_owned()), ..finish::from_exit(exit) }
+}
+
+/// The end of such a job of which nothing is left to tell.
+pub(super) fn lost() -> Outcome {
+    Outcome::failed(
+        "runtime lost the job: it has no task, and without drmaa2-init there is no record of its end",
+    )
+}
+
+/// Paths of standard input, output and error for the shim.
+pub(super) fn streams(files: &[FileMount], join: bool) -> Result<[String; 3]> {
+    let path = |target: &str| match files.iter().find(|file| file.target == target) {
+        None => Ok(NO_STREAM.to_owned()),
+        Some(file) => {
+            let path = file.source.to_str().map(str::to_owned);
+            path.ok_or_else(|| Error::argument(format!("{:?} is not UTF-8", file.source)))
+        }
+    };
+    let output = path(STDOUT)?;
+    let error = if join { output.clone() } else { path(STDERR)? };
+    Ok([path(STDIN)?, output, error])
+}
+
+/// Make a spec that runs init one that runs the command itself.
+pub(super) fn apply(spec: &mut Value, order: &Order) -> Result<()> {
+    if let Some(mounts) = spec["mounts"].as_array_mut() {
+        mounts.retain(|mount| !mount["destination"].as_str().unwrap_or_default().starts_with(OURS));
+    }
+    let (uid, gid) = user(&order.user)?;
+    let mut groups = match &order.groups {
+        Some(groups) => groups.iter().map(|group| number(group)).collect::<Result<_>>()?,
+        None => vec![gid],
+    };
+    groups.extend(&order.more_groups);
+    let process = &mut spec["process"];
+    process["args"] = strings("args", &order.args)?.into();
+    process["env"] = strings("jobEnvironment", &order.env)?.into();
+    process["cwd"] = match order.directory.as_slice() {
+        [] => "/".into(),
+        directory => string("workingDirectory", directory)?.into(),
+    };
+    process["user"] = json!({ "uid": uid, "gid": gid, "additionalGids": groups });
+    if let Some(umask) = order.umask {
+        process["user"]["umask"] = umask.into();
+    }
+    // As under init: the job of a user who is not root has none, and can get none.
+    if uid != 0 {
+        for set in ["effective", "permitted"] {
+            process["capabilities"][set] = json!([]);
+        }
+    }
+    Ok(())
+}
+
+/// `uid` or `uid:gid`.
+fn user(text: &[u8]) -> Result<(u32, u32)> {
+    let mut parts = text.splitn(2, |byte| *byte == b':');
+    let mut next = || number(parts.next().unwrap_or_default());
+    Ok((next()?, next()?))
+}
+
+/// A user or a group. Names are in files of the image, which nobody but init can read.
+fn number(part: &[u8]) -> Result<u32> {
+    match part {
+        b"" | b"root" => Ok(0),
+        _ => std::str::from_utf8(part).ok().and_then(|part| part.parse().ok()).ok_or_else(|| {
+            let name = part.escape_ascii();
+            Error::argument(format!(
+                "\"{name}\": with containerd_jt_init=off, users and groups have to be numbers, or root"
+            ))
+        }),
+    }
+}
+
+fn strings(attribute: &str, values: &[Vec<u8>]) -> Result<Vec<String>> {
+    values.iter().map(|value| string(attribute, value)).collect()
+}
+
+/// A spec holds UTF-8 only.
+fn string(attribute: &str, value: &[u8]) -> Result<String> {
+    String::from_utf8(value.to_vec()).map_err(|_| {
+        let value = value.escape_ascii();
+        Error::argument(format!("{attribute}: with containerd_jt_init=off, \"{value}\" has to be UTF-8"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_a_number_or_root() {
+        assert_eq!(user(b""), Ok((0, 0)));
+        assert_eq!(user(b"root"), Ok((0, 0)));
+        assert_eq!(user(b"1000"), Ok((1000, 0)));
+        assert_eq!(user(b"1000:100"), Ok((1000, 100)));
+        let error = user(b"alice").unwrap_err();
+        assert!(error.message.contains("alice"), "{error}");
+    }
+
+    #[test]
+    fn the_command_takes_the_place_of_init() {
+        let mut spec = json!({
+            "mounts": [{ "destination": "/proc" }, { "destination": "/.drmaa2/init" }],
+            "process": { "args": ["/.drmaa2/init"], "capabilities": { "effective": ["CAP_KILL"] } },
+        });
+        let order = Order {
+            args: vec![b"/sbin/init".to_vec()],
+            user: b"7:8".to_vec(),
+            groups: Some(vec![b"8".to_vec(), b"9".to_vec()]),
+            more_groups: vec![10],
+            ..Order::default()
+        };
+        apply(&mut spec, &order).unwrap();
+        assert_eq!(spec["mounts"].as_array().unwrap().len(), 1);
+        let process = &spec["process"];
+        assert_eq!(process["args"], json!(["/sbin/init"]));
+        assert_eq!(process["cwd"], "/");
+        assert_eq!(process["user"], json!({ "uid": 7, "gid": 8, "additionalGids": [8, 9, 10] }));
+        assert_eq!(process["capabilities"]["effective"], json!([]));
+        let odd = Order { args: vec![b"\xff".to_vec()], ..order };
+        assert!(apply(&mut spec, &odd).unwrap_err().message.contains("UTF-8"));
+    }
+}

@@ -1,0 +1,298 @@
+//! The Container Device Interface: what vendors write down about their devices, in files of
+//! directories like `/etc/cdi`, and what a container needs for one of them.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::devices::{Node, Number};
+
+/// What is to be changed for a device; see the CDI specification. An unknown kind of change is an
+/// error: without it, the device would be there in part.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Edits {
+    /// Variables of the job, `NAME=value`.
+    pub(super) env: Vec<String>,
+    device_nodes: Vec<DeviceNode>,
+    mounts: Vec<Mount>,
+    hooks: Vec<Hook>,
+    /// Groups that the job's user is to be in.
+    #[serde(rename = "additionalGids")]
+    pub(super) groups: Vec<u32>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DeviceNode {
+    path: String,
+    host_path: Option<PathBuf>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    major: Option<u64>,
+    minor: Option<u64>,
+    file_mode: Option<u32>,
+    permissions: Option<String>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Mount {
+    host_path: String,
+    container_path: String,
+    #[serde(default)]
+    options: Vec<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Hook {
+    hook_name: String,
+    path: String,
+    #[serde(default)]
+    args: Vec<String>,
+    #[serde(default)]
+    env: Vec<String>,
+    timeout: Option<u32>,
+}
+
+/// A file about the devices of one kind.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Description {
+    kind: String,
+    devices: Vec<Device>,
+    #[serde(default)]
+    container_edits: Edits,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Device {
+    name: String,
+    #[serde(default)]
+    container_edits: Edits,
+}
+
+/// What has to be changed for devices with these names, `vendor/class=name`. A later directory comes
+/// before an earlier one.
+pub(super) fn edits(dirs: &[PathBuf], names: &[&str]) -> Result<Edits, String> {
+    let mut all = Edits::default();
+    let mut seen = Vec::new();
+    for name in names {
+        let (file, description) = find(dirs, name)?;
+        let device = description.devices.into_iter().find(|device| is(&description.kind, device, name));
+        // What all devices of a file need is done once.
+        if !seen.contains(&file) {
+            seen.push(file);
+            all.add(description.container_edits);
+        }
+        all.add(device.map(|device| device.container_edits).unwrap_or_default());
+    }
+    Ok(all)
+}
+
+fn is(kind: &str, device: &Device, name: &str) -> bool {
+    name.split_once('=') == Some((kind, device.name.as_str()))
+}
+
+/// The file that describes a device.
+fn find(dirs: &[PathBuf], name: &str) -> Result<(PathBuf, Description), String> {
+    let mut unreadable = String::new();
+    for dir in dirs.iter().rev() {
+        let mut found = Vec::new();
+        for file in files(dir) {
+            match read(&file) {
+                Ok(description) => {
+                    if description.devices.iter().any(|device| is(&description.kind, device, name)) {
+                        found.push((file, description));
+                    }
+                }
+                Err(error) => unreadable = format!("; {} cannot be read: {error}", file.display()),
+            }
+        }
+        if found.len() > 1 {
+            return Err(format!("{name} is described in {} files of {}", found.len(), dir.display()));
+        }
+        if let Some(found) = found.pop() {
+            return Ok(found);
+        }
+    }
+    Err(format!("there is no CDI device {name}{unreadable}"))
+}
+
+/// A directory that is not there has none.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<_> = entries.filter(|path| is_json(path) || is_yaml(path)).collect();
+    files.sort();
+    files
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension() == Some(OsStr::new("json"))
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "yaml" || end == "yml")
+}
+
+fn read(file: &Path) -> Result<Description, String> {
+    let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
+    match is_json(file) {
+        true => serde_json::from_str(&text).map_err(|error| error.to_string()),
+        false => serde_yaml_ng::from_str(&text).map_err(|error| error.to_string()),
+    }
+}
+
+impl Edits {
+    fn add(&mut self, other: Self) {
+        self.env.extend(other.env);
+        self.device_nodes.extend(other.device_nodes);
+        self.mounts.extend(other.mounts);
+        self.hooks.extend(other.hooks);
+        self.groups.extend(other.groups);
+    }
+
+    /// The device nodes; what is not said of one is as it is on the host.
+    pub(super) fn nodes(&self) -> Result<Vec<Node>, String> {
+        self.device_nodes.iter().map(DeviceNode::node).collect()
+    }
+
+    /// Put mounts and hooks into a spec.
+    pub(super) fn apply(&self, spec: &mut Value) {
+        if let Some(mounts) = spec["mounts"].as_array_mut() {
+            for mount in &self.mounts {
+                mounts.retain(|other| other["destination"] != mount.container_path.as_str());
+                mounts.push(mount.mount());
+            }
+        }
+        for hook in &self.hooks {
+            let all = &mut spec["hooks"][&hook.hook_name];
+            let mut entry = json!({ "path": hook.path, "args": hook.args, "env": hook.env });
+            if let Some(timeout) = hook.timeout {
+                entry["timeout"] = timeout.into();
+            }
+            match all.as_array_mut() {
+                Some(all) => all.push(entry),
+                None => *all = json!([entry]),
+            }
+        }
+    }
+}
+
+impl DeviceNode {
+    fn node(&self) -> Result<Node, String> {
+        let number = match (&self.kind, self.major, self.minor) {
+            (Some(kind), Some(major), Some(minor)) => Number { kind: kind.clone(), major, minor },
+            _ => {
+                let source = self.host_path.as_deref().unwrap_or(Path::new(&self.path));
+                Number::of(source).map_err(|error| format!("{}: {error}", source.display()))?
+            }
+        };
+        Ok(Node {
+            path: self.path.clone(),
+            number,
+            mode: self.file_mode,
+            uid: self.uid,
+            gid: self.gid,
+            access: match self.permissions.as_deref() {
+                None | Some("") => "rwm".to_owned(),
+                Some(access) => access.to_owned(),
+            },
+        })
+    }
+}
+
+impl Mount {
+    fn mount(&self) -> Value {
+        let kind = self.kind.as_deref().unwrap_or("bind");
+        let mut options = self.options.clone();
+        if kind == "bind" && !options.iter().any(|option| option == "bind" || option == "rbind") {
+            options.push("rbind".to_owned());
+        }
+        json!({
+            "destination": self.container_path,
+            "source": self.host_path,
+            "type": kind,
+            "options": options,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YAML: &str = "\
+cdiVersion: 0.6.0
+kind: example.com/gpu
+containerEdits:
+  env: [ALL=yes]
+devices:
+- name: \"0\"
+  containerEdits:
+    deviceNodes: [{path: /dev/my, hostPath: /dev/full}]
+    hooks: [{hookName: createContainer, path: /bin/true}]
+- name: \"1\"
+  containerEdits:
+    deviceNodes: [{path: /dev/two, type: c, major: 1, minor: 5, permissions: r}]
+    mounts: [{hostPath: /a, containerPath: /b, options: [ro]}]
+";
+
+    fn dir(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            fs::write(dir.path().join(name), content).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn devices_are_found_with_what_all_of_a_file_need() {
+        let dir = dir(&[("a.yaml", YAML), ("notes.txt", "{")]);
+        let dirs = [PathBuf::from("/no/such/dir"), dir.path().to_owned()];
+        let edits = edits(&dirs, &["example.com/gpu=0", "example.com/gpu=1"]).unwrap();
+        assert_eq!(edits.env, ["ALL=yes"]);
+        let nodes = edits.nodes().unwrap();
+        assert_eq!((nodes[0].path.as_str(), nodes[0].number.minor), ("/dev/my", 7));
+        assert_eq!((nodes[1].access.as_str(), nodes[1].number.minor), ("r", 5));
+        let mut spec = json!({ "mounts": [{ "destination": "/b" }] });
+        edits.apply(&mut spec);
+        assert_eq!(spec["mounts"].as_array().unwrap().len(), 1);
+        assert_eq!(spec["mounts"][0]["options"], json!(["ro", "rbind"]));
+        assert_eq!(spec["hooks"]["createContainer"][0]["path"], "/bin/true");
+    }
+
+    #[test]
+    fn the_last_directory_counts_and_one_file_in_it() {
+        let named = |value: &str| {
+            format!(
+                r#"{{"cdiVersion":"0.6.0","kind":"a/b","devices":
+                    [{{"name":"x","containerEdits":{{"env":["V={value}"]}}}}]}}"#
+            )
+        };
+        let low = dir(&[("a.json", &named("low"))]);
+        let high = dir(&[("a.json", &named("high"))]);
+        let dirs = [low.path().to_owned(), high.path().to_owned()];
+        assert_eq!(edits(&dirs, &["a/b=x"]).unwrap().env, ["V=high"]);
+        let twice = dir(&[("a.json", &named("1")), ("b.json", &named("2"))]);
+        assert!(edits(&[twice.path().to_owned()], &["a/b=x"]).unwrap_err().contains("2 files"));
+    }
+
+    #[test]
+    fn what_is_not_there_or_not_understood_is_named() {
+        let odd = r#"{"kind":"a/b","devices":[{"name":"x","containerEdits":{"intelRdt":{}}}]}"#;
+        let dir = dir(&[("odd.json", odd)]);
+        let error = edits(&[dir.path().to_owned()], &["a/b=x"]).unwrap_err();
+        assert!(error.contains("a/b=x") && error.contains("odd.json"), "{error}");
+        assert!(error.contains("intelRdt"), "{error}");
+    }
+}

@@ -1,0 +1,253 @@
+//! What the control group of a container counted, as containerd tells it: readable from the start of a
+//! task to its deletion, and the only account of a job that has no init, or whose init was killed.
+//!
+//! The messages are those of containerd's cgroups package, reduced to the fields that are needed.
+
+use containerd_client::services::v1::MetricsRequest;
+use prost::{DecodeError, Message};
+use prost_types::Any;
+
+use super::Core;
+use super::connect::QUICK;
+use crate::model::Usage;
+
+const V1: &str = "io.containerd.cgroups.v1.Metrics";
+const V2: &str = "io.containerd.cgroups.v2.Metrics";
+
+/// What a job used up to now; nothing where nobody counts.
+pub(super) async fn usage(core: &Core, id: &str) -> Usage {
+    let ask = async {
+        let filters = vec![format!("id=={id}")];
+        let answer = core.daemon.within(QUICK)?.tasks().metrics(MetricsRequest { filters }).await;
+        answer.map_err(|status| core.daemon.error(status))
+    };
+    let metrics = match ask.await {
+        Ok(answer) => answer.into_inner().metrics,
+        Err(error) => {
+            tracing::debug!(%error, id, "no metrics");
+            return Usage::default();
+        }
+    };
+    let data = metrics.into_iter().find(|metric| metric.id == id).and_then(|metric| metric.data);
+    data.map_or_else(Usage::default, |data| {
+        decode(&data).unwrap_or_else(|error| {
+            tracing::warn!(%error, id, "cannot read the metrics of a job");
+            Usage::default()
+        })
+    })
+}
+
+fn decode(data: &Any) -> Result<Usage, DecodeError> {
+    let kind = data.type_url.rsplit('/').next().unwrap_or_default();
+    match kind {
+        V1 => v1::Metrics::decode(&*data.value).map(Usage::from),
+        V2 => v2::Metrics::decode(&*data.value).map(Usage::from),
+        _ => Ok(Usage::default()),
+    }
+}
+
+/// A count; one that says nothing is taken for one that is not kept.
+fn counted(count: u64) -> Option<i64> {
+    i64::try_from(count).ok().filter(|count| *count > 0)
+}
+
+mod v1 {
+    use super::{Usage, counted};
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Metrics {
+        #[prost(message, optional, tag = "3")]
+        pub(super) cpu: Option<Cpu>,
+        #[prost(message, optional, tag = "4")]
+        pub(super) memory: Option<Memory>,
+        #[prost(message, optional, tag = "5")]
+        pub(super) blkio: Option<BlkIo>,
+        #[prost(message, optional, tag = "9")]
+        pub(super) oom: Option<OomControl>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Cpu {
+        #[prost(message, optional, tag = "1")]
+        pub(super) usage: Option<CpuUsage>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct CpuUsage {
+        /// Nanoseconds.
+        #[prost(uint64, tag = "1")]
+        pub(super) total: u64,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Memory {
+        #[prost(message, optional, tag = "33")]
+        pub(super) usage: Option<MemoryUsage>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct MemoryUsage {
+        #[prost(uint64, tag = "3")]
+        pub(super) max: u64,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct BlkIo {
+        #[prost(message, repeated, tag = "1")]
+        pub(super) bytes: Vec<BlkIoEntry>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct BlkIoEntry {
+        #[prost(string, tag = "1")]
+        pub(super) op: String,
+        #[prost(uint64, tag = "5")]
+        pub(super) value: u64,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct OomControl {
+        #[prost(uint64, tag = "3")]
+        pub(super) kills: u64,
+    }
+
+    impl From<Metrics> for Usage {
+        fn from(metrics: Metrics) -> Self {
+            let cpu = metrics.cpu.and_then(|cpu| cpu.usage).and_then(|usage| counted(usage.total));
+            let memory = metrics.memory.and_then(|memory| memory.usage);
+            let entries = metrics.blkio.map_or_else(Vec::new, |blkio| blkio.bytes);
+            // A group that keeps the counts has entries from the first transfer on.
+            let sum = |op: &str| {
+                let of_op = entries.iter().filter(|entry| entry.op.eq_ignore_ascii_case(op));
+                of_op.map(|entry| i64::try_from(entry.value).ok()).sum::<Option<i64>>()
+            };
+            let kept = !entries.is_empty();
+            Self {
+                cpu_time: cpu.map(|nanos| nanos / 1_000_000),
+                max_rss: None,
+                oom_killed: metrics.oom.is_some_and(|oom| oom.kills > 0),
+                peak_memory: memory.and_then(|usage| counted(usage.max)),
+                read_bytes: sum("read").filter(|_| kept),
+                written_bytes: sum("write").filter(|_| kept),
+            }
+        }
+    }
+}
+
+mod v2 {
+    use super::{Usage, counted};
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Metrics {
+        #[prost(message, optional, tag = "2")]
+        pub(super) cpu: Option<Cpu>,
+        #[prost(message, optional, tag = "4")]
+        pub(super) memory: Option<Memory>,
+        #[prost(message, optional, tag = "6")]
+        pub(super) io: Option<Io>,
+        #[prost(message, optional, tag = "8")]
+        pub(super) events: Option<MemoryEvents>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Cpu {
+        #[prost(uint64, tag = "1")]
+        pub(super) usage_micros: u64,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Memory {
+        /// Older versions do not have it.
+        #[prost(uint64, tag = "36")]
+        pub(super) max: u64,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct Io {
+        #[prost(message, repeated, tag = "1")]
+        pub(super) devices: Vec<IoEntry>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct IoEntry {
+        #[prost(uint64, tag = "3")]
+        pub(super) read: u64,
+        #[prost(uint64, tag = "4")]
+        pub(super) written: u64,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(super) struct MemoryEvents {
+        #[prost(uint64, tag = "5")]
+        pub(super) oom_kills: u64,
+    }
+
+    impl From<Metrics> for Usage {
+        fn from(metrics: Metrics) -> Self {
+            let devices = metrics.io.map(|io| io.devices);
+            let sum = |count: fn(&IoEntry) -> u64| {
+                let counts = devices.as_ref()?.iter().map(|entry| i64::try_from(count(entry)).ok());
+                counts.sum::<Option<i64>>()
+            };
+            Self {
+                cpu_time: metrics
+                    .cpu
+                    .and_then(|cpu| counted(cpu.usage_micros))
+                    .map(|micros| micros / 1000),
+                max_rss: None,
+                oom_killed: metrics.events.is_some_and(|events| events.oom_kills > 0),
+                peak_memory: metrics.memory.and_then(|memory| counted(memory.max)),
+                read_bytes: sum(|entry| entry.read),
+                written_bytes: sum(|entry| entry.written),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn any(type_url: &str, message: &impl Message) -> Any {
+        Any { type_url: type_url.to_owned(), value: message.encode_to_vec() }
+    }
+
+    #[test]
+    fn both_versions_of_the_control_group_tell_the_same() {
+        let entry = |op: &str, value| v1::BlkIoEntry { op: op.into(), value };
+        let first = v1::Metrics {
+            cpu: Some(v1::Cpu { usage: Some(v1::CpuUsage { total: 1_500_000_000 }) }),
+            memory: Some(v1::Memory { usage: Some(v1::MemoryUsage { max: 4096 }) }),
+            blkio: Some(v1::BlkIo {
+                bytes: vec![entry("Read", 1), entry("Write", 10), entry("Read", 2), entry("Total", 13)],
+            }),
+            oom: Some(v1::OomControl { kills: 1 }),
+        };
+        let device = |read, written| v2::IoEntry { read, written };
+        let second = v2::Metrics {
+            cpu: Some(v2::Cpu { usage_micros: 1_500_000 }),
+            memory: Some(v2::Memory { max: 4096 }),
+            io: Some(v2::Io { devices: vec![device(1, 0), device(2, 10)] }),
+            events: Some(v2::MemoryEvents { oom_kills: 1 }),
+        };
+        let expected = Usage {
+            cpu_time: Some(1500),
+            max_rss: None,
+            oom_killed: true,
+            peak_memory: Some(4096),
+            read_bytes: Some(3),
+            written_bytes: Some(10),
+        };
+        assert_eq!(decode(&any(V1, &first)), Ok(expected.clone()));
+        assert_eq!(decode(&any(&format!("type.googleapis.com/{V2}"), &second)), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_not_counted_is_unknown() {
+        for metrics in [any(V1, &v1::Metrics::default()), any(V2, &v2::Metrics::default())] {
+            assert_eq!(decode(&metrics), Ok(Usage::default()));
+        }
+        assert_eq!(decode(&any("another", &v1::Metrics::default())), Ok(Usage::default()));
+        assert!(decode(&Any { type_url: V1.into(), value: vec![0xff] }).is_err());
+    }
+}

@@ -1,0 +1,182 @@
+//! What a job may reach of the kernel and of the machine's devices, and what of it can be judged when
+//! the job is submitted.
+
+use std::path::PathBuf;
+
+use drmaa2_init::{HOME_PLACEHOLDER, Order};
+use serde_json::Value;
+
+use super::devices::Node;
+use super::{cdi, seccomp};
+use crate::model::extensions::{Device, Seccomp};
+use crate::model::{Error, ErrorCode, Extensions, JobTemplate, Result, Text};
+
+const DEVICES: &str = "containerd_jt_devices";
+
+/// What attributes of a template name in files of the host, read. It is read twice: to check the
+/// template by the submitter, and to start the job.
+pub(super) struct Sandbox {
+    filter: Filter,
+    nodes: Vec<Node>,
+    edits: cdi::Edits,
+}
+
+enum Filter {
+    Default,
+    None,
+    Profile(Value),
+}
+
+impl Sandbox {
+    /// What a job asks for; INVALID_ARGUMENT with its name if it is not there or not for this user.
+    pub(super) fn read(cdi_dirs: &[PathBuf], wanted: &Extensions) -> Result<Self> {
+        let filter = match &wanted.seccomp {
+            Seccomp::Default if wanted.privileged => Filter::None,
+            Seccomp::Default => Filter::Default,
+            Seccomp::Unconfined => Filter::None,
+            Seccomp::Profile(path) => Filter::Profile(seccomp::read_profile(path)?),
+        };
+        let refuse =
+            |cause: String| Error::argument(format!("job template attribute {DEVICES}: {cause}"));
+        let mut nodes = Vec::new();
+        let mut names = Vec::new();
+        for device in &wanted.devices {
+            match device {
+                Device::Cdi(name) => names.push(name.as_str()),
+                Device::Node { source, destination, access } => {
+                    let path = std::str::from_utf8(destination.as_bytes())
+                        .map_err(|_| refuse(format!("\"{destination}\" is not UTF-8")))?;
+                    let node = Node::like(source.as_path(), path, access);
+                    nodes.push(node.map_err(|cause| refuse(format!("{source}: {cause}")))?);
+                }
+            }
+        }
+        let edits = cdi::edits(cdi_dirs, &names).map_err(refuse)?;
+        nodes.extend(edits.nodes().map_err(refuse)?);
+        Ok(Self { filter, nodes, edits })
+    }
+
+    /// Put it into the spec of the job's container.
+    pub(super) fn apply(&self, spec: &mut Value) {
+        match &self.filter {
+            Filter::None => {}
+            Filter::Profile(profile) => spec["linux"]["seccomp"] = profile.clone(),
+            Filter::Default => {
+                let capabilities = spec["process"]["capabilities"]["bounding"].as_array();
+                let capabilities: Vec<&str> =
+                    capabilities.into_iter().flatten().filter_map(Value::as_str).collect();
+                spec["linux"]["seccomp"] = seccomp::default_profile(&capabilities);
+            }
+        }
+        for node in &self.nodes {
+            append(&mut spec["linux"]["devices"], node.device());
+            append(&mut spec["linux"]["resources"]["devices"], node.rule());
+        }
+        self.edits.apply(spec);
+    }
+
+    /// Put what the job's process needs of it into its order.
+    pub(super) fn amend(&self, order: &mut Order) {
+        for entry in &self.edits.env {
+            let name = entry.split_inclusive('=').next().unwrap_or_default().as_bytes();
+            order.env.retain(|other| !other.starts_with(name));
+            order.env.push(entry.clone().into_bytes());
+        }
+        order.more_groups.extend(&self.edits.groups);
+    }
+}
+
+fn append(list: &mut Value, entry: Value) {
+    match list.as_array_mut() {
+        Some(list) => list.push(entry),
+        None => *list = Value::from(vec![entry]),
+    }
+}
+
+/// Refuse what needs an init of ours in a job that has none.
+pub(super) fn check_without_init(template: &JobTemplate, wanted: &Extensions) -> Result<()> {
+    if !wanted.no_init {
+        return Ok(());
+    }
+    let at_home = template
+        .working_directory
+        .as_ref()
+        .filter(|directory| directory.as_bytes().starts_with(HOME_PLACEHOLDER));
+    // Init sets limits, ends a job at its time, copies files, and knows the homes of the image.
+    let needs_init = [
+        ("resourceLimits", first(template.resource_limits.as_deref())),
+        ("containerd_jt_rlimits", wanted.rlimits.first().map(|limit| limit.name.clone())),
+        ("deadlineTime", template.deadline_time.map(|time| time.to_string())),
+        ("reservationId", template.reservation_id.as_ref().map(ToString::to_string)),
+        ("stageInFiles", first(template.stage_in_files.as_deref())),
+        ("stageOutFiles", first(template.stage_out_files.as_deref())),
+        ("workingDirectory", at_home.map(ToString::to_string)),
+    ];
+    for (name, value) in needs_init {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            return Err(Error::new(
+                ErrorCode::UnsupportedAttribute,
+                format!(
+                    "job template attribute {name} is \"{value}\", which is not supported with \
+                     containerd_jt_init=off"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The first entry of a dictionary, for people.
+fn first(entries: Option<&[(Text, Text)]>) -> Option<String> {
+    entries?.first().map(|(name, value)| format!("{name}={value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_privileged_job_has_no_filter_unless_it_asks_for_one() {
+        let filter = |privileged, seccomp| {
+            let wanted = Extensions { privileged, seccomp, ..Extensions::default() };
+            let mut spec = json!({});
+            Sandbox::read(&[], &wanted).unwrap().apply(&mut spec);
+            spec["linux"]["seccomp"].is_object()
+        };
+        assert!(filter(false, Seccomp::Default));
+        assert!(!filter(true, Seccomp::Default));
+        assert!(!filter(false, Seccomp::Unconfined));
+    }
+
+    #[test]
+    fn variables_of_a_device_replace_those_of_the_job() {
+        let mut sandbox = Sandbox::read(&[], &Extensions::default()).unwrap();
+        sandbox.edits.env = vec!["A=device".to_owned()];
+        let mut order = Order { env: vec![b"A=job".to_vec(), b"AB=job".to_vec()], ..Order::default() };
+        sandbox.amend(&mut order);
+        assert_eq!(order.env, [b"AB=job".to_vec(), b"A=device".to_vec()]);
+    }
+
+    #[test]
+    fn what_init_does_is_refused_without_it() {
+        let wanted = Extensions { no_init: true, ..Extensions::default() };
+        let check = |template: JobTemplate| check_without_init(&template, &wanted);
+        let limits = vec![("WALLCLOCK_TIME".into(), "5".into())];
+        let timed = JobTemplate { resource_limits: Some(limits), ..JobTemplate::default() };
+        let reserved = JobTemplate { reservation_id: Some("1".into()), ..JobTemplate::default() };
+        let home = JobTemplate {
+            working_directory: Some("$DRMAA2_HOME_DIR$/x".into()),
+            ..JobTemplate::default()
+        };
+        for (template, name) in
+            [(timed, "resourceLimits"), (reserved, "reservationId"), (home, "workingDirectory")]
+        {
+            let error = check(template).unwrap_err();
+            assert_eq!(error.code, ErrorCode::UnsupportedAttribute);
+            assert!(error.message.contains(name), "{error}");
+            assert!(error.message.contains("containerd_jt_init"), "{error}");
+        }
+        assert_eq!(check(JobTemplate::default()), Ok(()));
+    }
+}

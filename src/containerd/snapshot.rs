@@ -1,0 +1,24 @@
+//! The snapshotter that a job asks for.
+
+use containerd_client::services::v1::snapshots::StatSnapshotRequest;
+use containerd_client::tonic::Code;
+
+use super::Core;
+use super::connect::QUICK;
+use crate::model::{Error, Extensions, Result};
+
+/// Refuse a snapshotter that the daemon does not have.
+pub(super) async fn check(core: &Core, wanted: &Extensions) -> Result<()> {
+    let Some(snapshotter) = wanted.snapshotter.clone() else { return Ok(()) };
+    let attribute = format!("job template attribute containerd_jt_snapshotter is \"{snapshotter}\"");
+    // Only a snapshotter that is there can tell that it has no such snapshot.
+    let request = StatSnapshotRequest { snapshotter, key: "drmaa2-is-it-there".to_owned() };
+    match core.daemon.within(QUICK)?.snapshots().stat(request).await {
+        Err(status) if status.code() == Code::InvalidArgument => Err(Error::argument(format!(
+            "{attribute}: containerd does not have it: {}",
+            status.message()
+        ))),
+        Err(status) if status.code() != Code::NotFound => Err(core.daemon.error(status).of(attribute)),
+        _ => Ok(()),
+    }
+}

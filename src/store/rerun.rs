@@ -1,0 +1,81 @@
+//! Jobs that their runtime has lost, and that may run again.
+//!
+//! Such a job is REQUEUED and in the phase in which its claimer removes what is left of it; then it
+//! waits for its turn like any other. Each loss is counted, which tells one run from the next: the
+//! same loss may be reported to several processes, and to one of them late.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::query::state;
+use super::{Claim, Store};
+use crate::model::Result;
+
+/// How often a job may be lost before it fails: whatever it is that ends it, it does so each time.
+const MAX_LOSSES: i64 = 10;
+
+/// What a loss means for a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// It runs again.
+    Rerun {
+        /// So many of its runs were lost before.
+        losses: i64,
+        /// Is it known to have started?
+        started: bool,
+    },
+    /// It is its end.
+    End,
+    /// Nothing: somebody has dealt with it, or is about to.
+    Known,
+}
+
+impl Store {
+    /// What it means that a runtime has lost the run of a job that is under way. A job that is being
+    /// started is left to the process that does so.
+    pub fn loss(&self, id: &str, mine: &Claim) -> Result<Loss> {
+        self.read(|sql| {
+            let query =
+                "SELECT j.state, j.phase = 2, j.claim, j.losses, b.rerunnable AND NOT j.terminate
+                         FROM jobs j JOIN submissions b ON b.number = j.submission WHERE j.id = ?";
+            let loss = sql
+                .prepare_cached(query)?
+                .query_row([id], |row| {
+                    let (state, active, losses) = (state(row, 0)?, row.get::<_, bool>(1)?, row.get(3)?);
+                    let (claim, may) = (row.get::<_, Option<Claim>>(2)?, row.get::<_, bool>(4)?);
+                    let started = state.is_started();
+                    Ok(match () {
+                        () if state.is_terminated() || !(active || started) => Loss::Known,
+                        () if !may || losses >= MAX_LOSSES => Loss::End,
+                        () if started || claim.as_ref() == Some(mine) => Loss::Rerun { losses, started },
+                        () => Loss::Known,
+                    })
+                })
+                .optional()?;
+            Ok(loss.unwrap_or(Loss::Known))
+        })
+    }
+
+    /// Put a job back that was lost after so many losses before. True if that was news: then `mine` is
+    /// the process that removes what is left of it, after which it waits.
+    pub fn job_requeued(&self, id: &str, losses: i64, reason: &str, mine: &Claim) -> Result<bool> {
+        self.write(|sql| {
+            let changed = sql
+                .prepare_cached(
+                    "UPDATE jobs SET state = 5, phase = 3, claim = ?4, leftovers = 1, slots = NULL,
+                         losses = losses + 1, attempts = 0, annotation = ?3
+                     WHERE id = ?1 AND losses = ?2 AND phase = 2 AND terminate = 0
+                         AND (state IN (3, 4) OR (state IN (1, 5) AND claim = ?4))",
+                )?
+                .execute(params![id, losses, reason, mine])?;
+            Ok(changed == 1)
+        })
+    }
+
+    /// How many runs of a job that waits to run again were lost; `None` for any other.
+    pub fn losses(&self, id: &str) -> Result<Option<i64>> {
+        self.read(|sql| {
+            let query = "SELECT losses FROM jobs WHERE id = ? AND state IN (5, 6)";
+            Ok(sql.prepare_cached(query)?.query_row([id], |row| row.get(0)).optional()?)
+        })
+    }
+}

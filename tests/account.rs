@@ -1,0 +1,135 @@
+//! The account of jobs that ran on a real containerd: what they used, what killed them, where they ran.
+//! It needs what `tests/containerd_tracker.rs` needs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use drmaa2::model::{JobInfo, JobState, JobTemplate};
+use drmaa2::session::{JobRef, JobSession, Timeout};
+
+/// False where there is no containerd to test with, and none is required.
+fn ready() -> bool {
+    let needed = ["CONTAINERD_ADDRESS", "DRMAA2_TEST_IMAGE", "DRMAA2_INIT", "DRMAA2_STATE_DIR"];
+    let missing: Vec<_> = needed.into_iter().filter(|name| env::var_os(name).is_none()).collect();
+    let required = env::var("DRMAA2_TEST_REQUIRE").is_ok_and(|value| value == "1");
+    assert!(
+        missing.is_empty() || !required,
+        "DRMAA2_TEST_REQUIRE=1, but {} not set",
+        missing.join(", ")
+    );
+    if !missing.is_empty() {
+        eprintln!("SKIPPED: {} not set; no account was tested", missing.join(", "));
+    }
+    missing.is_empty()
+}
+
+fn script(text: &str) -> JobTemplate {
+    JobTemplate {
+        remote_command: Some("sh".into()),
+        args: Some(vec!["-c".into(), text.into()]),
+        job_category: Some(env::var("DRMAA2_TEST_IMAGE").unwrap().as_str().into()),
+        ..JobTemplate::default()
+    }
+}
+
+fn finish(job: &JobRef) -> JobInfo {
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    job.info().unwrap()
+}
+
+fn extension(info: &JobInfo, name: &str) -> Option<String> {
+    let name = format!("containerd_ji_{name}");
+    info.extensions().into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+}
+
+fn ctr(args: &[&str]) -> String {
+    let mut command = Command::new("ctr");
+    command.args(["-a", &env::var("CONTAINERD_ADDRESS").unwrap(), "-n"]);
+    command.arg(env::var("CONTAINERD_NAMESPACE").unwrap()).args(args);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn cpu_time_is_that_of_all_descendants() {
+    if !ready() {
+        return;
+    }
+    let session = JobSession::create(None, None).unwrap();
+    // Each is killed after a second on the processor, however long that takes.
+    let burn = "for child in 1 2; do sh -c 'ulimit -t 1; while :; do :; done' & done; wait; exit 0";
+    let info = finish(&session.run_job(script(burn)).unwrap());
+    assert_eq!(info.state, JobState::Done, "{info:?}");
+    let cpu = info.usage.cpu_time.unwrap();
+    assert!((1800..=2200).contains(&cpu), "{cpu} ms");
+    assert_eq!(extension(&info, "cpu_millis"), Some(cpu.to_string()));
+    session.close().unwrap();
+}
+
+#[test]
+fn memory_image_and_container_are_told() {
+    if !ready() {
+        return;
+    }
+    let session = JobSession::create(None, None).unwrap();
+    let template = JobTemplate {
+        accounting_id: Some("grant 7".into()),
+        ..script("dd if=/dev/zero of=/dev/null bs=40M count=1")
+    };
+    let job = session.run_job(template).unwrap();
+    let info = finish(&job);
+    assert_eq!(info.state, JobState::Done, "{info:?}");
+    assert!(info.usage.max_rss.unwrap() > 40 * 1024, "{info:?}");
+    assert!(info.usage.peak_memory.unwrap() > 40 << 20, "{info:?}");
+    assert_eq!(extension(&info, "oom_killed").as_deref(), Some("false"));
+    assert_eq!(extension(&info, "container_id"), Some(job.id.clone()));
+    assert_eq!(extension(&info, "accounting_id").as_deref(), Some("grant 7"));
+    let (image, digest) =
+        (extension(&info, "image").unwrap(), extension(&info, "image_digest").unwrap());
+    let images = ctr(&["images", "list"]);
+    let line = images.lines().find(|line| line.starts_with(&format!("{image} "))).unwrap();
+    assert!(line.contains(&digest), "{digest} is not in {line}");
+    session.close().unwrap();
+}
+
+/// The file that limits the memory of a control group, and what is not below it.
+fn limit_file(job: &str) -> PathBuf {
+    let group = Path::new(&env::var("CONTAINERD_NAMESPACE").unwrap()).join(job);
+    let first = Path::new("/sys/fs/cgroup/memory").join(&group).join("memory.limit_in_bytes");
+    let second = Path::new("/sys/fs/cgroup").join(&group).join("memory.max");
+    if first.exists() { first } else { second }
+}
+
+#[test]
+fn a_job_without_memory_is_told_from_one_that_was_killed() {
+    if !ready() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let gate = dir.path().join("gate");
+    fs::write(&gate, "").unwrap();
+    let session = JobSession::create(None, None).unwrap();
+    let hungry = "until read line; do usleep 10000; done; exec dd if=/dev/zero of=/dev/null bs=200M";
+    let template = JobTemplate { input_path: Some(gate.as_path().into()), ..script(hungry) };
+    let job = session.run_job(template).unwrap();
+    job.wait_started(Timeout::Infinite).unwrap();
+    let labels = ctr(&["containers", "info", &job.id]);
+    assert!(labels.contains("drmaa2.image_digest"), "{labels}");
+    fs::write(limit_file(&job.id), (32 << 20).to_string()).unwrap();
+    fs::write(&gate, "go\n").unwrap();
+    let info = finish(&job);
+    assert_eq!((info.state, info.terminating_signal.as_deref()), (JobState::Failed, Some("SIGKILL")));
+    assert_eq!(info.annotation.as_deref(), Some("killed for want of memory"));
+    assert_eq!(extension(&info, "oom_killed").as_deref(), Some("true"));
+    assert!(info.usage.peak_memory.unwrap() > 16 << 20, "{info:?}");
+
+    let info = finish(&session.run_job(script("kill -KILL $$")).unwrap());
+    assert_eq!((info.state, info.terminating_signal.as_deref()), (JobState::Failed, Some("SIGKILL")));
+    assert_eq!((info.annotation.as_deref(), info.usage.oom_killed), (None, false));
+    session.close().unwrap();
+}
