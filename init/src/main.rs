@@ -9,14 +9,15 @@ mod child;
 mod exec;
 mod limit;
 mod rights;
+mod rlimit;
 mod signals;
 mod stdio;
 mod supervise;
+mod usage;
 mod user;
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -24,7 +25,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use drmaa2_init::{JOB_DIR, Order, Record, TERMINATE_FILE};
 
 use child::{Child, Failure};
-use limit::Limit;
+use limit::Limits;
 use signals::Signals;
 
 /// Exit code of an init that does not run as PID 1, as Docker's for its own failures.
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     let mut record = run(&job_dir, &signals);
     record.started = started;
     record.finished = now();
-    (record.cpu_time, record.max_rss) = usage();
+    (record.cpu_time, record.max_rss) = usage::reaped();
     if let Err(error) = record.write(&job_dir) {
         complain(format_args!("cannot write the record: {error}"));
     }
@@ -61,16 +62,17 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
     if terminate_file.exists() {
         return unstarted(stop, "terminated before the command was started".to_owned());
     }
-    let limit = Limit::of(&order);
-    if let Some(limit) = limit.as_ref().filter(|limit| limit.has_passed()) {
-        return unstarted(stop, format!("{}, before the command was started", limit.reason));
+    let limits = Limits::of(&order);
+    if let Some(reason) = limits.exceeded() {
+        return unstarted(stop, format!("{reason}, before the command was started"));
     }
     let child = match Child::start(&order) {
         Ok(child) => child,
         Err(error) => return failed(Failure::new("cannot start a process", &error)),
     };
-    let end = supervise::supervise(child.pid, signals, stop, order.grace, &terminate_file, limit);
-    child.failure().map_or_else(|| ended(end.status, end.reason), failed)
+    let end = supervise::supervise(child.pid, signals, stop, order.grace, &terminate_file, &limits);
+    let reason = end.reason.or_else(|| rlimit::exceeded(&order, end.status));
+    child.failure().map_or_else(|| ended(end.status, reason), failed)
 }
 
 /// The signal that asks this job to end; one that does not exist could not ask anything.
@@ -103,18 +105,6 @@ fn ended(status: i32, reason: Option<String>) -> Record {
 fn exit_code(record: &Record) -> ExitCode {
     let code = record.signal.map_or(record.exit_code, |signal| Some(128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(REFUSED).into()
-}
-
-/// CPU time in milliseconds and largest resident set in kilobytes of all that was reaped.
-fn usage() -> (i64, i64) {
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the pointer is valid for writes, and all zeroes is a valid rusage if the call fails.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
-        usage.assume_init()
-    };
-    let micros = |time: libc::timeval| time.tv_sec * 1_000_000 + time.tv_usec;
-    ((micros(usage.ru_utime) + micros(usage.ru_stime)) / 1000, usage.ru_maxrss)
 }
 
 /// Milliseconds since the epoch.

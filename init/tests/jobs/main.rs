@@ -9,4 +9,5 @@ mod limit;
 mod start;
 mod stdio;
 mod terminate;
+mod usage;
 mod user;

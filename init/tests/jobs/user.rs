@@ -12,7 +12,8 @@ fn run_as(user: &str, groups: Option<Vec<u32>>) -> Ended {
     job.put("passwd", b"root:x:0:0::/root:/bin/sh\ntester:x:4711:4712::/home/tester:/bin/sh\n");
     job.put("group", b"root:x:0:\ntester:x:4712:\nfriends:x:4713:other,tester\n");
     job.order.user = user.as_bytes().to_vec();
-    job.order.groups = groups;
+    let numbers = |groups: Vec<u32>| groups.iter().map(|group| group.to_string().into_bytes()).collect();
+    job.order.groups = groups.map(numbers);
     job.order.umask = Some(0o027);
     let ended = job.run();
     ended.assert_exit(0);
