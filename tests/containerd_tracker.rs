@@ -24,7 +24,7 @@ use containerd_client::tonic::{Code, Request};
 use drmaa2::containerd::{Category, ContainerdTracker, Settings};
 use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate, Outcome, Text, Version};
 use drmaa2::runtime::Runtime;
-use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
+use drmaa2::tracker::{End, EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
 
 /// Nothing here takes so long unless it hangs.
 const LONG: Duration = Duration::from_secs(60);
@@ -384,10 +384,13 @@ fn a_prepared_job_starts_with_the_limits_it_has_then() {
     rig.prepare(&job);
     let outcome = rig.run(NewJob { wall_clock: Some(300), ..job.clone() });
     assert_eq!(outcome.signal, Some(libc::SIGTERM));
-    assert_eq!(outcome.reason.as_deref(), Some("exceeded its wall clock limit of 0.3 s"));
+    assert_eq!(
+        outcome.reason.as_deref(),
+        Some("exceeded its wall clock limit (WALLCLOCK_TIME) of 0.3 s")
+    );
 
     rig.prepare(&job);
-    let ends = drmaa2::model::now() - 1;
+    let ends = End { at: drmaa2::model::now() - 1, reason: "its reservation is over".to_owned() };
     let outcome = rig.run(NewJob { ends: Some(ends), ..job.clone() });
     assert!(outcome.reason.unwrap().contains("its reservation is over"));
 

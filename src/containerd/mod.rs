@@ -16,6 +16,7 @@ mod launch;
 mod machine;
 mod order;
 mod reference;
+mod rlimits;
 mod spec;
 mod status;
 mod unpack;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use drmaa2_init::Order;
 use oci_spec::image::Config;
 
+use super::rlimits;
 use super::spec::{self, FileMount, STDERR, STDIN, STDOUT};
 use crate::model::{Error, Extensions, JobTemplate, Result, Text, signal_number, with_index};
 use crate::tracker::{NewJob, Stdio, Submitter};
@@ -14,13 +15,11 @@ use crate::tracker::{NewJob, Stdio, Submitter};
 /// The variable in which a program of older DRMAA looks for the index of its array task.
 const INDEX_VARIABLE: &str = "TASK_ID";
 
-/// Why a job is ended at the end of its reservation.
-const RESERVATION_OVER: &[u8] = b"its reservation is over";
-
 /// The order for a job in a container of an image with this configuration; INVALID_ARGUMENT if there is
 /// nothing to run.
 pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Order> {
     let extensions = job.template.extensions()?;
+    let limits = job.template.limits()?;
     let (directory, create_directory) = match working_directory(job) {
         Some(directory) => (directory.as_bytes().to_vec(), false),
         None => (image.working_dir().clone().unwrap_or_default().into_bytes(), true),
@@ -46,10 +45,12 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Ord
         join: job.stdio.join,
         stop_signal: extensions.stop_signal.or_else(image_signal).unwrap_or(0),
         grace,
+        rlimits: rlimits::rlimits(&limits, &extensions),
+        cpu_time: limits.cpu_time.and_then(|millis| u64::try_from(millis).ok()),
         // Less than nothing is over at once.
         wall_clock: job.wall_clock.map(|millis| u64::try_from(millis).unwrap_or(0)),
-        deadline: job.ends,
-        deadline_reason: job.ends.map_or_else(Vec::new, |_| RESERVATION_OVER.to_vec()),
+        deadline: job.ends.as_ref().map(|end| end.at),
+        deadline_reason: job.ends.as_ref().map_or_else(Vec::new, |end| end.reason.clone().into_bytes()),
     })
 }
 
@@ -171,7 +172,7 @@ fn our_variables(job: &NewJob) -> Vec<(&'static str, String)> {
 mod tests {
     use super::*;
     use crate::model::JobTemplate;
-    use crate::tracker::Task;
+    use crate::tracker::{End, Task};
 
     fn job(template: JobTemplate, uid: u32) -> NewJob {
         NewJob {
@@ -282,11 +283,12 @@ mod tests {
         let limits = |wall_clock, ends| {
             let job = NewJob { wall_clock, ends, ..job(JobTemplate::default(), 0) };
             let order = order(&job, &image(), Duration::ZERO).unwrap();
-            (order.wall_clock, order.deadline)
+            (order.wall_clock, order.deadline, String::from_utf8(order.deadline_reason).unwrap())
         };
-        assert_eq!(limits(None, None), (None, None));
-        assert_eq!(limits(Some(2000), Some(5)), (Some(2000), Some(5)));
-        assert_eq!(limits(Some(-1), None), (Some(0), None));
+        assert_eq!(limits(None, None), (None, None, String::new()));
+        let end = End { at: 5, reason: "over".to_owned() };
+        assert_eq!(limits(Some(2000), Some(end)), (Some(2000), Some(5), "over".to_owned()));
+        assert_eq!(limits(Some(-1), None).0, Some(0));
     }
 
     fn with(attributes: &[(&str, &str)], template: JobTemplate) -> JobTemplate {

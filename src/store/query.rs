@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::Store;
 use crate::model::{Error, JobInfo, JobState, JobTemplate, Millis, Result, SlotInfo, now, signal_name};
-use crate::tracker::{NewJob, Task};
+use crate::tracker::{End, NewJob, Task};
 
 /// Where a stored job is in its life, and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,9 @@ const ONE: &str = "
     CROSS JOIN sessions s ON s.id = b.session
     CROSS JOIN pools p ON p.id = b.pool
     LEFT JOIN reservations r ON r.number = b.reservation ";
+/// Why a job is ended at the end of its reservation.
+const RESERVATION_OVER: &str = "its reservation is over";
+
 /// The same for many jobs, submission by submission.
 const MANY: &str = "
     FROM submissions b
@@ -77,7 +80,9 @@ impl Store {
                 stdio: parsed(&row.get::<_, String>(3)?)?,
                 task: row.get::<_, Option<i64>>(5)?.map(|index| Task { array, index }),
                 wall_clock: row.get(6)?,
-                ends: row.get(7)?,
+                ends: row
+                    .get::<_, Option<_>>(7)?
+                    .map(|at| End { at, reason: RESERVATION_OVER.to_owned() }),
                 slots: row.get(8)?,
             }))
         })

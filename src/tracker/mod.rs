@@ -55,8 +55,17 @@ pub struct NewJob {
     pub slots: Option<i64>,
     /// It is ended when it has run for so long.
     pub wall_clock: Option<Millis>,
-    /// It is ended at this time.
-    pub ends: Option<Millis>,
+    /// It is ended at a certain time.
+    pub ends: Option<End>,
+}
+
+/// The time at which a job is ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// When.
+    pub at: Millis,
+    /// Why, for people.
+    pub reason: String,
 }
 
 /// The place of a job in a job array.
