@@ -15,6 +15,8 @@ use codec::{Entries, Writer};
 pub const JOB_DIR: &str = "/.drmaa2/job";
 /// Where the init itself is mounted in the container.
 pub const INIT_PATH: &str = "/.drmaa2/init";
+/// Where the job's control group is mounted in the container, to be read alone.
+pub const CGROUP_DIR: &str = "/.drmaa2/cgroup";
 /// Name of the order's file in the job's directory.
 pub const ORDER_FILE: &str = "order";
 /// Name of the record's file in the job's directory.

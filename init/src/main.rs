@@ -5,6 +5,7 @@
 //! 128 plus the signal that ended it. It holds no state but these two files, so nothing that
 //! happens outside the container can lose how the job ended.
 
+mod cgroup;
 mod child;
 mod exec;
 mod limit;
@@ -24,6 +25,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use drmaa2_init::{JOB_DIR, Order, Record, TERMINATE_FILE};
 
+use cgroup::Account;
 use child::{Child, Failure};
 use limit::Limits;
 use signals::Signals;
@@ -40,11 +42,14 @@ fn main() -> ExitCode {
         return ExitCode::from(REFUSED);
     }
     let job_dir = std::env::args_os().nth(1).map_or(JOB_DIR.into(), PathBuf::from);
+    let account = Account::begin();
     let started = now();
     let mut record = run(&job_dir, &signals);
     record.started = started;
     record.finished = now();
     (record.cpu_time, record.max_rss) = usage::reaped();
+    account.close(&mut record);
+    explain_kill(&mut record);
     if let Err(error) = record.write(&job_dir) {
         complain(format_args!("cannot write the record: {error}"));
     }
@@ -99,6 +104,20 @@ fn ended(status: i32, reason: Option<String>) -> Record {
         reason: reason.map(String::into_bytes),
         ..Record::default()
     }
+}
+
+/// Say so if it was the kernel that killed the command, or something the failed command relied on.
+fn explain_kill(record: &mut Record) {
+    if !record.oom_killed || record.reason.is_some() {
+        return;
+    }
+    let what = match (record.signal, record.exit_code) {
+        (Some(libc::SIGKILL), _) => "killed for want of memory",
+        (_, Some(0)) => return,
+        _ => "a process of the job was killed for want of memory",
+    };
+    let peak = record.peak_memory.map(|bytes| format!("; it had {} KiB at most", bytes / 1024));
+    record.reason = Some(format!("{what}{}", peak.unwrap_or_default()).into_bytes());
 }
 
 /// What a shell would report for such an end.

@@ -46,7 +46,7 @@ use finish::Exit;
 use image::{Image, Images};
 
 /// The attributes of a job template that this tracker honours.
-const ATTRIBUTES: [&str; 30] = [
+const ATTRIBUTES: [&str; 31] = [
     "remoteCommand",
     "args",
     "jobEnvironment",
@@ -69,6 +69,7 @@ const ATTRIBUTES: [&str; 30] = [
     "containerd_jt_read_only",
     "containerd_jt_shm_size",
     "containerd_jt_hostname",
+    "containerd_jt_rlimits",
     "containerd_jt_memory",
     "containerd_jt_cpus",
     "containerd_jt_pids",

@@ -10,7 +10,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use drmaa2_init::{INIT_PATH, JOB_DIR};
+use drmaa2_init::{CGROUP_DIR, INIT_PATH, JOB_DIR};
 use serde_json::{Value, json};
 
 use crate::model::Extensions;
@@ -155,6 +155,7 @@ fn system_mounts() -> Vec<Value> {
         ("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         ("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
         ("/run", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        (CGROUP_DIR, "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"]),
     ]
     .into_iter()
     .map(|(destination, kind, source, options)| {
