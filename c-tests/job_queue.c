@@ -183,7 +183,7 @@ static void wall_clock(void)
     ji = finish(j);
     CHECK_INT(ji->jobState, DRMAA2_FAILED);
     CHECK_STR(ji->terminatingSignal, "SIGTERM");
-    CHECK(ji->annotation != NULL && strstr(ji->annotation, "wall clock limit of 1 s") != NULL);
+    CHECK(ji->annotation != NULL && strstr(ji->annotation, "wall clock limit (WALLCLOCK_TIME) of 1 s") != NULL);
     CHECK(ji->wallclockTime >= 1);
     drmaa2_jinfo_free(&ji);
     drmaa2_j_free(&j);

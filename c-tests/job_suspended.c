@@ -14,7 +14,7 @@ int main(void)
     CHECK_INT(drmaa2_j_get_state(j, NULL), DRMAA2_SUSPENDED);
     ji = finish(j);
     CHECK_INT(ji->jobState, DRMAA2_FAILED);
-    CHECK(ji->annotation != NULL && strstr(ji->annotation, "wall clock limit of 2 s") != NULL);
+    CHECK(ji->annotation != NULL && strstr(ji->annotation, "wall clock limit (WALLCLOCK_TIME) of 2 s") != NULL);
     drmaa2_jinfo_free(&ji);
     drmaa2_j_free(&j);
     done_with(&js);

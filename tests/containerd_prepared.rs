@@ -57,7 +57,10 @@ fn a_prepared_job_starts_with_the_limits_it_has_then() {
     rig.prepare(&job);
     let outcome = rig.run(NewJob { wall_clock: Some(300), ..job.clone() });
     assert_eq!(outcome.signal, Some(libc::SIGTERM));
-    assert_eq!(outcome.reason.as_deref(), Some("exceeded its wall clock limit of 0.3 s"));
+    assert_eq!(
+        outcome.reason.as_deref(),
+        Some("exceeded its wall clock limit (WALLCLOCK_TIME) of 0.3 s")
+    );
 
     rig.prepare(&job);
     let ends = drmaa2::model::now() - 1;

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use drmaa2_init::{HOME_PLACEHOLDER, Order};
 
 use crate::user::User;
-use crate::{exec, rights, signals, stdio};
+use crate::{exec, rights, rlimit, signals, stdio};
 
 /// Exit code of a command that was found, or not looked for, and could not be run.
 pub(crate) const CANNOT_RUN: u8 = 126;
@@ -130,6 +130,8 @@ fn become_command(order: &Order) -> Result<Infallible, Failure> {
     user.take_on()?;
     // As the user: he must be allowed to enter it, and on a network file system root may not be.
     std::env::set_current_dir(&directory).map_err(|error| directory_failure(&directory, &error))?;
+    // Last, so that no limit gets in the way of what comes before.
+    rlimit::set(&order.rlimits)?;
     exec::exec(order, &user)
 }
 

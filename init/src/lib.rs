@@ -17,6 +17,8 @@ pub use host::{Origin, Submitter, Transfer};
 pub const JOB_DIR: &str = "/.drmaa2/job";
 /// Where the init itself is mounted in the container.
 pub const INIT_PATH: &str = "/.drmaa2/init";
+/// Where the job's control group is mounted in the container, to be read alone.
+pub const CGROUP_DIR: &str = "/.drmaa2/cgroup";
 /// Name of the order's file in the job's directory.
 pub const ORDER_FILE: &str = "order";
 /// Name of the record's file in the job's directory.
@@ -65,6 +67,10 @@ pub struct Order {
     pub stop_signal: i32,
     /// Milliseconds between that signal and SIGKILL.
     pub grace: u64,
+    /// The kernel's limits of each process.
+    pub rlimits: Vec<Rlimit>,
+    /// Milliseconds of CPU time of all processes together at which the job is ended.
+    pub cpu_time: Option<u64>,
     /// Milliseconds after the command's start at which the job is ended.
     pub wall_clock: Option<u64>,
     /// Time at which the job is ended, milliseconds since the epoch.
@@ -79,6 +85,19 @@ pub struct Order {
     pub stage_in: Vec<Transfer>,
     /// Copied when the job's last process has ended.
     pub stage_out: Vec<Transfer>,
+}
+
+/// A limit as setrlimit(2) takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rlimit {
+    /// The kernel's number of the resource.
+    pub number: u32,
+    /// What counts; all ones is no limit.
+    pub soft: u64,
+    /// What the job may raise it to.
+    pub hard: u64,
+    /// What the submitter calls it.
+    pub name: String,
 }
 
 /// How the job ended.
@@ -131,6 +150,10 @@ impl Order {
         out.flag("join", self.join);
         out.number("stop-signal", self.stop_signal);
         out.number("grace", self.grace);
+        for Rlimit { number, soft, hard, name } in &self.rlimits {
+            out.number("rlimit", format_args!("{number} {soft} {hard} {name}"));
+        }
+        out.option("cpu-time", self.cpu_time);
         out.option("wall-clock", self.wall_clock);
         out.option("deadline", self.deadline);
         out.bytes("deadline-reason", &self.deadline_reason);
@@ -165,6 +188,8 @@ impl Order {
                 "join" => order.join = true,
                 "stop-signal" => order.stop_signal = codec::number(value)?,
                 "grace" => order.grace = codec::number(value)?,
+                "rlimit" => order.rlimits.push(codec::rlimit(value)?),
+                "cpu-time" => order.cpu_time = Some(codec::number(value)?),
                 "wall-clock" => order.wall_clock = Some(codec::number(value)?),
                 "deadline" => order.deadline = Some(codec::number(value)?),
                 "deadline-reason" => order.deadline_reason = value.to_vec(),
@@ -259,6 +284,8 @@ mod tests {
             join: true,
             stop_signal: 15,
             grace: 10_000,
+            rlimits: vec![Rlimit { number: 7, soft: 5, hard: u64::MAX, name: "NO FILE".into() }],
+            cpu_time: Some(2000),
             wall_clock: Some(u64::MAX),
             deadline: Some(-1),
             deadline_reason: b"why".to_vec(),

@@ -4,21 +4,58 @@ use std::time::{Duration, Instant};
 
 use drmaa2_init::Order;
 
+use crate::usage;
+
+/// The shortest time between two looks at the CPU time that was used.
+const LEAST: Duration = Duration::from_millis(50);
+
+/// What a job is ended for.
+#[derive(Default)]
+pub(crate) struct Limits {
+    time: Option<Limit>,
+    /// CPU time of all the job's processes together.
+    cpu: Option<Duration>,
+}
+
 /// The time at which a job is asked to end.
-pub(crate) struct Limit {
-    /// When.
-    pub(crate) at: Instant,
-    /// Why, for the record.
-    pub(crate) reason: String,
+struct Limit {
+    at: Instant,
+    reason: String,
+}
+
+impl Limits {
+    /// Those of an order, for a command that is started now.
+    pub(crate) fn of(order: &Order) -> Self {
+        Self { time: Limit::of(order), cpu: order.cpu_time.map(Duration::from_millis) }
+    }
+
+    /// The earliest time at which one can be exceeded.
+    pub(crate) fn next_look(&self) -> Option<Instant> {
+        let cpu = self.cpu.and_then(|limit| {
+            // No sooner, even if every processor works for this job alone.
+            let left = limit.saturating_sub(usage::cpu_time()) / usage::processors();
+            Instant::now().checked_add(left.max(LEAST))
+        });
+        cpu.into_iter().chain(self.time.as_ref().map(|limit| limit.at)).min()
+    }
+
+    /// The reason to end the job, if it has come to that.
+    pub(crate) fn exceeded(&self) -> Option<String> {
+        if let Some(limit) = self.time.as_ref().filter(|limit| limit.at <= Instant::now()) {
+            return Some(limit.reason.clone());
+        }
+        let limit = self.cpu.filter(|limit| usage::cpu_time() >= *limit)?;
+        Some(format!("exceeded its CPU time limit (CPU_TIME) of {} s", limit.as_secs_f64()))
+    }
 }
 
 impl Limit {
-    /// The earlier one of an order's limits, for a command that is started now. A deadline is turned
-    /// into the time that is left to it, so a clock that is set later moves neither.
-    pub(crate) fn of(order: &Order) -> Option<Self> {
+    /// The earlier one of an order's limits. A deadline is turned into the time that is left to it, so
+    /// a clock that is set later moves neither.
+    fn of(order: &Order) -> Option<Self> {
         let wall_clock = order.wall_clock.map(|millis| {
             let span = Duration::from_millis(millis);
-            (span, format!("exceeded its wall clock limit of {} s", span.as_secs_f64()))
+            (span, format!("exceeded its wall clock limit (WALLCLOCK_TIME) of {} s", span.as_secs_f64()))
         });
         let deadline = order.deadline.map(|at| {
             let left = u64::try_from(at.saturating_sub(crate::now())).unwrap_or(0);
@@ -32,10 +69,5 @@ impl Limit {
         // One beyond the end of time is none.
         let at = Instant::now().checked_add(left)?;
         Some(Self { at, reason })
-    }
-
-    /// Is it too late to start?
-    pub(crate) fn has_passed(&self) -> bool {
-        self.at <= Instant::now()
     }
 }

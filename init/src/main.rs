@@ -5,6 +5,7 @@
 //! 128 plus the signal that ended it. It holds no state but these two files, so nothing that
 //! happens outside the container can lose how the job ended.
 
+mod cgroup;
 mod child;
 mod exec;
 mod identity;
@@ -12,23 +13,25 @@ mod limit;
 mod origin;
 mod place;
 mod rights;
+mod rlimit;
 mod signals;
 mod stage;
 mod stdio;
 mod supervise;
+mod usage;
 mod user;
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use drmaa2_init::{JOB_DIR, Order, Record, TERMINATE_FILE};
 
+use cgroup::Account;
 use child::{Child, Failure};
-use limit::Limit;
+use limit::Limits;
 use signals::Signals;
 
 /// Exit code of an init that does not run as PID 1, as Docker's for its own failures.
@@ -43,13 +46,16 @@ fn main() -> ExitCode {
         return ExitCode::from(REFUSED);
     }
     let job_dir = std::env::args_os().nth(1).map_or(JOB_DIR.into(), PathBuf::from);
+    let account = Account::begin();
     let begun = now();
     let mut record = run(&job_dir, &signals);
     if record.started == 0 {
         record.started = begun;
     }
     record.finished = now();
-    (record.cpu_time, record.max_rss) = usage();
+    (record.cpu_time, record.max_rss) = usage::reaped();
+    account.close(&mut record);
+    explain_kill(&mut record);
     if let Err(error) = record.write(&job_dir) {
         complain(format_args!("cannot write the record: {error}"));
     }
@@ -79,18 +85,19 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
         return terminated();
     }
     let started = now();
-    let limit = Limit::of(&order);
-    if let Some(limit) = limit.as_ref().filter(|limit| limit.has_passed()) {
-        return unstarted(stop, format!("{}, before the command was started", limit.reason));
+    let limits = Limits::of(&order);
+    if let Some(reason) = limits.exceeded() {
+        return unstarted(stop, format!("{reason}, before the command was started"));
     }
     let child = match Child::start(&order) {
         Ok(child) => child,
         Err(error) => return failed(Failure::new("cannot start a process", &error)),
     };
-    let end = supervise::supervise(child.pid, signals, stop, order.grace, &terminate_file, limit);
+    let end = supervise::supervise(child.pid, signals, stop, order.grace, &terminate_file, &limits);
+    let reason = end.reason.or_else(|| rlimit::exceeded(&order, end.status));
     let record = match child.failure() {
         Some(failure) => failed(failure),
-        None => stage_out(&order, signals, &terminate_file, ended(end.status, end.reason)),
+        None => stage_out(&order, signals, &terminate_file, ended(end.status, reason)),
     };
     Record { started, ..record }
 }
@@ -100,9 +107,9 @@ fn stage_in(order: &Order, signals: &Signals, stop: i32, terminate_file: &Path) 
     if order.stage_in.is_empty() {
         return None;
     }
-    // The wall clock is that of the command.
-    let limit = Limit::of(&Order { wall_clock: None, ..order.clone() });
-    match help(|| stage::copy_in(order), signals, terminate_file, limit) {
+    // Times of the command itself have not begun.
+    let limits = Limits::of(&Order { wall_clock: None, cpu_time: None, ..order.clone() });
+    match help(|| stage::copy_in(order), signals, terminate_file, &limits) {
         Ok(None) => None,
         Ok(Some(reason)) => Some(unstarted(stop, format!("{reason}, before the command was started"))),
         Err(failure) => Some(failed(failure)),
@@ -114,7 +121,7 @@ fn stage_out(order: &Order, signals: &Signals, terminate_file: &Path, record: Re
     if order.stage_out.is_empty() {
         return record;
     }
-    let reason = match help(|| stage::copy_out(order), signals, terminate_file, None) {
+    let reason = match help(|| stage::copy_out(order), signals, terminate_file, &Limits::default()) {
         Ok(None) => return record,
         Ok(Some(reason)) => format!("stageOutFiles: {reason}").into_bytes(),
         Err(failure) => failure.reason,
@@ -128,10 +135,10 @@ fn help(
     work: impl FnOnce() -> Result<(), Failure>,
     signals: &Signals,
     terminate_file: &Path,
-    limit: Option<Limit>,
+    limits: &Limits,
 ) -> Result<Option<String>, Failure> {
     let child = Child::help(work).map_err(|error| Failure::new("cannot start a process", &error))?;
-    let end = supervise::supervise(child.pid, signals, libc::SIGKILL, u64::MAX, terminate_file, limit);
+    let end = supervise::supervise(child.pid, signals, libc::SIGKILL, u64::MAX, terminate_file, limits);
     match child.failure() {
         Some(failure) => Err(failure),
         None if end.status == 0 => Ok(None),
@@ -165,22 +172,24 @@ fn ended(status: i32, reason: Option<String>) -> Record {
     }
 }
 
+/// Say so if it was the kernel that killed the command, or something the failed command relied on.
+fn explain_kill(record: &mut Record) {
+    if !record.oom_killed || record.reason.is_some() {
+        return;
+    }
+    let what = match (record.signal, record.exit_code) {
+        (Some(libc::SIGKILL), _) => "killed for want of memory",
+        (_, Some(0)) => return,
+        _ => "a process of the job was killed for want of memory",
+    };
+    let peak = record.peak_memory.map(|bytes| format!("; it had {} KiB at most", bytes / 1024));
+    record.reason = Some(format!("{what}{}", peak.unwrap_or_default()).into_bytes());
+}
+
 /// What a shell would report for such an end.
 fn exit_code(record: &Record) -> ExitCode {
     let code = record.signal.map_or(record.exit_code, |signal| Some(128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(REFUSED).into()
-}
-
-/// CPU time in milliseconds and largest resident set in kilobytes of all that was reaped.
-fn usage() -> (i64, i64) {
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the pointer is valid for writes, and all zeroes is a valid rusage if the call fails.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
-        usage.assume_init()
-    };
-    let micros = |time: libc::timeval| time.tv_sec * 1_000_000 + time.tv_usec;
-    ((micros(usage.ru_utime) + micros(usage.ru_stime)) / 1000, usage.ru_maxrss)
 }
 
 /// Milliseconds since the epoch.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use libc::{c_int, pid_t};
 
-use crate::limit::Limit;
+use crate::limit::Limits;
 use crate::signals::Signals;
 
 /// How the command ended.
@@ -29,10 +29,10 @@ pub(crate) fn supervise(
     stop: c_int,
     grace: u64,
     terminate_file: &Path,
-    limit: Option<Limit>,
+    limits: &Limits,
 ) -> End {
     let (mut asked, mut killed) = (false, false);
-    let mut deadline = limit.as_ref().map(|limit| limit.at);
+    let mut deadline = limits.next_look();
     let mut exceeded = None;
     let status = loop {
         let signal = signals.next(deadline);
@@ -47,7 +47,13 @@ pub(crate) fn supervise(
                 deadline = None;
                 continue;
             }
-            None => exceeded = limit.as_ref().map(|limit| limit.reason.as_str()),
+            None => {
+                exceeded = limits.exceeded();
+                if exceeded.is_none() {
+                    deadline = limits.next_look();
+                    continue;
+                }
+            }
             Some(libc::SIGCHLD) => continue,
             Some(signal) if signal == libc::SIGTERM || signal == stop || terminate_file.exists() => {}
             Some(signal) => {
@@ -69,7 +75,7 @@ pub(crate) fn supervise(
         _ if !asked => None,
         (None, false) => Some("terminated on request".to_owned()),
         (None, true) => Some(overdue(stop, grace)),
-        (Some(limit), false) => Some(limit.to_owned()),
+        (Some(limit), false) => Some(limit),
         (Some(limit), true) => Some(format!("{limit}; {}", overdue(stop, grace))),
     };
     End { status, reason }

@@ -82,8 +82,8 @@ async fn start(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJob) -
 
 async fn start_task(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJob) -> Result<Started> {
     if wanted != prepared {
-        let limits =
-            NewJob { wall_clock: wanted.wall_clock, ends: wanted.ends.clone(), ..prepared.clone() };
+        let ends = wanted.ends.clone();
+        let limits = NewJob { wall_clock: wanted.wall_clock, ends, ..prepared.clone() };
         if *wanted != limits {
             return Err(Error::state("it is another job than the one that was prepared"));
         }

@@ -20,6 +20,7 @@ mod machine;
 mod metrics;
 mod order;
 mod reference;
+mod rlimits;
 mod runtime;
 mod sandbox;
 mod seccomp;
@@ -54,7 +55,7 @@ use image::{Image, Images};
 use sandbox::Sandbox;
 
 /// The attributes of a job template that this tracker honours.
-const ATTRIBUTES: [&str; 39] = [
+const ATTRIBUTES: [&str; 40] = [
     "remoteCommand",
     "args",
     "jobEnvironment",
@@ -79,6 +80,7 @@ const ATTRIBUTES: [&str; 39] = [
     "containerd_jt_read_only",
     "containerd_jt_shm_size",
     "containerd_jt_hostname",
+    "containerd_jt_rlimits",
     "containerd_jt_memory",
     "containerd_jt_cpus",
     "containerd_jt_pids",

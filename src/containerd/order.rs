@@ -7,6 +7,7 @@ use std::time::Duration;
 use drmaa2_init::{self as init, Order};
 use oci_spec::image::Config;
 
+use super::rlimits;
 use super::spec::{self, FileMount, Host, STAGE_IN, STAGE_OUT, STDERR, STDIN, STDOUT};
 use crate::model::{Error, Extensions, JobTemplate, Result, Text, signal_number, with_index};
 use crate::tracker::{NewJob, Origin, Stdio, Submitter, Transfer};
@@ -18,6 +19,7 @@ const INDEX_VARIABLE: &str = "TASK_ID";
 /// nothing to run.
 pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Order> {
     let extensions = job.template.extensions()?;
+    let limits = job.template.limits()?;
     let (directory, create_directory) = match working_directory(job) {
         Some(directory) => (directory.as_bytes().to_vec(), false),
         None => (image.working_dir().clone().unwrap_or_default().into_bytes(), true),
@@ -44,6 +46,8 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Ord
         join: job.stdio.join,
         stop_signal: extensions.stop_signal.or_else(image_signal).unwrap_or(0),
         grace,
+        rlimits: rlimits::rlimits(&limits, &extensions),
+        cpu_time: limits.cpu_time.and_then(|millis| u64::try_from(millis).ok()),
         // Less than nothing is over at once.
         wall_clock: job.wall_clock.map(|millis| u64::try_from(millis).unwrap_or(0)),
         deadline: job.ends.as_ref().map(|end| end.at),
@@ -221,8 +225,7 @@ fn our_variables(job: &NewJob) -> Vec<(&'static str, String)> {
 mod tests {
     use super::*;
     use crate::model::JobTemplate;
-    use crate::tracker::End;
-    use crate::tracker::Task;
+    use crate::tracker::{End, Task};
 
     fn job(template: JobTemplate, uid: u32) -> NewJob {
         NewJob {

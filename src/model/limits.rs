@@ -1,19 +1,22 @@
 //! What a template says about when its job may run, for how long, and on how much of a machine.
 
-use super::{Error, ErrorCode, JobTemplate, Millis, Result, Text, now};
+use super::extensions::Rlimit;
+use super::{Error, JobTemplate, Millis, Result, Text, now};
 
-/// The keys of `resourceLimits` (GFD.231), which may begin with [`PREFIX`].
-const LIMITS: [&str; 8] = [
-    "CORE_FILE_SIZE",
-    "CPU_TIME",
-    "DATA_SIZE",
-    "FILE_SIZE",
-    "OPEN_FILES",
-    "STACK_SIZE",
-    "VIRTUAL_MEMORY",
-    WALL_CLOCK,
+/// The kernel's limits among the keys of `resourceLimits` (GFD.231), setrlimit's names for them, and the
+/// bytes or pieces in one of theirs. A key may begin with [`PREFIX`].
+const RLIMITS: [(&str, &str, u64); 6] = [
+    ("CORE_FILE_SIZE", "core", 1024),
+    ("DATA_SIZE", "data", 1024),
+    ("FILE_SIZE", "fsize", 1024),
+    ("OPEN_FILES", "nofile", 1),
+    ("STACK_SIZE", "stack", 1024),
+    ("VIRTUAL_MEMORY", "as", 1024),
 ];
+const CPU_TIME: &str = "CPU_TIME";
 const WALL_CLOCK: &str = "WALLCLOCK_TIME";
+/// The limits under which a job can run though they are 0.
+const MAY_BE_ZERO: [&str; 2] = ["core", "fsize"];
 /// What the names of the keys begin with in C; programs in other languages use the name as the key.
 const PREFIX: &str = "DRMAA2_";
 
@@ -22,14 +25,31 @@ const NOW: i64 = -2;
 /// `DRMAA2_INFINITE_TIME` as a deadline.
 const NEVER: i64 = -1;
 
+/// What `resourceLimits` asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResourceLimits {
+    /// How long the job may run.
+    pub wall_clock: Option<Millis>,
+    /// How much CPU time all its processes together may use.
+    pub cpu_time: Option<Millis>,
+    /// The limits of each process: the key and what it means.
+    pub rlimits: Vec<(&'static str, Rlimit)>,
+}
+
 impl JobTemplate {
-    /// The wall clock limit, if there is one. INVALID_ARGUMENT for a key that is none or a value that
-    /// limits nothing, UNSUPPORTED_ATTRIBUTE for any other limit.
+    /// The limits, the smaller one where a key is there under both of its names. INVALID_ARGUMENT for a
+    /// key that is none or a value that limits nothing.
+    pub fn limits(&self) -> Result<ResourceLimits> {
+        let mut limits = ResourceLimits::default();
+        for (key, value) in self.resource_limits.iter().flatten() {
+            limits.add(key, value)?;
+        }
+        Ok(limits)
+    }
+
+    /// The wall clock limit, if there is one.
     pub fn wall_clock(&self) -> Result<Option<Millis>> {
-        let limits = self.resource_limits.iter().flatten();
-        let spans = limits.map(|(key, value)| wall_clock(key, value)).collect::<Result<Vec<_>>>()?;
-        // Under either of its names; the smaller one is kept to by both.
-        Ok(spans.into_iter().min())
+        Ok(self.limits()?.wall_clock)
     }
 
     /// How many slots the job takes, at least and at most; INVALID_ARGUMENT if no number can be right.
@@ -80,7 +100,7 @@ impl JobTemplate {
 
     /// Refuse what no machine could give to a job.
     pub(super) fn check_demands(&self) -> Result<()> {
-        self.wall_clock()?;
+        self.limits()?;
         self.slots()?;
         self.starts_at()?;
         self.ends_at()?;
@@ -93,30 +113,47 @@ impl JobTemplate {
     }
 }
 
-/// The wall clock limit that an entry of `resourceLimits` sets.
-fn wall_clock(key: &Text, value: &Text) -> Result<Millis> {
-    let plain = key.strip_prefix(PREFIX).unwrap_or_else(|| key.clone());
-    match LIMITS.into_iter().find(|known| plain == Text::from(*known)) {
-        Some(WALL_CLOCK) => {
-            let span = seconds(value).and_then(millis).filter(|span| *span > 0);
-            span.ok_or_else(|| {
-                Error::argument(format!(
-                    "resourceLimits: {key} is \"{value}\", which is no number of seconds to run for"
-                ))
-            })
+impl ResourceLimits {
+    /// Take up an entry of `resourceLimits`.
+    fn add(&mut self, key: &Text, value: &Text) -> Result<()> {
+        let refuse =
+            |what| Error::argument(format!("resourceLimits: {key} is \"{value}\", which is no {what}"));
+        let plain = key.strip_prefix(PREFIX).unwrap_or_else(|| key.clone());
+        let span = [(WALL_CLOCK, &mut self.wall_clock), (CPU_TIME, &mut self.cpu_time)];
+        if let Some((_, limit)) = span.into_iter().find(|(known, _)| plain == Text::from(*known)) {
+            let span = number(value).and_then(millis).filter(|span| *span > 0);
+            let span = span.ok_or_else(|| refuse("number of seconds to run for"))?;
+            *limit = Some(limit.map_or(span, |other| other.min(span)));
+            return Ok(());
         }
-        Some(_) => Err(Error::new(
-            ErrorCode::UnsupportedAttribute,
-            format!("resourceLimits: the limit {key} is not supported"),
-        )),
-        None => Err(Error::argument(format!(
-            "resourceLimits: \"{key}\", set to \"{value}\", is no name of a limit"
-        ))),
+        let known = RLIMITS.into_iter().find(|(known, ..)| plain == Text::from(*known));
+        let (key, name, unit) = known.ok_or_else(|| {
+            Error::argument(format!(
+                "resourceLimits: \"{key}\", set to \"{value}\", is no name of a limit"
+            ))
+        })?;
+        let limit = number(value).filter(|limit| *limit > 0 || MAY_BE_ZERO.contains(&name));
+        // The largest file that there can be is one byte less than 2^63.
+        let limit = limit.and_then(|limit| u64::try_from(limit).ok()?.checked_mul(unit));
+        let limit = limit.filter(|limit| i64::try_from(*limit).is_ok());
+        let what = if unit == 1 { "number of files" } else { "number of kilobytes" };
+        let limit = limit.ok_or_else(|| refuse(what))?;
+        match self.rlimits.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, other)) => {
+                let smaller = other.hard.map(|other| other.min(limit));
+                (other.soft, other.hard) = (smaller, smaller);
+            }
+            None => {
+                let name = name.to_owned();
+                self.rlimits.push((key, Rlimit { name, soft: Some(limit), hard: Some(limit) }));
+            }
+        }
+        Ok(())
     }
 }
 
 /// A decimal number without a sign.
-fn seconds(text: &Text) -> Option<i64> {
+fn number(text: &Text) -> Option<i64> {
     let digits = text.as_bytes().iter().all(u8::is_ascii_digit);
     std::str::from_utf8(text.as_bytes()).ok().filter(|_| digits)?.parse().ok()
 }
@@ -128,7 +165,7 @@ fn millis(seconds: i64) -> Option<Millis> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Submission;
+    use crate::model::{ErrorCode, Submission};
 
     const SUPPORTED: &[&str] = &["resourceLimits", "minSlots", "maxSlots", "minPhysMemory", "startTime"];
 
@@ -157,14 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_cannot_be_kept_is_refused_by_name() {
-        for known in LIMITS.into_iter().filter(|known| *known != WALL_CLOCK) {
-            for key in [known.to_owned(), format!("DRMAA2_{known}")] {
-                let error = refusal(&limited(&[(&key, "1")]));
-                assert_eq!(error.code, ErrorCode::UnsupportedAttribute, "{key}");
-                assert!(error.message.contains(&key), "{error}");
-            }
-        }
+    fn a_limit_that_is_none_is_refused_by_name() {
         for key in ["", "wallclock_time", "DRMAA2_", "DRMAA2_DRMAA2_CPU_TIME", "CPU_TIME "] {
             let error = refusal(&limited(&[(key, "17")]));
             assert_eq!(error.code, ErrorCode::InvalidArgument, "{key}");
@@ -182,6 +212,29 @@ mod tests {
             assert_eq!(error.code, ErrorCode::InvalidArgument, "{value}");
             assert!(error.message.contains(&format!("WALLCLOCK_TIME is \"{value}\"")), "{error}");
         }
+    }
+
+    #[test]
+    fn sizes_are_in_kilobytes_and_files_are_counted() {
+        for (key, name, unit) in RLIMITS {
+            for key in [key.to_owned(), format!("{PREFIX}{key}")] {
+                let limits = limited(&[(&key, "3")]).limits().unwrap().rlimits;
+                let limit = Some(3 * unit);
+                let expected = Rlimit { name: name.to_owned(), soft: limit, hard: limit };
+                assert_eq!(limits, [(key.trim_start_matches(PREFIX), expected)]);
+            }
+            for value in ["", "-1", "1k", "unlimited", "1.5", "9223372036854775808"] {
+                let error = refusal(&limited(&[(key, value)]));
+                assert_eq!(error.code, ErrorCode::InvalidArgument);
+                assert!(error.message.contains(&format!("{key} is \"{value}\"")), "{error}");
+            }
+            let zero = limited(&[(key, "0")]).limits();
+            assert_eq!(zero.is_ok(), ["CORE_FILE_SIZE", "FILE_SIZE"].contains(&key), "{key}");
+        }
+        let twice = limited(&[("OPEN_FILES", "9"), ("DRMAA2_OPEN_FILES", "5")]).limits().unwrap();
+        assert_eq!((twice.rlimits.len(), twice.rlimits[0].1.hard), (1, Some(5)));
+        assert_eq!(limited(&[("CPU_TIME", "2")]).limits().unwrap().cpu_time, Some(2000));
+        assert_eq!(refusal(&limited(&[("CPU_TIME", "0")])).code, ErrorCode::InvalidArgument);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub use error::{Error, ErrorCode, Result};
 pub use extensions::Extensions;
 pub use filter::JobFilter;
 pub use info::{ImageRef, JobInfo, Outcome, SlotInfo, Usage};
+pub use limits::ResourceLimits;
 pub use machine::{Cpu, Machine, Os, Queue, Version};
 pub use reservation::{ReservationInfo, ReservationTemplate, Span, Wanted};
 pub use signal::{signal_name, signal_number};

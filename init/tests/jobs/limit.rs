@@ -8,7 +8,7 @@ use drmaa2_init::Order;
 
 use crate::harness::{Ended, Job};
 
-const WALL_CLOCK: &str = "exceeded its wall clock limit of 0.3 s";
+const WALL_CLOCK: &str = "exceeded its wall clock limit (WALLCLOCK_TIME) of 0.3 s";
 const DEADLINE: &str = "ended at its deadline";
 /// Ends up in a wait that a trap can interrupt.
 const WAIT: &str = "echo > ready; sleep 1000 & wait; wait";
@@ -152,7 +152,7 @@ fn other_signals_do_not_move_the_limit() {
         order.wall_clock = Some(500);
     });
     let ended = job.start().ready().signal_until_end(libc::SIGUSR1);
-    ended.assert_signal(libc::SIGTERM, "exceeded its wall clock limit of 0.5 s");
+    ended.assert_signal(libc::SIGTERM, "exceeded its wall clock limit (WALLCLOCK_TIME) of 0.5 s");
 }
 
 #[test]

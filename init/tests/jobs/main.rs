@@ -10,4 +10,5 @@ mod stage;
 mod start;
 mod stdio;
 mod terminate;
+mod usage;
 mod user;

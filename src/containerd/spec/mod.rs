@@ -10,7 +10,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use drmaa2_init::{INIT_PATH, JOB_DIR};
+use drmaa2_init::{CGROUP_DIR, INIT_PATH, JOB_DIR};
 use serde_json::{Value, json};
 
 use crate::model::Extensions;
@@ -175,6 +175,7 @@ fn system_mounts() -> Vec<Value> {
         ("/run", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
         // Init's own: the job's user finds no way through it.
         (PRIVATE, "tmpfs", "tmpfs", &["nosuid", "nodev", "noexec", "mode=700", "size=64k"]),
+        (CGROUP_DIR, "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"]),
     ]
     .into_iter()
     .map(|(destination, kind, source, options)| {

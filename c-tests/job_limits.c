@@ -1,0 +1,109 @@
+/* Limits bite, and the annotation says which one it was. */
+#include "job.h"
+
+static drmaa2_jtemplate limited(const char *script, const char *key, const char *value)
+{
+    drmaa2_jtemplate jt = shell(script);
+    jt->resourceLimits = drmaa2_dict_create(drmaa2_dict_default_callback);
+    CHECK_INT(drmaa2_dict_set(jt->resourceLimits, strdup(key), strdup(value)), DRMAA2_SUCCESS);
+    return jt;
+}
+
+static drmaa2_jtemplate extended(const char *script, const char *name, const char *value)
+{
+    drmaa2_jtemplate jt = shell(script);
+    CHECK_INT(drmaa2_set_instance_value(jt, name, value), DRMAA2_SUCCESS);
+    return jt;
+}
+
+/* The job failed, and the annotation holds this part. */
+static void ends(drmaa2_jsession js, drmaa2_jtemplate jt, const char *part)
+{
+    drmaa2_j j = submit(js, jt);
+    drmaa2_jinfo ji = finish(j);
+    CHECK_INT(ji->jobState, DRMAA2_FAILED);
+    CHECK(ji->annotation != NULL && strstr(ji->annotation, part) != NULL);
+    if (ji->annotation == NULL || strstr(ji->annotation, part) == NULL)
+        fprintf(stderr, "  the annotation is \"%s\", which lacks \"%s\"\n",
+                ji->annotation ? ji->annotation : "", part);
+    drmaa2_jinfo_free(&ji);
+    drmaa2_j_free(&j);
+}
+
+/* The job exits with this code. */
+static void exits(drmaa2_jsession js, drmaa2_jtemplate jt, int code)
+{
+    drmaa2_j j = submit(js, jt);
+    drmaa2_jinfo ji = finish(j);
+    CHECK_INT(ji->exitStatus, code);
+    drmaa2_jinfo_free(&ji);
+    drmaa2_j_free(&j);
+}
+
+static void times(drmaa2_jsession js)
+{
+    const char *cpu = "exceeded its CPU time limit (CPU_TIME) of 1 s";
+    ends(js, limited("while :; do :; done", "DRMAA2_CPU_TIME", "1"), cpu);
+    /* No single process gets that far. */
+    ends(js, limited("while :; do timeout 0.2 sh -c 'while :; do :; done'; done", "CPU_TIME", "1"), cpu);
+    ends(js, limited("sleep 1000", "WALLCLOCK_TIME", "1"), "wall clock limit (WALLCLOCK_TIME) of 1 s");
+}
+
+static void kernel(drmaa2_jsession js)
+{
+    ends(js, limited("head -c 9999 /dev/zero > /tmp/big; exit $?", "FILE_SIZE", "4"),
+         "exceeded its file size limit (FILE_SIZE) of 4096 bytes");
+    exits(js, limited("test $(ulimit -n) = 23", "OPEN_FILES", "23"), 0);
+    /* The shell itself has the first three. */
+    exits(js, limited("exec 3<&0 4<&0 && ! (exec 5<&0) 2>&-", "OPEN_FILES", "5"), 0);
+    exits(js, limited("test $(ulimit -v) = 99999", "VIRTUAL_MEMORY", "99999"), 0);
+    exits(js, limited("! dd if=/dev/zero of=/dev/null bs=200M count=1", "VIRTUAL_MEMORY", "99999"), 0);
+    exits(js, limited("test $(ulimit -c) = 0", "CORE_FILE_SIZE", "0"), 0);
+    exits(js, limited("test $(ulimit -d) = 77777", "DATA_SIZE", "77777"), 0);
+    exits(js, limited("test $(ulimit -s) = 1234", "STACK_SIZE", "1234"), 0);
+    ends(js, limited("true", "OPEN_FILES", "2000000000"), "limit OPEN_FILES of 2000000000: ");
+    exits(js, extended("test $(ulimit -Sn):$(ulimit -Hn) = 20:30", "containerd_jt_rlimits", "nofile=20:30"), 0);
+}
+
+static void rubbish(drmaa2_jsession js)
+{
+    static const char *const keys[] = {"CORE_FILE_SIZE", "CPU_TIME",   "DATA_SIZE",      "FILE_SIZE",
+                                       "OPEN_FILES",     "STACK_SIZE", "VIRTUAL_MEMORY", "WALLCLOCK_TIME",
+                                       "NICENESS"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        drmaa2_jtemplate jt = limited("true", keys[i], "7 apples");
+        CHECK(drmaa2_jsession_run_job(js, jt) == NULL);
+        failed(DRMAA2_INVALID_ARGUMENT, keys[i]);
+        failed(DRMAA2_INVALID_ARGUMENT, "7 apples");
+        drmaa2_jtemplate_free(&jt);
+    }
+}
+
+static void memory(drmaa2_jsession js)
+{
+    ends(js, extended("exec dd if=/dev/zero of=/dev/null bs=200M count=1", "containerd_jt_memory", "32m"),
+         "killed for want of memory");
+}
+
+/* Nobody is left of a job that will not listen. That it is the wall clock that asks gives it the time
+   to stop listening. */
+static void grace(drmaa2_jsession js)
+{
+    drmaa2_jtemplate jt = limited("trap '' TERM; setsid sleep 98761 & while :; do sleep 98761; done",
+                                  "WALLCLOCK_TIME", "2");
+    CHECK_INT(drmaa2_set_instance_value(jt, "containerd_jt_grace", "1"), DRMAA2_SUCCESS);
+    ends(js, jt, "(WALLCLOCK_TIME) of 2 s; did not end within 1 s of SIGTERM; killed");
+    CHECK_INT(system("! pgrep -f 'sleep 9876[1]'"), 0);
+}
+
+int main(void)
+{
+    drmaa2_jsession js = session("limits");
+    times(js);
+    kernel(js);
+    rubbish(js);
+    memory(js);
+    grace(js);
+    done_with(&js);
+    return check_result();
+}

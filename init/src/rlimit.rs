@@ -1,0 +1,42 @@
+//! The kernel's limits of a process.
+
+use std::io;
+
+use drmaa2_init::{Order, Rlimit};
+
+use crate::child::{Failure, check};
+
+/// Limit this process and its children.
+pub(crate) fn set(limits: &[Rlimit]) -> Result<(), Failure> {
+    for limit in limits {
+        let wanted = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
+        // SAFETY: the limits are valid for reads.
+        let refused = check(unsafe { libc::setrlimit(limit.number as _, &wanted) });
+        refused.map_err(|error| failure(limit, &error))?;
+    }
+    Ok(())
+}
+
+fn failure(limit: &Rlimit, error: &io::Error) -> Failure {
+    let name = &limit.name;
+    match limit.hard {
+        libc::RLIM_INFINITY => Failure::new(format_args!("no limit for {name}"), error),
+        value => Failure::new(format_args!("limit {name} of {value}"), error),
+    }
+}
+
+/// Which limit a command ran into, if it is one that ends a process by a signal of its own. A shell
+/// reports the signal that ended its last command as its own exit code.
+pub(crate) fn exceeded(order: &Order, status: i32) -> Option<String> {
+    let signal = match libc::WIFSIGNALED(status) {
+        true => libc::WTERMSIG(status),
+        false => libc::WEXITSTATUS(status) - 128,
+    };
+    let (number, what, unit) = match signal {
+        libc::SIGXFSZ => (libc::RLIMIT_FSIZE, "file size", "bytes"),
+        libc::SIGXCPU => (libc::RLIMIT_CPU, "CPU time", "s"),
+        _ => return None,
+    };
+    let limit = order.rlimits.iter().find(|limit| u64::from(limit.number) == u64::from(number))?;
+    Some(format!("exceeded its {what} limit ({}) of {} {unit}", limit.name, limit.soft))
+}
