@@ -77,7 +77,7 @@ static void not_root(const char *state)
     }
     jt = command("true");
     set(jt, "mounts", "/root/.drmaa2-hidden:/x");
-    refused(js, jt, DRMAA2_DENIED_BY_DRMS, "/root/.drmaa2-hidden");
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "/root/.drmaa2-hidden");
     jt = shell("id -u; id -G");
     set(jt, "user", "1234");
     set(jt, "groups", "51");

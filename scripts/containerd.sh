@@ -11,6 +11,8 @@ private_containerd() {
     # What a run left behind that was killed before it could clean up.
     if [ -s "$kept" ]; then remove_private_containerd "$(cat "$kept")"; fi
     CONTAINERD_DIR=$(mktemp -d "${TMPDIR:-/var/tmp}/drmaa2.XXXXXX")
+    # A test may let another user in, by the socket's own rights.
+    chmod 711 "$CONTAINERD_DIR"
     echo "$CONTAINERD_DIR" >"$kept"
     "$SCRIPTS/private-containerd" start "$CONTAINERD_DIR"
     eval "$("$SCRIPTS/private-containerd" env "$CONTAINERD_DIR")"
