@@ -186,10 +186,6 @@ static void refusals(void)
     jt->stageInFiles = drmaa2_dict_create(drmaa2_dict_default_callback);
     drmaa2_dict_set(jt->stageInFiles, strdup("/a"), strdup("/"));
     refused(js, jt, DRMAA2_INVALID_ARGUMENT, "stageInFiles");
-    jt = command("true");
-    jt->resourceLimits = drmaa2_dict_create(drmaa2_dict_default_callback);
-    drmaa2_dict_set(jt->resourceLimits, strdup(DRMAA2_CPU_TIME), strdup("10"));
-    refused(js, jt, DRMAA2_UNSUPPORTED_ATTRIBUTE, "resourceLimits");
     limit_refused(js, DRMAA2_WALLCLOCK_TIME, "0");
     limit_refused(js, DRMAA2_WALLCLOCK_TIME, "soon");
     limit_refused(js, DRMAA2_WALLCLOCK_TIME, "99999999999999999999");

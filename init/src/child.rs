@@ -7,14 +7,14 @@
 use std::convert::Infallible;
 use std::ffi::{OsStr, c_int};
 use std::fmt::Display;
-use std::fs::DirBuilder;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use drmaa2_init::{HOME_PLACEHOLDER, Order};
 
+use crate::identity::Identity;
+use crate::place::Directory;
 use crate::user::User;
 use crate::{exec, rights, rlimit, signals, stdio};
 
@@ -120,7 +120,7 @@ fn become_command(order: &Order) -> Result<Infallible, Failure> {
     stdio::connect(order)?;
     let directory = directory(order, &user);
     if order.create_directory {
-        create(&directory)?;
+        create(&directory, &user.identity())?;
     }
     if let Some(umask) = order.umask {
         // SAFETY: takes and returns a number.
@@ -144,12 +144,11 @@ pub(crate) fn directory(order: &Order, user: &User) -> PathBuf {
     Path::new("/").join(OsStr::from_bytes(&directory))
 }
 
-/// Create a missing working directory; it belongs to root, as the one Docker creates does.
-pub(crate) fn create(directory: &Path) -> Result<(), Failure> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(directory)
+/// Create a missing working directory: as the user, or for him where it is the container's alone. In
+/// what is mounted there, root's hand makes nothing.
+pub(crate) fn create(directory: &Path, user: &Identity) -> Result<(), Failure> {
+    Directory::of_container(directory, user, true)
+        .map(drop)
         .map_err(|error| directory_failure(directory, &error))
 }
 

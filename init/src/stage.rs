@@ -29,7 +29,7 @@ impl From<io::Error> for Trouble {
 pub(crate) fn copy_in(order: &Order) -> Result<(), Failure> {
     let paths = Paths::of(order)?;
     if order.create_directory {
-        child::create(&paths.directory)?;
+        child::create(&paths.directory, &paths.user)?;
     }
     let submitter = Identity::of(order.submitter.as_ref());
     for transfer in &order.stage_in {

@@ -1,11 +1,11 @@
 //! The job's standard streams: files the job reads and writes itself, with nobody in between.
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::{Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 
 use drmaa2_init::Order;
 
@@ -14,7 +14,7 @@ use crate::child::{Failure, check};
 /// Put the order's files in place of the standard streams.
 ///
 /// They are opened as root, before the job's user is taken on: the submitter's rights to them were
-/// checked where he created them.
+/// checked where he created them, and that they are still the same files, before.
 pub(crate) fn connect(order: &Order) -> Result<(), Failure> {
     redirect("input", &order.stdin, OpenOptions::new().read(true), libc::STDIN_FILENO)?;
     redirect("output", &order.stdout, OpenOptions::new().append(true), libc::STDOUT_FILENO)?;
@@ -36,12 +36,22 @@ fn close_others_on_exec() {
 }
 
 fn redirect(what: &str, path: &[u8], options: &mut OpenOptions, to: i32) -> Result<(), Failure> {
-    let path = OsStr::from_bytes(if path.is_empty() { b"/dev/null" } else { path });
-    // A terminal opened by a session leader would become its controlling terminal.
-    let opened: io::Result<File> = options.custom_flags(libc::O_NOCTTY).open(path);
-    opened
-        .and_then(|file| duplicate(&file, to))
-        .map_err(|error| Failure::new(format_args!("{what} \"{}\"", path.display()), &error))
+    let null = path.is_empty();
+    let path = OsStr::from_bytes(if null { b"/dev/null" } else { path });
+    let mut connect = || {
+        // A terminal opened by a session leader would become its controlling terminal.
+        let file = options.custom_flags(libc::O_NOCTTY).open(path)?;
+        // Something of the host's may be mounted there, which the job's user could not open.
+        if null && !is_null_device(&file.metadata()?) {
+            return Err(io::Error::other("it is not the null device"));
+        }
+        duplicate(&file, to)
+    };
+    connect().map_err(|error| Failure::new(format_args!("{what} \"{}\"", path.display()), &error))
+}
+
+fn is_null_device(metadata: &Metadata) -> bool {
+    metadata.file_type().is_char_device() && metadata.rdev() == libc::makedev(1, 3)
 }
 
 /// The copy stays open across exec, the original does not.

@@ -3,7 +3,9 @@
 //! A job's container is made by root's hand. Who is not root runs his jobs as himself, with no more
 //! rights than he has.
 
-use crate::model::extensions::PREFIX;
+use std::path::{Path, PathBuf};
+
+use crate::model::extensions::{Device, PREFIX};
 use crate::model::{Error, ErrorCode, Extensions, Result, Text};
 use crate::tracker::Submitter;
 
@@ -22,6 +24,13 @@ pub(super) fn check(submitter: &Submitter, extensions: &Extensions) -> Result<()
     if !extensions.cap_add.is_empty() {
         return deny("cap_add", "only root may add capabilities");
     }
+    if let Some((attribute, place)) = below_a_mount(extensions) {
+        // The runtime would make it there, by root's hand and on the host.
+        return deny(
+            attribute,
+            &format!("only root may put something below another mount, at \"{place}\""),
+        );
+    }
     // The runtime is run by root.
     let programs = [("runtime", &extensions.runtime), ("runtime_binary", &extensions.runtime_binary)];
     for (attribute, program) in programs {
@@ -39,6 +48,26 @@ pub(super) fn check(submitter: &Submitter, extensions: &Extensions) -> Result<()
         return deny("groups", &text);
     }
     Ok(())
+}
+
+/// A place that lies below a host directory which is mounted, and the attribute that names it.
+fn below_a_mount(extensions: &Extensions) -> Option<(&'static str, String)> {
+    let mounts = extensions.mounts.iter().map(|mount| ("mounts", mount.destination.to_string()));
+    let tmpfs = extensions.tmpfs.iter().map(|tmpfs| ("tmpfs", tmpfs.destination.to_string()));
+    let devices = extensions.devices.iter().filter_map(|device| match device {
+        Device::Node { destination, .. } => Some(("devices", destination.to_string())),
+        Device::Cdi(_) => None,
+    });
+    let hosts: Vec<PathBuf> = mounts.clone().map(|(_, place)| plain(&place)).collect();
+    mounts.chain(tmpfs).chain(devices).find(|(_, place)| {
+        let place = plain(place);
+        hosts.iter().any(|host| place != *host && place.starts_with(host))
+    })
+}
+
+/// A path without what does not count in it.
+fn plain(path: &str) -> PathBuf {
+    Path::new(path).components().collect()
 }
 
 /// Names are the image's, and could stand for anybody.
@@ -95,6 +124,8 @@ mod tests {
             ("user", "1000:wheel"),
             ("groups", "44,0"),
             ("groups", "video"),
+            ("mounts", "/a:/a,/b:/a//b"),
+            ("mounts", "/b:/a/./b,/a:/a/"),
         ];
         for (name, value) in only_root {
             assert!(!allowed(1000, name, value), "{name} {value}");
@@ -108,6 +139,7 @@ mod tests {
             ("user", "1000"),
             ("user", "1000:44"),
             ("groups", "44,100"),
+            ("mounts", "/a:/a,/b:/ab"),
             ("mounts", "/no/such/file:/x"),
         ];
         for (name, value) in everybody {

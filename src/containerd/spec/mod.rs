@@ -159,6 +159,17 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
     Ok(spec)
 }
 
+/// Put the mounts that init relies on behind all others, so that they cover whatever those have put in
+/// their place, be it through a symbolic link.
+pub(super) fn cover(spec: &mut Value) {
+    if let Some(mounts) = spec["mounts"].as_array_mut() {
+        mounts.sort_by_key(|mount| {
+            let place = mount["destination"].as_str().map(Path::new);
+            place.is_some_and(|place| place.starts_with(PRIVATE))
+        });
+    }
+}
+
 fn system_mounts() -> Vec<Value> {
     [
         ("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"][..]),

@@ -72,13 +72,17 @@ pub(super) fn mount(part: &[u8]) -> std::result::Result<Mount, Refusal> {
 /// A place in the container where something of the job's may be put.
 fn inside(path: &[u8]) -> std::result::Result<Text, Refusal> {
     let path = absolute(path)?;
-    let mut parts =
+    let parts =
         path.as_bytes().split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".");
-    match parts.next() {
-        None => Err("nothing can be put in the place of the root".to_owned()),
-        Some(b".." | b".drmaa2") => Err(format!("nothing can be put at \"{path}\"")),
-        Some(_) if parts.any(|part| part == b"..") => Err(format!("nothing can be put at \"{path}\"")),
-        Some(_) => Ok(path),
+    let parts: Vec<&[u8]> = parts.collect();
+    match parts[..] {
+        [] => Err("nothing can be put in the place of the root".to_owned()),
+        // Whatever has no file of its own is connected to the null device, and what is masked shows it.
+        [b".drmaa2" | b"proc", ..] | [b"dev"] | [b"dev", b"null", ..] => {
+            Err(format!("nothing can be put at \"{path}\""))
+        }
+        _ if parts.contains(&&b".."[..]) => Err(format!("nothing can be put at \"{path}\"")),
+        _ => Ok(path),
     }
 }
 
