@@ -53,12 +53,43 @@ static void read_only(drmaa2_jsession js)
     sees(js, "read_only", "off", "touch /tmp/f && echo writable", "writable\n");
 }
 
+/* What is mounted behind the back of init, through a link, does not take its place. */
+static void init_is_ours(drmaa2_jsession js)
+{
+    char dir[] = "/tmp/drmaa2-links-XXXXXX", path[64], value[256], text[64];
+    drmaa2_jtemplate jt;
+    drmaa2_jinfo ji;
+    FILE *file;
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof path, "%s/link", dir);
+    CHECK(symlink("/.drmaa2", path) == 0);
+    snprintf(path, sizeof path, "%s/init", dir);
+    file = fopen(path, "w");
+    CHECK(file != NULL && fputs("#!/bin/sh\nexit 3\n", file) >= 0);
+    CHECK(fchmod(fileno(file), 0755) == 0 && fclose(file) == 0);
+    /* It is covered, and that is not what the job asked for. */
+    jt = command("true");
+    snprintf(value, sizeof value, "%s:/x,%s:/x/link/init", dir, path);
+    set(jt, "mounts", value);
+    ji = outcome(js, jt, text, sizeof text);
+    CHECK_INT(ji->jobState, DRMAA2_FAILED);
+    CHECK(ji->annotation != NULL && strstr(ji->annotation, "was replaced") != NULL);
+    drmaa2_jinfo_free(&ji);
+    jt = command("true");
+    snprintf(value, sizeof value, "%s:/dev/null", path);
+    set(jt, "mounts", value);
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "/dev/null");
+    snprintf(value, sizeof value, "rm -r %s", dir);
+    CHECK_INT(system(value), 0);
+}
+
 /* A user who is not root gets no more than he has. */
 static void not_root(const char *state)
 {
     static const char *const denied[][2] = {
         {"privileged", "on"}, {"cap_add", "SYS_TIME"}, {"user", "root"}, {"user", "0"},
         {"user", "1234:9"},   {"groups", "9"},         {"groups", "staff"},
+        {"mounts", "/tmp:/a,/etc/hosts:/a/new:ro"},
     };
     /* The last is that of containerd's socket. */
     gid_t groups[] = {50, 51, 0};
@@ -92,6 +123,7 @@ int main(void)
     capabilities(js);
     privileged(js);
     read_only(js);
+    init_is_ours(js);
     done_with(&js);
     CHECK(mkdtemp(state) != NULL);
     in_child(not_root, state);
