@@ -12,12 +12,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::extensions::Pull;
 use crate::model::{Error, ErrorCode, Result};
 
 const SYSTEM_FILE: &str = "/etc/drmaa2/drmaa2.toml";
 const SYSTEM_STATE: &str = "/var/lib/drmaa2";
 /// The queue of a job that names none.
 pub const DEFAULT_QUEUE: &str = "default";
+/// Where containerd's own clients look for what is to know about registries.
+const CERTS_DIR: &str = "/etc/containerd/certs.d";
 const SCHEME: &str = "containerd://";
 
 /// The settings of this process.
@@ -39,6 +42,10 @@ pub struct Config {
     pub default_category: Option<String>,
     /// Categories of this site by name.
     pub categories: BTreeMap<String, Category>,
+    /// When a job's image is pulled, if its template does not say.
+    pub pull: Pull,
+    /// The directory with a `hosts.toml` for each registry.
+    pub certs_dir: PathBuf,
     /// What the machine may be used for.
     pub limits: Limits,
     /// Queues of this site by name, the default one among them.
@@ -110,6 +117,8 @@ struct Layer {
     runtime: Option<String>,
     grace_seconds: Option<u64>,
     default_category: Option<String>,
+    pull: Option<String>,
+    certs_dir: Option<PathBuf>,
     slots: Option<i64>,
     memory: Option<i64>,
     #[serde(default)]
@@ -166,6 +175,8 @@ impl Config {
             grace: Duration::from_secs(10),
             default_category: None,
             categories: BTreeMap::new(),
+            pull: Pull::default(),
+            certs_dir: CERTS_DIR.into(),
             limits: Limits::default(),
             queues: [(DEFAULT_QUEUE.to_owned(), Queue::default())].into(),
         }
@@ -184,6 +195,8 @@ impl Config {
         set(&mut self.agent, layer.agent.map(Agent::parse).transpose()?);
         self.default_category = layer.default_category.or(self.default_category.take());
         self.categories.extend(layer.categories);
+        set(&mut self.pull, layer.pull.as_deref().map(pull_policy).transpose()?);
+        set(&mut self.certs_dir, layer.certs_dir);
         self.limits.slots = layer.slots.or(self.limits.slots);
         self.limits.memory = layer.memory.or(self.limits.memory);
         let queue_slots =
@@ -199,7 +212,11 @@ impl Config {
         set(&mut self.target.address, layer.address.map(socket_path));
         set(&mut self.target.namespace, layer.namespace);
         set(&mut self.target.snapshotter, layer.snapshotter);
-        for (name, path) in [("address", &self.target.address), ("state_dir", &self.state_dir)] {
+        for (name, path) in [
+            ("address", &self.target.address),
+            ("state_dir", &self.state_dir),
+            ("certs_dir", &self.certs_dir),
+        ] {
             if !path.is_absolute() && !path.as_os_str().is_empty() {
                 let text = format!("{name} \"{}\" is not an absolute path", path.display());
                 return Err(Error::new(ErrorCode::SessionManagement, text).of("configuration"));
@@ -245,6 +262,18 @@ fn number(text: &str) -> std::result::Result<i64, String> {
         .ok()
         .filter(|number| *number > 0)
         .ok_or_else(|| format!("\"{text}\" is no number above 0"))
+}
+
+fn pull_policy(text: &str) -> Result<Pull> {
+    match text {
+        "missing" => Ok(Pull::Missing),
+        "always" => Ok(Pull::Always),
+        "never" => Ok(Pull::Never),
+        _ => {
+            let text = format!("pull \"{text}\" is not missing, always or never");
+            Err(Error::new(ErrorCode::SessionManagement, text).of("configuration"))
+        }
+    }
 }
 
 impl Agent {
@@ -311,6 +340,8 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
         runtime: text("DRMAA2_RUNTIME")?,
         grace_seconds: number("DRMAA2_GRACE_SECONDS")?.map(u64::from),
         default_category: text("DRMAA2_DEFAULT_CATEGORY")?,
+        pull: text("DRMAA2_PULL")?,
+        certs_dir: env("DRMAA2_CERTS_DIR"),
         slots: number("DRMAA2_SLOTS")?.map(i64::from),
         memory: number("DRMAA2_MEMORY")?.map(i64::from),
         categories: BTreeMap::new(),
@@ -378,6 +409,17 @@ mod tests {
             assert_eq!(error.code, ErrorCode::SessionManagement);
             assert!(error.message.contains(&format!("agent \"{wrong}\"")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_site_says_when_images_are_pulled() {
+        let env = [("DRMAA2_PULL", "always"), ("DRMAA2_CERTS_DIR", "/c")];
+        let config = load("pull = 'never'\ncerts_dir = '/d'", true, &env).unwrap();
+        assert_eq!((config.pull, config.certs_dir), (Pull::Always, "/c".into()));
+        let config = load("pull = 'never'", true, &[]).unwrap();
+        assert_eq!((config.pull, config.certs_dir), (Pull::Never, CERTS_DIR.into()));
+        let error = load("pull = 'sometimes'", true, &[]).unwrap_err();
+        assert!(error.message.contains("pull \"sometimes\""), "{error}");
     }
 
     #[test]

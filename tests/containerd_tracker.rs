@@ -22,7 +22,9 @@ use containerd_client::services::v1::{GetContainerRequest, GetRequest, KillReque
 use containerd_client::tonic::metadata::{Ascii, MetadataValue};
 use containerd_client::tonic::{Code, Request};
 use drmaa2::containerd::{Category, ContainerdTracker, Settings};
+use drmaa2::model::extensions::Pull;
 use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate, Outcome, Text, Version};
+use drmaa2::registry;
 use drmaa2::runtime::Runtime;
 use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
 
@@ -71,11 +73,14 @@ fn settings(jobs_dir: PathBuf) -> Option<Settings> {
         namespace: setting("CONTAINERD_NAMESPACE").unwrap_or_else(|| "default".into()),
         snapshotter: setting("CONTAINERD_SNAPSHOTTER").unwrap_or_else(|| "overlayfs".into()),
         runtime: "io.containerd.runc.v2".into(),
+        pulls_dir: jobs_dir.with_file_name("pulls"),
         jobs_dir,
         init: setting("DRMAA2_INIT")?.into(),
         categories: BTreeMap::from([("test".to_owned(), category)]),
         default_category: Some("test".into()),
         grace: Duration::from_secs(1),
+        pull: Pull::Missing,
+        registry: registry::Settings::default(),
     })
 }
 
@@ -140,6 +145,7 @@ fn id_of(fact: &Fact) -> Option<&str> {
         | Fact::NotStarted { id, .. }
         | Fact::NotPrepared { id, .. }
         | Fact::NotDeleted { id, .. }
+        | Fact::Progress { id, .. }
         | Fact::Deleted { id } => Some(id),
         Fact::Live | Fact::Lost { .. } => None,
     }
@@ -691,11 +697,20 @@ fn a_template_that_cannot_run_is_refused() {
     let error = refused(&JobTemplate::default());
     assert_eq!(error.code, ErrorCode::InvalidArgument);
     assert!(error.message.contains("remoteCommand"));
-    let absent = JobTemplate { job_category: Some("absent.example/x:1".into()), ..script("") };
+    let never = [("containerd_jt_pull".to_owned(), Text::from("never"))];
+    let absent = JobTemplate {
+        job_category: Some("absent.example/x:1".into()),
+        extensions: never.into(),
+        ..script("")
+    };
     let error = refused(&absent);
     assert_eq!(error.code, ErrorCode::InvalidArgument);
     let expected = format!("image absent.example/x:1 not found in namespace {}", rig.settings.namespace);
     assert_eq!(error.message, expected);
+    let nameless = JobTemplate { job_category: Some("absent.example/X:1".into()), ..script("") };
+    let error = refused(&nameless);
+    assert_eq!(error.code, ErrorCode::InvalidArgument);
+    assert!(error.message.contains("image name \"absent.example/X:1\""), "{error}");
     let image = rig.settings.categories["test"].image.as_str();
     for category in ["test", image] {
         let known = JobTemplate { job_category: Some(category.into()), ..script("") };

@@ -25,7 +25,7 @@ use super::connect::{QUICK, RUN};
 use super::facts::Ticket;
 use super::image::Image;
 use super::spec::{FileMount, SPEC_TYPE, SpecInput, spec};
-use super::{Core, account, finish, labels, order, status, unpack};
+use super::{Core, account, finish, labels, order, pull, status, unpack};
 use crate::model::{Error, ErrorCode, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob, Stdio};
 
@@ -83,14 +83,21 @@ pub(super) fn started_at(dir: &Path) -> Option<Millis> {
 }
 
 /// Start a job for which [`make_dir`] was called, and report what became of it.
-pub(super) async fn launch(core: &Core, job: &NewJob, ticket: Ticket, old: Option<PathBuf>) {
-    // The semaphore is never closed.
-    let Ok(_turn) = core.launches.acquire().await else { return };
-    let started = start_anew(core, job).await;
+pub(super) async fn launch(core: &Arc<Core>, job: &NewJob, ticket: Ticket, old: Option<PathBuf>) {
+    let started = launch_ready(core, job).await;
     if let Some(old) = old {
         finish::remove_dir(old).await;
     }
     conclude(core, &job.id, ticket, started).await;
+}
+
+/// Start a job once its image is there.
+async fn launch_ready(core: &Arc<Core>, job: &NewJob) -> Result<Started> {
+    // Others are started while it waits for that.
+    pull::ready(core, job).await?;
+    // The semaphore is never closed.
+    let _turn = core.launches.acquire().await;
+    start_anew(core, job).await
 }
 
 /// Start a job whose start was begun already by somebody who died: his last call may still be on its

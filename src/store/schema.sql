@@ -89,6 +89,9 @@ CREATE TABLE jobs (
     -- How often it could not be started for a reason that may pass.
     attempts    INTEGER NOT NULL DEFAULT 0,
 
+    -- What its start waits for, and how far that is, in words.
+    progress    TEXT,
+
     -- What it was given.
     slots       INTEGER,
     dispatched  INTEGER,
