@@ -75,7 +75,8 @@ impl Layer {
         for name in ["dev/", "etc/", "proc/", "sys/", "tmp/", "run/"] {
             files.push((name.into(), b"", 0o755));
         }
-        let files: Vec<_> = files.iter().map(|(path, content, mode)| (path.as_str(), *content, *mode)).collect();
+        let files: Vec<_> =
+            files.iter().map(|(path, content, mode)| (path.as_str(), *content, *mode)).collect();
         Self::new(&files, Packing::Gzip)
     }
 

@@ -52,8 +52,10 @@ fn setting(name: &str) -> Option<String> {
 
 /// What a test needs is there, or it may be skipped.
 pub fn is_possible() -> bool {
-    let missing: Vec<_> =
-        ["CONTAINERD_ADDRESS", "DRMAA2_INIT"].into_iter().filter(|name| setting(name).is_none()).collect();
+    let missing: Vec<_> = ["CONTAINERD_ADDRESS", "DRMAA2_INIT"]
+        .into_iter()
+        .filter(|name| setting(name).is_none())
+        .collect();
     let required = setting("DRMAA2_TEST_REQUIRE").as_deref() == Some("1");
     assert!(!required || missing.is_empty(), "DRMAA2_TEST_REQUIRE=1, but {missing:?} not set");
     if !missing.is_empty() {
@@ -164,8 +166,7 @@ impl Rig {
     /// Run a script in an image, and give how it ended and what it wrote.
     pub fn run(&self, image: &str, script: &str) -> (Outcome, String) {
         let output = self.file(&format!("out.{}", ulid::Ulid::generate()), "");
-        let stdio =
-            Stdio { output: Some(output.as_path().into()), join: true, ..Stdio::default() };
+        let stdio = Stdio { output: Some(output.as_path().into()), join: true, ..Stdio::default() };
         let id = self.start(job(image, script), stdio);
         (self.end(&id), fs::read_to_string(output).unwrap())
     }

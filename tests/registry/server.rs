@@ -68,7 +68,12 @@ impl Server {
 
     /// How often a blob was asked for.
     pub fn downloads(&self, digest: &str) -> usize {
-        let is = |line: &&String| line.contains("\"GET ") && line.contains(&format!("/blobs/{digest} "));
+        self.requests(&format!("/blobs/{digest} "))
+    }
+
+    /// How often something was asked for whose path ends so.
+    pub fn requests(&self, end: &str) -> usize {
+        let is = |line: &&String| line.contains("\"GET ") && line.contains(end);
         self.log.lock().unwrap().iter().filter(is).count()
     }
 
