@@ -15,3 +15,4 @@ mod proxy;
 mod pulls;
 mod rig;
 mod server;
+mod tokens;
