@@ -192,8 +192,8 @@ static void refusals(void)
     limit_refused(js, "PATIENCE", "1");
     jt = drmaa2_jtemplate_create();
     jt->remoteCommand = strdup("true");
-    jt->jobCategory = strdup("localhost/drmaa2/absent:7");
-    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "image localhost/drmaa2/absent:7 not found in namespace");
+    jt->jobCategory = strdup("localhost/drmaa2/Absent:7");
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "image name \"localhost/drmaa2/Absent:7\"");
 
     /* Empty is not set. */
     jt = command("true");

@@ -4,6 +4,8 @@
 //! misspelt key is not a setting silently lost.
 
 mod category;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::extensions::Pull;
 use crate::model::{Error, ErrorCode, Result, Text};
 
 pub use category::Category;
@@ -22,6 +25,8 @@ const SYSTEM_FILE: &str = "/etc/drmaa2/drmaa2.toml";
 const SYSTEM_STATE: &str = "/var/lib/drmaa2";
 /// The queue of a job that names none.
 pub const DEFAULT_QUEUE: &str = "default";
+/// Where containerd's own clients look for what is to know about registries.
+const CERTS_DIR: &str = "/etc/containerd/certs.d";
 const SCHEME: &str = "containerd://";
 
 /// The settings of this process.
@@ -47,6 +52,10 @@ pub struct Config {
     pub default_category: Option<String>,
     /// Categories of this site by name.
     pub categories: BTreeMap<String, Category>,
+    /// When a job's image is pulled, if its template does not say.
+    pub pull: Pull,
+    /// The directory with a `hosts.toml` for each registry.
+    pub certs_dir: PathBuf,
     /// What the machine may be used for.
     pub limits: Limits,
     /// Queues of this site by name, the default one among them.
@@ -114,6 +123,8 @@ struct Layer {
     cdi_dirs: Option<Vec<PathBuf>>,
     grace_seconds: Option<u64>,
     default_category: Option<String>,
+    pull: Option<String>,
+    certs_dir: Option<PathBuf>,
     slots: Option<i64>,
     memory: Option<i64>,
     sendmail: Option<PathBuf>,
@@ -173,6 +184,8 @@ impl Config {
             grace: Duration::from_secs(10),
             default_category: None,
             categories: BTreeMap::new(),
+            pull: Pull::default(),
+            certs_dir: CERTS_DIR.into(),
             limits: Limits::default(),
             queues: [(DEFAULT_QUEUE.to_owned(), Queue::default())].into(),
             sendmail: None,
@@ -195,6 +208,8 @@ impl Config {
         set(&mut self.agent, layer.agent.map(Agent::parse).transpose()?);
         self.default_category = layer.default_category.or(self.default_category.take());
         self.categories.extend(layer.categories);
+        set(&mut self.pull, layer.pull.as_deref().map(pull_policy).transpose()?);
+        set(&mut self.certs_dir, layer.certs_dir);
         self.limits.slots = layer.slots.or(self.limits.slots);
         self.limits.memory = layer.memory.or(self.limits.memory);
         let queue_slots =
@@ -211,8 +226,12 @@ impl Config {
         set(&mut self.target.namespace, layer.namespace);
         set(&mut self.target.snapshotter, layer.snapshotter);
         let sendmail = self.sendmail.clone().unwrap_or_default();
-        let paths =
-            [("address", &self.target.address), ("state_dir", &self.state_dir), ("sendmail", &sendmail)];
+        let paths = [
+            ("address", &self.target.address),
+            ("state_dir", &self.state_dir),
+            ("sendmail", &sendmail),
+            ("certs_dir", &self.certs_dir),
+        ];
         let dirs = self.cdi_dirs.iter().map(|dir| ("cdi_dirs", dir));
         for (name, path) in paths.into_iter().chain(dirs) {
             if !path.is_absolute() && !path.as_os_str().is_empty() {
@@ -267,6 +286,18 @@ fn number(text: &str) -> std::result::Result<i64, String> {
         .ok()
         .filter(|number| *number > 0)
         .ok_or_else(|| format!("\"{text}\" is no number above 0"))
+}
+
+fn pull_policy(text: &str) -> Result<Pull> {
+    match text {
+        "missing" => Ok(Pull::Missing),
+        "always" => Ok(Pull::Always),
+        "never" => Ok(Pull::Never),
+        _ => {
+            let text = format!("pull \"{text}\" is not missing, always or never");
+            Err(Error::new(ErrorCode::SessionManagement, text).of("configuration"))
+        }
+    }
 }
 
 impl Agent {
@@ -335,138 +366,12 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
         cdi_dirs: None,
         grace_seconds: number("DRMAA2_GRACE_SECONDS")?.map(u64::from),
         default_category: text("DRMAA2_DEFAULT_CATEGORY")?,
+        pull: text("DRMAA2_PULL")?,
+        certs_dir: env("DRMAA2_CERTS_DIR"),
         slots: number("DRMAA2_SLOTS")?.map(i64::from),
         memory: number("DRMAA2_MEMORY")?.map(i64::from),
         sendmail: env("DRMAA2_SENDMAIL"),
         categories: BTreeMap::new(),
         queues: BTreeMap::new(),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(system: &str, root: bool, env: &[(&str, &str)]) -> Result<Config> {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("drmaa2.toml");
-        fs::write(&file, system).unwrap();
-        Config::from_sources(&file, root, |name| {
-            env.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into())
-        })
-    }
-
-    #[test]
-    fn without_any_source_the_built_in_values_hold() {
-        let config = load("", true, &[]).unwrap();
-        assert_eq!(config.state_dir, Path::new("/var/lib/drmaa2"));
-        assert_eq!(config.target.address, Path::new("/run/containerd/containerd.sock"));
-        let user = load("", false, &[("HOME", "/home/u")]).unwrap();
-        assert_eq!(user.state_dir, Path::new("/home/u/.local/state/drmaa2"));
-        let xdg = load("", false, &[("HOME", "/home/u"), ("XDG_STATE_HOME", "/s")]).unwrap();
-        assert_eq!(xdg.state_dir, Path::new("/s/drmaa2"));
-    }
-
-    #[test]
-    fn what_comes_later_wins() {
-        let dir = tempfile::tempdir().unwrap();
-        let own = dir.path().join("own.toml");
-        fs::write(&own, "namespace = 'own'\ngrace_seconds = 3\n[categories.b]\nimage = 'own/b'\n")
-            .unwrap();
-        let system = "namespace = 'system'\nsnapshotter = 'native'\n\
-                      runtime_binary = 'runc'\ncdi_dirs = ['/cdi']\n\
-                      [categories.a]\nimage = 'x/a'\n[categories.b]\nimage = 'x/b'\n";
-        let env = [
-            ("DRMAA2_CONFIG", own.to_str().unwrap()),
-            ("CONTAINERD_ADDRESS", "unix:///run/c.sock"),
-            ("DRMAA2_INIT", ""),
-            ("DRMAA2_RUNTIME_BINARY", "crun"),
-        ];
-        let config = load(system, true, &env).unwrap();
-        assert_eq!(config.target.namespace, "own");
-        assert_eq!(config.target.snapshotter, "native");
-        assert_eq!(config.target.address, Path::new("/run/c.sock"));
-        assert_eq!(config.grace, Duration::from_secs(3));
-        assert_eq!(config.runtime_binary.as_deref(), Some("crun"));
-        assert_eq!(config.cdi_dirs, [Path::new("/cdi")]);
-        assert_eq!(config.init, None, "an empty variable is an unset one");
-        let images: Vec<_> = config.categories.values().map(|category| &category.image).collect();
-        assert_eq!(images, ["x/a", "own/b"]);
-    }
-
-    #[test]
-    fn the_agent_is_on_off_or_somewhere() {
-        let agent = |system: &str, env: &[(&str, &str)]| load(system, true, env).map(|it| it.agent);
-        assert_eq!(agent("", &[]), Ok(Agent::On));
-        assert_eq!(agent("agent = 'off'", &[]), Ok(Agent::Off));
-        assert_eq!(agent("agent = '/a/drmaa2d'", &[]), Ok(Agent::At("/a/drmaa2d".into())));
-        assert_eq!(agent("agent = 'off'", &[("DRMAA2_AGENT", "on")]), Ok(Agent::On));
-        assert_eq!(agent("agent = 'off'", &[("DRMAA2_AGENT", "")]), Ok(Agent::Off));
-        for wrong in ["of", "bin/drmaa2d", "drmaa2d"] {
-            let error = agent("", &[("DRMAA2_AGENT", wrong)]).unwrap_err();
-            assert_eq!(error.code, ErrorCode::SessionManagement);
-            assert!(error.message.contains(&format!("agent \"{wrong}\"")), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_mistake_is_an_error_that_names_it() {
-        let message = |result: Result<Config>| {
-            let error = result.unwrap_err();
-            assert_eq!(error.code, ErrorCode::SessionManagement);
-            error.message
-        };
-        assert!(message(load("adress = '/x'", true, &[])).contains("adress"));
-        assert!(message(load("[categories.a]\nimagee = 'x'", true, &[])).contains("imagee"));
-        assert!(
-            message(load("", true, &[("DRMAA2_CONFIG", "/no/such/file")])).contains("/no/such/file")
-        );
-        assert!(message(load("", true, &[("DRMAA2_GRACE_SECONDS", "soon")])).contains("soon"));
-        assert!(message(load("", true, &[("CONTAINERD_ADDRESS", "c.sock")])).contains("c.sock"));
-        assert!(message(load("cdi_dirs = ['etc/cdi']", true, &[])).contains("cdi_dirs \"etc/cdi\""));
-        assert!(message(load("sendmail = 'mail'", true, &[])).contains("sendmail \"mail\""));
-    }
-
-    #[test]
-    fn limits_and_queues_are_configured() {
-        let system = "slots = 4\n[queues.default]\nslots = 2\n[queues.fast]\npriority = 10\n";
-        let config = load(system, true, &[("DRMAA2_MEMORY", "1024")]).unwrap();
-        assert_eq!(config.limits, Limits { slots: Some(4), memory: Some(1024) });
-        let queue = |slots, priority| Queue { slots, priority };
-        assert_eq!(config.queues[DEFAULT_QUEUE], queue(Some(2), 0));
-        assert_eq!(config.queues["fast"], queue(None, 10));
-        assert_eq!(load("", true, &[]).unwrap().queues.len(), 1, "there is always the default queue");
-        for wrong in ["slots = 0", "memory = -1", "[queues.q]\nslots = 0"] {
-            let error = load(wrong, true, &[]).unwrap_err();
-            assert_eq!(error.code, ErrorCode::SessionManagement);
-            assert!(error.message.contains("lets no job start"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_contact_string_selects_a_runtime() {
-        let config = load("namespace = 'n'", true, &[]).unwrap();
-        assert_eq!(config.contact(None).unwrap().0, config.target);
-        assert_eq!(config.contact(Some("")).unwrap().0, config.target);
-        let contact = "containerd:///c.sock?namespace=m&snapshotter=native&slots=3";
-        let (target, limits) = config.contact(Some(contact)).unwrap();
-        assert_eq!(limits, Limits { slots: Some(3), memory: None });
-        assert_eq!(target.address, Path::new("/c.sock"));
-        assert_eq!((target.namespace.as_str(), target.snapshotter.as_str()), ("m", "native"));
-        let (only_namespace, _) = config.contact(Some("containerd://?namespace=m")).unwrap();
-        assert_eq!(only_namespace.address, config.target.address);
-        for wrong in [
-            "tcp://1.2.3.4",
-            "containerd://relative",
-            "containerd:///c.sock?slotss=1",
-            "containerd:///c.sock?namespace",
-            "containerd:///c.sock?namespace=",
-            "containerd:///c.sock?slots=0",
-            "containerd:///c.sock?slots=many",
-        ] {
-            let error = config.contact(Some(wrong)).unwrap_err();
-            assert_eq!(error.code, ErrorCode::InvalidArgument);
-            assert!(error.message.contains(wrong), "{error}");
-        }
-    }
 }

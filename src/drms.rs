@@ -6,6 +6,7 @@ use std::sync::{Arc, Once};
 use crate::config::{self, Config, Target};
 use crate::containerd::{self, ContainerdTracker, Settings};
 use crate::model::{Error, Result};
+use crate::registry;
 use crate::runtime::Runtime;
 use crate::store;
 use crate::tracker::JobTracker;
@@ -30,6 +31,9 @@ pub fn tracker(config: &Config, target: &Target, runtime: &Arc<Runtime>) -> Resu
         categories: config.categories.iter().map(image).collect(),
         default_category: config.default_category.clone(),
         grace: config.grace,
+        pull: config.pull,
+        pulls_dir: config.state_dir.join("pulls"),
+        registry: registry::Settings::from_env(config.certs_dir.clone(), |name| std::env::var_os(name)),
     };
     Ok(ContainerdTracker::new(settings, Arc::clone(runtime)))
 }

@@ -8,6 +8,7 @@ pub mod drms;
 pub mod ffi;
 pub mod fork;
 pub mod model;
+pub mod registry;
 pub mod runtime;
 pub mod scheduler;
 pub mod session;

@@ -247,11 +247,20 @@ fn a_template_that_cannot_run_is_refused() {
     let error = refused(&JobTemplate::default());
     assert_eq!(error.code, ErrorCode::InvalidArgument);
     assert!(error.message.contains("remoteCommand"));
-    let absent = JobTemplate { job_category: Some("absent.example/x:1".into()), ..script("") };
+    let never = [("containerd_jt_pull".to_owned(), Text::from("never"))];
+    let absent = JobTemplate {
+        job_category: Some("absent.example/x:1".into()),
+        extensions: never.into(),
+        ..script("")
+    };
     let error = refused(&absent);
     assert_eq!(error.code, ErrorCode::InvalidArgument);
     let expected = format!("image absent.example/x:1 not found in namespace {}", rig.settings.namespace);
     assert_eq!(error.message, expected);
+    let nameless = JobTemplate { job_category: Some("absent.example/X:1".into()), ..script("") };
+    let error = refused(&nameless);
+    assert_eq!(error.code, ErrorCode::InvalidArgument);
+    assert!(error.message.contains("image name \"absent.example/X:1\""), "{error}");
     let image = rig.settings.categories["test"].image.as_str();
     for category in ["test", image] {
         let known = JobTemplate { job_category: Some(category.into()), ..script("") };

@@ -69,6 +69,11 @@ fn the_scheduler_knows_the_model_alone() {
 }
 
 #[test]
+fn a_client_of_registries_knows_the_model_alone() {
+    check("registry", &["model"], &["libc", "nix", "rusqlite", "tonic", "containerd_client"]);
+}
+
+#[test]
 fn a_tracker_is_an_interface_over_the_model() {
     check("tracker", &["model"], &["libc", "tokio", "rusqlite", "tonic", "containerd_client"]);
 }

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use drmaa2::containerd::{ContainerdTracker, Settings};
+use drmaa2::model::extensions::Pull;
 use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate, Outcome, Text};
+use drmaa2::registry;
 use drmaa2::runtime::Runtime;
 use drmaa2::tracker::fake::{CATEGORY, FakeTracker};
 use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
@@ -84,6 +86,9 @@ fn containerd() -> Subject {
         categories: Default::default(),
         default_category: None,
         grace: Duration::from_secs(5),
+        pull: Pull::Missing,
+        pulls_dir: jobs_dir.path().join(".pulls"),
+        registry: registry::Settings::default(),
     };
     let tracker = ContainerdTracker::new(settings, Arc::new(Runtime::start().unwrap()));
     subject(
@@ -140,6 +145,7 @@ impl Subject {
             | Fact::NotStarted { id, .. }
             | Fact::NotPrepared { id, .. }
             | Fact::NotDeleted { id, .. }
+            | Fact::Progress { id, .. }
             | Fact::Deleted { id }
                 if id == job =>
             {

@@ -5,22 +5,27 @@
 //! then hears whether to start or to remove it. So neither can overtake the making, or the other.
 
 use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
 
 use super::facts::{Ticket, Word, Words};
 use super::image::Image;
 use super::launch::{self, Started};
-use super::{Core, finish, order};
+use super::{Core, finish, order, pull};
 use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::{Fact, NewJob};
 
 /// Make a job ready for which `make_dir` was called, and do with it what is said then.
 pub(super) async fn prepare(
-    core: &Core,
+    core: &Arc<Core>,
     job: NewJob,
     ticket: Ticket,
     mut words: Words,
     old: Option<PathBuf>,
 ) {
+    // Kept until the end: a pull goes on while somebody waits for it, and who is told to start this job
+    // waits for it in turn.
+    let mut ready = pin!(pull::ready(core, &job));
     let made = tokio::select! {
         biased;
         // Nothing is made yet, so there is nothing to wait for.
@@ -31,11 +36,7 @@ pub(super) async fn prepare(
                 None => {}
             };
         }
-        turn = core.preparations.acquire() => {
-            let made = launch::make(core, &job).await;
-            drop(turn);
-            made
-        }
+        made = make(core, &job, ready.as_mut()) => made,
     };
     if let Some(old) = old {
         finish::remove_dir(old).await;
@@ -62,6 +63,14 @@ pub(super) async fn prepare(
         // Somebody else has started its task.
         None => {}
     }
+}
+
+/// Make a job's task once its image is there.
+async fn make(core: &Core, job: &NewJob, ready: impl Future<Output = Result<()>>) -> Result<Arc<Image>> {
+    ready.await?;
+    // The semaphore is never closed.
+    let _turn = core.preparations.acquire().await;
+    launch::make(core, job).await
 }
 
 /// Start a prepared job; `wanted` is what it is to be now.
@@ -95,7 +104,7 @@ async fn start_task(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJ
 }
 
 /// Remove all that there is of a prepared job.
-async fn undo(core: &Core, id: &str, ticket: Ticket, words: Words, old: Option<PathBuf>) {
+async fn undo(core: &Arc<Core>, id: &str, ticket: Ticket, words: Words, old: Option<PathBuf>) {
     // The semaphore is never closed.
     let turn = core.deletions.acquire().await;
     let removed = core.daemon.patiently(|| finish::remove(core, id)).await;
@@ -112,7 +121,7 @@ async fn undo(core: &Core, id: &str, ticket: Ticket, words: Words, old: Option<P
 }
 
 /// Report that nothing is left of a prepared job, and why. It may be wanted again by now.
-async fn undone(core: &Core, id: &str, ticket: Ticket, mut words: Words, fact: Fact) {
+async fn undone(core: &Arc<Core>, id: &str, ticket: Ticket, mut words: Words, fact: Fact) {
     let Some(wanted) = core.facts.undone(id, &mut words, fact) else { return };
     match launch::make_dir(core, id) {
         Ok(old) => launch::launch(core, &wanted, ticket, old).await,

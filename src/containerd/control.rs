@@ -80,6 +80,8 @@ async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
     // The start is marked before it is tried, so whoever tries it later finds the file. A task that
     // is not started has no init yet to take a signal.
     if ours && launch::started_at(&dir).is_none() {
+        // Its image may be pulled at this moment.
+        core.facts.changed(id);
         return Ok(());
     }
     let (signal, patience) = stop(core, &dir);

@@ -90,8 +90,11 @@ impl Facts {
 
     /// A fact that needs no care about its order.
     pub(super) fn report(&self, fact: Fact) {
-        // Without waiters nobody listens, and that is fine.
-        let _ = self.changes.send(subject(&fact).map(Arc::from));
+        // How far a job is with its start changes nothing for who waits for its state.
+        if !matches!(fact, Fact::Progress { .. }) {
+            // Without waiters nobody listens, and that is fine.
+            let _ = self.changes.send(subject(&fact).map(Arc::from));
+        }
         // The receiver is kept here or by the delivery; neither ever ends.
         let _ = self.queue.send(fact);
     }
@@ -225,6 +228,7 @@ fn subject(fact: &Fact) -> Option<&str> {
         | Fact::NotStarted { id, .. }
         | Fact::NotPrepared { id, .. }
         | Fact::NotDeleted { id, .. }
+        | Fact::Progress { id, .. }
         | Fact::Deleted { id } => Some(id),
         Fact::Live | Fact::Lost { .. } => None,
     }

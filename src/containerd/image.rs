@@ -18,7 +18,7 @@ use crate::model::{Error, ImageRef, Result};
 /// Media type of Docker's own form of an index.
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 /// Indexes may hold indexes; so deep and no deeper.
-const MAX_DEPTH: usize = 4;
+pub(super) const MAX_DEPTH: usize = 4;
 /// A manifest or a configuration is a few kilobytes; this much is a mistake.
 const MAX_DOCUMENT: usize = 8 << 20;
 
@@ -67,29 +67,34 @@ pub(super) struct Images {
 }
 
 impl Images {
-    /// The image that `text` names. One call to the daemon while nothing has changed there.
+    /// The image that `text` names.
     pub(super) async fn resolve(&self, daemon: &Daemon, text: &str) -> Result<Arc<Image>> {
+        self.find(daemon, text).await?.ok_or_else(|| {
+            let name = reference::full_name(text);
+            Error::argument(format!("image {name} not found in namespace {}", daemon.namespace()))
+        })
+    }
+
+    /// The image that `text` names, if the daemon has it. One call to the daemon while nothing has
+    /// changed there.
+    pub(super) async fn find(&self, daemon: &Daemon, text: &str) -> Result<Option<Arc<Image>>> {
         let calls = daemon.within(QUICK)?;
         let known = self.known.lock().get(text).cloned();
         if let Some(image) = known
             && target(daemon, &calls, &image.name).await?.is_some_and(|now| now.digest == image.target)
         {
-            return Ok(image);
+            return Ok(Some(image));
         }
         for name in reference::candidates(text) {
             if let Some(target) = target(daemon, &calls, &name).await? {
                 let loaded = load(daemon, &calls, &name, target).await;
                 let image = Arc::new(loaded.map_err(|error| error.of(format_args!("image {name}")))?);
                 self.known.lock().insert(text.to_owned(), image.clone());
-                return Ok(image);
+                return Ok(Some(image));
             }
         }
         self.known.lock().remove(text);
-        Err(Error::argument(format!(
-            "image {} not found in namespace {}",
-            reference::full_name(text),
-            daemon.namespace()
-        )))
+        Ok(None)
     }
 }
 
@@ -104,7 +109,8 @@ async fn target(daemon: &Daemon, calls: &Calls, name: &str) -> Result<Option<Tar
     }
 }
 
-async fn load(daemon: &Daemon, calls: &Calls, name: &str, target: Target) -> Result<Image> {
+/// Read what the daemon has of an image.
+pub(super) async fn load(daemon: &Daemon, calls: &Calls, name: &str, target: Target) -> Result<Image> {
     let mut digest = target.digest.clone();
     let mut is_index = is_index(&MediaType::from(target.media_type.as_str()));
     for _ in 0..MAX_DEPTH {
@@ -116,7 +122,25 @@ async fn load(daemon: &Daemon, calls: &Calls, name: &str, target: Target) -> Res
         digest = chosen.digest().to_string();
         is_index = self::is_index(chosen.media_type());
     }
-    Err(Error::argument("too many indexes inside each other"))
+    Err(too_deep())
+}
+
+pub(super) fn too_deep() -> Error {
+    Error::argument("too many indexes inside each other")
+}
+
+/// Refuse an image whose configuration, which the daemon has, says that it is for other machines.
+pub(super) async fn check_platform(daemon: &Daemon, calls: &Calls, digest: &str) -> Result<()> {
+    let config: ImageConfiguration = document(daemon, calls, digest).await?;
+    fits(&config)
+}
+
+fn fits(config: &ImageConfiguration) -> Result<()> {
+    if *config.os() == Os::Linux && *config.architecture() == Arch::default() {
+        Ok(())
+    } else {
+        Err(wrong_platform())
+    }
 }
 
 async fn load_manifest(
@@ -129,9 +153,7 @@ async fn load_manifest(
     let manifest: ImageManifest = document(daemon, calls, digest).await?;
     let config_digest = manifest.config().digest().to_string();
     let config: ImageConfiguration = document(daemon, calls, &config_digest).await?;
-    if *config.os() != Os::Linux || *config.architecture() != Arch::default() {
-        return Err(wrong_platform());
-    }
+    fits(&config)?;
     let diff_ids = config.rootfs().diff_ids();
     if diff_ids.len() != manifest.layers().len() {
         return Err(Error::argument("manifest and configuration disagree on the layers"));
@@ -151,18 +173,18 @@ async fn load_manifest(
     Ok(Image { name: name.to_owned(), target, config_digest, config, layers })
 }
 
-fn is_index(media_type: &MediaType) -> bool {
+pub(super) fn is_index(media_type: &MediaType) -> bool {
     matches!(media_type, MediaType::ImageIndex)
         || matches!(media_type, MediaType::Other(other) if other == DOCKER_INDEX)
 }
 
-fn wrong_platform() -> Error {
+pub(super) fn wrong_platform() -> Error {
     Error::argument(format!("not made for this machine (linux/{})", Arch::default()))
 }
 
 /// The entry of an index that fits a Linux machine of this architecture best: one without a
 /// variant or with the baseline's, then the first with any other.
-fn choose<'a>(entries: &'a [Descriptor], arch: &Arch) -> Option<&'a Descriptor> {
+pub(super) fn choose<'a>(entries: &'a [Descriptor], arch: &Arch) -> Option<&'a Descriptor> {
     let fits = |platform: &Platform| *platform.os() == Os::Linux && platform.architecture() == arch;
     let rank = |platform: &Platform| match (platform.variant().as_deref(), arch) {
         (None | Some(""), _) | (Some("v8"), Arch::ARM64) | (Some("v7"), Arch::ARM) => 0,

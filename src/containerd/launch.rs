@@ -27,7 +27,7 @@ use super::image::Image;
 use super::runtime::runtime;
 use super::sandbox::Sandbox;
 use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, cover, spec};
-use super::{Core, account, bare, finish, labels, order, status, unpack};
+use super::{Core, account, bare, finish, labels, order, pull, status, unpack};
 use crate::model::extensions::Mount as HostMount;
 use crate::model::{Error, ErrorCode, Extensions, ImageRef, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob, Stdio};
@@ -101,14 +101,21 @@ fn note_image(dir: &Path, image: &ImageRef) -> Result<()> {
 }
 
 /// Start a job for which [`make_dir`] was called, and report what became of it.
-pub(super) async fn launch(core: &Core, job: &NewJob, ticket: Ticket, old: Option<PathBuf>) {
-    // The semaphore is never closed.
-    let Ok(_turn) = core.launches.acquire().await else { return };
-    let started = start_anew(core, job).await;
+pub(super) async fn launch(core: &Arc<Core>, job: &NewJob, ticket: Ticket, old: Option<PathBuf>) {
+    let started = launch_ready(core, job).await;
     if let Some(old) = old {
         finish::remove_dir(old).await;
     }
     conclude(core, &job.id, ticket, started).await;
+}
+
+/// Start a job once its image is there.
+async fn launch_ready(core: &Arc<Core>, job: &NewJob) -> Result<Started> {
+    // Others are started while it waits for that.
+    pull::ready(core, job).await?;
+    // The semaphore is never closed.
+    let _turn = core.launches.acquire().await;
+    start_anew(core, job).await
 }
 
 /// Start a job whose start was begun already by somebody who died: his last call may still be on its

@@ -19,6 +19,7 @@ mod launch;
 mod machine;
 mod metrics;
 mod order;
+mod pull;
 mod reference;
 mod rlimits;
 mod runtime;
@@ -42,9 +43,11 @@ use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
+use crate::model::extensions::Pull;
 use crate::model::{
     Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Queue, Result, Text, Version,
 };
+use crate::registry;
 use crate::runtime::Runtime;
 use crate::tracker::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, TemplateSource};
 
@@ -52,6 +55,7 @@ use connect::{Daemon, QUICK};
 use facts::{Facts, Word};
 use finish::Exit;
 use image::{Image, Images};
+use pull::Pulls;
 use sandbox::Sandbox;
 
 /// The attributes of a job template that this tracker honours.
@@ -141,6 +145,12 @@ pub struct Settings {
     pub default_category: Option<String>,
     /// How long a job may take to end after it was asked to, before it is killed.
     pub grace: Duration,
+    /// When images are pulled, if a job does not say.
+    pub pull: Pull,
+    /// Directory for the locks of those who pull. The same for all who use the namespace.
+    pub pulls_dir: PathBuf,
+    /// How registries are spoken to.
+    pub registry: registry::Settings,
 }
 
 /// Runs jobs as containers of a containerd daemon.
@@ -157,6 +167,7 @@ struct Core {
     machine: String,
     daemon: Daemon,
     images: Images,
+    pulls: Pulls,
     /// Held while an image is unpacked.
     unpacking: tokio::sync::Mutex<()>,
     facts: Facts,
@@ -175,9 +186,26 @@ impl Core {
 
     /// The image that a template's category stands for.
     async fn image_of(&self, template: &JobTemplate) -> Result<Arc<Image>> {
+        self.images.resolve(&self.daemon, &self.image_name(template)?).await
+    }
+
+    /// Its name.
+    fn image_name(&self, template: &JobTemplate) -> Result<String> {
         let category = self.category(template)?;
-        let image = self.settings.categories.get(&category).map_or(&category, |known| &known.image);
-        self.images.resolve(&self.daemon, image).await
+        let known = self.settings.categories.get(&category);
+        Ok(known.map_or(category, |known| known.image.clone()))
+    }
+
+    /// Refuse an image that can never be had, as far as that is known without a registry.
+    async fn check_image(&self, name: &str, policy: Pull) -> Result<()> {
+        match policy {
+            Pull::Never => self.images.resolve(&self.daemon, name).await.map(drop),
+            Pull::Always => pull::check_name(name),
+            Pull::Missing => match self.images.find(&self.daemon, name).await? {
+                Some(_) => Ok(()),
+                None => pull::check_name(name),
+            },
+        }
     }
 
     fn category(&self, template: &JobTemplate) -> Result<String> {
@@ -237,6 +265,7 @@ impl ContainerdTracker {
             daemon: Daemon::new(settings.address.clone(), settings.namespace.clone()),
             settings,
             images: Images::default(),
+            pulls: Pulls::new(),
             unpacking: tokio::sync::Mutex::default(),
             facts: Facts::new(),
             launches: Semaphore::new(cores * LAUNCHES_PER_CORE),
@@ -291,13 +320,10 @@ impl JobTracker for ContainerdTracker {
         let wanted = template.extensions()?;
         sandbox::check_without_init(template, &wanted)?;
         Sandbox::read(&self.core.settings.cdi_dirs, &wanted)?;
-        let category = JobTemplate {
-            job_category: Some(Text::from(self.core.category(template)?)),
-            ..JobTemplate::default()
-        };
+        let (name, policy) = (self.core.image_name(template)?, pull::policy(&self.core, template)?);
         self.run(|core| async move {
             snapshot::check(&core, &wanted).await?;
-            core.image_of(&category).await.map(drop)
+            core.check_image(&name, policy).await
         })
     }
 

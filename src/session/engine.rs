@@ -160,9 +160,9 @@ impl Engine {
         !self.progress.lock().unready
     }
 
-    /// How many jobs are being started.
+    /// How many jobs are being started, as far as that keeps others from it.
     pub(super) fn starting(&self) -> usize {
-        self.progress.lock().working.values().filter(|work| work.doing == Doing::Starting).count()
+        self.progress.lock().starting()
     }
 
     /// Wait until what this process has begun is over, as far as `counts`, at most until `deadline`.
@@ -184,6 +184,10 @@ impl Engine {
         let id = &job.id;
         if doing == Doing::Cleaning {
             return self.clean_up(id);
+        }
+        if job.terminate && self.progress.lock().delayed.remove(id) {
+            // Its start may be far off.
+            self.terminate(id.clone());
         }
         if !self.take_up(job, doing) {
             return;
@@ -292,6 +296,7 @@ impl Engine {
             Fact::Ended { id, outcome } => self.ended(&id, &outcome),
             Fact::NotStarted { id, error } => self.not_started(&id, &error),
             Fact::NotPrepared { id, error } => self.not_prepared(&id, &error),
+            Fact::Progress { id, text } => self.delayed(&id, text.as_deref()),
             Fact::Deleted { id } => {
                 let stored = self.store.job_deleted(&id);
                 self.done(&id);
@@ -314,6 +319,18 @@ impl Engine {
                 self.settle_all()
             }
         }
+    }
+
+    /// Something keeps a job from starting, or does so no longer.
+    fn delayed(&self, id: &str, text: Option<&str>) -> Result<()> {
+        let delayed = &mut self.progress.lock().delayed;
+        let news = if text.is_some() { delayed.insert(id.to_owned()) } else { delayed.remove(id) };
+        let stored = self.store.job_progress(id, text);
+        if news {
+            // There is room for another launch; and the job may have been given up before.
+            self.kick.ring();
+        }
+        stored
     }
 
     fn set_link(&self, link: Link) {
@@ -438,7 +455,10 @@ impl Engine {
 
     /// This process works on the job no longer.
     pub(super) fn done(&self, id: &str) {
-        self.progress.lock().working.remove(id);
+        let mut progress = self.progress.lock();
+        progress.working.remove(id);
+        progress.delayed.remove(id);
+        drop(progress);
         self.changed.notify_all();
         self.kick.ring();
     }

@@ -1,6 +1,6 @@
 //! What an engine is doing at this moment, and whether it may start jobs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::model::Error;
@@ -8,6 +8,8 @@ use crate::store::{Phase, Unsettled};
 
 /// How long after a failure something is tried again; doubled each time up to [`MAX_RETRY`].
 pub(super) const RETRY: Duration = Duration::from_millis(500);
+/// So many jobs may be kept from starting without being in the way of others.
+const MAX_DELAYED: usize = 64;
 /// See [`RETRY`].
 pub(super) const MAX_RETRY: Duration = Duration::from_secs(60);
 
@@ -17,6 +19,8 @@ pub(super) struct Progress {
     pub(super) link: Link,
     /// The jobs that this process works on at this moment.
     pub(super) working: HashMap<String, Work>,
+    /// Those of them that something keeps from starting for longer than usual.
+    pub(super) delayed: HashSet<String>,
     /// Nothing is started before; the pause after the next failure.
     pub(super) pause: Option<(Instant, Duration)>,
     /// The tracker can make no job ready.
@@ -24,6 +28,13 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    /// How many jobs are being started that keep others from it.
+    pub(super) fn starting(&self) -> usize {
+        let starting = self.working.iter().filter(|(_, work)| work.doing == Doing::Starting);
+        let (delayed, busy): (Vec<_>, Vec<_>) = starting.partition(|(id, _)| self.delayed.contains(*id));
+        busy.len() + delayed.len().saturating_sub(MAX_DELAYED)
+    }
+
     /// Note that this is being done for a job. False if something is that it does not follow on.
     pub(super) fn take_up(&mut self, id: &str, work: Work) -> bool {
         match self.working.get(id) {

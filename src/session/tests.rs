@@ -11,6 +11,7 @@ use super::process;
 use super::world::World;
 use super::{JobRef, JobSession, MonitoringSession, Timeout};
 use crate::config::{Agent, Config, Limits, Queue, Target};
+use crate::model::extensions::Pull;
 use crate::model::{Control, Error, ErrorCode, JobFilter, JobState, JobTemplate};
 use crate::store::{Claim, Store};
 use crate::tracker::JobTracker;
@@ -81,6 +82,8 @@ pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
         limits: Limits { slots, memory: None },
         queues: [("default".to_owned(), Queue::default())].into(),
         sendmail: None,
+        certs_dir: "/none".into(),
+        pull: Pull::Missing,
     }
 }
 

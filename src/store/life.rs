@@ -50,6 +50,16 @@ impl Store {
         })
     }
 
+    /// What the start of a job waits for, in words; `None` if it goes on. Nobody is told: who wants to know
+    /// looks.
+    pub fn job_progress(&self, id: &str, text: Option<&str>) -> Result<()> {
+        self.write_quietly(|sql| {
+            sql.prepare_cached("UPDATE jobs SET progress = ?2 WHERE id = ?1 AND state IN (1, 2, 5, 6)")?
+                .execute(params![id, text])?;
+            Ok(())
+        })
+    }
+
     /// The job was stopped for now. True if that was news.
     pub fn job_suspended(&self, id: &str) -> Result<bool> {
         self.advance(

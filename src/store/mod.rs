@@ -110,6 +110,15 @@ impl Store {
     }
 
     fn write<T>(&self, body: impl FnOnce(&Transaction<'_>) -> Failable<T>) -> Result<T> {
+        let value = self.write_quietly(body);
+        if let (true, Err(error)) = (value.is_ok(), self.bell.write_all_at(b"!", 0)) {
+            tracing::warn!(%error, "other processes may notice a change late");
+        }
+        value
+    }
+
+    /// A transaction that others need not be told of.
+    fn write_quietly<T>(&self, body: impl FnOnce(&Transaction<'_>) -> Failable<T>) -> Result<T> {
         // The gate first: a forked child must find the writer's lock free.
         let _whole = fork::whole();
         let mut writer = self.writer.lock();
@@ -123,9 +132,6 @@ impl Store {
         };
         let value = run(&mut connection).map_err(|failure| self.error(failure));
         *writer = Some(connection);
-        if let (true, Err(error)) = (value.is_ok(), self.bell.write_all_at(b"!", 0)) {
-            tracing::warn!(%error, "other processes may notice a change late");
-        }
         value
     }
 

@@ -37,7 +37,8 @@ const COLUMNS: &str = "SELECT j.id, b.name, s.name, s.destroyed, b.target, b.own
     j.phase, j.terminate, b.submitted, j.dispatched, j.finished, j.exit_status, j.signal, j.annotation,
     j.cpu_time, j.max_rss, j.slots, b.start_time, b.max_parallel, b.active, r.begins,
     p.slots IS NOT NULL OR p.memory IS NOT NULL OR p.queue_slots IS NOT NULL, p.queue, j.image,
-    j.image_digest, j.oom_killed, j.peak_memory, j.read_bytes, j.written_bytes, b.accounting_id ";
+    j.image_digest, j.oom_killed, j.peak_memory, j.read_bytes, j.written_bytes, b.accounting_id,
+    j.progress ";
 /// A job and what belongs to it. The order of the tables is the order in which they are read.
 const ONE: &str = "
     FROM jobs j
@@ -188,7 +189,7 @@ fn job(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
     let info = JobInfo {
         name: row.get(1)?,
         session: row.get(2)?,
-        substate: if waits { substate(row, phase, now)?.map(str::to_owned) } else { None },
+        substate: if waits { substate(row, phase, now)? } else { None },
         exit_status: row.get(13)?,
         terminating_signal: row.get::<_, Option<i32>>(14)?.map(signal_name),
         annotation: row.get(15)?,
@@ -229,19 +230,24 @@ fn end(reservation: Option<Millis>, deadline: Option<Millis>) -> Option<End> {
 }
 
 /// What a job in the queue waits for.
-fn substate(row: &Row<'_>, phase: i64, now: Millis) -> rusqlite::Result<Option<&'static str>> {
+fn substate(row: &Row<'_>, phase: i64, now: Millis) -> rusqlite::Result<Option<String>> {
     let later =
         |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<Millis>>(column)? > Some(now));
+    let progress: Option<String> = row.get(32)?;
+    if matches!(phase, 1 | 2) && progress.is_some() {
+        return Ok(progress);
+    }
     let limit: Option<i64> = row.get(20)?;
     let limited: bool = row.get(23)?;
-    Ok(match () {
+    let waits_for = match () {
         () if phase == 2 => Some("creating"),
         () if later(19)? => Some("start-time"),
         () if later(22)? => Some("reservation"),
         () if limit.is_some() && row.get::<_, Option<i64>>(21)? >= limit => Some("array-limit"),
         () if limited || row.get::<_, Option<Millis>>(22)?.is_some() => Some("slots"),
         () => None,
-    })
+    };
+    Ok(waits_for.map(str::to_owned))
 }
 
 pub(super) fn parsed<T: DeserializeOwned>(json: &str) -> Result<T> {

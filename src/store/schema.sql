@@ -100,6 +100,9 @@ CREATE TABLE jobs (
     -- How many of its runs were lost.
     losses      INTEGER NOT NULL DEFAULT 0,
 
+    -- What its start waits for, and how far that is, in words.
+    progress    TEXT,
+
     -- What it was given.
     slots       INTEGER,
     -- The start of its first run, and of its last.

@@ -136,6 +136,13 @@ pub enum Fact {
         /// The reason.
         error: Error,
     },
+    /// What keeps it from starting for longer than usual, for the user; `None` if it is through with that.
+    Progress {
+        /// The job.
+        id: String,
+        /// What it is, and how far.
+        text: Option<String>,
+    },
     /// From here on facts arrive as they happen; before, some may have been missed.
     Live,
     /// From here on facts may be missed, until the next `Live`; the tracker keeps trying.

@@ -21,7 +21,9 @@ use containerd_client::services::v1::{DeleteTaskRequest, GetContainerRequest, Ge
 use containerd_client::tonic::metadata::{Ascii, MetadataValue};
 use containerd_client::tonic::{Code, Request};
 use drmaa2::containerd::{Category, ContainerdTracker, Settings};
+use drmaa2::model::extensions::Pull;
 use drmaa2::model::{ErrorCode, JobState, JobTemplate, Outcome};
+use drmaa2::registry;
 use drmaa2::runtime::Runtime;
 use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
 
@@ -72,11 +74,14 @@ pub(crate) fn settings(jobs_dir: PathBuf) -> Option<Settings> {
         runtime: "io.containerd.runc.v2".into(),
         runtime_binary: None,
         cdi_dirs: vec![],
+        pulls_dir: jobs_dir.with_file_name("pulls"),
         jobs_dir,
         init: setting("DRMAA2_INIT")?.into(),
         categories: BTreeMap::from([("test".to_owned(), category)]),
         default_category: Some("test".into()),
         grace: Duration::from_secs(1),
+        pull: Pull::Missing,
+        registry: registry::Settings::default(),
     })
 }
 
@@ -148,6 +153,7 @@ pub(crate) fn id_of(fact: &Fact) -> Option<&str> {
         | Fact::NotStarted { id, .. }
         | Fact::NotPrepared { id, .. }
         | Fact::NotDeleted { id, .. }
+        | Fact::Progress { id, .. }
         | Fact::Deleted { id } => Some(id),
         Fact::Live | Fact::Lost { .. } => None,
     }

@@ -1,0 +1,134 @@
+//! Which source of settings wins, and which mistakes are found.
+
+use super::*;
+
+fn load(system: &str, root: bool, env: &[(&str, &str)]) -> Result<Config> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("drmaa2.toml");
+    fs::write(&file, system).unwrap();
+    Config::from_sources(&file, root, |name| {
+        env.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into())
+    })
+}
+
+#[test]
+fn without_any_source_the_built_in_values_hold() {
+    let config = load("", true, &[]).unwrap();
+    assert_eq!(config.state_dir, Path::new("/var/lib/drmaa2"));
+    assert_eq!(config.target.address, Path::new("/run/containerd/containerd.sock"));
+    let user = load("", false, &[("HOME", "/home/u")]).unwrap();
+    assert_eq!(user.state_dir, Path::new("/home/u/.local/state/drmaa2"));
+    let xdg = load("", false, &[("HOME", "/home/u"), ("XDG_STATE_HOME", "/s")]).unwrap();
+    assert_eq!(xdg.state_dir, Path::new("/s/drmaa2"));
+}
+
+#[test]
+fn what_comes_later_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = dir.path().join("own.toml");
+    fs::write(&own, "namespace = 'own'\ngrace_seconds = 3\n[categories.b]\nimage = 'own/b'\n").unwrap();
+    let system = "namespace = 'system'\nsnapshotter = 'native'\n\
+                  runtime_binary = 'runc'\ncdi_dirs = ['/cdi']\n\
+                  [categories.a]\nimage = 'x/a'\n[categories.b]\nimage = 'x/b'\n";
+    let env = [
+        ("DRMAA2_CONFIG", own.to_str().unwrap()),
+        ("CONTAINERD_ADDRESS", "unix:///run/c.sock"),
+        ("DRMAA2_INIT", ""),
+        ("DRMAA2_RUNTIME_BINARY", "crun"),
+    ];
+    let config = load(system, true, &env).unwrap();
+    assert_eq!(config.target.namespace, "own");
+    assert_eq!(config.target.snapshotter, "native");
+    assert_eq!(config.target.address, Path::new("/run/c.sock"));
+    assert_eq!(config.grace, Duration::from_secs(3));
+    assert_eq!(config.runtime_binary.as_deref(), Some("crun"));
+    assert_eq!(config.cdi_dirs, [Path::new("/cdi")]);
+    assert_eq!(config.init, None, "an empty variable is an unset one");
+    let images: Vec<_> = config.categories.values().map(|category| &category.image).collect();
+    assert_eq!(images, ["x/a", "own/b"]);
+}
+
+#[test]
+fn the_agent_is_on_off_or_somewhere() {
+    let agent = |system: &str, env: &[(&str, &str)]| load(system, true, env).map(|it| it.agent);
+    assert_eq!(agent("", &[]), Ok(Agent::On));
+    assert_eq!(agent("agent = 'off'", &[]), Ok(Agent::Off));
+    assert_eq!(agent("agent = '/a/drmaa2d'", &[]), Ok(Agent::At("/a/drmaa2d".into())));
+    assert_eq!(agent("agent = 'off'", &[("DRMAA2_AGENT", "on")]), Ok(Agent::On));
+    assert_eq!(agent("agent = 'off'", &[("DRMAA2_AGENT", "")]), Ok(Agent::Off));
+    for wrong in ["of", "bin/drmaa2d", "drmaa2d"] {
+        let error = agent("", &[("DRMAA2_AGENT", wrong)]).unwrap_err();
+        assert_eq!(error.code, ErrorCode::SessionManagement);
+        assert!(error.message.contains(&format!("agent \"{wrong}\"")), "{error}");
+    }
+}
+
+#[test]
+fn a_site_says_when_images_are_pulled() {
+    let env = [("DRMAA2_PULL", "always"), ("DRMAA2_CERTS_DIR", "/c")];
+    let config = load("pull = 'never'\ncerts_dir = '/d'", true, &env).unwrap();
+    assert_eq!((config.pull, config.certs_dir), (Pull::Always, "/c".into()));
+    let config = load("pull = 'never'", true, &[]).unwrap();
+    assert_eq!((config.pull, config.certs_dir), (Pull::Never, CERTS_DIR.into()));
+    let error = load("pull = 'sometimes'", true, &[]).unwrap_err();
+    assert!(error.message.contains("pull \"sometimes\""), "{error}");
+}
+
+#[test]
+fn a_mistake_is_an_error_that_names_it() {
+    let message = |result: Result<Config>| {
+        let error = result.unwrap_err();
+        assert_eq!(error.code, ErrorCode::SessionManagement);
+        error.message
+    };
+    assert!(message(load("adress = '/x'", true, &[])).contains("adress"));
+    assert!(message(load("[categories.a]\nimagee = 'x'", true, &[])).contains("imagee"));
+    assert!(message(load("", true, &[("DRMAA2_CONFIG", "/no/such/file")])).contains("/no/such/file"));
+    assert!(message(load("", true, &[("DRMAA2_GRACE_SECONDS", "soon")])).contains("soon"));
+    assert!(message(load("", true, &[("CONTAINERD_ADDRESS", "c.sock")])).contains("c.sock"));
+    assert!(message(load("cdi_dirs = ['etc/cdi']", true, &[])).contains("cdi_dirs \"etc/cdi\""));
+    assert!(message(load("sendmail = 'mail'", true, &[])).contains("sendmail \"mail\""));
+}
+
+#[test]
+fn limits_and_queues_are_configured() {
+    let system = "slots = 4\n[queues.default]\nslots = 2\n[queues.fast]\npriority = 10\n";
+    let config = load(system, true, &[("DRMAA2_MEMORY", "1024")]).unwrap();
+    assert_eq!(config.limits, Limits { slots: Some(4), memory: Some(1024) });
+    let queue = |slots, priority| Queue { slots, priority };
+    assert_eq!(config.queues[DEFAULT_QUEUE], queue(Some(2), 0));
+    assert_eq!(config.queues["fast"], queue(None, 10));
+    assert_eq!(load("", true, &[]).unwrap().queues.len(), 1, "there is always the default queue");
+    for wrong in ["slots = 0", "memory = -1", "[queues.q]\nslots = 0"] {
+        let error = load(wrong, true, &[]).unwrap_err();
+        assert_eq!(error.code, ErrorCode::SessionManagement);
+        assert!(error.message.contains("lets no job start"), "{error}");
+    }
+}
+
+#[test]
+fn a_contact_string_selects_a_runtime() {
+    let config = load("namespace = 'n'", true, &[]).unwrap();
+    assert_eq!(config.contact(None).unwrap().0, config.target);
+    assert_eq!(config.contact(Some("")).unwrap().0, config.target);
+    let contact = "containerd:///c.sock?namespace=m&snapshotter=native&slots=3";
+    let (target, limits) = config.contact(Some(contact)).unwrap();
+    assert_eq!(limits, Limits { slots: Some(3), memory: None });
+    assert_eq!(target.address, Path::new("/c.sock"));
+    assert_eq!((target.namespace.as_str(), target.snapshotter.as_str()), ("m", "native"));
+    let (only_namespace, _) = config.contact(Some("containerd://?namespace=m")).unwrap();
+    assert_eq!(only_namespace.address, config.target.address);
+    for wrong in [
+        "tcp://1.2.3.4",
+        "containerd://relative",
+        "containerd:///c.sock?slotss=1",
+        "containerd:///c.sock?namespace",
+        "containerd:///c.sock?namespace=",
+        "containerd:///c.sock?slots=0",
+        "containerd:///c.sock?slots=many",
+    ] {
+        let error = config.contact(Some(wrong)).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidArgument);
+        assert!(error.message.contains(wrong), "{error}");
+    }
+}

@@ -1,0 +1,205 @@
+//! From a registry to an image of the daemon.
+//!
+//! The image is named last, when its snapshots are made: so it is there as a whole or not at all.
+
+use std::collections::HashMap;
+
+use containerd_client::services::v1::{CreateImageRequest, Image as StoredImage, UpdateImageRequest};
+use containerd_client::types::Descriptor as Target;
+use futures_util::future::FutureExt;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, MediaType};
+use serde::Deserialize;
+
+use super::super::connect::{Calls, Daemon, QUICK};
+use super::super::image::{self, MAX_DEPTH};
+use super::super::{status, unpack};
+use super::ingest::{Content, Ingest, label, signed};
+use super::lease::Lease;
+use super::progress::Progress;
+use crate::model::Error;
+use crate::registry::{Failure, Manifest, Name, Registry, Settings};
+
+/// Layers that are read at a time.
+const LAYERS: usize = 3;
+/// Label that keeps what content refers to from the collector; the rest of it is free.
+const REFERENCE: &str = "containerd.io/gc.ref.content";
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let passes = error.may_pass();
+        Self { error, passes }
+    }
+}
+
+/// A pull.
+pub(super) struct Fetch<'a> {
+    pub(super) daemon: &'a Daemon,
+    pub(super) snapshotter: &'a str,
+    pub(super) settings: &'a Settings,
+    /// The image's full name.
+    pub(super) name: &'a str,
+    pub(super) progress: &'a Progress,
+}
+
+impl Fetch<'_> {
+    /// Do it.
+    pub(super) async fn run(&self) -> Result<(), Error> {
+        let name = Name::parse(self.name)?;
+        let lease = Lease::new(self.daemon, self.name).await?;
+        let done = self.run_leased(name, &lease).await;
+        if done.as_ref().err().is_none_or(|failure| !failure.passes) {
+            lease.end(done.is_err()).await;
+        }
+        done.map_err(|failure| failure.error)
+    }
+
+    async fn run_leased(&self, name: Name, lease: &Lease<'_>) -> Result<(), Failure> {
+        let source = HashMap::from([(
+            format!("containerd.io/distribution.source.{}", name.host),
+            name.repository.clone(),
+        )]);
+        let registry = Registry::of(name, self.settings).await?;
+        let (indexes, last) = self.manifests(&registry).await?;
+        let manifest: ImageManifest = parsed(&last)?;
+        let (config, layers) = (manifest.config(), manifest.layers());
+        self.progress.begin(layers.iter().map(Descriptor::size).sum::<u64>() + config.size());
+        let calls = lease.calls()?;
+        let blob = |kind, descriptor| self.blob(&registry, &calls, lease, kind, descriptor, &source);
+        blob("config", config).await?;
+        // Before all the rest is read for nothing.
+        image::check_platform(self.daemon, &self.daemon.within(QUICK)?, config.digest().as_ref())
+            .await?;
+        let reads: Vec<_> = layers.iter().map(|layer| blob("layer", layer).boxed()).collect();
+        stream::iter(reads).buffer_unordered(LAYERS).try_collect::<()>().await?;
+        let parts = layers.iter().enumerate().map(|(at, layer)| (format!("l.{at}"), layer));
+        let references = parts
+            .chain([("config".to_owned(), config)])
+            .map(|(part, to)| (format!("{REFERENCE}.{part}"), to.digest().to_string()));
+        self.document(&calls, lease, "manifest", &last, source.clone(), references.collect()).await?;
+        let mut below = &last;
+        for index in indexes.iter().rev() {
+            let reference = (format!("{REFERENCE}.m.0"), below.digest.clone());
+            self.document(&calls, lease, "index", index, source.clone(), [reference].into()).await?;
+            below = index;
+        }
+        let target = Target {
+            media_type: below.media_type.clone(),
+            digest: below.digest.clone(),
+            size: signed(u64::try_from(below.bytes.len()).unwrap_or(u64::MAX)),
+            annotations: HashMap::new(),
+        };
+        let image =
+            image::load(self.daemon, &self.daemon.within(QUICK)?, self.name, target.clone()).await?;
+        unpack::unpack(self.daemon, self.snapshotter, &image).await?;
+        self.store(target).await
+    }
+
+    /// The way from the image's name to the manifest for this machine.
+    async fn manifests(&self, registry: &Registry) -> Result<(Vec<Manifest>, Manifest), Failure> {
+        let mut indexes = Vec::new();
+        let mut last = with_type(registry.target().await?);
+        while image::is_index(&MediaType::from(last.media_type.as_str())) {
+            let index: ImageIndex = parsed(&last)?;
+            let chosen = image::choose(index.manifests(), &Arch::default());
+            let digest = chosen.ok_or_else(image::wrong_platform)?.digest().to_string();
+            indexes.push(last);
+            if indexes.len() == MAX_DEPTH {
+                return Err(image::too_deep().into());
+            }
+            last = with_type(registry.manifest(&digest).await?);
+        }
+        Ok((indexes, last))
+    }
+
+    /// Bring a layer or a configuration into the daemon's store.
+    async fn blob(
+        &self,
+        registry: &Registry,
+        calls: &Calls,
+        lease: &Lease<'_>,
+        kind: &str,
+        descriptor: &Descriptor,
+        labels: &HashMap<String, String>,
+    ) -> Result<(), Failure> {
+        let (digest, size) = (descriptor.digest().to_string(), descriptor.size());
+        let content = Content { kind, digest: &digest, size };
+        let Some(mut ingest) = Ingest::open(self.daemon, calls, content).await? else {
+            self.progress.add(size);
+            return Ok(lease.keep(&digest).await?);
+        };
+        self.progress.add(ingest.offset);
+        let mut blob = registry.blob(&digest, size, ingest.offset);
+        while let Some(bytes) = blob.next().await? {
+            let length = u64::try_from(bytes.len()).unwrap_or(0);
+            ingest.write(bytes).await?;
+            self.progress.add(length);
+        }
+        ingest.commit(labels.clone()).await
+    }
+
+    /// Bring a manifest or an index into the daemon's store.
+    async fn document(
+        &self,
+        calls: &Calls,
+        lease: &Lease<'_>,
+        kind: &str,
+        manifest: &Manifest,
+        mut labels: HashMap<String, String>,
+        references: HashMap<String, String>,
+    ) -> Result<(), Failure> {
+        let size = u64::try_from(manifest.bytes.len()).unwrap_or(u64::MAX);
+        let content = Content { kind, digest: &manifest.digest, size };
+        let Some(mut ingest) = Ingest::open(self.daemon, calls, content).await? else {
+            lease.keep(&manifest.digest).await?;
+            // Who has brought it may not have needed all that it refers to.
+            return label(self.daemon, &manifest.digest, references).await;
+        };
+        let rest = usize::try_from(ingest.offset).ok().and_then(|offset| manifest.bytes.get(offset..));
+        ingest.write(rest.unwrap_or_default().to_vec()).await?;
+        labels.extend(references);
+        ingest.commit(labels).await
+    }
+
+    /// Give the image its name, or a name its new image.
+    async fn store(&self, target: Target) -> Result<(), Failure> {
+        let image =
+            StoredImage { name: self.name.to_owned(), target: Some(target), ..StoredImage::default() };
+        let mut images = self.daemon.within(QUICK)?.images();
+        let request = CreateImageRequest { image: Some(image.clone()), ..CreateImageRequest::default() };
+        let stored = match images.create(request).await {
+            Err(status) if status::exists(&status) => {
+                let paths = vec!["target".to_owned()];
+                let request = UpdateImageRequest {
+                    image: Some(image),
+                    update_mask: Some(prost_types::FieldMask { paths }),
+                    ..UpdateImageRequest::default()
+                };
+                images.update(request).await.map(drop)
+            }
+            created => created.map(drop),
+        };
+        stored.map_err(|status| self.daemon.error(status).into())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Typed {
+    media_type: String,
+}
+
+/// What a manifest says of itself counts more than the header it came with.
+fn with_type(mut manifest: Manifest) -> Manifest {
+    if let Ok(Typed { media_type }) = serde_json::from_slice(&manifest.bytes) {
+        manifest.media_type = media_type;
+    }
+    manifest
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(manifest: &Manifest) -> Result<T, Failure> {
+    serde_json::from_slice(&manifest.bytes).map_err(|error| {
+        let Manifest { digest, media_type, .. } = manifest;
+        Error::argument(format!("manifest {digest} of type \"{media_type}\": {error}")).into()
+    })
+}

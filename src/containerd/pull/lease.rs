@@ -1,0 +1,83 @@
+//! What keeps the garbage collector from a pull.
+//!
+//! After a failure that stays, nothing may be left. After one that may pass, or a death, what there is
+//! stays for a day, so that the next attempt goes on with it: each attempt has a lease of its own,
+//! since none can be prolonged, and the first that comes to an end removes those before it.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use containerd_client::services::v1::{
+    AddResourceRequest, CreateRequest, DeleteRequest, ListRequest, Resource,
+};
+use ulid::Ulid;
+
+use super::super::connect::{Calls, Daemon, QUICK};
+use crate::model::Result;
+
+/// How long a lease lasts, should its maker die.
+const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Label of a lease: which image it is for.
+const IMAGE: &str = "drmaa2/pull";
+
+/// A lease of the daemon.
+pub(super) struct Lease<'a> {
+    daemon: &'a Daemon,
+    pub(super) id: String,
+    image: &'a str,
+}
+
+impl<'a> Lease<'a> {
+    pub(super) async fn new(daemon: &'a Daemon, image: &'a str) -> Result<Self> {
+        let id = format!("drmaa2-pull-{}", Ulid::generate().to_string().to_lowercase());
+        let expires = prost_types::Timestamp::from(SystemTime::now() + LIFE).to_string();
+        let labels = HashMap::from([
+            ("containerd.io/gc.expire".to_owned(), expires),
+            (IMAGE.to_owned(), image.to_owned()),
+        ]);
+        let request = CreateRequest { id: id.clone(), labels };
+        let created = daemon.within(QUICK)?.leases().create(request).await;
+        created.map_err(|status| daemon.error(status))?;
+        Ok(Self { daemon, id, image })
+    }
+
+    /// Calls without a deadline that make things under this lease.
+    pub(super) fn calls(&self) -> Result<Calls> {
+        self.daemon.endless()?.leased(&self.id)
+    }
+
+    /// Keep content that was there already.
+    pub(super) async fn keep(&self, digest: &str) -> Result<()> {
+        let resource = Resource { id: digest.to_owned(), r#type: "content".to_owned() };
+        let request = AddResourceRequest { id: self.id.clone(), resource: Some(resource) };
+        let added = self.daemon.within(QUICK)?.leases().add_resource(request).await;
+        added.map(drop).map_err(|status| self.daemon.error(status))
+    }
+
+    /// Let go of all that this and earlier attempts have made. If it is no use to anybody, wait until the
+    /// collector has removed it.
+    pub(super) async fn end(self, useless: bool) {
+        if let Err(error) = self.delete_all(useless).await {
+            tracing::debug!(%error, "cannot delete a lease; it will expire");
+        }
+    }
+
+    async fn delete_all(&self, useless: bool) -> Result<()> {
+        let error = |status| self.daemon.error(status);
+        // The collector has to look at all content of the daemon.
+        let calls = self.daemon.within(super::super::connect::RUN)?;
+        let filters = vec![format!("labels.{IMAGE:?}=={:?}", self.image)];
+        let leases =
+            calls.leases().list(ListRequest { filters }).await.map_err(error)?.into_inner().leases;
+        let (last, earlier): (Vec<_>, Vec<_>) =
+            leases.into_iter().partition(|lease| lease.id == self.id);
+        for (lease, sync) in earlier
+            .into_iter()
+            .map(|lease| (lease, false))
+            .chain(last.into_iter().map(|it| (it, useless)))
+        {
+            calls.leases().delete(DeleteRequest { id: lease.id, sync }).await.map_err(error)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! Getting images that the daemon does not have.
+//!
+//! All jobs of a process that want the same image wait for one pull, which is carried by those who
+//! wait: when the last of them gives up, it ends. Among processes a lock decides who pulls; the others
+//! find the image when it is their turn.
+
+mod fetch;
+mod ingest;
+mod lease;
+mod lock;
+mod progress;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::{Shared, WeakShared};
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, watch};
+
+use self::fetch::Fetch;
+use self::progress::{Bytes, Progress};
+use super::{Core, launch, reference};
+use crate::model::extensions::Pull;
+use crate::model::{Error, JobTemplate, Result};
+use crate::registry::Name;
+use crate::tracker::{Fact, NewJob};
+
+/// Pulls at a time. Each may keep a thread waiting for its turn among processes.
+const PULLS: usize = 8;
+/// The job template's attribute for the policy.
+const ATTRIBUTE: &str = "containerd_jt_pull";
+
+type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// The pulls of a process.
+pub(super) struct Pulls {
+    /// By the image's full name, and whether it is pulled even if it is there.
+    running: Mutex<HashMap<(String, bool), Known>>,
+    turns: Semaphore,
+}
+
+struct Known {
+    pull: WeakShared<Running>,
+    progress: watch::Receiver<Bytes>,
+}
+
+/// A pull to wait for.
+struct Joined {
+    pull: Shared<Running>,
+    progress: watch::Receiver<Bytes>,
+}
+
+impl Pulls {
+    pub(super) fn new() -> Self {
+        Self { running: Mutex::default(), turns: Semaphore::new(PULLS) }
+    }
+
+    /// The pull of an image, which may be under way.
+    fn join(&self, core: &Arc<Core>, name: String, always: bool) -> Joined {
+        let mut running = self.running.lock();
+        // Those that are over, or were given up, are forgotten here.
+        running.retain(|_, known| known.pull.upgrade().is_some_and(|pull| pull.peek().is_none()));
+        let key = (name.clone(), always);
+        if let Some(known) = running.get(&key)
+            && let Some(pull) = known.pull.upgrade()
+        {
+            return Joined { pull, progress: known.progress.clone() };
+        }
+        let (sender, progress) = Progress::new();
+        let running_pull: Running = Box::pin(pull(Arc::clone(core), name, always, sender));
+        let pull = running_pull.shared();
+        if let Some(weak) = pull.downgrade() {
+            running.insert(key, Known { pull: weak, progress: progress.clone() });
+        }
+        Joined { pull, progress }
+    }
+}
+
+/// When the image of a job is pulled.
+pub(super) fn policy(core: &Core, template: &JobTemplate) -> Result<Pull> {
+    let asked = template.extensions.get(ATTRIBUTE).is_some_and(|value| !value.is_empty());
+    if asked { template.extensions().map(|all| all.pull) } else { Ok(core.settings.pull) }
+}
+
+/// Refuse the name of an image that no registry can have.
+pub(super) fn check_name(text: &str) -> Result<()> {
+    Name::parse(&reference::full_name(text)).map(drop)
+}
+
+/// Wait until the image of a job is there, if it is to be pulled. Who asks the job to end ends the wait.
+pub(super) async fn ready(core: &Arc<Core>, job: &NewJob) -> Result<()> {
+    let name = core.image_name(&job.template)?;
+    let always = match policy(core, &job.template)? {
+        Pull::Never => return Ok(()),
+        Pull::Missing if core.images.find(&core.daemon, &name).await?.is_some() => return Ok(()),
+        Pull::Missing => false,
+        Pull::Always => true,
+    };
+    let joined = core.pulls.join(core, reference::full_name(&name), always);
+    let done = wait(core, job, joined).await;
+    core.facts.report(Fact::Progress { id: job.id.clone(), text: None });
+    done
+}
+
+async fn wait(core: &Core, job: &NewJob, joined: Joined) -> Result<()> {
+    let Joined { mut pull, mut progress } = joined;
+    // Listen before looking, or a request to end would be missed.
+    let mut changes = core.facts.changes();
+    progress.mark_changed();
+    loop {
+        if launch::terminated(core, &job.id) {
+            return Err(Error::state("terminated"));
+        }
+        tokio::select! {
+            biased;
+            done = &mut pull => return done,
+            // With several changes at once, or one that was missed, looking does no harm.
+            _ = changes.recv() => {}
+            Ok(()) = progress.changed() => {
+                let text = Some(progress.borrow_and_update().text());
+                core.facts.report(Fact::Progress { id: job.id.clone(), text });
+            }
+        }
+    }
+}
+
+async fn pull(core: Arc<Core>, name: String, always: bool, progress: Progress) -> Result<()> {
+    let core = &*core;
+    // The semaphore is never closed.
+    let _turn = core.pulls.turns.acquire().await;
+    let settings = &core.settings;
+    let what = format!("{} {} {name}", settings.address.display(), settings.namespace);
+    let _ours = lock::turn(settings.pulls_dir.clone(), &what).await?;
+    if !always && core.images.find(&core.daemon, &name).await?.is_some() {
+        return Ok(());
+    }
+    let fetch = Fetch {
+        daemon: &core.daemon,
+        snapshotter: &settings.snapshotter,
+        settings: &settings.registry,
+        name: &name,
+        progress: &progress,
+    };
+    fetch.run().await.map_err(|error| error.of(format_args!("cannot pull image {name}")))
+}

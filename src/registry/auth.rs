@@ -1,0 +1,138 @@
+//! Convincing a registry: by a password, or by a token for one.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Client, RequestBuilder, Url};
+use serde::Deserialize;
+
+use super::challenge::Challenge;
+use super::credentials::{Credentials, Place};
+use super::endpoint::{cause, origin};
+use super::{ErrorCode, Failure, Settings};
+
+/// Who is asked for credentials, and what they are for.
+pub(super) struct Authority {
+    pub(super) place: Place,
+    pub(super) settings: Settings,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Authority {
+    /// What the registry asked for; `None` if there is nothing to tell it.
+    pub(super) async fn convince(
+        &self,
+        client: &Client,
+        challenges: &[Challenge],
+    ) -> Result<Option<HeaderValue>, Failure> {
+        let credentials = self.credentials().await?;
+        for challenge in challenges {
+            match (challenge, &credentials) {
+                (Challenge::Bearer { realm, service, scope }, credentials) => {
+                    let scope = scope
+                        .clone()
+                        .unwrap_or_else(|| format!("repository:{}:pull", self.place.repository));
+                    let asked = [("service", service.clone()), ("scope", Some(scope))];
+                    let token = self.token(client, realm, &asked, credentials.as_ref()).await?;
+                    return secret(format!("Bearer {token}")).map(Some);
+                }
+                (Challenge::Basic, Some(Credentials::Password { user, password })) => {
+                    return secret(basic(user, password)).map(Some);
+                }
+                (Challenge::Basic, _) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Files are read and programs run for it, so not on a thread of the runtime.
+    async fn credentials(&self) -> Result<Option<Credentials>, Failure> {
+        let (place, settings) = (self.place.clone(), self.settings.clone());
+        let found = tokio::task::spawn_blocking(move || place.credentials(&settings)).await;
+        found
+            .map_err(|error| Failure::passing(format!("the search for credentials died: {error}")))?
+            .map_err(|error| Failure { error, passes: false })
+    }
+
+    async fn token(
+        &self,
+        client: &Client,
+        realm: &str,
+        asked: &[(&str, Option<String>)],
+        credentials: Option<&Credentials>,
+    ) -> Result<String, Failure> {
+        let bad = |error: &dyn std::fmt::Display| {
+            Failure::lasting(format!("registry {}: its realm {realm}: {error}", self.place.host))
+        };
+        let mut url = Url::parse(realm).map_err(|error| bad(&error))?;
+        let asked = asked.iter().filter_map(|(key, value)| Some((*key, value.as_deref()?)));
+        let request = match credentials {
+            Some(Credentials::Token(token)) => {
+                let mut form = url.clone();
+                form.query_pairs_mut().clear().extend_pairs(asked).extend_pairs([
+                    ("grant_type", "refresh_token"),
+                    ("client_id", "drmaa2"),
+                    ("refresh_token", token),
+                ]);
+                let body = form.query().unwrap_or_default().to_owned();
+                client
+                    .post(url.clone())
+                    .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+                    .body(body)
+            }
+            other => {
+                url.query_pairs_mut().extend_pairs(asked);
+                let request = client.get(url.clone());
+                match other {
+                    Some(Credentials::Password { user, password }) => {
+                        request.header(AUTHORIZATION, secret(basic(user, password))?)
+                    }
+                    _ => request,
+                }
+            }
+        };
+        self.read_token(request, &url).await
+    }
+
+    async fn read_token(&self, request: RequestBuilder, url: &Url) -> Result<String, Failure> {
+        let authority = origin(url);
+        let broken = |error: reqwest::Error| {
+            Failure::passing(format!("authority {authority}: {}", cause(&error)))
+        };
+        let answer = request.header(ACCEPT, "application/json").send().await.map_err(broken)?;
+        let status = answer.status();
+        if !status.is_success() {
+            let text =
+                format!("authority {authority} gives no token for {}: {status}", self.place.repository);
+            return Err(if status.is_server_error() || status.as_u16() == 429 {
+                Failure::passing(text)
+            } else {
+                let mut failure = Failure::lasting(text);
+                failure.error.code = ErrorCode::DeniedByDrms;
+                failure
+            });
+        }
+        let answer: Answer = answer.json().await.map_err(broken)?;
+        answer
+            .token
+            .or(answer.access_token)
+            .ok_or_else(|| Failure::lasting(format!("authority {authority}: its answer holds no token")))
+    }
+}
+
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// A header that no log shows.
+fn secret(text: String) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::try_from(text)
+        .map_err(|_| Failure::lasting("credentials hold characters that no header may have"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,204 @@
+//! Credentials as Docker and podman keep them: in files, or with a helper that a file names.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+use super::{Settings, helper};
+use crate::model::{Error, ErrorCode, Result};
+
+/// The name under which the credentials of Docker's own registry are kept.
+const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
+/// What convinces a registry, or its authority.
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub(super) enum Credentials {
+    /// User and password.
+    Password { user: String, password: String },
+    /// A token that stands for both.
+    Token(String),
+}
+
+/// What credentials are wanted for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The registry.
+    pub(super) host: String,
+    /// The repository in it.
+    pub(super) repository: String,
+}
+
+/// What matters of such a file.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct AuthFile {
+    auths: BTreeMap<String, Entry>,
+    cred_helpers: BTreeMap<String, String>,
+    creds_store: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    /// `user:password` in base64.
+    auth: String,
+    username: String,
+    password: String,
+    identitytoken: String,
+}
+
+impl Place {
+    /// Those of the first file that has some.
+    pub(super) fn credentials(&self, settings: &Settings) -> Result<Option<Credentials>> {
+        for file in &settings.auth_files {
+            let of = |error: Error| error.of(format_args!("credentials in {}", file.display()));
+            if let Some(found) = self.credentials_of(file, settings).map_err(of)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn credentials_of(&self, file: &Path, settings: &Settings) -> Result<Option<Credentials>> {
+        let text = match fs::read(file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::new(ErrorCode::of_io(&error), error.to_string())),
+        };
+        let file: AuthFile =
+            serde_json::from_slice(&text).map_err(|error| Error::argument(error.to_string()))?;
+        let keys = self.keys();
+        let helper =
+            keys.iter().find_map(|key| file.cred_helpers.get(key)).or(file.creds_store.as_ref());
+        if let Some(name) = helper
+            && let Some(found) = helper::ask(name, self.server(), settings)?
+        {
+            return Ok(Some(found));
+        }
+        let entry = keys.iter().find_map(|key| {
+            file.auths.iter().find_map(|(name, entry)| (plain(name) == key).then_some(entry))
+        });
+        entry.map_or(Ok(None), Entry::credentials)
+    }
+
+    /// The name by which a helper knows the registry.
+    fn server(&self) -> &str {
+        if self.host == "docker.io" { DOCKER_HUB } else { &self.host }
+    }
+
+    /// The names in a file that fit, the closest first: podman's may be for a part of a registry.
+    fn keys(&self) -> Vec<String> {
+        let mut keys = vec![format!("{}/{}", self.host, self.repository)];
+        while let Some((shorter, _)) = keys.last().and_then(|key| key.rsplit_once('/')) {
+            let shorter = shorter.to_owned();
+            keys.push(shorter);
+        }
+        if self.host == "docker.io" {
+            keys.push("index.docker.io".to_owned());
+        }
+        keys
+    }
+}
+
+/// A key of `auths` without what does not matter in it.
+fn plain(key: &str) -> &str {
+    let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
+    let key = key.trim_end_matches('/');
+    key.strip_suffix("/v1").or_else(|| key.strip_suffix("/v2")).unwrap_or(key)
+}
+
+impl Entry {
+    fn credentials(&self) -> Result<Option<Credentials>> {
+        if !self.identitytoken.is_empty() {
+            return Ok(Some(Credentials::Token(self.identitytoken.clone())));
+        }
+        if !self.username.is_empty() {
+            let (user, password) = (self.username.clone(), self.password.clone());
+            return Ok(Some(Credentials::Password { user, password }));
+        }
+        if self.auth.is_empty() {
+            return Ok(None);
+        }
+        let bad = || Error::argument("an auth is not user:password in base64");
+        let text = STANDARD.decode(&self.auth).map_err(|_| bad())?;
+        let text = String::from_utf8(text).map_err(|_| bad())?;
+        let (user, password) = text.trim_end_matches('\0').split_once(':').ok_or_else(bad)?;
+        Ok(Some(Credentials::Password { user: user.to_owned(), password: password.to_owned() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn place(host: &str, repository: &str) -> Place {
+        Place { host: host.into(), repository: repository.into() }
+    }
+
+    fn user(place: &Place, settings: &Settings) -> Option<String> {
+        place.credentials(settings).unwrap().map(|found| match found {
+            Credentials::Password { user, password } => format!("{user}:{password}"),
+            Credentials::Token(token) => token,
+        })
+    }
+
+    #[test]
+    fn the_closest_entry_counts_and_the_first_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let [first, second, missing] = ["1", "2", "3"].map(|name| dir.path().join(name));
+        let auth = |text: &str| STANDARD.encode(text);
+        let json = serde_json::json!({ "auths": {
+            "https://index.docker.io/v1/": { "auth": auth("hub:a:b") },
+            "quay.io": { "auth": auth("all:1") },
+            "quay.io/team": { "auth": auth("team:2") },
+            "t.example": { "identitytoken": "secret" },
+            "empty.example": {},
+        }});
+        fs::write(&first, json.to_string()).unwrap();
+        let json = serde_json::json!({ "auths": { "quay.io": { "auth": auth("late:1") },
+            "empty.example": { "username": "u", "password": "p" } }});
+        fs::write(&second, json.to_string()).unwrap();
+        let settings = Settings { auth_files: vec![missing, first, second], ..Settings::default() };
+        let of = |host: &str, repository: &str| user(&place(host, repository), &settings);
+        assert_eq!(of("docker.io", "library/x").as_deref(), Some("hub:a:b"));
+        assert_eq!(of("quay.io", "other/x").as_deref(), Some("all:1"));
+        assert_eq!(of("quay.io", "team/x").as_deref(), Some("team:2"));
+        assert_eq!(of("quay.io", "teams/x").as_deref(), Some("all:1"));
+        assert_eq!(of("t.example", "x").as_deref(), Some("secret"));
+        assert_eq!(of("empty.example", "x").as_deref(), Some("u:p"));
+        assert_eq!(of("other.example", "x"), None);
+    }
+
+    #[test]
+    fn a_helper_is_asked_and_what_it_says_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let helper = |name: &str, script: &str| {
+            let path = dir.path().join(format!("docker-credential-{name}"));
+            fs::write(&path, format!("#!/bin/sh\nread -r server\n{script}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        helper("good", r#"echo "{\"Username\":\"$1\",\"Secret\":\"$server\"}""#);
+        helper("none", "echo credentials not found in native keychain; exit 1");
+        helper("bad", "echo the key chain is locked; exit 1");
+        let file = dir.path().join("config.json");
+        let json = serde_json::json!({ "credsStore": "good",
+            "credHelpers": { "none.example": "none", "bad.example": "bad", "gone.example": "gone" } });
+        fs::write(&file, json.to_string()).unwrap();
+        let settings =
+            Settings { auth_files: vec![file], path: dir.path().into(), ..Settings::default() };
+        assert_eq!(user(&place("docker.io", "x"), &settings).unwrap(), format!("get:{DOCKER_HUB}"));
+        assert_eq!(user(&place("h:5000", "x"), &settings).unwrap(), "get:h:5000");
+        assert_eq!(user(&place("none.example", "x"), &settings), None);
+        for (host, cause) in [("bad", "the key chain is locked"), ("gone", "docker-credential-gone")] {
+            let error = place(&format!("{host}.example"), "x").credentials(&settings).unwrap_err();
+            assert!(error.message.contains(cause), "{error}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! A client of image registries (OCI distribution specification): it reads manifests and blobs.
+//!
+//! It knows nothing of containerd and nothing of jobs. A registry's answers that may be different the
+//! next time are asked for again a few times; what fails then is a [`Failure`] with the reason.
+
+mod auth;
+mod blob;
+mod challenge;
+mod credentials;
+mod endpoint;
+mod helper;
+mod hosts;
+mod name;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use sha2::{Digest, Sha256};
+
+use crate::model::{Error, ErrorCode};
+pub use blob::Blob;
+use endpoint::{Endpoint, Wanted};
+pub use name::Name;
+
+/// The forms of a manifest that are understood, of OCI and of Docker.
+const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
+    application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.docker.distribution.manifest.v2+json";
+/// A manifest is a few kilobytes; this much is a mistake.
+const MAX_MANIFEST: usize = 8 << 20;
+
+/// What a client of registries has to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The directory with a `hosts.toml` in a directory for each registry.
+    pub certs_dir: PathBuf,
+    /// The files that may hold credentials; the first that knows a registry counts.
+    pub auth_files: Vec<PathBuf>,
+    /// Where credential helpers are looked for, as in `PATH`.
+    pub path: OsString,
+}
+
+impl Settings {
+    /// With the places for credentials that an environment names: those of Docker and of podman.
+    pub fn from_env(certs_dir: PathBuf, env: impl Fn(&str) -> Option<OsString>) -> Self {
+        let dir = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = |below: &str| dir("HOME").map(|home| home.join(below));
+        let files = [
+            dir("REGISTRY_AUTH_FILE"),
+            dir("DOCKER_CONFIG").or_else(|| home(".docker")).map(|dir| dir.join("config.json")),
+            dir("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")),
+            dir("XDG_CONFIG_HOME")
+                .or_else(|| home(".config"))
+                .map(|dir| dir.join("containers/auth.json")),
+        ];
+        Self {
+            certs_dir,
+            auth_files: files.into_iter().flatten().collect(),
+            path: env("PATH").unwrap_or_default(),
+        }
+    }
+}
+
+/// Why something could not be had from a registry.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// What went wrong, and where.
+    pub error: Error,
+    /// It was no answer, or one that may be different next time.
+    pub passes: bool,
+}
+
+impl Failure {
+    /// One that stays.
+    fn lasting(message: impl Into<String>) -> Self {
+        Self { error: Error::argument(message), passes: false }
+    }
+
+    /// One that may pass. The job is told of it all the same, so its class is none that is tried again.
+    fn passing(message: impl Into<String>) -> Self {
+        Self { error: Error::new(ErrorCode::Internal, message), passes: true }
+    }
+}
+
+/// A manifest, or an index of manifests.
+#[derive(Debug)]
+pub struct Manifest {
+    /// As the registry has it.
+    pub bytes: Vec<u8>,
+    /// What it says to be.
+    pub media_type: String,
+    /// Its digest, computed here.
+    pub digest: String,
+}
+
+/// The places from which one image can be had.
+pub struct Registry {
+    name: Name,
+    endpoints: Vec<Endpoint>,
+}
+
+impl Registry {
+    /// Find out where an image can be had.
+    pub async fn of(name: Name, settings: &Settings) -> Result<Self, Failure> {
+        let endpoints = hosts::endpoints(&name, settings).await?;
+        Ok(Self { name, endpoints })
+    }
+
+    /// The manifest that the image's name stands for.
+    pub async fn target(&self) -> Result<Manifest, Failure> {
+        match (&self.name.digest, &self.name.tag) {
+            (Some(digest), _) => self.manifest(digest).await,
+            (None, tag) => self.read_manifest(tag.as_deref().unwrap_or("latest"), None).await,
+        }
+    }
+
+    /// The manifest of a digest.
+    pub async fn manifest(&self, digest: &str) -> Result<Manifest, Failure> {
+        self.read_manifest(digest, Some(digest)).await
+    }
+
+    async fn read_manifest(&self, reference: &str, digest: Option<&str>) -> Result<Manifest, Failure> {
+        let path = format!("{}/manifests/{reference}", self.name.repository);
+        let wanted = Wanted { path, accept: Some(MANIFESTS), from: 0 };
+        let by_tag = digest.is_none();
+        let mut last = None;
+        for endpoint in self.endpoints.iter().filter(|one| if by_tag { one.resolves } else { one.pulls })
+        {
+            match read(endpoint, &wanted, digest).await {
+                Ok(manifest) => return Ok(manifest),
+                Err(failure) => last = note(last, failure),
+            }
+        }
+        Err(last.unwrap_or_else(|| self.nowhere()))
+    }
+
+    /// A blob from `offset` on.
+    pub fn blob<'a>(&'a self, digest: &str, size: u64, offset: u64) -> Blob<'a> {
+        Blob::new(self, digest, size, offset)
+    }
+
+    /// The answer of the first endpoint that has a blob.
+    async fn open_blob(&self, digest: &str, from: u64) -> Result<reqwest::Response, Failure> {
+        let path = format!("{}/blobs/{digest}", self.name.repository);
+        let wanted = Wanted { path, accept: None, from };
+        let mut last = None;
+        for endpoint in self.endpoints.iter().filter(|endpoint| endpoint.pulls) {
+            match endpoint.fetch(&wanted).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => last = note(last, failure),
+            }
+        }
+        Err(last.unwrap_or_else(|| self.nowhere()))
+    }
+
+    fn nowhere(&self) -> Failure {
+        Failure::lasting(format!("hosts.toml names nothing to pull from for {}", self.name.host))
+    }
+}
+
+/// The failure to tell of: that of the last place, but one that may pass if there is any.
+fn note(last: Option<Failure>, failure: Failure) -> Option<Failure> {
+    tracing::debug!(error = %failure.error, "a registry cannot serve");
+    let passes = failure.passes || last.is_some_and(|last| last.passes);
+    Some(Failure { passes, ..failure })
+}
+
+async fn read(endpoint: &Endpoint, wanted: &Wanted, digest: Option<&str>) -> Result<Manifest, Failure> {
+    let mut answer = endpoint.fetch(wanted).await?;
+    let media_type = answer
+        .headers()
+        .get(reqwest::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(|value| value.split(';').next().unwrap_or(value).trim().to_owned())
+        .unwrap_or_default();
+    let mut bytes = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(|error| endpoint.broken(&error))? {
+        bytes.extend_from_slice(&part);
+        if bytes.len() > MAX_MANIFEST {
+            return Err(endpoint.lasting(&wanted.path, "it is too large for a manifest"));
+        }
+    }
+    let found = format!("sha256:{:x}", Sha256::digest(&bytes));
+    if let Some(digest) = digest.filter(|digest| **digest != *found) {
+        return Err(endpoint.lasting(&wanted.path, &format!("its digest is {found}, not {digest}")));
+    }
+    Ok(Manifest { bytes, media_type, digest: found })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_where_docker_and_podman_keep_them() {
+        let of = |set: &[(&str, &str)]| {
+            let env =
+                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
+            Settings::from_env("/c".into(), env).auth_files
+        };
+        let home = [PathBuf::from("/h/.docker/config.json"), "/h/.config/containers/auth.json".into()];
+        assert_eq!(of(&[("HOME", "/h"), ("DOCKER_CONFIG", "")]), home);
+        let set = [
+            ("REGISTRY_AUTH_FILE", "/a"),
+            ("DOCKER_CONFIG", "/d"),
+            ("XDG_RUNTIME_DIR", "/r"),
+            ("XDG_CONFIG_HOME", "/x"),
+        ];
+        let all = ["/a", "/d/config.json", "/r/containers/auth.json", "/x/containers/auth.json"];
+        assert_eq!(of(&set), all.map(PathBuf::from));
+    }
+}

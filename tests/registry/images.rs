@@ -1,0 +1,63 @@
+//! Images of every kind: each runs as Docker would run it.
+
+use serde_json::json;
+
+use super::image::{Image, Layer, Packing};
+use super::rig::Rig;
+use super::server::Server;
+
+const PASSWD: &[u8] = b"root:x:0:0::/:/bin/sh\nalice:x:1234:50::/home/alice:/bin/sh\n";
+const GROUP: &[u8] = b"root:x:0:\nstaff:x:50:\nvideo:x:44:alice\n";
+
+fn users() -> Layer {
+    Layer::new(&[("etc/passwd", PASSWD, 0o644), ("etc/group", GROUP, 0o644)], Packing::Gzip)
+}
+
+#[test]
+fn a_user_by_name_is_looked_up_in_the_image() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let run = |user: &str| {
+        let image = Image::new(vec![Layer::busybox(), users()], json!({ "User": user }));
+        let name = server.push(&image, &format!("user:{}", user.replace(':', "-")));
+        rig.output(&name, "echo $(id -u) $(id -g) $(id -G)")
+    };
+    assert_eq!(run("alice"), "1234 50 50 44\n");
+    assert_eq!(run("alice:video"), "1234 44 44\n");
+    assert_eq!(run("77"), "77 0 0\n");
+}
+
+#[test]
+fn a_job_starts_in_the_directory_of_the_image() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let work = Layer::new(&[("srv/", b"", 0o755), ("srv/data", b"here", 0o644)], Packing::Plain);
+    let config = json!({ "WorkingDir": "/srv", "Env": ["PATH=/bin", "GREETING=hello"] });
+    let name = server.push(&Image::new(vec![Layer::busybox(), work], config), "work:1");
+    assert_eq!(rig.output(&name, "pwd; cat data; echo $GREETING"), "/srv\nherehello\n");
+}
+
+#[test]
+fn one_static_program_is_an_image() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    // Nothing but the program: no /etc, no /dev, no directory but its own.
+    let file = std::fs::read(super::image::busybox()).unwrap();
+    let layer = Layer::new(&[("sh", &file, 0o755)], Packing::Gzip);
+    let name = server.push(&Image::new(vec![layer], json!({ "Env": ["PATH=/"] })), "scratch:1");
+    assert_eq!(rig.output(&name, "echo alone"), "alone\n");
+}
+
+#[test]
+fn forty_layers_lie_on_each_other() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let upper = (1..40_u32).map(|number| {
+        let (own, text) = (format!("layer{number}"), format!("{number} "));
+        Layer::new(&[(&own, text.as_bytes(), 0o644), ("top", text.as_bytes(), 0o644)], Packing::Gzip)
+    });
+    let layers = [Layer::busybox()].into_iter().chain(upper).collect();
+    let name = server.push(&Image::new(layers, json!({})), "many:1");
+    assert_eq!(rig.output(&name, "cat /layer1 /layer20 /layer39 /top"), "1 20 39 39 ");
+    assert_eq!(rig.held().snapshots.len(), 40);
+}

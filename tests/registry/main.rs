@@ -1,0 +1,18 @@
+//! Images from a real registry on a real containerd.
+//!
+//! Needs `docker-registry`, a static `busybox`, `CONTAINERD_ADDRESS` and `DRMAA2_INIT`;
+//! `CONTAINERD_SNAPSHOTTER` if it is not the usual. With `DRMAA2_TEST_REQUIRE=1` a missing one is a
+//! failure, else the tests are skipped. Each test has a namespace of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(unreachable_pub, missing_docs)]
+
+mod failures;
+mod image;
+mod images;
+mod processes;
+mod proxy;
+mod pulls;
+mod rig;
+mod server;
+mod tokens;

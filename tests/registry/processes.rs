@@ -1,0 +1,121 @@
+//! Pulls as processes with sessions see them. Such a process is this very program, with one test to run.
+
+use std::env;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use drmaa2::model::{Control, JobState};
+use drmaa2::session::{JobSession, Timeout};
+use serde_json::json;
+
+use super::image::{Image, Layer};
+use super::proxy::Proxy;
+use super::rig::{is_possible, job};
+use super::server::Server;
+
+/// What a process of a test is to do, and with which image; set in those alone.
+const PART: &str = "DRMAA2_TEST_PART";
+const IMAGE: &str = "DRMAA2_TEST_PART_IMAGE";
+const SESSION: &str = "watched";
+const PROCESSES: usize = 10;
+
+/// A process with a part in `test`. Those of the same state directory share all there is.
+fn process(test: &str, part: &str, state: &Path, image: &str) -> Child {
+    let namespace = state.file_name().unwrap().to_str().unwrap();
+    Command::new(env::current_exe().unwrap())
+        .args([&format!("processes::{test}"), "--exact", "--nocapture"])
+        .env(PART, part)
+        .env(IMAGE, image)
+        .env("DRMAA2_STATE_DIR", state)
+        .env("DRMAA2_AGENT", "off")
+        .env("CONTAINERD_NAMESPACE", namespace)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn part() -> Option<String> {
+    env::var(PART).ok()
+}
+
+fn state_dir() -> tempfile::TempDir {
+    tempfile::Builder::new().prefix("drmaa2-pull-").tempdir().unwrap()
+}
+
+fn succeeded(mut process: Child) {
+    assert!(process.wait().unwrap().success());
+}
+
+#[test]
+fn ten_processes_want_an_image_and_one_pulls_it() {
+    if part().is_some() {
+        let session = JobSession::create(None, None).unwrap();
+        let job = session.run_job(job(&env::var(IMAGE).unwrap(), "true")).unwrap();
+        job.wait_terminated(Timeout::Infinite).unwrap();
+        let info = job.info().unwrap();
+        assert_eq!(info.state, JobState::Done, "{info:?}");
+        return;
+    }
+    if !is_possible() {
+        return;
+    }
+    let (server, state) = (Server::start(), state_dir());
+    let layer = Layer::random(4 << 20);
+    let digest = layer.digest();
+    let name = server.push(&Image::new(vec![Layer::busybox(), layer], json!({})), "app:1");
+    let test = "ten_processes_want_an_image_and_one_pulls_it";
+    let all: Vec<Child> = (0..PROCESSES).map(|_| process(test, "submit", state.path(), &name)).collect();
+    all.into_iter().for_each(succeeded);
+    assert_eq!((server.downloads(&digest), server.requests("/app/manifests/1 ")), (1, 1));
+}
+
+#[test]
+fn another_process_sees_how_far_a_pull_is_and_ends_the_job() {
+    match part().as_deref() {
+        Some("submit") => return submit_and_wait(),
+        Some(_) => return watch_and_terminate(),
+        None => {}
+    }
+    if !is_possible() {
+        return;
+    }
+    let (server, state) = (Server::start(), state_dir());
+    let proxy = Proxy::new(&server.address);
+    let layer = Layer::random(8 << 20);
+    server.push(&Image::new(vec![Layer::busybox(), layer], json!({})), "app:1");
+    proxy.limit(6 << 20);
+    let test = "another_process_sees_how_far_a_pull_is_and_ends_the_job";
+    let name = format!("{}/app:1", proxy.address);
+    let submitter = process(test, "submit", state.path(), &name);
+    proxy.until_stalled();
+    succeeded(process(test, "watch", state.path(), &name));
+    succeeded(submitter);
+}
+
+fn submit_and_wait() {
+    let session = JobSession::create(Some(SESSION), None).unwrap();
+    let job = session.run_job(job(&env::var(IMAGE).unwrap(), "true")).unwrap();
+    job.wait_terminated(Timeout::Infinite).unwrap();
+}
+
+fn watch_and_terminate() {
+    let session = JobSession::open(SESSION).unwrap();
+    let job = session.jobs(None).unwrap().pop().unwrap();
+    // Nobody is woken for it: who wants to know looks.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let bytes = |text: &String| text.starts_with("pulling ") && text.ends_with(" bytes");
+    loop {
+        let (state, detail) = job.state().unwrap();
+        assert_eq!(state, JobState::Queued, "{detail:?}");
+        if detail.as_ref().is_some_and(bytes) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{detail:?}");
+    }
+    job.control(Control::Terminate).unwrap();
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    let info = job.info().unwrap();
+    assert_eq!(info.state, JobState::Failed);
+    assert_eq!(info.annotation.as_deref(), Some("terminated before it started"));
+}

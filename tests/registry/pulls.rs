@@ -1,0 +1,115 @@
+//! Pulls that succeed, from wherever and whatever the image is.
+
+use drmaa2::tracker::Stdio;
+use serde_json::json;
+
+use super::image::{Image, Layer, Packing, digest};
+use super::rig::{Rig, job_with};
+use super::server::Server;
+
+/// A small image whose file `/version` says this.
+fn version(text: &str) -> Image {
+    let file = Layer::new(&[("version", text.as_bytes(), 0o644)], Packing::Plain);
+    Image::new(vec![Layer::busybox(), file], json!({}))
+}
+
+#[test]
+fn layers_of_every_packing_for_this_platform_alone() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let layers = vec![
+        Layer::busybox(),
+        Layer::new(&[("plain", b"plain ", 0o644)], Packing::Plain),
+        Layer::new(&[("zipped", b"zipped ", 0o644)], Packing::Gzip),
+        Layer::new(&[("zstd", b"zstd", 0o644), ("plain", b"upper ", 0o644)], Packing::Zstd),
+    ];
+    let other = Layer::random(1000);
+    let foreign = other.digest();
+    let image = Image::new(layers, json!({})).with_other_platform(other);
+    let name = server.push(&image, "team/app:1");
+    assert_eq!(rig.output(&name, "cat /plain /zipped /zstd"), "upper zipped zstd");
+    let held = rig.held();
+    assert_eq!(held.images, [name]);
+    // Index, manifest, configuration, four layers.
+    assert_eq!(held.content.len(), 7, "{held:?}");
+    assert!(!held.content.contains(&foreign));
+    assert_eq!(held.snapshots.len(), 4, "{held:?}");
+    assert!(held.ingests.is_empty() && held.leases.is_empty(), "{held:?}");
+}
+
+#[test]
+fn a_digest_names_an_image_with_a_tag_and_without() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let first = version("first");
+    let (bytes, _) = first.target();
+    server.push(&first, "app:1");
+    server.push(&version("second"), "app:1");
+    let by_digest = format!("{}/app@{}", server.address, digest(&bytes));
+    assert_eq!(rig.output(&by_digest, "cat /version"), "first");
+    let tagged = format!("{}/app:1@{}", server.address, digest(&bytes));
+    assert_eq!(rig.output(&tagged, "cat /version"), "first");
+}
+
+#[test]
+fn a_policy_says_when_an_image_is_pulled() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let name = server.push(&version("old"), "app:1");
+    let run = |policy: &str| {
+        let path = rig.file("out", "");
+        let stdio = Stdio { output: Some(path.as_path().into()), ..Stdio::default() };
+        let outcome = rig.end(&rig.start(job_with(&name, "cat /version", policy), stdio));
+        outcome.reason.unwrap_or_else(|| std::fs::read_to_string(path).unwrap())
+    };
+    let absent = format!("image {name} not found in namespace {}", rig.settings.namespace);
+    assert_eq!(run("never"), absent);
+    assert_eq!(run("missing"), "old");
+    server.push(&version("new"), "app:1");
+    assert_eq!(run("missing"), "old");
+    assert_eq!(run("never"), "old");
+    assert_eq!(run("always"), "new");
+    assert_eq!(run("missing"), "new");
+}
+
+#[test]
+fn the_right_password_opens_a_registry() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::with_password();
+    let name = server.push(&version("secret"), "app:1");
+    // `drmaa2:secret`
+    let auths = json!({ "auths": { server.address.as_str(): { "auth": "ZHJtYWEyOnNlY3JldA==" } } });
+    rig.file("auth.json", &auths.to_string());
+    assert_eq!(rig.output(&name, "cat /version"), "secret");
+}
+
+#[test]
+fn a_helper_knows_the_password() {
+    use std::os::unix::fs::PermissionsExt;
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::with_password();
+    let name = server.push(&version("helped"), "app:1");
+    let script = "#!/bin/sh\n[ \"$1\" = get ] || exit 1\nread -r server\n\
+                  echo \"{\\\"ServerURL\\\":\\\"$server\\\",\\\"Username\\\":\\\"drmaa2\\\",\\\"Secret\\\":\\\"secret\\\"}\"\n";
+    let helper = rig.file("docker-credential-test", script);
+    std::fs::set_permissions(helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let config = json!({ "credHelpers": { server.address.as_str(): "test" } });
+    rig.file("auth.json", &config.to_string());
+    assert_eq!(rig.output(&name, "cat /version"), "helped");
+}
+
+#[test]
+fn a_mirror_serves_what_the_registry_itself_cannot() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    server.push(&version("mirrored"), "app:1");
+    // The first has nothing, the second does not even answer, the registry's name means nothing.
+    let empty = Server::start();
+    let hosts = format!(
+        "server = 'http://127.0.0.1:1'\n[host.'http://{}']\n[host.'http://127.0.0.1:1/nobody']\n\
+         capabilities = ['resolve']\n[host.'http://{}']\ncapabilities = ['pull', 'resolve']\n",
+        empty.address, server.address
+    );
+    rig.file("certs.d/registry.invalid/hosts.toml", &hosts);
+    assert_eq!(rig.output("registry.invalid/app:1", "cat /version"), "mirrored");
+}

@@ -1,0 +1,242 @@
+//! A tracker whose namespace is empty at first, so that all that is in it comes from the test.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use containerd_client::services::v1::snapshots::ListSnapshotsRequest;
+use containerd_client::services::v1::{
+    ListContentRequest, ListImagesRequest, ListRequest, ListStatusesRequest,
+};
+use containerd_client::tonic::Request;
+use containerd_client::tonic::metadata::{Ascii, MetadataValue};
+use drmaa2::containerd::{ContainerdTracker, Settings};
+use drmaa2::model::extensions::Pull;
+use drmaa2::model::{JobTemplate, Outcome, Text};
+use drmaa2::registry;
+use drmaa2::runtime::Runtime;
+use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
+
+/// Nothing here takes so long unless it hangs.
+const LONG: Duration = Duration::from_secs(120);
+
+struct Sink(Mutex<mpsc::Sender<Fact>>);
+
+impl EventSink for Sink {
+    fn fact(&self, fact: Fact) {
+        let _ = self.0.lock().unwrap().send(fact);
+    }
+}
+
+pub struct Rig {
+    pub tracker: Arc<ContainerdTracker>,
+    pub dir: tempfile::TempDir,
+    pub settings: Settings,
+    facts: Mutex<mpsc::Receiver<Fact>>,
+}
+
+/// What containerd has in the rig's namespace, by kind.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    pub images: Vec<String>,
+    pub content: Vec<String>,
+    pub ingests: Vec<String>,
+    pub snapshots: Vec<String>,
+    pub leases: Vec<String>,
+}
+
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What a test needs is there, or it may be skipped.
+pub fn is_possible() -> bool {
+    let missing: Vec<_> = ["CONTAINERD_ADDRESS", "DRMAA2_INIT"]
+        .into_iter()
+        .filter(|name| setting(name).is_none())
+        .collect();
+    let required = setting("DRMAA2_TEST_REQUIRE").as_deref() == Some("1");
+    assert!(!required || missing.is_empty(), "DRMAA2_TEST_REQUIRE=1, but {missing:?} not set");
+    if !missing.is_empty() {
+        eprintln!("SKIPPED: {missing:?} not set; nothing was pulled");
+    }
+    missing.is_empty()
+}
+
+impl Rig {
+    /// `None` if there is no containerd to test with.
+    pub fn new() -> Option<Self> {
+        Self::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut Settings)) -> Option<Self> {
+        is_possible().then(|| Self::make(change))
+    }
+
+    fn make(change: impl FnOnce(&mut Settings)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings {
+            runtime_binary: None,
+            cdi_dirs: vec![],
+            address: setting("CONTAINERD_ADDRESS").unwrap().into(),
+            namespace: format!("drmaa2-pull-{}", ulid::Ulid::generate().to_string().to_lowercase()),
+            snapshotter: setting("CONTAINERD_SNAPSHOTTER").unwrap_or_else(|| "overlayfs".into()),
+            runtime: "io.containerd.runc.v2".into(),
+            jobs_dir: dir.path().join("jobs"),
+            init: setting("DRMAA2_INIT").unwrap().into(),
+            categories: Default::default(),
+            default_category: None,
+            grace: Duration::from_secs(1),
+            pull: Pull::Missing,
+            pulls_dir: dir.path().join("pulls"),
+            registry: registry::Settings {
+                certs_dir: dir.path().join("certs.d"),
+                auth_files: vec![dir.path().join("auth.json")],
+                path: dir.path().into(),
+            },
+        };
+        change(&mut settings);
+        let tracker = ContainerdTracker::new(settings.clone(), Arc::new(Runtime::start().unwrap()));
+        let (sender, facts) = mpsc::channel();
+        tracker.subscribe(Arc::new(Sink(Mutex::new(sender))));
+        let rig = Self { tracker, dir, settings, facts: Mutex::new(facts) };
+        rig.until(|fact| matches!(fact, Fact::Live).then_some(()));
+        rig
+    }
+
+    pub fn file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// The first fact that `wanted` makes something of.
+    pub fn until<T>(&self, wanted: impl Fn(&Fact) -> Option<T>) -> T {
+        let deadline = Instant::now() + LONG;
+        let facts = self.facts.lock().unwrap();
+        let mut seen = Vec::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match facts.recv_timeout(left) {
+                Ok(fact) => match wanted(&fact) {
+                    Some(found) => return found,
+                    None => seen.push(fact),
+                },
+                Err(error) => panic!("{error}; so far: {seen:?}"),
+            }
+        }
+    }
+
+    pub fn start(&self, template: JobTemplate, stdio: Stdio) -> String {
+        let submitter = Submitter {
+            user: "root".into(),
+            uid: 0,
+            gid: 0,
+            groups: vec![],
+            umask: 0o022,
+            machine: "m".into(),
+        };
+        let job = NewJob {
+            slots: None,
+            id: ulid::Ulid::generate().to_string().to_lowercase(),
+            session: "pull".into(),
+            template,
+            submitter,
+            stdio,
+            task: None,
+            wall_clock: None,
+            ends: None,
+        };
+        let id = job.id.clone();
+        self.tracker.add_job(job).unwrap();
+        id
+    }
+
+    /// The end of a job, which is then removed.
+    pub fn end(&self, id: &str) -> Outcome {
+        let outcome = self.until(|fact| match fact {
+            Fact::Ended { id: ended, outcome } if ended == id => Some(outcome.clone()),
+            Fact::NotStarted { id: other, error } if other == id => panic!("{error}"),
+            _ => None,
+        });
+        self.tracker.delete_job(id).unwrap();
+        self.until(|fact| matches!(fact, Fact::Deleted { id: gone } if gone == id).then_some(()));
+        outcome
+    }
+
+    /// Run a script in an image, and give how it ended and what it wrote.
+    pub fn run(&self, image: &str, script: &str) -> (Outcome, String) {
+        let output = self.file(&format!("out.{}", ulid::Ulid::generate()), "");
+        let stdio = Stdio { output: Some(output.as_path().into()), join: true, ..Stdio::default() };
+        let id = self.start(job(image, script), stdio);
+        (self.end(&id), fs::read_to_string(output).unwrap())
+    }
+
+    /// Run a job that must not start, and give the reason.
+    pub fn refused(&self, image: &str) -> String {
+        let (outcome, _) = self.run(image, "true");
+        assert_eq!(outcome.exit_status, None, "{outcome:?}");
+        outcome.reason.unwrap()
+    }
+
+    /// Run a script that must succeed, and give what it wrote.
+    pub fn output(&self, image: &str, script: &str) -> String {
+        let (outcome, output) = self.run(image, script);
+        assert_eq!(outcome.exit_status, Some(0), "{outcome:?} {output}");
+        output
+    }
+
+    /// What containerd has in the namespace.
+    pub fn held(&self) -> Held {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let settings = self.settings.clone();
+        runtime.block_on(async move {
+            let client = containerd_client::Client::from_path(settings.address).await.unwrap();
+            let space: MetadataValue<Ascii> = settings.namespace.parse().unwrap();
+            let mut held = Held::default();
+            let images = client.images().list(to(&space, ListImagesRequest::default())).await.unwrap();
+            held.images = images.into_inner().images.into_iter().map(|image| image.name).collect();
+            let request = to(&space, ListContentRequest::default());
+            let mut content = client.content().list(request).await.unwrap().into_inner();
+            while let Some(part) = content.message().await.unwrap() {
+                held.content.extend(part.info.into_iter().map(|info| info.digest));
+            }
+            let request = to(&space, ListStatusesRequest::default());
+            let ingests = client.content().list_statuses(request).await.unwrap().into_inner().statuses;
+            held.ingests = ingests.into_iter().map(|status| status.r#ref).collect();
+            let snapshotter = settings.snapshotter.clone();
+            let request = to(&space, ListSnapshotsRequest { snapshotter, filters: vec![] });
+            let mut snapshots = client.snapshots().list(request).await.unwrap().into_inner();
+            while let Some(part) = snapshots.message().await.unwrap() {
+                held.snapshots.extend(part.info.into_iter().map(|info| info.name));
+            }
+            let leases = client.leases().list(to(&space, ListRequest::default())).await.unwrap();
+            held.leases = leases.into_inner().leases.into_iter().map(|lease| lease.id).collect();
+            held
+        })
+    }
+}
+
+fn to<T>(namespace: &MetadataValue<Ascii>, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("containerd-namespace", namespace.clone());
+    request
+}
+
+/// A script to run in an image.
+pub fn job(image: &str, script: &str) -> JobTemplate {
+    JobTemplate {
+        remote_command: Some("sh".into()),
+        args: Some(vec!["-c".into(), script.into()]),
+        job_category: Some(image.into()),
+        ..JobTemplate::default()
+    }
+}
+
+/// The same with a policy.
+pub fn job_with(image: &str, script: &str, policy: &str) -> JobTemplate {
+    let extensions = [("containerd_jt_pull".to_owned(), Text::from(policy))].into();
+    JobTemplate { extensions, ..job(image, script) }
+}

@@ -1,0 +1,112 @@
+//! Debian's docker-registry on a port of its own.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+
+use super::image::Image;
+
+/// `drmaa2:secret`
+const HTPASSWD: &str = "drmaa2:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a";
+
+pub struct Server {
+    child: Child,
+    pub address: String,
+    log: Arc<Mutex<Vec<String>>>,
+    dir: Arc<tempfile::TempDir>,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), "")
+    }
+
+    pub fn with_password() -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let file = dir.path().join("htpasswd");
+        fs::write(&file, HTPASSWD).unwrap();
+        Self::start_in(dir, &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}", file.display()))
+    }
+
+    /// Another one on the same storage; this one is killed.
+    pub fn killed_and_started_again(self) -> Self {
+        Self::start_in(Arc::clone(&self.dir), "")
+    }
+
+    fn start_in(dir: Arc<tempfile::TempDir>, auth: &str) -> Self {
+        let file = dir.path().join("config.yml");
+        let storage = dir.path().join("storage");
+        let config = format!(
+            "version: 0.1\nlog: {{level: info}}\nhttp: {{addr: '127.0.0.1:0'}}\n\
+             storage: {{filesystem: {{rootdirectory: '{}'}}}}\n{auth}\n",
+            storage.display()
+        );
+        fs::write(&file, config).unwrap();
+        let mut child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(&file)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("docker-registry: scripts/test installs it");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (sender, address) = mpsc::channel();
+        read(child.stdout.take().unwrap(), Arc::clone(&log), None);
+        read(child.stderr.take().unwrap(), Arc::clone(&log), Some(sender));
+        let address = address.recv().unwrap_or_else(|_| panic!("no registry: {:?}", log.lock()));
+        Self { child, address, log, dir }
+    }
+
+    /// Store an image and give its name with this registry.
+    pub fn push(&self, image: &Image, name: &str) -> String {
+        image.push(&format!("http://{}", self.address), name);
+        format!("{}/{name}", self.address)
+    }
+
+    /// How often a blob was asked for.
+    pub fn downloads(&self, digest: &str) -> usize {
+        self.requests(&format!("/blobs/{digest} "))
+    }
+
+    /// How often something was asked for whose path ends so.
+    pub fn requests(&self, end: &str) -> usize {
+        let is = |line: &&String| line.contains("\"GET ") && line.contains(end);
+        self.log.lock().unwrap().iter().filter(is).count()
+    }
+
+    /// Where a blob is on its disk.
+    pub fn blob(&self, digest: &str) -> PathBuf {
+        let hash = digest.strip_prefix("sha256:").unwrap();
+        let blobs = self.dir.path().join("storage/docker/registry/v2/blobs/sha256");
+        blobs.join(&hash[..2]).join(hash).join("data")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Collect the lines of a stream; one of them tells the address.
+fn read(
+    stream: impl std::io::Read + Send + 'static,
+    log: Arc<Mutex<Vec<String>>>,
+    mut address: Option<mpsc::Sender<String>>,
+) {
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if let Some((_, rest)) = line.split_once("listening on ")
+                && let Some(sender) = address.take()
+            {
+                let end = rest.find(|char: char| !(char.is_ascii_digit() || ".:".contains(char)));
+                let _ = sender.send(rest[..end.unwrap_or(rest.len())].to_owned());
+            }
+            log.lock().unwrap().push(line);
+        }
+    });
+}
