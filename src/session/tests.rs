@@ -11,6 +11,7 @@ use super::process;
 use super::world::World;
 use super::{JobRef, JobSession, MonitoringSession, Timeout};
 use crate::config::{Agent, Config, Limits, Queue, Target};
+use crate::model::extensions::Pull;
 use crate::model::{Control, Error, ErrorCode, JobFilter, JobState, JobTemplate};
 use crate::store::{Claim, Store};
 use crate::tracker::JobTracker;
@@ -76,6 +77,8 @@ pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
         grace: Duration::ZERO,
         default_category: None,
         categories: BTreeMap::new(),
+        pull: Pull::default(),
+        certs_dir: "/nonexistent".into(),
         limits: Limits { slots, memory: None },
         queues: [("default".to_owned(), Queue::default())].into(),
     }
