@@ -173,11 +173,13 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
 /// their place, be it through a symbolic link.
 pub(super) fn cover(spec: &mut Value) {
     if let Some(mounts) = spec["mounts"].as_array_mut() {
-        mounts.sort_by_key(|mount| {
-            let place = mount["destination"].as_str().map(Path::new);
-            place.is_some_and(|place| place.starts_with(PRIVATE))
-        });
+        mounts.sort_by_key(is_private);
     }
+}
+
+/// Is a mount there for init?
+pub(super) fn is_private(mount: &Value) -> bool {
+    mount["destination"].as_str().is_some_and(|place| Path::new(place).starts_with(PRIVATE))
 }
 
 fn system_mounts() -> Vec<Value> {
