@@ -21,26 +21,38 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Self {
-        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), "")
+        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), "", "")
     }
 
     pub fn with_password() -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let file = dir.path().join("htpasswd");
         fs::write(&file, HTPASSWD).unwrap();
-        Self::start_in(dir, &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}", file.display()))
+        let auth = format!("auth: {{htpasswd: {{realm: test, path: {}}}}}", file.display());
+        Self::start_in(dir, &auth, "")
     }
 
     /// Another one on the same storage; this one is killed.
     pub fn killed_and_started_again(self) -> Self {
-        Self::start_in(Arc::clone(&self.dir), "")
+        Self::start_in(Arc::clone(&self.dir), "", "")
     }
 
-    fn start_in(dir: Arc<tempfile::TempDir>, auth: &str) -> Self {
+    /// Another one on the same storage, which speaks TLS; gives its certificate as well.
+    pub fn over_tls(&self) -> (Self, String) {
+        let signed = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let (certificate, key) = (self.dir.path().join("cert.pem"), self.dir.path().join("key.pem"));
+        fs::write(&certificate, signed.cert.pem()).unwrap();
+        fs::write(&key, signed.signing_key.serialize_pem()).unwrap();
+        let (certificate, key) = (certificate.display(), key.display());
+        let tls = format!(", tls: {{certificate: '{certificate}', key: '{key}'}}");
+        (Self::start_in(Arc::clone(&self.dir), "", &tls), signed.cert.pem())
+    }
+
+    fn start_in(dir: Arc<tempfile::TempDir>, auth: &str, tls: &str) -> Self {
         let file = dir.path().join("config.yml");
         let storage = dir.path().join("storage");
         let config = format!(
-            "version: 0.1\nlog: {{level: info}}\nhttp: {{addr: '127.0.0.1:0'}}\n\
+            "version: 0.1\nlog: {{level: info}}\nhttp: {{addr: '127.0.0.1:0'{tls}}}\n\
              storage: {{filesystem: {{rootdirectory: '{}'}}}}\n{auth}\n",
             storage.display()
         );
