@@ -27,16 +27,29 @@ static void make_program(void)
     setenv("DRMAA2_SENDMAIL", path, 1);
 }
 
+/* The name of the next file that is put in place. The kernel may tell of several at once. */
+static const char *next_name(void)
+{
+    static _Alignas(struct inotify_event) char events[4096];
+    static ssize_t told, seen;
+    const struct inotify_event *event;
+    if (seen == told) {
+        told = read(watch, events, sizeof events);
+        seen = 0;
+        CHECK(told > 0);
+    }
+    event = (const struct inotify_event *)(events + seen);
+    seen += (ssize_t)(sizeof *event + event->len);
+    return event->name;
+}
+
 /* The next mail, which has to have this part; gives its text. */
 static void mail_has(char *text, size_t size, const char *part)
 {
-    _Alignas(struct inotify_event) char events[sizeof(struct inotify_event) + 256];
     char path[320];
-    const struct inotify_event *event = (const struct inotify_event *)events;
     size_t length = 0;
     FILE *file;
-    CHECK(read(watch, events, sizeof events) > 0);
-    path_of(path, sizeof path, event->name);
+    snprintf(path, sizeof path, "%s/%.255s", dir, next_name());
     file = fopen(path, "r");
     CHECK(file != NULL);
     if (file != NULL) {
@@ -67,9 +80,22 @@ static void refused(drmaa2_jsession js, drmaa2_jtemplate jt, const char *part)
     drmaa2_jtemplate_free(&jt);
 }
 
+/* A process that has many mails to send, and does not stay for them. */
+static void many(const char *name)
+{
+    drmaa2_jsession js = drmaa2_open_jsession(name);
+    drmaa2_jtemplate jt = mailing(command("true"), "a@b", 0, 1);
+    drmaa2_jarray array;
+    CHECK(js != NULL);
+    jt->submitAsHold = DRMAA2_TRUE;
+    array = drmaa2_jsession_run_bulk_jobs(js, jt, 1, 50, 1, 0);
+    CHECK(array != NULL && drmaa2_jarray_terminate(array) == DRMAA2_SUCCESS);
+}
+
 int main(void)
 {
     char text[8192], path[64];
+    int i;
     drmaa2_jsession js;
     drmaa2_jtemplate jt;
     drmaa2_j j;
@@ -111,6 +137,12 @@ int main(void)
     jt = command("true");
     jt->emailOnStarted = DRMAA2_TRUE;
     refused(js, jt, "emailOnStarted");
+    id = drmaa2_jsession_get_session_name(js);
+    in_child(many, id);
+    for (i = 0; i < 50; i++)
+        mail_has(text, sizeof text, "is FAILED");
+    drmaa2_string_free(&id);
+
     /* No child is left to the host, of which it would have to know. */
     CHECK(waitpid(-1, NULL, WNOHANG) == -1);
     done_with(&js);

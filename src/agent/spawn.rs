@@ -23,12 +23,14 @@ pub const DESCRIPTOR: RawFd = 3;
 pub enum Handed<'a> {
     /// As [`DESCRIPTOR`], everything that is not close-on-exec, and every signal blocked.
     Descriptor(BorrowedFd<'a>),
-    /// As its standard input, and nothing else: its output goes nowhere, and no signal is blocked.
+    /// As its standard input, and little else: its output goes nowhere, and no signal is blocked.
     Input {
         /// What it reads.
         input: BorrowedFd<'a>,
         /// Where its output goes.
         nowhere: BorrowedFd<'a>,
+        /// Kept as [`DESCRIPTOR`]; it is closed when the program ends.
+        lifeline: BorrowedFd<'a>,
     },
 }
 
@@ -61,7 +63,7 @@ pub fn spawn(
         },
         nowhere: match handed {
             Handed::Descriptor(_) => None,
-            Handed::Input { nowhere, .. } => Some(nowhere.as_raw_fd()),
+            Handed::Input { nowhere, lifeline, .. } => Some((nowhere.as_raw_fd(), lifeline.as_raw_fd())),
         },
         stack: memory.stack(0),
         error: memory.error(),
@@ -81,8 +83,8 @@ struct Order {
     arguments: *const *const c_char,
     variables: *const *const c_char,
     handed: RawFd,
-    /// Where its output goes; `None` for an agent, which sees to that by itself.
-    nowhere: Option<RawFd>,
+    /// Where its output goes, and its lifeline; `None` for an agent, which sees to that by itself.
+    nowhere: Option<(RawFd, RawFd)>,
     /// Where the stack of the program's process begins.
     stack: *mut c_void,
     /// The reason if the program was not started; 0 if it was.
@@ -131,12 +133,13 @@ extern "C" fn execute(order: *mut c_void) -> c_int {
         let order = &*order.cast::<Order>();
         let moved = match order.nowhere {
             None => put(order.handed, DESCRIPTOR),
-            Some(nowhere) => {
+            Some((nowhere, lifeline)) => {
                 let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
                 libc::sigemptyset(none.as_mut_ptr());
                 libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
-                // A copy first: one of the two may be where the other belongs.
+                // Copies first: one of them may be where another belongs.
                 let nowhere = libc::fcntl(nowhere, libc::F_DUPFD_CLOEXEC, DESCRIPTOR);
+                let lifeline = libc::fcntl(lifeline, libc::F_DUPFD_CLOEXEC, DESCRIPTOR + 1);
                 let moved = put(order.handed, libc::STDIN_FILENO)
                     && put(nowhere, libc::STDOUT_FILENO)
                     && put(nowhere, libc::STDERR_FILENO);
@@ -147,7 +150,7 @@ extern "C" fn execute(order: *mut c_void) -> c_int {
                     libc::c_uint::MAX,
                     libc::CLOSE_RANGE_CLOEXEC,
                 );
-                moved
+                moved && put(lifeline, DESCRIPTOR)
             }
         };
         if moved {

@@ -152,7 +152,11 @@ impl JobTemplate {
     /// Refuse what `supported` does not list, then what can make no sense on any runtime.
     pub fn check(&self, supported: &[&str], submission: Submission) -> Result<()> {
         if let Some(name) = self.set_attributes().into_iter().find(|name| !supported.contains(name)) {
-            let value = self.extensions.get(name).or(self.defaults.get(name));
+            let text = |texts: &Option<Vec<Text>>| texts.as_ref().and_then(|all| all.first()).cloned();
+            let value = match name {
+                "email" => text(&self.email),
+                _ => self.extensions.get(name).or(self.defaults.get(name)).cloned(),
+            };
             let value = value.map_or_else(String::new, |value| format!(" (\"{value}\")"));
             return Err(Error::new(
                 ErrorCode::UnsupportedAttribute,

@@ -6,13 +6,13 @@
 //! of a process that worked on jobs.
 
 use std::collections::{HashMap, HashSet};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::engine::Engine;
 use super::kick::{Alarm, Kick, process};
-use super::mail;
+use super::mail::{self, Sending};
 use super::world::World;
 use crate::model::{Millis, Result, now};
 use crate::runtime;
@@ -25,6 +25,9 @@ const LAUNCHES_PER_CORE: usize = 4;
 /// Jobs made ready for each core.
 const READY_PER_CORE: usize = 2;
 
+/// Programs that send mails at a time.
+const MAILS: usize = 4;
+
 /// What the thread remembers from one time to the next.
 struct Dispatcher {
     cores: usize,
@@ -32,6 +35,8 @@ struct Dispatcher {
     others: HashMap<Claim, OwnedFd>,
     /// Those that are known to have died, and may have left something to those who come later.
     dead: HashSet<Claim>,
+    /// Programs that send mails.
+    mails: Vec<Sending>,
 }
 
 /// Start the thread.
@@ -41,6 +46,7 @@ pub(super) fn start(world: Weak<World>, kick: Arc<Kick>) -> Result<()> {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         others: HashMap::new(),
         dead: HashSet::new(),
+        mails: Vec::new(),
     };
     let body = move || {
         while let Some(world) = world.upgrade() {
@@ -58,23 +64,14 @@ pub(super) fn start(world: Weak<World>, kick: Arc<Kick>) -> Result<()> {
     runtime::thread("drmaa2-dispatch", body)
 }
 
-/// Send what is to be sent, if this process can.
-fn send_mails(world: &World) -> Result<()> {
-    if let Some(sendmail) = &world.config.sendmail {
-        for mail in world.store.take_mails()? {
-            if let Err(error) = mail::send(sendmail, &mail) {
-                tracing::warn!(%error, "a mail is not sent");
-            }
-        }
-    }
-    Ok(())
-}
-
 impl Dispatcher {
     fn wait(&mut self, alarm: &Alarm, kick: &Kick) {
         let (claims, processes): (Vec<&Claim>, Vec<&OwnedFd>) = self.others.iter().unzip();
-        let ended = alarm.wait(kick, &processes);
-        let ended: Vec<Claim> = ended.into_iter().map(|at| claims[at].clone()).collect();
+        let processes = processes.into_iter().map(AsFd::as_fd);
+        let all: Vec<BorrowedFd<'_>> = processes.chain(self.mails.iter().map(AsFd::as_fd)).collect();
+        let ended = alarm.wait(kick, &all);
+        let ended: Vec<Claim> =
+            ended.into_iter().filter_map(|at| claims.get(at).copied().cloned()).collect();
         for claim in ended {
             self.others.remove(&claim);
         }
@@ -113,8 +110,22 @@ impl Dispatcher {
             }
         }
         self.watch_others(world, &engines)?;
-        send_mails(world)?;
-        Ok(wake)
+        Ok(wake.into_iter().chain(self.send_mails(world)?).min())
+    }
+
+    /// Send what is to be sent, if this process can. Gives when to go on if that is not all.
+    fn send_mails(&mut self, world: &World) -> Result<Option<Millis>> {
+        let Some(sendmail) = &world.config.sendmail else { return Ok(None) };
+        self.mails.retain_mut(|mail| !mail.is_over());
+        while self.mails.len() < MAILS {
+            let Some(mail) = world.store.take_mail()? else { return Ok(None) };
+            match mail::send(sendmail, &mail) {
+                Ok(sending) => self.mails.push(sending),
+                Err(error) => tracing::warn!(%error, "a mail is not sent"),
+            }
+        }
+        // Sooner if one of the programs ends.
+        Ok(Some(now() + mail::PATIENCE))
     }
 
     fn admit(&self, world: &World, live: &[&Arc<Engine>], now: Millis) -> Result<()> {

@@ -1,6 +1,6 @@
 //! What wakes the dispatcher: a kick, a time, or the death of a process.
 
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -55,11 +55,11 @@ impl Alarm {
         }
     }
 
-    /// Wait. Gives the places of the processes that have ended.
-    pub(super) fn wait(&self, kick: &Kick, processes: &[&OwnedFd]) -> Vec<usize> {
+    /// Wait. Gives the places of the processes that have ended, or of other descriptors that can be read.
+    pub(super) fn wait(&self, kick: &Kick, processes: &[BorrowedFd<'_>]) -> Vec<usize> {
         let mut places: Vec<PollFd<'_>> = [self.timer.as_fd(), kick.0.as_fd()]
             .into_iter()
-            .chain(processes.iter().map(|process| process.as_fd()))
+            .chain(processes.iter().copied())
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
         loop {

@@ -3,33 +3,63 @@
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{Seek, Write};
-use std::os::fd::AsFd;
+use std::io::{ErrorKind, PipeReader, Read, Seek, Write, pipe};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::agent::spawn::{Handed, spawn};
 use crate::fork;
-use crate::model::{Error, ErrorCode, JobInfo, Result, Text, now};
+use crate::model::{Error, ErrorCode, JobInfo, Millis, Result, Text, now};
 use crate::store::Mail;
 
+/// How long a program may be at a mail before others are started all the same, milliseconds.
+pub(super) const PATIENCE: Millis = 60_000;
+
+/// A program that may still be at work on a mail.
+pub(super) struct Sending {
+    /// The other end of its lifeline.
+    lifeline: PipeReader,
+    begun: Millis,
+}
+
+impl Sending {
+    /// Is it through, or has it had its time?
+    pub(super) fn is_over(&mut self) -> bool {
+        match self.lifeline.read(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => now() - self.begun > PATIENCE,
+            _ => true,
+        }
+    }
+}
+
+impl AsFd for Sending {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.lifeline.as_fd()
+    }
+}
+
 /// Send a mail. Returns when the program has begun; what it makes of the mail is its own affair.
-pub(super) fn send(sendmail: &Path, mail: &Mail) -> Result<()> {
+pub(super) fn send(sendmail: &Path, mail: &Mail) -> Result<Sending> {
     let refuse = |error: std::io::Error| {
         let text = format!("cannot send a mail about job {} with {}", mail.info.id, sendmail.display());
         Error::new(ErrorCode::of_io(&error), format!("{text}: {error}"))
     };
     let input = file(&message(mail)).map_err(refuse)?;
     let nowhere = File::options().write(true).open("/dev/null").map_err(refuse)?;
+    let (lifeline, end) = pipe().map_err(refuse)?;
+    fcntl(&lifeline, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|error| refuse(error.into()))?;
     // -i: a line that holds a dot alone does not end the message.
     let options = ["-i", "--"].map(OsStr::new);
     let to = mail.to.iter().map(|address| address.as_path().as_os_str());
     let arguments: Vec<&OsStr> = [sendmail.as_os_str()].into_iter().chain(options).chain(to).collect();
     let variables: Vec<(OsString, OsString)> = env::vars_os().collect();
-    let handed = Handed::Input { input: input.as_fd(), nowhere: nowhere.as_fd() };
+    let handed = Handed::Input { input: input.as_fd(), nowhere: nowhere.as_fd(), lifeline: end.as_fd() };
     let _whole = fork::whole();
-    spawn(sendmail, &arguments, &variables, handed).map_err(refuse)
+    spawn(sendmail, &arguments, &variables, handed).map_err(refuse)?;
+    Ok(Sending { lifeline, begun: now() })
 }
 
 /// A file without a name, to be read from the beginning.

@@ -1,7 +1,7 @@
 //! Mails about jobs that somebody has still to send. Triggers note them with the change that they
 //! are about, whoever makes it, and who takes one out sends it: so it is sent once.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, Row};
 
 use super::query::{self, parsed};
 use super::sessions::sweep;
@@ -20,26 +20,27 @@ pub struct Mail {
 }
 
 impl Store {
-    /// Take out the mails that are to be sent.
-    pub fn take_mails(&self) -> Result<Vec<Mail>> {
-        let any = "SELECT 1 FROM mails LIMIT 1";
-        if !self.read(|sql| Ok(sql.prepare_cached(any)?.exists([])?))? {
-            return Ok(Vec::new());
+    /// Is there a mail that is to be sent?
+    pub fn any_mail(&self) -> Result<bool> {
+        self.read(|sql| Ok(sql.prepare_cached("SELECT 1 FROM mails LIMIT 1")?.exists([])?))
+    }
+
+    /// Take out the next mail that is to be sent. One at a time: who takes it may end before it is sent.
+    pub fn take_mail(&self) -> Result<Option<Mail>> {
+        if !self.any_mail()? {
+            return Ok(None);
         }
+        let next = "SELECT number, job, started FROM mails ORDER BY started DESC, number LIMIT 1";
         self.write(|sql| {
-            let noted: Vec<(i64, bool)> = sql
-                .prepare_cached("SELECT job, started FROM mails ORDER BY number")?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<rusqlite::Result<_>>()?;
-            let mut mails = Vec::new();
-            for (job, started) in noted {
-                if let Some(info) = query::by_number(sql, job)? {
-                    mails.push(Mail { to: recipients(sql, job)?, started, info });
-                }
-            }
-            sql.execute("DELETE FROM mails", params![])?;
+            let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+            let noted: Option<(i64, i64, bool)> =
+                sql.prepare_cached(next)?.query_row([], read).optional()?;
+            let Some((number, job, started)) = noted else { return Ok(None) };
+            let info = query::by_number(sql, job)?;
+            let to = info.as_ref().map(|_| recipients(sql, job)).transpose()?;
+            sql.prepare_cached("DELETE FROM mails WHERE number = ?")?.execute([number])?;
             sweep(sql)?;
-            Ok(mails)
+            Ok(to.zip(info).map(|(to, info)| Mail { to, started, info }))
         })
     }
 }

@@ -259,6 +259,10 @@ pub(super) fn label(part: &[u8]) -> std::result::Result<(String, String), Refusa
     if name.starts_with("drmaa2") || name == "jobName" || name == "jobSessionName" {
         return Err(format!("the label {name} is the library's own"));
     }
+    // And containerd does things that some of its own ask for, as root.
+    if name.starts_with("containerd.io/") {
+        return Err(format!("the label {name} is containerd's own"));
+    }
     Ok((name.to_owned(), value.to_owned()))
 }
 

@@ -145,7 +145,16 @@ fn names_are_what_the_runtime_takes() {
     assert!(parsed("cgroup_parent", "a/../b").is_err() && parsed("cgroup_parent", "/").is_err());
     let labels = [("a".to_owned(), "1=2".to_owned()), ("b".to_owned(), "c".to_owned())];
     assert_eq!(read("labels", "a=1=2,b=c").labels, labels);
-    for wrong in ["=1", "a", "a=", "drmaa2=false", "drmaa2.owner=root", "jobName=x", "a b=c"] {
+    for wrong in [
+        "containerd.io/restart.status=running",
+        "=1",
+        "a",
+        "a=",
+        "drmaa2=false",
+        "drmaa2.owner=root",
+        "jobName=x",
+        "a b=c",
+    ] {
         assert!(parsed("labels", wrong).is_err(), "{wrong}");
     }
     assert!(parsed("labels", &format!("a={}", "x".repeat(4095))).is_err());
