@@ -1,10 +1,12 @@
 //! Pulls that succeed, from wherever and whatever the image is.
 
+use drmaa2::model::extensions::Pull;
+use drmaa2::model::{JobTemplate, Text};
 use drmaa2::tracker::Stdio;
 use serde_json::json;
 
 use super::image::{Image, Layer, Packing, digest};
-use super::rig::{Rig, job_with};
+use super::rig::{Rig, job, job_with};
 use super::server::Server;
 
 /// A small image whose file `/version` says this.
@@ -70,6 +72,20 @@ fn a_policy_says_when_an_image_is_pulled() {
     assert_eq!(run("never"), "old");
     assert_eq!(run("always"), "new");
     assert_eq!(run("missing"), "new");
+}
+
+#[test]
+fn the_policy_of_a_category_counts_unless_the_job_has_its_own() {
+    let Some(rig) = Rig::with(|settings| settings.pull = Pull::Always) else { return };
+    let server = Server::start();
+    let name = server.push(&version("here"), "app:1");
+    let defaults = [("containerd_jt_pull".to_owned(), Text::from("never"))].into();
+    let of_category = JobTemplate { defaults, ..job(&name, "true") };
+    let absent = format!("image {name} not found in namespace {}", rig.settings.namespace);
+    let outcome = rig.end(&rig.start(of_category.clone(), Stdio::default()));
+    assert_eq!(outcome.reason.unwrap(), absent);
+    let own = JobTemplate { extensions: job_with(&name, "", "missing").extensions, ..of_category };
+    assert_eq!(rig.end(&rig.start(own, Stdio::default())).exit_status, Some(0));
 }
 
 #[test]

@@ -30,8 +30,6 @@ use crate::tracker::{Fact, NewJob};
 
 /// Pulls at a time. Each may keep a thread waiting for its turn among processes.
 const PULLS: usize = 8;
-/// The job template's attribute for the policy.
-const ATTRIBUTE: &str = "containerd_jt_pull";
 
 type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
@@ -81,8 +79,7 @@ impl Pulls {
 
 /// When the image of a job is pulled.
 pub(super) fn policy(core: &Core, template: &JobTemplate) -> Result<Pull> {
-    let asked = template.extensions.get(ATTRIBUTE).is_some_and(|value| !value.is_empty());
-    if asked { template.extensions().map(|all| all.pull) } else { Ok(core.settings.pull) }
+    template.extensions().map(|all| all.pull.unwrap_or(core.settings.pull))
 }
 
 /// Refuse the name of an image that no registry can have.

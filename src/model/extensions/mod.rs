@@ -131,7 +131,8 @@ pub struct Extensions {
     pub no_init: bool,
     pub stop_signal: Option<i32>,
     pub grace: Option<Millis>,
-    pub pull: Pull,
+    /// The site's choice if it is not set.
+    pub pull: Option<Pull>,
     pub entrypoint: Option<Vec<Text>>,
     pub keep: bool,
     pub seccomp: Seccomp,
@@ -197,7 +198,7 @@ impl Extensions {
             "pull" => {
                 let choices =
                     [("missing", Pull::Missing), ("always", Pull::Always), ("never", Pull::Never)];
-                self.pull = parse::choice(value, &choices)?;
+                self.pull = Some(parse::choice(value, &choices)?);
             }
             "entrypoint" => self.entrypoint = Some(parse::entrypoint(value)?),
             "keep" => self.keep = parse::boolean(value)?,
