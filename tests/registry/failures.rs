@@ -92,6 +92,32 @@ fn a_layer_that_is_corrupt_is_not_kept() {
 }
 
 #[test]
+fn a_pull_that_fails_takes_nothing_from_that_of_another_state_directory() {
+    let Some(rig) = Rig::new() else { return };
+    let namespace = rig.settings.namespace.clone();
+    let Some(other) = Rig::with(|settings| settings.namespace = namespace) else { return };
+    let server = Server::with_password();
+    let proxy = Proxy::new(&server.address);
+    server.push(&image(Layer::random(8 * MIB)), "app:1");
+    let name = format!("{}/app:1", proxy.address);
+    // `drmaa2:secret`
+    let auths = json!({ "auths": { proxy.address.as_str(): { "auth": "ZHJtYWEyOnNlY3JldA==" } } });
+    rig.file("auth.json", &auths.to_string());
+    proxy.limit(6 * MIB as u64);
+    let id = rig.start(job(&name, "true"), Stdio::default());
+    proxy.until_stalled();
+    let before = rig.held();
+    // Without a password, on a way that is not stalled.
+    let hosts = format!("server = 'http://{}'", server.address);
+    other.file(&format!("certs.d/{}/hosts.toml", proxy.address), &hosts);
+    let reason = other.refused(&name);
+    assert!(reason.contains("401"), "{reason}");
+    assert_eq!(rig.held(), before);
+    proxy.limit(u64::MAX);
+    assert_eq!(rig.end(&id).exit_status, Some(0));
+}
+
+#[test]
 fn a_registry_that_is_killed_in_the_middle_is_told_and_the_next_pull_goes_on() {
     let Some(rig) = Rig::new() else { return };
     let server = Server::start();

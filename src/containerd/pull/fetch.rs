@@ -3,6 +3,7 @@
 //! The image is named last, when its snapshots are made: so it is there as a whole or not at all.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use containerd_client::services::v1::{CreateImageRequest, Image as StoredImage, UpdateImageRequest};
 use containerd_client::types::Descriptor as Target;
@@ -37,6 +38,8 @@ pub(super) struct Fetch<'a> {
     pub(super) daemon: &'a Daemon,
     pub(super) snapshotter: &'a str,
     pub(super) settings: &'a Settings,
+    /// The directory of the lock that keeps other pulls of the image away.
+    pub(super) locks: &'a Path,
     /// The image's full name.
     pub(super) name: &'a str,
     pub(super) progress: &'a Progress,
@@ -46,7 +49,7 @@ impl Fetch<'_> {
     /// Do it.
     pub(super) async fn run(&self) -> Result<(), Error> {
         let name = Name::parse(self.name)?;
-        let lease = Lease::new(self.daemon, self.name).await?;
+        let lease = Lease::new(self.daemon, self.name, self.locks).await?;
         let done = self.run_leased(name, &lease).await;
         if done.as_ref().err().is_none_or(|failure| !failure.passes) {
             lease.end(done.is_err()).await;
@@ -63,7 +66,8 @@ impl Fetch<'_> {
         let (indexes, last) = self.manifests(&registry).await?;
         let manifest: ImageManifest = parsed(&last)?;
         let (config, layers) = (manifest.config(), manifest.layers());
-        self.progress.begin(layers.iter().map(Descriptor::size).sum::<u64>() + config.size());
+        self.progress
+            .begin(layers.iter().map(Descriptor::size).fold(config.size(), u64::saturating_add));
         let calls = lease.calls()?;
         let blob = |kind, descriptor| self.blob(&registry, &calls, lease, kind, descriptor, &source);
         blob("config", config).await?;

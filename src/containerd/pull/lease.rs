@@ -2,14 +2,18 @@
 //!
 //! After a failure that stays, nothing may be left. After one that may pass, or a death, what there is
 //! stays for a day, so that the next attempt goes on with it: each attempt has a lease of its own,
-//! since none can be prolonged, and the first that comes to an end removes those before it.
+//! since none can be prolonged, and the first that comes to an end removes those before it. These are
+//! the leases of attempts that the same locks have kept apart: another one may be at work.
 
 use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use containerd_client::services::v1::{
     AddResourceRequest, CreateRequest, DeleteRequest, ListRequest, Resource,
 };
+use sha2::{Digest, Sha256};
 use ulid::Ulid;
 
 use super::super::connect::{Calls, Daemon, QUICK};
@@ -19,26 +23,32 @@ use crate::model::Result;
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Label of a lease: which image it is for.
 const IMAGE: &str = "drmaa2/pull";
+/// Label of a lease: a hash of the directory of the locks that its maker uses.
+const LOCKS: &str = "drmaa2/pull-locks";
 
 /// A lease of the daemon.
 pub(super) struct Lease<'a> {
     daemon: &'a Daemon,
     pub(super) id: String,
     image: &'a str,
+    locks: String,
 }
 
 impl<'a> Lease<'a> {
-    pub(super) async fn new(daemon: &'a Daemon, image: &'a str) -> Result<Self> {
+    /// For the pull of an image, whose maker has its lock in the directory `locks`.
+    pub(super) async fn new(daemon: &'a Daemon, image: &'a str, locks: &Path) -> Result<Self> {
+        let locks = format!("{:x}", Sha256::digest(locks.as_os_str().as_bytes()));
         let id = format!("drmaa2-pull-{}", Ulid::generate().to_string().to_lowercase());
         let expires = prost_types::Timestamp::from(SystemTime::now() + LIFE).to_string();
         let labels = HashMap::from([
             ("containerd.io/gc.expire".to_owned(), expires),
             (IMAGE.to_owned(), image.to_owned()),
+            (LOCKS.to_owned(), locks.clone()),
         ]);
         let request = CreateRequest { id: id.clone(), labels };
         let created = daemon.within(QUICK)?.leases().create(request).await;
         created.map_err(|status| daemon.error(status))?;
-        Ok(Self { daemon, id, image })
+        Ok(Self { daemon, id, image, locks })
     }
 
     /// Calls without a deadline that make things under this lease.
@@ -66,7 +76,8 @@ impl<'a> Lease<'a> {
         let error = |status| self.daemon.error(status);
         // The collector has to look at all content of the daemon.
         let calls = self.daemon.within(super::super::connect::RUN)?;
-        let filters = vec![format!("labels.{IMAGE:?}=={:?}", self.image)];
+        let filters =
+            vec![format!("labels.{IMAGE:?}=={:?},labels.{LOCKS:?}=={:?}", self.image, self.locks)];
         let leases =
             calls.leases().list(ListRequest { filters }).await.map_err(error)?.into_inner().leases;
         let (last, earlier): (Vec<_>, Vec<_>) =

@@ -138,6 +138,7 @@ async fn pull(core: Arc<Core>, name: String, always: bool, progress: Progress) -
         daemon: &core.daemon,
         snapshotter: &settings.snapshotter,
         settings: &settings.registry,
+        locks: &settings.pulls_dir,
         name: &name,
         progress: &progress,
     };
