@@ -15,4 +15,5 @@ mod proxy;
 mod pulls;
 mod rig;
 mod server;
+mod tls;
 mod tokens;

@@ -21,26 +21,40 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Self {
-        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), "")
+        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), "", "")
     }
 
     pub fn with_password() -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let file = dir.path().join("htpasswd");
         fs::write(&file, HTPASSWD).unwrap();
-        Self::start_in(dir, &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}", file.display()))
+        Self::start_in(
+            dir,
+            "",
+            &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}", file.display()),
+        )
     }
 
     /// Another one on the same storage; this one is killed.
     pub fn killed_and_started_again(self) -> Self {
-        Self::start_in(Arc::clone(&self.dir), "")
+        Self::start_in(Arc::clone(&self.dir), "", "")
     }
 
-    fn start_in(dir: Arc<tempfile::TempDir>, auth: &str) -> Self {
+    /// Another one on the same storage, that speaks TLS and shows this certificate.
+    pub fn again_with_tls(self, certificate: &str, key: &str) -> Self {
+        let [certificate, key] = [("certificate", certificate), ("key", key)].map(|(name, text)| {
+            let file = self.dir.path().join(name);
+            fs::write(&file, text).unwrap();
+            format!("{name}: '{}'", file.display())
+        });
+        Self::start_in(Arc::clone(&self.dir), &format!(", tls: {{{certificate}, {key}}}"), "")
+    }
+
+    fn start_in(dir: Arc<tempfile::TempDir>, tls: &str, auth: &str) -> Self {
         let file = dir.path().join("config.yml");
         let storage = dir.path().join("storage");
         let config = format!(
-            "version: 0.1\nlog: {{level: info}}\nhttp: {{addr: '127.0.0.1:0'}}\n\
+            "version: 0.1\nlog: {{level: info}}\nhttp: {{addr: '127.0.0.1:0'{tls}}}\n\
              storage: {{filesystem: {{rootdirectory: '{}'}}}}\n{auth}\n",
             storage.display()
         );
