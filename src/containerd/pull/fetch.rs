@@ -16,7 +16,7 @@ use super::super::connect::{Calls, Daemon, QUICK};
 use super::super::image::{self, MAX_DEPTH};
 use super::super::{status, unpack};
 use super::ingest::{Content, Ingest, label, signed};
-use super::lease::Lease;
+use super::lease::{Lease, Leases};
 use super::progress::Progress;
 use crate::model::Error;
 use crate::registry::{Failure, Manifest, Name, Registry, Settings};
@@ -48,16 +48,15 @@ pub(super) struct Fetch<'a> {
 impl Fetch<'_> {
     /// Do it.
     pub(super) async fn run(&self) -> Result<(), Error> {
-        let name = Name::parse(self.name)?;
-        let lease = Lease::new(self.daemon, self.name, self.locks).await?;
-        let done = self.run_leased(name, &lease).await;
+        let leases = Leases::of(self.daemon, self.name, self.locks);
+        let done = self.pull(Name::parse(self.name)?, &leases).await;
         if done.as_ref().err().is_none_or(|failure| !failure.passes) {
-            lease.end(done.is_err()).await;
+            leases.end(done.is_err()).await;
         }
         done.map_err(|failure| failure.error)
     }
 
-    async fn run_leased(&self, name: Name, lease: &Lease<'_>) -> Result<(), Failure> {
+    async fn pull(&self, name: Name, leases: &Leases<'_>) -> Result<(), Failure> {
         let source = HashMap::from([(
             format!("containerd.io/distribution.source.{}", name.host),
             name.repository.clone(),
@@ -68,6 +67,8 @@ impl Fetch<'_> {
         let (config, layers) = (manifest.config(), manifest.layers());
         self.progress
             .begin(layers.iter().map(Descriptor::size).fold(config.size(), u64::saturating_add));
+        // Nothing is written before.
+        let lease = &leases.take().await?;
         let calls = lease.calls()?;
         let blob = |kind, descriptor| self.blob(&registry, &calls, lease, kind, descriptor, &source);
         blob("config", config).await?;
