@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -169,6 +170,7 @@ async fn endpoint(
             settings: settings.clone(),
         },
         authorization: Mutex::default(),
+        is_down: AtomicBool::new(false),
     })
 }
 

@@ -6,6 +6,7 @@ use drmaa2::tracker::Stdio;
 use serde_json::json;
 
 use super::image::{Image, Layer, Packing, digest};
+use super::proxy::Proxy;
 use super::rig::{Rig, job, job_with};
 use super::server::Server;
 
@@ -128,4 +129,20 @@ fn a_mirror_serves_what_the_registry_itself_cannot() {
     );
     rig.file("certs.d/registry.invalid/hosts.toml", &hosts);
     assert_eq!(rig.output("registry.invalid/app:1", "cat /version"), "mirrored");
+}
+
+#[test]
+fn a_mirror_that_does_not_answer_is_not_asked_for_every_layer() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    // containerd has no content of these in another namespace.
+    let layers = vec![Layer::busybox(), Layer::random(1000), Layer::random(1000)];
+    server.push(&Image::new(layers, json!({})), "app:1");
+    let mirror = Proxy::new(&server.address);
+    mirror.redirect(None);
+    let hosts = format!("server = 'http://{}'\n[host.'http://{}']\n", server.address, mirror.address);
+    rig.file("certs.d/registry.invalid/hosts.toml", &hosts);
+    rig.output("registry.invalid/app:1", "true");
+    // As often as for one request.
+    assert_eq!(mirror.connections(), 4);
 }
