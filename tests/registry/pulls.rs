@@ -76,6 +76,18 @@ fn a_policy_says_when_an_image_is_pulled() {
 }
 
 #[test]
+fn what_is_pulled_for_each_job_is_what_it_runs_in() {
+    let Some(rig) = Rig::with(|settings| settings.pull = Pull::Always) else { return };
+    let server = Server::start();
+    let old = server.push(&version("old"), "me/app:1");
+    rig.file("certs.d/docker.io/hosts.toml", &format!("server = 'http://{}'", server.address));
+    assert_eq!(rig.output(&old, "cat /version"), "old");
+    rig.alias(&old, "me/app:1");
+    server.push(&version("new"), "me/app:1");
+    assert_eq!(rig.output("me/app:1", "cat /version"), "new");
+}
+
+#[test]
 fn the_policy_of_a_category_counts_unless_the_job_has_its_own() {
     let Some(rig) = Rig::with(|settings| settings.pull = Pull::Always) else { return };
     let server = Server::start();

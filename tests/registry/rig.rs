@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use containerd_client::services::v1::snapshots::ListSnapshotsRequest;
 use containerd_client::services::v1::{
-    ListContentRequest, ListImagesRequest, ListRequest, ListStatusesRequest,
+    CreateImageRequest, GetImageRequest, Image, ListContentRequest, ListImagesRequest, ListRequest,
+    ListStatusesRequest,
 };
 use containerd_client::tonic::Request;
 use containerd_client::tonic::metadata::{Ascii, MetadataValue};
@@ -186,6 +187,20 @@ impl Rig {
         let (outcome, output) = self.run(image, script);
         assert_eq!(outcome.exit_status, Some(0), "{outcome:?} {output}");
         output
+    }
+
+    /// Give an image of the namespace another name as well.
+    pub fn alias(&self, name: &str, alias: &str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = containerd_client::Client::from_path(&self.settings.address).await.unwrap();
+            let space: MetadataValue<Ascii> = self.settings.namespace.parse().unwrap();
+            let request = to(&space, GetImageRequest { name: name.to_owned() });
+            let image = client.images().get(request).await.unwrap().into_inner().image.unwrap();
+            let image = Some(Image { name: alias.to_owned(), ..image });
+            let request = CreateImageRequest { image, ..CreateImageRequest::default() };
+            client.images().create(to(&space, request)).await.unwrap();
+        });
     }
 
     /// What containerd has in the namespace.
