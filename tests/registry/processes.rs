@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::image::{Image, Layer};
 use super::proxy::Proxy;
-use super::rig::{is_possible, job};
+use super::rig::{is_possible, job, unfinished};
 use super::server::Server;
 
 /// What a process of a test is to do, and with which image; set in those alone.
@@ -91,6 +91,45 @@ fn another_process_sees_how_far_a_pull_is_and_ends_the_job() {
     proxy.until_stalled();
     succeeded(process(test, "watch", state.path(), &name));
     succeeded(submitter);
+}
+
+#[test]
+fn a_pull_goes_on_where_a_process_that_was_killed_left_it() {
+    match part().as_deref() {
+        Some("submit") => return submit_and_wait(),
+        Some(_) => return see_it_done(),
+        None => {}
+    }
+    if !is_possible() {
+        return;
+    }
+    let (server, state) = (Server::start(), state_dir());
+    let proxy = Proxy::new(&server.address);
+    let layer = Layer::random(8 << 20);
+    server.push(&Image::new(vec![Layer::busybox(), layer], json!({})), "app:1");
+    proxy.limit(7 << 20);
+    let test = "a_pull_goes_on_where_a_process_that_was_killed_left_it";
+    let name = format!("{}/app:1", proxy.address);
+    let mut submitter = process(test, "submit", state.path(), &name);
+    proxy.until_stalled();
+    let namespace = state.path().file_name().unwrap().to_str().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while unfinished(namespace) < 5 << 20 {
+        assert!(Instant::now() < deadline, "{} bytes", unfinished(namespace));
+    }
+    submitter.kill().unwrap();
+    submitter.wait().unwrap();
+    proxy.limit(u64::MAX);
+    succeeded(process(test, "finish", state.path(), &name));
+    assert!(proxy.passed() < 5 << 20, "{} bytes more", proxy.passed());
+}
+
+fn see_it_done() {
+    let session = JobSession::open(SESSION).unwrap();
+    let job = session.jobs(None).unwrap().pop().unwrap();
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    let info = job.info().unwrap();
+    assert_eq!(info.state, JobState::Done, "{info:?}");
 }
 
 fn submit_and_wait() {

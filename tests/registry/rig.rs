@@ -234,6 +234,18 @@ impl Rig {
     }
 }
 
+/// How many bytes containerd has of content that is not whole.
+pub fn unfinished(namespace: &str) -> i64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let address = setting("CONTAINERD_ADDRESS").unwrap();
+        let client = containerd_client::Client::from_path(address).await.unwrap();
+        let request = to(&namespace.parse().unwrap(), ListStatusesRequest::default());
+        let all = client.content().list_statuses(request).await.unwrap().into_inner().statuses;
+        all.iter().map(|status| status.offset).sum()
+    })
+}
+
 fn to<T>(namespace: &MetadataValue<Ascii>, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("containerd-namespace", namespace.clone());
