@@ -286,7 +286,7 @@ fn an_unknown_job_is_an_error_that_names_it(subject: &Subject) {
 fn a_template_that_can_never_run_is_refused(subject: &Subject) {
     let good = (subject.exits)(0);
     let no_command = JobTemplate { remote_command: None, job_category: None, ..good.clone() };
-    let no_category = JobTemplate { job_category: Some("no/such/category:1".into()), ..good.clone() };
+    let no_category = JobTemplate { job_category: Some("no/such/Category:1".into()), ..good.clone() };
     for template in [no_command, no_category] {
         let error = subject.tracker.check_template(&template).unwrap_err();
         assert_eq!(error.code, ErrorCode::InvalidArgument, "{error}");

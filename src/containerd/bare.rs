@@ -11,13 +11,11 @@ use drmaa2_init::{Order, TERMINATE_FILE};
 use serde_json::{Value, json};
 
 use super::finish::{self, Exit};
-use super::spec::{FileMount, STDERR, STDIN, STDOUT};
+use super::spec::{FileMount, STDERR, STDIN, STDOUT, is_private};
 use crate::model::{Error, ErrorCode, Outcome, Result};
 
 /// A file in the job's directory that tells such a job from the others.
 const MARK_FILE: &str = "no-init";
-/// Below this are the mounts that init needs.
-const OURS: &str = "/.drmaa2/";
 /// A stream that leads nowhere.
 const NO_STREAM: &str = "/dev/null";
 
@@ -63,7 +61,7 @@ pub(super) fn streams(files: &[FileMount], join: bool) -> Result<[String; 3]> {
 /// Make a spec that runs init one that runs the command itself.
 pub(super) fn apply(spec: &mut Value, order: &Order) -> Result<()> {
     if let Some(mounts) = spec["mounts"].as_array_mut() {
-        mounts.retain(|mount| !mount["destination"].as_str().unwrap_or_default().starts_with(OURS));
+        mounts.retain(|mount| !is_private(mount));
     }
     let (uid, gid) = user(&order.user)?;
     let mut groups = match &order.groups {

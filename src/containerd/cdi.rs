@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -161,7 +162,7 @@ impl Edits {
         self.groups.extend(other.groups);
     }
 
-    /// The device nodes; what is not said of one is as it is on the host.
+    /// The device nodes; what is not said of one, rights included, is as it is on the host.
     pub(super) fn nodes(&self) -> Result<Vec<Node>, String> {
         self.device_nodes.iter().map(DeviceNode::node).collect()
     }
@@ -190,19 +191,23 @@ impl Edits {
 
 impl DeviceNode {
     fn node(&self) -> Result<Node, String> {
+        let source = self.host_path.as_deref().unwrap_or(Path::new(&self.path));
+        let host = fs::metadata(source);
         let number = match (&self.kind, self.major, self.minor) {
             (Some(kind), Some(major), Some(minor)) => Number { kind: kind.clone(), major, minor },
             _ => {
-                let source = self.host_path.as_deref().unwrap_or(Path::new(&self.path));
-                Number::of(source).map_err(|error| format!("{}: {error}", source.display()))?
+                let host = host.as_ref().map_err(ToString::to_string);
+                let number = host.and_then(Number::from_metadata);
+                number.map_err(|error| format!("{}: {error}", source.display()))?
             }
         };
+        let host = host.as_ref().ok();
         Ok(Node {
             path: self.path.clone(),
             number,
-            mode: self.file_mode,
-            uid: self.uid,
-            gid: self.gid,
+            mode: self.file_mode.or(host.map(|host| host.mode() & 0o7777)),
+            uid: self.uid.or(host.map(MetadataExt::uid)),
+            gid: self.gid.or(host.map(MetadataExt::gid)),
             access: match self.permissions.as_deref() {
                 None | Some("") => "rwm".to_owned(),
                 Some(access) => access.to_owned(),

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use containerd_client::services::v1::snapshots::PrepareSnapshotRequest;
 use containerd_client::services::v1::{
@@ -32,6 +33,11 @@ use crate::model::extensions::Mount as HostMount;
 use crate::model::{Error, ErrorCode, Extensions, ImageRef, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob, Stdio};
 
+/// Between attempts at a launch that leftovers are in the way of, doubled each time up to
+/// [`MAX_PAUSE`]; that is about as long as the making of a task may take.
+const MIN_PAUSE: Duration = Duration::from_millis(20);
+/// See [`MIN_PAUSE`].
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// A file in the job's directory that holds the time of its start. It is written when there is a
 /// task to start, and so tells a job whose task is not there yet from one whose task was lost.
 const STARTED_FILE: &str = "started";
@@ -185,21 +191,22 @@ pub(super) async fn undo(core: &Core, id: &str) {
 
 /// Make a job's container and its task, which waits to be started. Gives the job's image.
 pub(super) async fn make(core: &Core, job: &NewJob) -> Result<Arc<Image>> {
-    not_terminated(core, &job.id)?;
-    match attempt(core, job).await {
-        Err(Obstacle::Leftovers) => {
-            finish::remove_container(core, &job.id).await?;
-            attempt(core, job).await
+    let mut pause = MIN_PAUSE;
+    loop {
+        not_terminated(core, &job.id)?;
+        match attempt(core, job).await {
+            Ok(image) => return Ok(image),
+            Err(Obstacle::Failure(error)) => return Err(error),
+            Err(Obstacle::Leftovers) if pause > MAX_PAUSE => {
+                let text = "what an earlier attempt left cannot be removed yet";
+                return Err(Error::new(ErrorCode::TryLater, text));
+            }
+            Err(Obstacle::Leftovers) => finish::remove_container(core, &job.id).await?,
         }
-        done => done,
+        // The daemon may still be at work for somebody who died, and nobody hears when it is through.
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
-    .map_err(|obstacle| match obstacle {
-        Obstacle::Failure(error) => error,
-        // The daemon may still be at work for somebody who died.
-        Obstacle::Leftovers => {
-            Error::new(ErrorCode::TryLater, "what an earlier attempt left cannot be removed yet")
-        }
-    })
 }
 
 /// Was a job asked to end?

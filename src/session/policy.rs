@@ -9,6 +9,9 @@ use crate::model::extensions::{Device, PREFIX};
 use crate::model::{Error, ErrorCode, Extensions, Result, Text};
 use crate::tracker::Submitter;
 
+/// The runtimes' programs that everybody may choose.
+const RUNTIMES: [&str; 2] = ["runc", "crun"];
+
 /// DENIED_BY_DRMS for what only root may ask for.
 pub(super) fn check(submitter: &Submitter, extensions: &Extensions) -> Result<()> {
     if submitter.uid == 0 {
@@ -31,12 +34,18 @@ pub(super) fn check(submitter: &Submitter, extensions: &Extensions) -> Result<()
             &format!("only root may put something below another mount, at \"{place}\""),
         );
     }
+    if extensions.cgroup_parent.is_some() {
+        return deny("cgroup_parent", "only root may choose the control group");
+    }
     // The runtime is run by root.
-    let programs = [("runtime", &extensions.runtime), ("runtime_binary", &extensions.runtime_binary)];
-    for (attribute, program) in programs {
-        if program.as_ref().is_some_and(|program| program.contains('/')) {
-            return deny(attribute, "only root may name a program by its path");
-        }
+    if extensions.runtime.as_ref().is_some_and(|runtime| runtime.contains('/')) {
+        return deny("runtime", "only root may name a program by its path");
+    }
+    if extensions.runtime_binary.as_ref().is_some_and(|program| !RUNTIMES.contains(&program.as_str())) {
+        return deny(
+            "runtime_binary",
+            &format!("only root may name another than {}", RUNTIMES.join(", ")),
+        );
     }
     if let Some(user) = extensions.user.as_ref().filter(|user| !is_himself(submitter, user)) {
         let text = format!("\"{user}\" is not {}, the number of the submitting user", submitter.uid);
@@ -118,6 +127,8 @@ mod tests {
             ("cap_add", "SYS_TIME"),
             ("runtime", "/tmp/x"),
             ("runtime_binary", "/tmp/x"),
+            ("runtime_binary", "env"),
+            ("cgroup_parent", "a"),
             ("user", "0"),
             ("user", "alice"),
             ("user", "1000:0"),

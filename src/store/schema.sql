@@ -1,4 +1,4 @@
--- Version 2. Times are milliseconds since the epoch; states are numbers of `drmaa2_jstate`.
+-- Version 3. Times are milliseconds since the epoch; states are numbers of `drmaa2_jstate`.
 
 -- Numbers of sessions and reservations are never used again: handles and jobs refer to them.
 
@@ -225,4 +225,4 @@ CREATE INDEX reservation_by_session ON reservations (session, number);
 -- Those that are over are many and never looked for.
 CREATE INDEX reservation_by_end ON reservations (ends);
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;

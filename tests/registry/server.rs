@@ -28,11 +28,8 @@ impl Server {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let file = dir.path().join("htpasswd");
         fs::write(&file, HTPASSWD).unwrap();
-        Self::start_in(
-            dir,
-            "",
-            &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}", file.display()),
-        )
+        let auth = format!("auth: {{htpasswd: {{realm: test, path: {}}}}}", file.display());
+        Self::start_in(dir, &auth, "")
     }
 
     /// Another one on the same storage; this one is killed.
@@ -40,17 +37,18 @@ impl Server {
         Self::start_in(Arc::clone(&self.dir), "", "")
     }
 
-    /// Another one on the same storage, that speaks TLS and shows this certificate.
-    pub fn again_with_tls(self, certificate: &str, key: &str) -> Self {
-        let [certificate, key] = [("certificate", certificate), ("key", key)].map(|(name, text)| {
-            let file = self.dir.path().join(name);
-            fs::write(&file, text).unwrap();
-            format!("{name}: '{}'", file.display())
-        });
-        Self::start_in(Arc::clone(&self.dir), &format!(", tls: {{{certificate}, {key}}}"), "")
+    /// Another one on the same storage, which speaks TLS; gives its certificate as well.
+    pub fn over_tls(&self) -> (Self, String) {
+        let signed = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let (certificate, key) = (self.dir.path().join("cert.pem"), self.dir.path().join("key.pem"));
+        fs::write(&certificate, signed.cert.pem()).unwrap();
+        fs::write(&key, signed.signing_key.serialize_pem()).unwrap();
+        let (certificate, key) = (certificate.display(), key.display());
+        let tls = format!(", tls: {{certificate: '{certificate}', key: '{key}'}}");
+        (Self::start_in(Arc::clone(&self.dir), "", &tls), signed.cert.pem())
     }
 
-    fn start_in(dir: Arc<tempfile::TempDir>, tls: &str, auth: &str) -> Self {
+    fn start_in(dir: Arc<tempfile::TempDir>, auth: &str, tls: &str) -> Self {
         let file = dir.path().join("config.yml");
         let storage = dir.path().join("storage");
         let config = format!(

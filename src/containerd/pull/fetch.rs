@@ -21,6 +21,8 @@ use super::progress::Progress;
 use crate::model::Error;
 use crate::registry::{Failure, Manifest, Name, Registry, Settings};
 
+/// How often the daemon is asked to write the same content.
+const WRITES: u32 = 3;
 /// Layers that are read at a time.
 const LAYERS: usize = 3;
 /// Label that keeps what content refers to from the collector; the rest of it is free.
@@ -129,18 +131,32 @@ impl Fetch<'_> {
     ) -> Result<(), Failure> {
         let (digest, size) = (descriptor.digest().to_string(), descriptor.size());
         let content = Content { kind, digest: &digest, size };
-        let Some(mut ingest) = Ingest::open(self.daemon, calls, content).await? else {
-            self.progress.add(size);
-            return Ok(lease.keep(&digest).await?);
-        };
-        self.progress.add(ingest.offset);
-        let mut blob = registry.blob(&digest, size, ingest.offset);
-        while let Some(bytes) = blob.next().await? {
-            let length = u64::try_from(bytes.len()).unwrap_or(0);
-            ingest.write(bytes).await?;
-            self.progress.add(length);
+        let (mut counted, mut tries) = (0, 0);
+        loop {
+            let Some(mut ingest) = Ingest::open(self.daemon, calls, content).await? else {
+                self.progress.add(size - counted);
+                return Ok(lease.keep(&digest).await?);
+            };
+            self.progress.add(ingest.offset.saturating_sub(counted));
+            counted = counted.max(ingest.offset);
+            let mut blob = registry.blob(&digest, size, ingest.offset);
+            let written = loop {
+                let Some(bytes) = blob.next().await? else { break ingest.commit(labels.clone()).await };
+                if let Err(failure) = ingest.write(bytes).await {
+                    break Err(failure);
+                }
+                self.progress.add(ingest.offset.saturating_sub(counted));
+                counted = counted.max(ingest.offset);
+            };
+            tries += 1;
+            match written {
+                // What the daemon has of it is not lost.
+                Err(failure) if failure.passes && tries < WRITES => {
+                    tracing::debug!(error = %failure.error, "writing it again");
+                }
+                done => return done,
+            }
         }
-        ingest.commit(labels.clone()).await
     }
 
     /// Bring a manifest or an index into the daemon's store.

@@ -79,7 +79,7 @@ impl Pulls {
 
 /// When the image of a job is pulled.
 pub(super) fn policy(core: &Core, template: &JobTemplate) -> Result<Pull> {
-    template.extensions().map(|all| all.pull.unwrap_or(core.settings.pull))
+    Ok(template.extensions()?.pull.unwrap_or(core.settings.pull))
 }
 
 /// Refuse the name of an image that no registry can have.

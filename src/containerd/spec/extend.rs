@@ -21,7 +21,7 @@ pub(super) fn extend(spec: &mut Value, input: &SpecInput<'_>) {
     if extensions.privileged {
         privileged(spec);
     }
-    mounts(spec, extensions);
+    mounts(spec, extensions, input.host);
     limits(spec, extensions, input);
     spec["root"]["readonly"] = extensions.read_only.into();
     if let Some(hostname) = &extensions.hostname {
@@ -66,7 +66,7 @@ fn privileged(spec: &mut Value) {
     }
 }
 
-fn mounts(spec: &mut Value, extensions: &Extensions) {
+fn mounts(spec: &mut Value, extensions: &Extensions, host: &Host) {
     if let (Some(size), Some(options)) = (extensions.shm_size, mount_options(spec, "/dev/shm")) {
         options.retain(|option| !option.as_str().is_some_and(|option| option.starts_with("size=")));
         options.push(format!("size={size}").into());
@@ -80,8 +80,13 @@ fn mounts(spec: &mut Value, extensions: &Extensions) {
         push(&mut spec["mounts"], mount);
     }
     for Mount { source, destination, read_only } in &extensions.mounts {
-        let access = if *read_only { "ro" } else { "rw" };
-        push(&mut spec["mounts"], bind(source, destination, &["rbind", access]));
+        let options = match (read_only, host.read_only_trees) {
+            (false, _) => ["rbind", "rw"],
+            (true, true) => ["rbind", "rro"],
+            // What is mounted below would stay writable, so it is left out.
+            (true, false) => ["bind", "ro"],
+        };
+        push(&mut spec["mounts"], bind(source, destination, &options));
     }
 }
 

@@ -64,6 +64,8 @@ pub(super) struct Host {
     pub(super) name_files: Vec<&'static str>,
     /// The capabilities that it has to give, by their numbers.
     pub(super) capabilities: u64,
+    /// Its kernel can make a mount read-only with all that is mounted below it.
+    pub(super) read_only_trees: bool,
 }
 
 impl Host {
@@ -78,6 +80,7 @@ impl Host {
                 .filter(|file| Path::new(file).exists())
                 .collect(),
             capabilities: capabilities().unwrap_or(u64::MAX),
+            read_only_trees: kernel().is_some_and(|version| version >= (5, 12)),
         }
     }
 }
@@ -88,6 +91,13 @@ fn capabilities() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let set = status.lines().find_map(|line| line.strip_prefix("CapBnd:"))?;
     u64::from_str_radix(set.trim(), 16).ok()
+}
+
+/// Version of the kernel.
+fn kernel() -> Option<(u32, u32)> {
+    let name = nix::sys::utsname::uname().ok()?;
+    let mut parts = name.release().to_str()?.split(|letter: char| !letter.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 /// A host file or directory for init.
@@ -163,11 +173,13 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
 /// their place, be it through a symbolic link.
 pub(super) fn cover(spec: &mut Value) {
     if let Some(mounts) = spec["mounts"].as_array_mut() {
-        mounts.sort_by_key(|mount| {
-            let place = mount["destination"].as_str().map(Path::new);
-            place.is_some_and(|place| place.starts_with(PRIVATE))
-        });
+        mounts.sort_by_key(is_private);
     }
+}
+
+/// Is a mount there for init?
+pub(super) fn is_private(mount: &Value) -> bool {
+    mount["destination"].as_str().is_some_and(|place| Path::new(place).starts_with(PRIVATE))
 }
 
 fn system_mounts() -> Vec<Value> {

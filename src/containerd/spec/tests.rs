@@ -11,6 +11,7 @@ fn file(source: &str, target: &'static str, read_only: bool) -> FileMount {
 fn host() -> Host {
     Host {
         counts_swap: true,
+        read_only_trees: true,
         name_files: vec!["/etc/hosts", "/etc/resolv.conf"],
         capabilities: u64::MAX,
     }
