@@ -68,7 +68,7 @@ impl Fetch<'_> {
         let blob = |kind, descriptor| self.blob(&registry, &calls, lease, kind, descriptor, &source);
         blob("config", config).await?;
         // Before all the rest is read for nothing.
-        image::check_platform(self.daemon, &self.daemon.within(QUICK)?, &config.digest().to_string())
+        image::check_platform(self.daemon, &self.daemon.within(QUICK)?, config.digest().as_ref())
             .await?;
         let reads: Vec<_> = layers.iter().map(|layer| blob("layer", layer).boxed()).collect();
         stream::iter(reads).buffer_unordered(LAYERS).try_collect::<()>().await?;
