@@ -88,6 +88,15 @@ fn what_is_pulled_for_each_job_is_what_it_runs_in() {
 }
 
 #[test]
+fn an_image_that_is_not_whole_is_missing() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let name = server.push(&version("whole"), "app:1");
+    rig.hollow(&name);
+    assert_eq!(rig.output(&name, "cat /version"), "whole");
+}
+
+#[test]
 fn the_policy_of_a_category_counts_unless_the_job_has_its_own() {
     let Some(rig) = Rig::with(|settings| settings.pull = Pull::Always) else { return };
     let server = Server::start();

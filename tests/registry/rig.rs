@@ -12,6 +12,7 @@ use containerd_client::services::v1::{
 };
 use containerd_client::tonic::Request;
 use containerd_client::tonic::metadata::{Ascii, MetadataValue};
+use containerd_client::types::Descriptor;
 use drmaa2::containerd::{ContainerdTracker, Settings};
 use drmaa2::model::extensions::Pull;
 use drmaa2::model::{JobTemplate, Outcome, Text};
@@ -197,10 +198,28 @@ impl Rig {
             let space: MetadataValue<Ascii> = self.settings.namespace.parse().unwrap();
             let request = to(&space, GetImageRequest { name: name.to_owned() });
             let image = client.images().get(request).await.unwrap().into_inner().image.unwrap();
-            let image = Some(Image { name: alias.to_owned(), ..image });
-            let request = CreateImageRequest { image, ..CreateImageRequest::default() };
-            client.images().create(to(&space, request)).await.unwrap();
+            self.store(Image { name: alias.to_owned(), ..image }).await;
         });
+    }
+
+    /// An image of which containerd has the name alone.
+    pub fn hollow(&self, name: &str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let target = Descriptor {
+            media_type: "application/vnd.oci.image.index.v1+json".to_owned(),
+            digest: format!("sha256:{}", "0".repeat(64)),
+            size: 1,
+            ..Descriptor::default()
+        };
+        let image = Image { name: name.to_owned(), target: Some(target), ..Image::default() };
+        runtime.block_on(self.store(image));
+    }
+
+    async fn store(&self, image: Image) {
+        let client = containerd_client::Client::from_path(&self.settings.address).await.unwrap();
+        let space: MetadataValue<Ascii> = self.settings.namespace.parse().unwrap();
+        let request = CreateImageRequest { image: Some(image), ..CreateImageRequest::default() };
+        client.images().create(to(&space, request)).await.unwrap();
     }
 
     /// What containerd has in the namespace.

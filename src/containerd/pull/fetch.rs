@@ -96,8 +96,9 @@ impl Fetch<'_> {
             size: signed(u64::try_from(below.bytes.len()).unwrap_or(u64::MAX)),
             annotations: HashMap::new(),
         };
-        let image =
-            image::load(self.daemon, &self.daemon.within(QUICK)?, self.name, target.clone()).await?;
+        let image = image::load(self.daemon, &self.daemon.within(QUICK)?, self.name, target.clone())
+            .await
+            .map_err(Error::from)?;
         unpack::unpack(self.daemon, self.snapshotter, &image).await?;
         self.store(target).await
     }
