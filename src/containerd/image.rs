@@ -60,6 +60,32 @@ impl Image {
     }
 }
 
+/// Why an image cannot be read.
+pub(super) enum Flaw {
+    /// The daemon does not have this part of it.
+    Incomplete(String),
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<Error> for Flaw {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Flaw> for Error {
+    fn from(flaw: Flaw) -> Self {
+        match flaw {
+            Flaw::Incomplete(digest) => Self::argument(format!("{digest} is not there")),
+            Flaw::Other(error) => error,
+        }
+    }
+}
+
+/// What reading an image gives.
+type Read<T> = std::result::Result<T, Flaw>;
+
 /// The images that were asked for, by the name used to ask.
 #[derive(Default)]
 pub(super) struct Images {
@@ -75,7 +101,7 @@ impl Images {
         })
     }
 
-    /// The image that `text` names, if the daemon has it. One call to the daemon while nothing has
+    /// The image that `text` names, if the daemon has all of it. One call to the daemon while nothing has
     /// changed there.
     pub(super) async fn find(&self, daemon: &Daemon, text: &str) -> Result<Option<Arc<Image>>> {
         let calls = daemon.within(QUICK)?;
@@ -87,8 +113,15 @@ impl Images {
         }
         for name in reference::candidates(text) {
             if let Some(target) = target(daemon, &calls, &name).await? {
-                let loaded = load(daemon, &calls, &name, target).await;
-                let image = Arc::new(loaded.map_err(|error| error.of(format_args!("image {name}")))?);
+                let image = match load(daemon, &calls, &name, target).await {
+                    Ok(image) => Arc::new(image),
+                    // Somebody has brought it for other machines, or removed some of it.
+                    Err(Flaw::Incomplete(digest)) => {
+                        tracing::debug!(image = name, digest, "an image is not whole");
+                        continue;
+                    }
+                    Err(Flaw::Other(error)) => return Err(error.of(format_args!("image {name}"))),
+                };
                 self.known.lock().insert(text.to_owned(), image.clone());
                 return Ok(Some(image));
             }
@@ -110,7 +143,7 @@ async fn target(daemon: &Daemon, calls: &Calls, name: &str) -> Result<Option<Tar
 }
 
 /// Read what the daemon has of an image.
-pub(super) async fn load(daemon: &Daemon, calls: &Calls, name: &str, target: Target) -> Result<Image> {
+pub(super) async fn load(daemon: &Daemon, calls: &Calls, name: &str, target: Target) -> Read<Image> {
     let mut digest = target.digest.clone();
     let mut is_index = is_index(&MediaType::from(target.media_type.as_str()));
     for _ in 0..MAX_DEPTH {
@@ -122,7 +155,7 @@ pub(super) async fn load(daemon: &Daemon, calls: &Calls, name: &str, target: Tar
         digest = chosen.digest().to_string();
         is_index = self::is_index(chosen.media_type());
     }
-    Err(too_deep())
+    Err(too_deep().into())
 }
 
 pub(super) fn too_deep() -> Error {
@@ -149,14 +182,14 @@ async fn load_manifest(
     name: &str,
     target: String,
     digest: &str,
-) -> Result<Image> {
+) -> Read<Image> {
     let manifest: ImageManifest = document(daemon, calls, digest).await?;
     let config_digest = manifest.config().digest().to_string();
     let config: ImageConfiguration = document(daemon, calls, &config_digest).await?;
     fits(&config)?;
     let diff_ids = config.rootfs().diff_ids();
     if diff_ids.len() != manifest.layers().len() {
-        return Err(Error::argument("manifest and configuration disagree on the layers"));
+        return Err(Error::argument("manifest and configuration disagree on the layers").into());
     }
     let layers = manifest
         .layers()
@@ -212,7 +245,7 @@ fn chain_ids(diff_ids: &[String]) -> Vec<String> {
 }
 
 /// Read a JSON document from the content store.
-async fn document<T: DeserializeOwned>(daemon: &Daemon, calls: &Calls, digest: &str) -> Result<T> {
+async fn document<T: DeserializeOwned>(daemon: &Daemon, calls: &Calls, digest: &str) -> Read<T> {
     let request = ReadContentRequest { digest: digest.to_owned(), offset: 0, size: 0 };
     let read = async {
         let mut stream = calls.content().read(request).await?.into_inner();
@@ -225,11 +258,15 @@ async fn document<T: DeserializeOwned>(daemon: &Daemon, calls: &Calls, digest: &
         }
         Ok(bytes)
     };
-    let bytes = read.await.map_err(|status| daemon.error(status))?;
+    let bytes = match read.await {
+        Ok(bytes) => bytes,
+        Err(status) if status::not_found(&status) => return Err(Flaw::Incomplete(digest.to_owned())),
+        Err(status) => return Err(daemon.error(status).into()),
+    };
     if bytes.len() > MAX_DOCUMENT {
-        return Err(Error::argument(format!("{digest} is too large for a manifest")));
+        return Err(Error::argument(format!("{digest} is too large for a manifest")).into());
     }
-    serde_json::from_slice(&bytes).map_err(|error| Error::argument(format!("{digest}: {error}")))
+    serde_json::from_slice(&bytes).map_err(|error| Error::argument(format!("{digest}: {error}")).into())
 }
 
 #[cfg(test)]

@@ -186,7 +186,13 @@ impl Core {
 
     /// The image that a template's category stands for.
     async fn image_of(&self, template: &JobTemplate) -> Result<Arc<Image>> {
-        self.images.resolve(&self.daemon, &self.image_name(template)?).await
+        let name = self.image_name(template)?;
+        let name = match pull::policy(self, template)? {
+            // What was pulled has its full name; another image may have the short one.
+            Pull::Always => reference::full_name(&name),
+            Pull::Missing | Pull::Never => name,
+        };
+        self.images.resolve(&self.daemon, &name).await
     }
 
     /// Its name.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -68,7 +68,12 @@ impl Place {
     fn credentials_of(&self, file: &Path, settings: &Settings) -> Result<Option<Credentials>> {
         let text = match fs::read(file) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(None),
+            // With another user's environment, as after `su`: what is his is not meant.
+            Err(error) if error.kind() == PermissionDenied => {
+                tracing::warn!(%error, file = %file.display(), "credentials cannot be read");
+                return Ok(None);
+            }
             Err(error) => return Err(Error::new(ErrorCode::of_io(&error), error.to_string())),
         };
         let file: AuthFile =
@@ -137,6 +142,7 @@ impl Entry {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
 
     fn place(host: &str, repository: &str) -> Place {
         Place { host: host.into(), repository: repository.into() }
@@ -174,6 +180,25 @@ mod tests {
         assert_eq!(of("t.example", "x").as_deref(), Some("secret"));
         assert_eq!(of("empty.example", "x").as_deref(), Some("u:p"));
         assert_eq!(of("other.example", "x"), None);
+    }
+
+    #[test]
+    fn a_place_that_is_none_of_this_users_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let [plain, good, bad] = ["plain", "good", "bad"].map(|name| dir.path().join(name));
+        let auths = serde_json::json!({ "auths": { "h": { "username": "u", "password": "p" } } });
+        fs::write(&plain, "").unwrap();
+        fs::write(&good, auths.to_string()).unwrap();
+        fs::write(&bad, "{").unwrap();
+        let below = plain.join("config.json");
+        let of = |files: &[&PathBuf]| {
+            let auth_files = files.iter().map(PathBuf::from).collect();
+            place("h", "x").credentials(&Settings { auth_files, ..Settings::default() })
+        };
+        assert!(of(&[&below, &good]).unwrap().is_some());
+        assert!(of(&[&below]).unwrap().is_none());
+        let error = of(&[&bad, &good]).unwrap_err();
+        assert!(error.message.contains(&format!("credentials in {}", bad.display())), "{error}");
     }
 
     #[test]

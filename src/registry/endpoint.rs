@@ -1,6 +1,7 @@
 //! One place that serves images: requests, with authorization, and again if it seems worth it.
 
 use std::error::Error as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -44,6 +45,8 @@ pub(super) struct Endpoint {
     pub(super) authority: Authority,
     /// What it was convinced by.
     pub(super) authorization: Mutex<Option<HeaderValue>>,
+    /// It did not answer, or not as a registry in order does: others are asked before it.
+    pub(super) is_down: AtomicBool,
 }
 
 /// The time between two attempts.
@@ -78,11 +81,15 @@ impl Endpoint {
         let mut failures = 0;
         loop {
             let setback = match self.attempt(wanted).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.is_down.store(false, Ordering::Relaxed);
+                    return Ok(answer);
+                }
                 Err(setback) => setback,
             };
             failures += 1;
             if !setback.failure.passes || failures >= ATTEMPTS {
+                self.is_down.store(setback.failure.passes, Ordering::Relaxed);
                 return Err(setback.failure);
             }
             tracing::debug!(error = %setback.failure.error, "a registry is asked again");

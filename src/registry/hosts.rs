@@ -5,6 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -71,7 +72,7 @@ impl Properties {
 
 /// The places for an image, in the order in which they are to be tried.
 pub(super) async fn endpoints(name: &Name, settings: &Settings) -> Result<Vec<Endpoint>, Failure> {
-    let dirs = [name.host.as_str(), ANY].map(|dir| settings.certs_dir.join(dir));
+    let dirs = directories(&name.host).map(|dir| settings.certs_dir.join(dir));
     let Some(dir) = dirs.iter().find(|dir| dir.join("hosts.toml").exists()) else {
         return Ok(vec![endpoint(&name.host, &Properties::default(), &dirs[0], name, settings).await?]);
     };
@@ -82,6 +83,13 @@ pub(super) async fn endpoints(name: &Name, settings: &Settings) -> Result<Vec<En
         all.push(made.map_err(|failure| named(failure, &file))?);
     }
     Ok(all)
+}
+
+/// The directories that a registry may have, the first that is there counts. A name with a colon in it has
+/// a form without.
+fn directories(host: &str) -> [String; 3] {
+    let plain = host.rsplit_once(':').map_or(host.to_owned(), |(name, port)| format!("{name}_{port}_"));
+    [plain, host.to_owned(), ANY.to_owned()]
 }
 
 fn named(failure: Failure, file: &Path) -> Failure {
@@ -162,6 +170,7 @@ async fn endpoint(
             settings: settings.clone(),
         },
         authorization: Mutex::default(),
+        is_down: AtomicBool::new(false),
     })
 }
 
@@ -238,6 +247,12 @@ mod tests {
             let error = parse(text, &name()).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn a_registry_with_a_port_has_a_directory_in_either_form() {
+        assert_eq!(directories("h.example:5000"), ["h.example_5000_", "h.example:5000", "_default"]);
+        assert_eq!(directories("quay.io"), ["quay.io", "quay.io", "_default"]);
     }
 
     #[test]

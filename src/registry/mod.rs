@@ -14,6 +14,7 @@ mod name;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
 
@@ -125,8 +126,7 @@ impl Registry {
         let wanted = Wanted { path, accept: Some(MANIFESTS), from: 0 };
         let by_tag = digest.is_none();
         let mut last = None;
-        for endpoint in self.endpoints.iter().filter(|one| if by_tag { one.resolves } else { one.pulls })
-        {
+        for endpoint in self.places(|one| if by_tag { one.resolves } else { one.pulls }) {
             match read(endpoint, &wanted, digest).await {
                 Ok(manifest) => return Ok(manifest),
                 Err(failure) => last = note(last, failure),
@@ -145,13 +145,20 @@ impl Registry {
         let path = format!("{}/blobs/{digest}", self.name.repository);
         let wanted = Wanted { path, accept: None, from };
         let mut last = None;
-        for endpoint in self.endpoints.iter().filter(|endpoint| endpoint.pulls) {
+        for endpoint in self.places(|endpoint| endpoint.pulls) {
             match endpoint.fetch(&wanted).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => last = note(last, failure),
             }
         }
         Err(last.unwrap_or_else(|| self.nowhere()))
+    }
+
+    /// Those that may be asked, in the order in which to do so.
+    fn places(&self, may: impl Fn(&Endpoint) -> bool) -> Vec<&Endpoint> {
+        let mut places: Vec<_> = self.endpoints.iter().filter(|endpoint| may(endpoint)).collect();
+        places.sort_by_key(|endpoint| endpoint.is_down.load(Ordering::Relaxed));
+        places
     }
 
     fn nowhere(&self) -> Failure {

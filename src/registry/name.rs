@@ -52,7 +52,7 @@ impl Name {
 
 fn is_host(host: &str) -> bool {
     let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | ':' | '[' | ']');
-    !host.is_empty() && host.chars().all(plain)
+    host.starts_with(|char: char| char.is_ascii_alphanumeric() || char == '[') && host.chars().all(plain)
 }
 
 /// Small letters and digits, with separators between them.
@@ -103,6 +103,7 @@ mod tests {
             "h/a@sha256:12",
             "h/a@md5:0",
             "h h/a",
+            "../a",
             "h/a b",
             "h/a?x=1",
         ] {

@@ -142,6 +142,10 @@ fn a_job_goes_through_its_life_once() {
     assert!(admit(&store, &mine, 1, 0));
     assert!(!admit(&store, &mine, 1, 0), "claimed twice");
     assert_eq!(job(&store, "a").info.substate.as_deref(), Some("creating"));
+    store.job_progress("a", Some("pulling 1/2 bytes")).unwrap();
+    assert_eq!(job(&store, "a").info.substate.as_deref(), Some("pulling 1/2 bytes"));
+    store.job_progress("a", None).unwrap();
+    assert_eq!(job(&store, "a").info.substate.as_deref(), Some("creating"));
     assert_eq!(store.claimed_jobs(&mine).unwrap().len(), 1);
     assert!(store.job_started("a", 5, None).unwrap());
     assert!(!store.job_started("a", 6, None).unwrap());

@@ -54,8 +54,7 @@ fn a_registry_that_is_not_there_is_told() {
     let reason = rig.refused("127.0.0.1:1/app:1");
     let expected = "cannot pull image 127.0.0.1:1/app:1: registry http://127.0.0.1:1: ";
     assert!(reason.starts_with(expected) && reason.contains("refused"), "{reason}");
-    let held = rig.held();
-    assert!(held.images.is_empty() && held.content.is_empty() && held.snapshots.is_empty(), "{held:?}");
+    assert_eq!(rig.held(), Held::default());
 }
 
 #[test]
@@ -89,6 +88,38 @@ fn a_layer_that_is_corrupt_is_not_kept() {
     assert_eq!(rig.held(), Held::default());
     fs::write(&blob, good).unwrap();
     rig.output(&name, "true");
+}
+
+#[test]
+fn a_pull_that_fails_takes_nothing_from_that_of_another_state_directory() {
+    let Some(rig) = Rig::new() else { return };
+    let namespace = rig.settings.namespace.clone();
+    let Some(other) = Rig::with(|settings| settings.namespace = namespace) else { return };
+    let server = Server::with_password();
+    let proxy = Proxy::new(&server.address);
+    let layer = Layer::random(8 * MIB);
+    let unfinished = format!("layer-{}", layer.digest());
+    server.push(&image(layer), "app:1");
+    let name = format!("{}/app:1", proxy.address);
+    // `drmaa2:secret`
+    let auths = json!({ "auths": { proxy.address.as_str(): { "auth": "ZHJtYWEyOnNlY3JldA==" } } });
+    rig.file("auth.json", &auths.to_string());
+    proxy.limit(6 * MIB as u64);
+    let id = rig.start(job(&name, "true"), Stdio::default());
+    proxy.until_stalled();
+    let before = rig.held();
+    // Without a password, on a way that is not stalled.
+    let hosts = format!("server = 'http://{}'", server.address);
+    other.file(&format!("certs.d/{}/hosts.toml", proxy.address), &hosts);
+    let reason = other.refused(&name);
+    assert!(reason.contains("401"), "{reason}");
+    // More may have come meanwhile.
+    let after = rig.held();
+    assert!(before.content.iter().all(|one| after.content.contains(one)), "{before:?} {after:?}");
+    assert!(after.ingests.contains(&unfinished), "{unfinished} {after:?}");
+    assert_eq!(after.leases, before.leases);
+    proxy.limit(u64::MAX);
+    assert_eq!(rig.end(&id).exit_status, Some(0));
 }
 
 #[test]

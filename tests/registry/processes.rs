@@ -1,6 +1,5 @@
 //! Pulls as processes with sessions see them. Such a process is this very program, with one test to run.
 
-use std::env;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use serde_json::json;
 
 use super::image::{Image, Layer};
 use super::proxy::Proxy;
-use super::rig::{is_possible, job};
+use super::rig::{is_possible, job, unfinished};
 use super::server::Server;
 
 /// What a process of a test is to do, and with which image; set in those alone.
@@ -22,21 +21,27 @@ const PROCESSES: usize = 10;
 
 /// A process with a part in `test`. Those of the same state directory share all there is.
 fn process(test: &str, part: &str, state: &Path, image: &str) -> Child {
+    process_with(test, part, state, image, &[])
+}
+
+/// The same with more in its environment.
+fn process_with(test: &str, part: &str, state: &Path, image: &str, env: &[(&str, &str)]) -> Child {
     let namespace = state.file_name().unwrap().to_str().unwrap();
-    Command::new(env::current_exe().unwrap())
+    Command::new(std::env::current_exe().unwrap())
         .args([&format!("processes::{test}"), "--exact", "--nocapture"])
         .env(PART, part)
         .env(IMAGE, image)
         .env("DRMAA2_STATE_DIR", state)
         .env("DRMAA2_AGENT", "off")
         .env("CONTAINERD_NAMESPACE", namespace)
+        .envs(env.iter().copied())
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
 }
 
 fn part() -> Option<String> {
-    env::var(PART).ok()
+    std::env::var(PART).ok()
 }
 
 fn state_dir() -> tempfile::TempDir {
@@ -50,12 +55,7 @@ fn succeeded(mut process: Child) {
 #[test]
 fn ten_processes_want_an_image_and_one_pulls_it() {
     if part().is_some() {
-        let session = JobSession::create(None, None).unwrap();
-        let job = session.run_job(job(&env::var(IMAGE).unwrap(), "true")).unwrap();
-        job.wait_terminated(Timeout::Infinite).unwrap();
-        let info = job.info().unwrap();
-        assert_eq!(info.state, JobState::Done, "{info:?}");
-        return;
+        return run();
     }
     if !is_possible() {
         return;
@@ -93,9 +93,81 @@ fn another_process_sees_how_far_a_pull_is_and_ends_the_job() {
     succeeded(submitter);
 }
 
+#[test]
+fn a_pull_goes_on_where_a_process_that_was_killed_left_it() {
+    match part().as_deref() {
+        Some("submit") => return submit_and_wait(),
+        Some(_) => return see_it_done(),
+        None => {}
+    }
+    if !is_possible() {
+        return;
+    }
+    let (server, state) = (Server::start(), state_dir());
+    let proxy = Proxy::new(&server.address);
+    let layer = Layer::random(8 << 20);
+    server.push(&Image::new(vec![Layer::busybox(), layer], json!({})), "app:1");
+    proxy.limit(7 << 20);
+    let test = "a_pull_goes_on_where_a_process_that_was_killed_left_it";
+    let name = format!("{}/app:1", proxy.address);
+    let mut submitter = process(test, "submit", state.path(), &name);
+    proxy.until_stalled();
+    let namespace = state.path().file_name().unwrap().to_str().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while unfinished(namespace) < 5 << 20 {
+        assert!(Instant::now() < deadline, "{} bytes", unfinished(namespace));
+    }
+    submitter.kill().unwrap();
+    submitter.wait().unwrap();
+    proxy.limit(u64::MAX);
+    succeeded(process(test, "finish", state.path(), &name));
+    assert!(proxy.passed() < 5 << 20, "{} bytes more", proxy.passed());
+}
+
+fn see_it_done() {
+    let session = JobSession::open(SESSION).unwrap();
+    let job = session.jobs(None).unwrap().pop().unwrap();
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    let info = job.info().unwrap();
+    assert_eq!(info.state, JobState::Done, "{info:?}");
+}
+
+#[test]
+fn a_proxy_is_used_but_not_for_the_loopback_interface() {
+    if part().is_some() {
+        return run();
+    }
+    if !is_possible() {
+        return;
+    }
+    let (server, state) = (Server::start(), state_dir());
+    let here = server.push(&Image::new(vec![Layer::busybox()], json!({})), "app:1");
+    let dir = state.path().join("registry.invalid");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("hosts.toml"), "server = 'http://registry.invalid'\n").unwrap();
+    let test = "a_proxy_is_used_but_not_for_the_loopback_interface";
+    let certs = ("DRMAA2_CERTS_DIR", state.path().to_str().unwrap());
+    // A registry understands what is said to a proxy, whatever host it is about.
+    let proxy = format!("http://{}", server.address);
+    let env = [certs, ("HTTP_PROXY", proxy.as_str()), ("NO_PROXY", "")];
+    succeeded(process_with(test, "there", state.path(), "registry.invalid/app:1", &env));
+    let nowhere = "http://127.0.0.1:1";
+    let env = [("HTTP_PROXY", nowhere), ("HTTPS_PROXY", nowhere), ("NO_PROXY", "")];
+    succeeded(process_with(test, "here", state.path(), &here, &env));
+}
+
+/// Run a job in the image.
+fn run() {
+    let session = JobSession::create(None, None).unwrap();
+    let job = session.run_job(job(&std::env::var(IMAGE).unwrap(), "true")).unwrap();
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    let info = job.info().unwrap();
+    assert_eq!(info.state, JobState::Done, "{info:?}");
+}
+
 fn submit_and_wait() {
     let session = JobSession::create(Some(SESSION), None).unwrap();
-    let job = session.run_job(job(&env::var(IMAGE).unwrap(), "true")).unwrap();
+    let job = session.run_job(job(&std::env::var(IMAGE).unwrap(), "true")).unwrap();
     job.wait_terminated(Timeout::Infinite).unwrap();
 }
 

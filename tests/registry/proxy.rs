@@ -24,6 +24,8 @@ struct State {
     passed: u64,
     /// Does a connection wait for more?
     stalled: bool,
+    /// How often somebody has connected.
+    connections: usize,
     /// Clients that are connected.
     clients: usize,
     open: Vec<TcpStream>,
@@ -38,6 +40,7 @@ impl Proxy {
             budget: u64::MAX,
             passed: 0,
             stalled: false,
+            connections: 0,
             clients: 0,
             open: Vec::new(),
         };
@@ -70,6 +73,11 @@ impl Proxy {
         drop(self.shared.changed.wait_while(state, |state| state.clients > 0).unwrap());
     }
 
+    /// How often somebody has connected.
+    pub fn connections(&self) -> usize {
+        self.shared.state.lock().unwrap().connections
+    }
+
     /// How many bytes have passed since the last limit.
     pub fn passed(&self) -> u64 {
         self.shared.state.lock().unwrap().passed
@@ -90,6 +98,7 @@ impl Proxy {
 impl Shared {
     fn serve(self: &Arc<Self>, mut client: TcpStream) {
         let mut state = self.state.lock().unwrap();
+        state.connections += 1;
         let Some(Ok(mut server)) = state.registry.as_ref().map(TcpStream::connect) else { return };
         state.clients += 1;
         state.open.push(client.try_clone().unwrap());

@@ -1,10 +1,13 @@
 //! Pulls that succeed, from wherever and whatever the image is.
 
+use drmaa2::model::extensions::Pull;
+use drmaa2::model::{JobTemplate, Text};
 use drmaa2::tracker::Stdio;
 use serde_json::json;
 
 use super::image::{Image, Layer, Packing, digest};
-use super::rig::{Rig, job_with};
+use super::proxy::Proxy;
+use super::rig::{Rig, job, job_with};
 use super::server::Server;
 
 /// A small image whose file `/version` says this.
@@ -73,6 +76,41 @@ fn a_policy_says_when_an_image_is_pulled() {
 }
 
 #[test]
+fn what_is_pulled_for_each_job_is_what_it_runs_in() {
+    let Some(rig) = Rig::with(|settings| settings.pull = Pull::Always) else { return };
+    let server = Server::start();
+    let old = server.push(&version("old"), "me/app:1");
+    rig.file("certs.d/docker.io/hosts.toml", &format!("server = 'http://{}'", server.address));
+    assert_eq!(rig.output(&old, "cat /version"), "old");
+    rig.alias(&old, "me/app:1");
+    server.push(&version("new"), "me/app:1");
+    assert_eq!(rig.output("me/app:1", "cat /version"), "new");
+}
+
+#[test]
+fn an_image_that_is_not_whole_is_missing() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let name = server.push(&version("whole"), "app:1");
+    rig.hollow(&name);
+    assert_eq!(rig.output(&name, "cat /version"), "whole");
+}
+
+#[test]
+fn the_policy_of_a_category_counts_unless_the_job_has_its_own() {
+    let Some(rig) = Rig::with(|settings| settings.pull = Pull::Always) else { return };
+    let server = Server::start();
+    let name = server.push(&version("here"), "app:1");
+    let defaults = [("containerd_jt_pull".to_owned(), Text::from("never"))].into();
+    let of_category = JobTemplate { defaults, ..job(&name, "true") };
+    let absent = format!("image {name} not found in namespace {}", rig.settings.namespace);
+    let outcome = rig.end(&rig.start(of_category.clone(), Stdio::default()));
+    assert_eq!(outcome.reason.unwrap(), absent);
+    let own = JobTemplate { extensions: job_with(&name, "", "missing").extensions, ..of_category };
+    assert_eq!(rig.end(&rig.start(own, Stdio::default())).exit_status, Some(0));
+}
+
+#[test]
 fn the_right_password_opens_a_registry() {
     let Some(rig) = Rig::new() else { return };
     let server = Server::with_password();
@@ -112,4 +150,20 @@ fn a_mirror_serves_what_the_registry_itself_cannot() {
     );
     rig.file("certs.d/registry.invalid/hosts.toml", &hosts);
     assert_eq!(rig.output("registry.invalid/app:1", "cat /version"), "mirrored");
+}
+
+#[test]
+fn a_mirror_that_does_not_answer_is_not_asked_for_every_layer() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    // containerd has no content of these in another namespace.
+    let layers = vec![Layer::busybox(), Layer::random(1000), Layer::random(1000)];
+    server.push(&Image::new(layers, json!({})), "app:1");
+    let mirror = Proxy::new(&server.address);
+    mirror.redirect(None);
+    let hosts = format!("server = 'http://{}'\n[host.'http://{}']\n", server.address, mirror.address);
+    rig.file("certs.d/registry.invalid/hosts.toml", &hosts);
+    rig.output("registry.invalid/app:1", "true");
+    // As often as for one request.
+    assert_eq!(mirror.connections(), 4);
 }

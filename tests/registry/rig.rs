@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use containerd_client::services::v1::snapshots::ListSnapshotsRequest;
 use containerd_client::services::v1::{
-    ListContentRequest, ListImagesRequest, ListRequest, ListStatusesRequest,
+    CreateImageRequest, GetImageRequest, Image, ListContentRequest, ListImagesRequest, ListRequest,
+    ListStatusesRequest,
 };
 use containerd_client::tonic::Request;
 use containerd_client::tonic::metadata::{Ascii, MetadataValue};
+use containerd_client::types::Descriptor;
 use drmaa2::containerd::{ContainerdTracker, Settings};
 use drmaa2::model::extensions::Pull;
 use drmaa2::model::{JobTemplate, Outcome, Text};
@@ -188,6 +190,38 @@ impl Rig {
         output
     }
 
+    /// Give an image of the namespace another name as well.
+    pub fn alias(&self, name: &str, alias: &str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = containerd_client::Client::from_path(&self.settings.address).await.unwrap();
+            let space: MetadataValue<Ascii> = self.settings.namespace.parse().unwrap();
+            let request = to(&space, GetImageRequest { name: name.to_owned() });
+            let image = client.images().get(request).await.unwrap().into_inner().image.unwrap();
+            self.store(Image { name: alias.to_owned(), ..image }).await;
+        });
+    }
+
+    /// An image of which containerd has the name alone.
+    pub fn hollow(&self, name: &str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let target = Descriptor {
+            media_type: "application/vnd.oci.image.index.v1+json".to_owned(),
+            digest: format!("sha256:{}", "0".repeat(64)),
+            size: 1,
+            ..Descriptor::default()
+        };
+        let image = Image { name: name.to_owned(), target: Some(target), ..Image::default() };
+        runtime.block_on(self.store(image));
+    }
+
+    async fn store(&self, image: Image) {
+        let client = containerd_client::Client::from_path(&self.settings.address).await.unwrap();
+        let space: MetadataValue<Ascii> = self.settings.namespace.parse().unwrap();
+        let request = CreateImageRequest { image: Some(image), ..CreateImageRequest::default() };
+        client.images().create(to(&space, request)).await.unwrap();
+    }
+
     /// What containerd has in the namespace.
     pub fn held(&self) -> Held {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -217,6 +251,18 @@ impl Rig {
             held
         })
     }
+}
+
+/// How many bytes containerd has of content that is not whole.
+pub fn unfinished(namespace: &str) -> i64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let address = setting("CONTAINERD_ADDRESS").unwrap();
+        let client = containerd_client::Client::from_path(address).await.unwrap();
+        let request = to(&namespace.parse().unwrap(), ListStatusesRequest::default());
+        let all = client.content().list_statuses(request).await.unwrap().into_inner().statuses;
+        all.iter().map(|status| status.offset).sum()
+    })
 }
 
 fn to<T>(namespace: &MetadataValue<Ascii>, message: T) -> Request<T> {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::image::{Image, Layer};
-use super::rig::Rig;
+use super::rig::{Held, Rig};
 use super::server::Server;
 
 #[test]
@@ -18,6 +18,7 @@ fn a_certificate_is_checked_unless_the_site_says_otherwise() {
     let refused = rig.refused(&name);
     assert!(refused.contains("certificate"), "{refused}");
     assert_eq!(server.requests("/manifests/1"), 0);
+    assert_eq!(rig.held(), Held::default());
 
     let hosts = format!("certs.d/{address}/hosts.toml");
     rig.file(&format!("certs.d/{address}/ca.pem"), &certificate);

@@ -3,6 +3,7 @@
 //! The image is named last, when its snapshots are made: so it is there as a whole or not at all.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use containerd_client::services::v1::{CreateImageRequest, Image as StoredImage, UpdateImageRequest};
 use containerd_client::types::Descriptor as Target;
@@ -15,7 +16,7 @@ use super::super::connect::{Calls, Daemon, QUICK};
 use super::super::image::{self, MAX_DEPTH};
 use super::super::{status, unpack};
 use super::ingest::{Content, Ingest, label, signed};
-use super::lease::Lease;
+use super::lease::{Lease, Leases};
 use super::progress::Progress;
 use crate::model::Error;
 use crate::registry::{Failure, Manifest, Name, Registry, Settings};
@@ -39,6 +40,8 @@ pub(super) struct Fetch<'a> {
     pub(super) daemon: &'a Daemon,
     pub(super) snapshotter: &'a str,
     pub(super) settings: &'a Settings,
+    /// The directory of the lock that keeps other pulls of the image away.
+    pub(super) locks: &'a Path,
     /// The image's full name.
     pub(super) name: &'a str,
     pub(super) progress: &'a Progress,
@@ -47,16 +50,15 @@ pub(super) struct Fetch<'a> {
 impl Fetch<'_> {
     /// Do it.
     pub(super) async fn run(&self) -> Result<(), Error> {
-        let name = Name::parse(self.name)?;
-        let lease = Lease::new(self.daemon, self.name).await?;
-        let done = self.run_leased(name, &lease).await;
+        let leases = Leases::of(self.daemon, self.name, self.locks);
+        let done = self.pull(Name::parse(self.name)?, &leases).await;
         if done.as_ref().err().is_none_or(|failure| !failure.passes) {
-            lease.end(done.is_err()).await;
+            leases.end(done.is_err()).await;
         }
         done.map_err(|failure| failure.error)
     }
 
-    async fn run_leased(&self, name: Name, lease: &Lease<'_>) -> Result<(), Failure> {
+    async fn pull(&self, name: Name, leases: &Leases<'_>) -> Result<(), Failure> {
         let source = HashMap::from([(
             format!("containerd.io/distribution.source.{}", name.host),
             name.repository.clone(),
@@ -65,7 +67,10 @@ impl Fetch<'_> {
         let (indexes, last) = self.manifests(&registry).await?;
         let manifest: ImageManifest = parsed(&last)?;
         let (config, layers) = (manifest.config(), manifest.layers());
-        self.progress.begin(layers.iter().map(Descriptor::size).sum::<u64>() + config.size());
+        self.progress
+            .begin(layers.iter().map(Descriptor::size).fold(config.size(), u64::saturating_add));
+        // Nothing is written before.
+        let lease = &leases.take().await?;
         let calls = lease.calls()?;
         let blob = |kind, descriptor| self.blob(&registry, &calls, lease, kind, descriptor, &source);
         blob("config", config).await?;
@@ -91,8 +96,9 @@ impl Fetch<'_> {
             size: signed(u64::try_from(below.bytes.len()).unwrap_or(u64::MAX)),
             annotations: HashMap::new(),
         };
-        let image =
-            image::load(self.daemon, &self.daemon.within(QUICK)?, self.name, target.clone()).await?;
+        let image = image::load(self.daemon, &self.daemon.within(QUICK)?, self.name, target.clone())
+            .await
+            .map_err(Error::from)?;
         unpack::unpack(self.daemon, self.snapshotter, &image).await?;
         self.store(target).await
     }

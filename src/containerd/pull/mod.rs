@@ -37,7 +37,7 @@ type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 pub(super) struct Pulls {
     /// By the image's full name, and whether it is pulled even if it is there.
     running: Mutex<HashMap<(String, bool), Known>>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 struct Known {
@@ -53,7 +53,7 @@ struct Joined {
 
 impl Pulls {
     pub(super) fn new() -> Self {
-        Self { running: Mutex::default(), turns: Semaphore::new(PULLS) }
+        Self { running: Mutex::default(), turns: Arc::new(Semaphore::new(PULLS)) }
     }
 
     /// The pull of an image, which may be under way.
@@ -126,11 +126,11 @@ async fn wait(core: &Core, job: &NewJob, joined: Joined) -> Result<()> {
 
 async fn pull(core: Arc<Core>, name: String, always: bool, progress: Progress) -> Result<()> {
     let core = &*core;
-    // The semaphore is never closed.
-    let _turn = core.pulls.turns.acquire().await;
+    let permit = Arc::clone(&core.pulls.turns).acquire_owned().await;
+    let permit = permit.map_err(|_| Error::internal("no more images are pulled"))?;
     let settings = &core.settings;
     let what = format!("{} {} {name}", settings.address.display(), settings.namespace);
-    let _ours = lock::turn(settings.pulls_dir.clone(), &what).await?;
+    let _ours = lock::turn(settings.pulls_dir.clone(), &what, permit).await?;
     if !always && core.images.find(&core.daemon, &name).await?.is_some() {
         return Ok(());
     }
@@ -138,6 +138,7 @@ async fn pull(core: Arc<Core>, name: String, always: bool, progress: Progress) -
         daemon: &core.daemon,
         snapshotter: &settings.snapshotter,
         settings: &settings.registry,
+        locks: &settings.pulls_dir,
         name: &name,
         progress: &progress,
     };

@@ -131,6 +131,7 @@ pub struct Extensions {
     pub no_init: bool,
     pub stop_signal: Option<i32>,
     pub grace: Option<Millis>,
+    /// The site's choice if it is not set.
     pub pull: Option<Pull>,
     pub entrypoint: Option<Vec<Text>>,
     pub keep: bool,
