@@ -9,7 +9,7 @@ use containerd_client::services::v1::{
 };
 use containerd_client::tonic::Status as Answer;
 use containerd_client::types::v1::{Process, Status};
-use drmaa2_init::Record;
+use drmaa2_init::{Record, TERMINATE_FILE};
 use prost_types::Timestamp;
 
 use super::connect::{QUICK, RUN};
@@ -142,9 +142,18 @@ fn from_record(record: Record) -> Outcome {
 pub(super) fn unrecorded(dir: Option<&Path>, exit: Exit) -> Outcome {
     match dir {
         Some(dir) if bare::is(dir) => bare::outcome(dir, exit),
+        Some(dir) if dir.join(TERMINATE_FILE).exists() => terminated(from_exit(exit)),
         Some(_) => without_record(from_exit(exit)),
         None => from_exit(exit),
     }
+}
+
+/// The end of a job that was asked to end before there was an init to hear it: the runtime's own process
+/// ends then, with a code of its own.
+fn terminated(outcome: Outcome) -> Outcome {
+    let reason = "terminated, and its container left no record of its end";
+    let exit_status = outcome.exit_status.filter(|_| outcome.signal.is_some());
+    Outcome { exit_status, reason: Some(reason.to_owned()), ..outcome }
 }
 
 /// The end of a job of ours whose init could not write its record.
@@ -308,6 +317,17 @@ mod tests {
         assert_eq!(outcome.finished, 2005);
         assert_eq!(from_exit(Exit { status: 255, at: None }).signal, None);
         assert_eq!(from_exit(Exit { status: 0, at: None }).state(), JobState::Done);
+    }
+
+    #[test]
+    fn a_runtime_that_was_asked_to_end_has_no_code_of_the_jobs() {
+        let dir = tempfile::tempdir().unwrap();
+        let end = |status| unrecorded(Some(dir.path()), Exit { status, at: None });
+        assert_eq!((end(2).exit_status, end(2).reason.as_deref()), (Some(2), Some(NO_RECORD)));
+        std::fs::write(dir.path().join(TERMINATE_FILE), "").unwrap();
+        assert_eq!((end(2).exit_status, end(2).state()), (None, JobState::Failed));
+        assert_eq!((end(137).exit_status, end(137).signal), (Some(137), Some(9)));
+        assert!(end(2).reason.unwrap().contains("terminated"));
     }
 
     #[test]
