@@ -477,13 +477,16 @@ typedef struct drmaa2_rinfo_s {
 /* A reservation; free it with drmaa2_rinfo_free. */
 typedef struct drmaa2_rinfo_s *drmaa2_rinfo;
 
-/* Something that happened to a job (GFD.231, DrmaaNotification). */
+/*
+ * Something that happened to a job (GFD.231, DrmaaNotification). Here that is always
+ * DRMAA2_NEW_STATE.
+ */
 typedef struct drmaa2_notification_s {
     /* What. */
     drmaa2_event event;
     /* The job. */
     drmaa2_string jobId;
-    /* The session of the job. */
+    /* The session of the job; NULL if it has been destroyed. */
     drmaa2_string sessionName;
     /* The state the job is in since. */
     drmaa2_jstate jobState;
@@ -1072,9 +1075,18 @@ drmaa2_string_list drmaa2_get_jsession_names(void);
 drmaa2_string_list drmaa2_get_rsession_names(void);
 
 /*
- * Have a function called whenever a job of an open session changes (GFD.231, SessionManager).
+ * Have a function called whenever a job comes into a state, whichever process brings that about
+ * (GFD.231, SessionManager). It concerns the jobs of the job sessions that are open in this process,
+ * and all jobs of the user while a monitoring session is open; what happened before is not told.
  *
- * callback: replaces the one before; NULL for none. DRMAA2_UNSUPPORTED_OPERATION.
+ * callback: the one function that is called from here on; it replaces the one before, and NULL is
+ * none. A call that has begun may still go on afterwards. Each call hands over a notification that is
+ * the callee's, to be freed with drmaa2_notification_free. Calls come one at a time, in the order of
+ * the events, on a thread of the library on which all signals are blocked; the event of a job may
+ * come before the call that submits the job has returned. The callback may call every function of
+ * this library, this one too. It must not throw, and a child that is forked has no callback.
+ *
+ * DRMAA2_INVALID_ARGUMENT if callback is not the address of code.
  */
 drmaa2_error drmaa2_register_event_notification(drmaa2_callback callback);
 

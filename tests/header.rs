@@ -21,6 +21,7 @@ const FAMILIES: &[&str] = &[
     "infos",
     "impl_spec",
     "manager",
+    "notification",
     "jsession",
     "job",
     "jarray",

@@ -48,14 +48,15 @@ pub struct drmaa2_rinfo_s {
 /// A reservation; free it with drmaa2_rinfo_free.
 pub type drmaa2_rinfo = *mut drmaa2_rinfo_s;
 
-/// Something that happened to a job (GFD.231, DrmaaNotification).
+/// Something that happened to a job (GFD.231, DrmaaNotification). Here that is always
+/// DRMAA2_NEW_STATE.
 #[repr(C)]
 pub struct drmaa2_notification_s {
     /// What.
     pub event: drmaa2_event,
     /// The job.
     pub jobId: drmaa2_string,
-    /// The session of the job.
+    /// The session of the job; NULL if it has been destroyed.
     pub sessionName: drmaa2_string,
     /// The state the job is in since.
     pub jobState: drmaa2_jstate,

@@ -2,7 +2,6 @@
 
 use std::ffi::c_char;
 
-use crate::model::Error;
 use crate::session::{self, JobSession, MonitoringSession, ReservationSession};
 
 use super::enums::{FALSE, TRUE, drmaa2_bool, drmaa2_capability, drmaa2_error};
@@ -11,7 +10,7 @@ use super::infos::drmaa2_version;
 use super::jsession::drmaa2_jsession;
 use super::msession::drmaa2_msession;
 use super::rsession::drmaa2_rsession;
-use super::types::{drmaa2_callback, drmaa2_string, drmaa2_string_list};
+use super::types::{drmaa2_string, drmaa2_string_list};
 use super::{guard, infos, jsession, list, mem, msession, rsession};
 
 /// Get the name of the DRM system (GFD.231, SessionManager).
@@ -201,15 +200,4 @@ pub unsafe extern "C" fn drmaa2_get_jsession_names() -> drmaa2_string_list {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_get_rsession_names() -> drmaa2_string_list {
     guard::pointer(|| list::of_strings(ReservationSession::names()?))
-}
-
-/// Have a function called whenever a job of an open session changes (GFD.231, SessionManager).
-///
-/// callback: replaces the one before; NULL for none. DRMAA2_UNSUPPORTED_OPERATION.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn drmaa2_register_event_notification(callback: drmaa2_callback) -> drmaa2_error {
-    guard::status(|| {
-        let _ = callback;
-        Err(Error::unsupported("event notification"))
-    })
 }

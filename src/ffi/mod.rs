@@ -24,6 +24,7 @@ pub mod list;
 pub mod manager;
 mod mem;
 pub mod msession;
+pub mod notification;
 pub mod reservation;
 pub mod rsession;
 pub mod rtemplate;

@@ -31,7 +31,7 @@ const MAILS: usize = 4;
 /// What the thread remembers from one time to the next.
 struct Dispatcher {
     cores: usize,
-    /// Other processes that work on jobs.
+    /// Other processes that work on jobs, or are told of them.
     others: HashMap<Claim, OwnedFd>,
     /// Those that are known to have died, and may have left something to those who come later.
     dead: HashSet<Claim>,
@@ -142,7 +142,7 @@ impl Dispatcher {
         world.store.admit(now, &targets, &world.mine, &mut decide).map(drop)
     }
 
-    /// Hear of the death of every process that works on jobs.
+    /// Hear of the death of every process that works on jobs, or is told of them.
     fn watch_others(&mut self, world: &World, engines: &[Arc<Engine>]) -> Result<()> {
         let claimers = world.store.claimers()?;
         self.others.retain(|claim, _| claimers.contains(claim));
@@ -167,6 +167,7 @@ impl Dispatcher {
         }
         if news {
             engines.iter().for_each(|engine| engine.settle_soon());
+            world.store.forget_dead_listeners()?;
         }
         Ok(())
     }

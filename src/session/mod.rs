@@ -13,6 +13,9 @@ mod mail;
 #[cfg(test)]
 mod model_check;
 mod monitoring;
+mod notify;
+#[cfg(test)]
+mod notify_tests;
 mod policy;
 mod process;
 mod progress;
@@ -40,6 +43,7 @@ pub use array::JobArray;
 pub use job::JobRef;
 pub use job_session::JobSession;
 pub use monitoring::MonitoringSession;
+pub use notify::{Callback, Notification, notify};
 pub use reservation::ReservationRef;
 pub use reservation_session::ReservationSession;
 pub use serve::serve;
@@ -78,9 +82,10 @@ impl Timeout {
 }
 
 /// Numbers of the C enum `drmaa2_capability` that this build has, see `docs/capabilities.md`.
-const CAPABILITIES: [i32; 11] = [
+const CAPABILITIES: [i32; 12] = [
     0,  // ADVANCE_RESERVATION
     1,  // RESERVE_SLOTS
+    2,  // CALLBACK
     3,  // BULK_JOBS_MAXPARALLEL
     5,  // JT_STAGING
     6,  // JT_DEADLINE

@@ -98,9 +98,19 @@ pub(super) fn world() -> Result<Arc<World>> {
     Ok(world)
 }
 
+/// The world of this process, if there is one yet.
+pub(super) fn present_world() -> Option<Arc<World>> {
+    #[cfg(test)]
+    if let Some(world) = test_world() {
+        return Some(world);
+    }
+    lock().world.clone()
+}
+
 /// A session was opened.
 pub(super) fn session_opened(kind: Kind, session: &Session) {
     lock().sessions.push((kind, session.clone()));
+    wake();
 }
 
 /// One handle of a session was closed.
@@ -111,46 +121,58 @@ pub(super) fn session_closed(kind: Kind, session: &Session) {
     if let Some(at) = process.sessions.iter().position(closed) {
         process.sessions.swap_remove(at);
     }
-    let world = process.world.clone();
     drop(process);
-    wake(world);
+    wake();
 }
 
 /// The session of that name was destroyed: every handle to it is void.
 pub(super) fn session_destroyed(kind: Kind, name: &str) {
-    let mut process = lock();
-    process.sessions.retain(|(open, session)| *open != kind || session.name != name);
-    let world = process.world.clone();
-    drop(process);
-    wake(world);
+    lock().sessions.retain(|(open, session)| *open != kind || session.name != name);
+    wake();
 }
 
 /// A monitoring session was opened.
 pub(super) fn monitor_opened() {
     lock().monitors += 1;
+    wake();
 }
 
 /// A monitoring session was closed.
 pub(super) fn monitor_closed() {
     let mut process = lock();
     process.monitors = process.monitors.saturating_sub(1);
-    let world = process.world.clone();
     drop(process);
-    wake(world);
+    wake();
 }
 
-/// Whoever waits for a job of a session that is no longer open shall hear of that.
-fn wake(world: Option<Arc<World>>) {
-    #[cfg(test)]
-    let world = test_world().or(world);
-    if let Some(world) = world {
+/// Whoever waits for a job of a session that is no longer open shall hear of that, and who is told of
+/// the jobs of those that are.
+fn wake() {
+    if let Some(world) = present_world() {
         world.waits.wake();
+        world.changes.tell();
     }
 }
 
 /// Is a monitoring session open?
 pub(super) fn is_monitoring() -> bool {
     lock().monitors > 0
+}
+
+/// The job sessions that are open.
+pub(super) fn job_sessions() -> Vec<Session> {
+    let process = lock();
+    let open = process.sessions.iter().filter(|(kind, _)| *kind == Kind::Job);
+    open.map(|(_, session)| session.clone()).collect()
+}
+
+/// Do the open sessions show the jobs of this one, or those of none?
+pub(super) fn shows(session: Option<&Session>) -> bool {
+    let process = lock();
+    let is_open = |session: &Session| {
+        process.sessions.iter().any(|(kind, open)| *kind == Kind::Job && open == session)
+    };
+    process.monitors > 0 || session.is_some_and(is_open)
 }
 
 /// May what belongs to that session be used? INVALID_SESSION unless it, or a monitoring session, is

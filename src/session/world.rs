@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::changes::Changes;
 use super::engine::Engine;
 use super::kick::Kick;
+use super::notify::Listener;
 use super::progress::Doing;
 use super::waits::Waits;
 use super::{dispatch, watch};
@@ -44,6 +45,7 @@ pub(super) struct World {
     pub(super) store: Arc<Store>,
     pub(super) waits: Arc<Waits>,
     pub(super) changes: Arc<Changes>,
+    pub(super) listener: Listener,
     make_tracker: MakeTracker,
     /// By the name of the runtime in the store.
     engines: Mutex<HashMap<String, Arc<Engine>>>,
@@ -80,6 +82,7 @@ impl World {
             store,
             waits,
             changes,
+            listener: Listener::default(),
             make_tracker,
             engines,
             kick: Arc::clone(&kick),
@@ -192,7 +195,8 @@ pub(super) fn processors() -> i64 {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // The dispatcher finds the world gone.
+        // The threads find the world gone.
         self.kick.ring();
+        self.changes.tell();
     }
 }

@@ -89,7 +89,7 @@ pub(super) fn insert(store: &Store, session: &Session, id: &str) {
     submit(store, session, id, &terms(), None);
 }
 
-fn array(store: &Store, session: &Session, id: &str, indices: &[i64]) {
+pub(super) fn array(store: &Store, session: &Session, id: &str, indices: &[i64]) {
     let task = |index: &i64| NewTask { index: *index, ..NewTask::default() };
     let tasks: Vec<NewTask> = indices.iter().map(task).collect();
     submit(store, session, id, &terms(), Some(&tasks));
@@ -114,11 +114,11 @@ pub(super) fn admit(store: &Store, mine: &Claim, start: usize, ready: usize) -> 
 pub(super) const NOW: Millis = 1000;
 
 /// A process that has died.
-fn dead() -> Claim {
+pub(super) fn dead() -> Claim {
     Claim::of_text("1 1 another-boot")
 }
 
-fn exit(code: i32) -> Outcome {
+pub(super) fn exit(code: i32) -> Outcome {
     Outcome { exit_status: Some(code), started: Some(5), finished: 9, ..Outcome::default() }
 }
 

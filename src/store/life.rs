@@ -89,6 +89,13 @@ impl Store {
             id,
             |state| !state.is_terminated(),
             |sql| {
+                if outcome.started.is_some() {
+                    // Its start was not heard of, but it has run: so listeners are told.
+                    sql.prepare_cached(
+                        "UPDATE jobs SET state = 3 WHERE id = ? AND phase = 2 AND state IN (1, 5)",
+                    )?
+                    .execute([id])?;
+                }
                 sql.prepare_cached(
                     // init knows the start to the millisecond, the launcher a little later.
                     "UPDATE jobs SET state = ?2, finished = ?4, phase = 0, leftovers = 1, claim = ?8,

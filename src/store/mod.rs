@@ -5,6 +5,9 @@
 
 mod claim;
 mod control;
+mod events;
+#[cfg(test)]
+mod events_tests;
 #[cfg(test)]
 mod jobs_tests;
 mod life;
@@ -36,6 +39,7 @@ use crate::model::{Error, ErrorCode, Result};
 
 pub use claim::Claim;
 pub use control::{Terminating, Which};
+pub use events::Event;
 pub use life::Retry;
 pub use mails::Mail;
 pub use query::{Array, Job};
@@ -51,7 +55,7 @@ const FILE: &str = "drmaa2.db";
 /// the transaction can be seen.
 const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 /// How long a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(10);
 

@@ -1,4 +1,4 @@
--- Version 3. Times are milliseconds since the epoch; states are numbers of `drmaa2_jstate`.
+-- Version 4. Times are milliseconds since the epoch; states are numbers of `drmaa2_jstate`.
 
 -- Numbers of sessions and reservations are never used again: handles and jobs refer to them.
 
@@ -192,6 +192,33 @@ BEGIN
     INSERT INTO mails (job, started) VALUES (NEW.number, 0);
 END;
 
+-- Processes that are told of the states of jobs, and the last event that each has taken; see events.rs.
+CREATE TABLE listeners (
+    claim TEXT PRIMARY KEY,
+    seen  INTEGER NOT NULL
+);
+-- The states that jobs have come into, in order and without gaps, until every listener has taken them.
+CREATE TABLE events (
+    number  INTEGER PRIMARY KEY AUTOINCREMENT,
+    job     TEXT NOT NULL,
+    session INTEGER NOT NULL,
+    state   INTEGER NOT NULL
+);
+CREATE TRIGGER job_is_new AFTER INSERT ON jobs WHEN EXISTS (SELECT 1 FROM listeners) BEGIN
+    INSERT INTO events (job, session, state)
+    SELECT NEW.id, session, NEW.state FROM submissions WHERE number = NEW.submission;
+END;
+CREATE TRIGGER job_changes AFTER UPDATE OF state ON jobs
+    WHEN OLD.state <> NEW.state AND EXISTS (SELECT 1 FROM listeners)
+BEGIN
+    INSERT INTO events (job, session, state)
+    SELECT NEW.id, session, NEW.state FROM submissions WHERE number = NEW.submission;
+END;
+-- A listener that is stopped, or whose callback hangs, must not fill the disk: it loses the oldest.
+CREATE TRIGGER events_are_many AFTER INSERT ON events WHEN NEW.number % 10000 = 0 BEGIN
+    DELETE FROM events WHERE number <= NEW.number - 1000000;
+END;
+
 CREATE TABLE reservation_sessions (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     name      TEXT NOT NULL,
@@ -225,4 +252,4 @@ CREATE INDEX reservation_by_session ON reservations (session, number);
 -- Those that are over are many and never looked for.
 CREATE INDEX reservation_by_end ON reservations (ends);
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;

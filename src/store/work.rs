@@ -3,7 +3,7 @@
 use rusqlite::{Row, params};
 
 use super::query::state;
-use super::{Claim, Store};
+use super::{Claim, Session, Store};
 use crate::model::{JobState, Millis, Result};
 
 /// A job that somebody has still to do something about.
@@ -83,11 +83,12 @@ impl Store {
         })
     }
 
-    /// The processes that work on jobs.
+    /// The processes that work on jobs, or are told of them.
     pub fn claimers(&self) -> Result<Vec<Claim>> {
         self.read(|sql| {
-            let mut query =
-                sql.prepare_cached("SELECT DISTINCT claim FROM jobs WHERE claim IS NOT NULL")?;
+            let mut query = sql.prepare_cached(
+                "SELECT claim FROM jobs WHERE claim IS NOT NULL UNION SELECT claim FROM listeners",
+            )?;
             Ok(query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -109,10 +110,19 @@ impl Store {
 
     /// The runtimes for whose jobs there is something to do, or will be.
     pub fn unsettled_targets(&self) -> Result<Vec<String>> {
+        self.targets("SELECT DISTINCT target FROM submissions WHERE unsettled > 0", params![])
+    }
+
+    /// Those of them that have such jobs of a session.
+    pub fn unsettled_targets_of(&self, session: &Session) -> Result<Vec<String>> {
+        let query = "SELECT DISTINCT target FROM submissions WHERE session = ? AND unsettled > 0";
+        self.targets(query, params![session.id])
+    }
+
+    fn targets(&self, query: &str, params: &[&dyn rusqlite::ToSql]) -> Result<Vec<String>> {
         self.read(|sql| {
-            let mut query =
-                sql.prepare_cached("SELECT DISTINCT target FROM submissions WHERE unsettled > 0")?;
-            Ok(query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+            let mut query = sql.prepare_cached(query)?;
+            Ok(query.query_map(params, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
         })
     }
 }

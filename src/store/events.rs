@@ -1,0 +1,107 @@
+//! The states that jobs come into, for the processes that want to be told.
+//!
+//! Triggers note each as an event, in the transaction that makes it, whichever process that is; as long
+//! as nobody listens nothing is noted. So events are seen by every listener once and in order, those of
+//! its own process too. What every listener has taken is dropped.
+
+use rusqlite::{Connection, Row, params};
+
+use super::query::state;
+use super::{Claim, Session, Store};
+use crate::model::{JobState, Result};
+
+/// A job has come into a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its place in the order of all events.
+    pub number: i64,
+    /// The job.
+    pub job: String,
+    /// The job's session; `None` if it has been destroyed.
+    pub session: Option<Session>,
+    /// The state.
+    pub state: JobState,
+}
+
+impl Store {
+    /// Note events for a process from here on. Gives the number of the last that is not for it.
+    pub fn listen(&self, listener: &Claim) -> Result<i64> {
+        self.write_quietly(|sql| {
+            forget_dead(sql)?;
+            let last = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'";
+            let last = sql.query_row(last, [], |row| row.get(0))?;
+            sql.execute("REPLACE INTO listeners (claim, seen) VALUES (?, ?)", params![listener, last])?;
+            Ok(last)
+        })
+    }
+
+    /// The process wants to be told no more.
+    pub fn unlisten(&self, listener: &Claim) -> Result<()> {
+        self.write_quietly(|sql| Ok(forget(sql, listener)?))
+    }
+
+    /// Take out the next events after the one of this number, at most so many. If the process is too far
+    /// behind, the numbers have a gap.
+    pub fn take_events(&self, listener: &Claim, after: i64, limit: i64) -> Result<Vec<Event>> {
+        let any = "SELECT 1 FROM events WHERE number > ? LIMIT 1";
+        if !self.read(|sql| Ok(sql.prepare_cached(any)?.exists([after])?))? {
+            return Ok(Vec::new());
+        }
+        // Nobody has to be told, and the bell would wake the listener itself.
+        self.write_quietly(|sql| {
+            let events: Vec<Event> = sql
+                .prepare_cached(
+                    "SELECT e.number, e.job, e.state, s.id, s.name, s.contact
+                     FROM events e LEFT JOIN sessions s ON s.id = e.session AND s.destroyed = 0
+                     WHERE e.number > ? ORDER BY e.number LIMIT ?",
+                )?
+                .query_map([after, limit], event)?
+                .collect::<rusqlite::Result<_>>()?;
+            if let Some(last) = events.last() {
+                // It may have come back since, and be ahead of that.
+                sql.prepare_cached("UPDATE listeners SET seen = max(seen, ?2) WHERE claim = ?1")?
+                    .execute(params![listener, last.number])?;
+                drop_taken(sql)?;
+            }
+            Ok(events)
+        })
+    }
+
+    /// Note nothing more for processes that have died.
+    pub fn forget_dead_listeners(&self) -> Result<()> {
+        self.write_quietly(|sql| Ok(forget_dead(sql)?))
+    }
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    let id: Option<i64> = row.get(3)?;
+    let session = |id| Ok::<_, rusqlite::Error>(Session { id, name: row.get(4)?, contact: row.get(5)? });
+    Ok(Event {
+        number: row.get(0)?,
+        job: row.get(1)?,
+        session: id.map(session).transpose()?,
+        state: state(row, 2)?,
+    })
+}
+
+fn forget_dead(sql: &Connection) -> rusqlite::Result<()> {
+    let listeners: Vec<Claim> = sql
+        .prepare_cached("SELECT claim FROM listeners")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    listeners.iter().filter(|listener| !listener.is_alive()).try_for_each(|dead| forget(sql, dead))
+}
+
+fn forget(sql: &Connection, listener: &Claim) -> rusqlite::Result<()> {
+    sql.prepare_cached("DELETE FROM listeners WHERE claim = ?")?.execute([listener])?;
+    drop_taken(sql)
+}
+
+fn drop_taken(sql: &Connection) -> rusqlite::Result<()> {
+    sql.prepare_cached(
+        "DELETE FROM events
+         WHERE number <= (SELECT coalesce(min(seen), 9223372036854775807) FROM listeners)",
+    )?
+    .execute([])
+    .map(drop)
+}
