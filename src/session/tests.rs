@@ -267,7 +267,7 @@ fn a_job_that_is_to_end_does_not_run_again() {
     let job = start(&session, rerunnable());
     bench.tracker.set_silent(true);
     bench.tracker.lose(&job.id);
-    bench.world.store.terminate(crate::store::Which::Job(&job.id)).unwrap();
+    bench.world.store.terminate(crate::store::Which::Job(&job.id), Control::Terminate).unwrap();
     bench.tracker.set_silent(false);
     let _later = Bench::on(dir.path(), Arc::clone(&bench.tracker));
     assert_eq!(job.info().unwrap().state, JobState::Failed);
