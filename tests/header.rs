@@ -42,7 +42,11 @@ const HEADERS: [Header; 2] = [
             "reservation",
         ],
     },
-    Header { path: "include/drmaa2_ext.h", config: "cbindgen-ext.toml", families: &["ext/infos"] },
+    Header {
+        path: "include/drmaa2_ext.h",
+        config: "cbindgen-ext.toml",
+        families: &["ext/names", "ext/infos", "ext/list", "ext/impl_spec", "ext/wait", "ext/job"],
+    },
 ];
 
 fn root() -> &'static Path {
@@ -218,6 +222,8 @@ int main(void) {
 
 int main(void) {
     drmaa2_rinfo ri = drmaa2_rinfo_create();
+    drmaa2_list list = drmaa2_list_create(DRMAA2_STRINGLIST, NULL);
+    uge_drmaa2_list_free_root(&list);
     drmaa2_rinfo_free(&ri);
     return ri != NULL;
 }

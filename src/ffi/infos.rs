@@ -5,14 +5,14 @@ use std::ptr;
 
 use libc::time_t;
 
-use crate::model::{Machine, Queue, ReservationInfo, Result, SlotInfo, Version};
+use crate::model::{Machine, Queue, ReservationInfo, Result, SlotInfo, Text, Version};
 
 use super::enums::{
     FALSE, TRUE, UNSET, drmaa2_bool, drmaa2_cpu, drmaa2_event, drmaa2_jstate, drmaa2_os,
 };
 use super::mem::{self, Block, Owned};
 use super::types::{UNSET_TIME, drmaa2_slotinfo_list, drmaa2_string, drmaa2_string_list};
-use super::{guard, list};
+use super::{dict, guard, impl_spec, list};
 
 /// Slots of one machine (GFD.231, SlotInfo).
 #[repr(C)]
@@ -85,7 +85,7 @@ pub struct drmaa2_version_s {
     pub major: drmaa2_string,
     /// All that follows it.
     pub minor: drmaa2_string,
-    /// Not used; NULL.
+    /// For the library; NULL in a version made without it.
     pub implementationSpecific: *mut c_void,
 }
 /// A version; free it with drmaa2_version_free.
@@ -224,6 +224,7 @@ impl Block for drmaa2_version_s {
         unsafe {
             mem::free_string(&raw mut (*this).major);
             mem::free_string(&raw mut (*this).minor);
+            dict::free((&raw mut (*this).implementationSpecific).cast());
         }
     }
 }
@@ -279,6 +280,9 @@ pub(super) fn version(version: &Version) -> Result<Owned<drmaa2_version_s>> {
     })?;
     block.major = mem::string(&version.major)?;
     block.minor = mem::string(&version.minor)?;
+    let extensions = version.extensions().into_iter();
+    block.implementationSpecific =
+        impl_spec::member(extensions.map(|(name, value)| (name, Text::from(value))))?;
     Ok(block)
 }
 
