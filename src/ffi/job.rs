@@ -7,7 +7,7 @@ use std::ptr;
 use libc::time_t;
 
 use crate::model::{Control, Result, now};
-use crate::session::{JobRef, Timeout};
+use crate::session::{self, JobRef, Timeout};
 
 use super::enums::{UNSET, drmaa2_error, drmaa2_jstate};
 use super::jinfo::drmaa2_jinfo;
@@ -154,7 +154,7 @@ pub unsafe extern "C" fn drmaa2_j_get_info(j: drmaa2_j) -> drmaa2_jinfo {
     guard::pointer(|| {
         // SAFETY: a job, or NULL.
         let info = unsafe { get(j) }?.info()?;
-        Ok(jinfo::write(&info, now())?.into_raw())
+        Ok(jinfo::write(&info, now(), session::compat()?)?.into_raw())
     })
 }
 

@@ -3,7 +3,7 @@
 use std::ptr;
 
 use crate::model::Result;
-use crate::session::ReservationRef;
+use crate::session::{self, ReservationRef};
 
 use super::enums::drmaa2_error;
 use super::infos::drmaa2_rinfo;
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn drmaa2_r_get_info(r: drmaa2_r) -> drmaa2_rinfo {
     guard::pointer(|| {
         // SAFETY: a reservation, or NULL.
         let info = unsafe { get(r) }?.info()?;
-        Ok(infos::rinfo(&info)?.into_raw())
+        Ok(infos::rinfo(&info, session::compat()?)?.into_raw())
     })
 }
 

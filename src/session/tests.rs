@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::process;
 use super::world::World;
 use super::{JobRef, JobSession, MonitoringSession, Timeout};
-use crate::config::{Agent, Config, Limits, Queue, Target};
+use crate::config::{Agent, Compat, Config, Limits, Queue, Target};
 use crate::model::extensions::Pull;
 use crate::model::{Control, Error, ErrorCode, JobFilter, JobState, JobTemplate};
 use crate::store::{Claim, Store};
@@ -82,6 +82,7 @@ pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
         limits: Limits { slots, memory: None },
         queues: [("default".to_owned(), Queue::default())].into(),
         sendmail: None,
+        compat: Compat::Standard,
         certs_dir: "/none".into(),
         pull: Pull::Missing,
     }
