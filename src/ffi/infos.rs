@@ -7,9 +7,11 @@ use libc::time_t;
 
 use crate::model::{Machine, Queue, ReservationInfo, Result, SlotInfo, Version};
 
-use super::enums::{FALSE, TRUE, drmaa2_bool, drmaa2_cpu, drmaa2_event, drmaa2_jstate, drmaa2_os};
+use super::enums::{
+    FALSE, TRUE, UNSET, drmaa2_bool, drmaa2_cpu, drmaa2_event, drmaa2_jstate, drmaa2_os,
+};
 use super::mem::{self, Block, Owned};
-use super::types::{drmaa2_slotinfo_list, drmaa2_string, drmaa2_string_list};
+use super::types::{UNSET_TIME, drmaa2_slotinfo_list, drmaa2_string, drmaa2_string_list};
 use super::{guard, list};
 
 /// Slots of one machine (GFD.231, SlotInfo).
@@ -164,6 +166,22 @@ pub unsafe extern "C" fn drmaa2_machineinfo_free(mi: *mut drmaa2_machineinfo) {
     guard::quiet((), || unsafe { mem::free(mi) });
 }
 
+impl drmaa2_rinfo_s {
+    /// Nothing is set.
+    pub(super) fn unset() -> Self {
+        Self {
+            reservationId: ptr::null_mut(),
+            reservationName: ptr::null_mut(),
+            reservedStartTime: UNSET_TIME,
+            reservedEndTime: UNSET_TIME,
+            usersACL: ptr::null_mut(),
+            reservedSlots: UNSET.into(),
+            reservedMachines: ptr::null_mut(),
+            implementationSpecific: ptr::null_mut(),
+        }
+    }
+}
+
 impl Block for drmaa2_slotinfo_s {
     unsafe fn free_members(this: *mut Self) {
         // SAFETY: the members are the block's own.
@@ -232,14 +250,10 @@ pub(super) fn slotinfo(slot: &SlotInfo) -> Result<Owned<drmaa2_slotinfo_s>> {
 
 pub(super) fn rinfo(info: &ReservationInfo) -> Result<Owned<drmaa2_rinfo_s>> {
     let mut block = Owned::new(drmaa2_rinfo_s {
-        reservationId: ptr::null_mut(),
-        reservationName: ptr::null_mut(),
         reservedStartTime: info.begins.div_euclid(1000),
         reservedEndTime: info.ends.div_euclid(1000),
-        usersACL: ptr::null_mut(),
         reservedSlots: info.slots,
-        reservedMachines: ptr::null_mut(),
-        implementationSpecific: ptr::null_mut(),
+        ..drmaa2_rinfo_s::unset()
     })?;
     block.reservationId = mem::string(&info.id)?;
     block.reservationName = mem::optional_string(info.name.as_ref())?;
