@@ -173,7 +173,8 @@ pub(crate) fn declarations(header: &str) -> Vec<Declaration> {
     declarations
 }
 
-fn without_comments(code: &str) -> String {
+/// Code without the comments in it.
+pub(crate) fn without_comments(code: &str) -> String {
     let mut bare = String::new();
     let mut rest = code;
     while let Some(start) = rest.find("/*") {
