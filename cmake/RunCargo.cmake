@@ -14,6 +14,18 @@ else()
 endif()
 set(DRMAA2_TARGET_DIR ${target_dir} CACHE PATH "Where cargo keeps what it builds")
 
+# The library looks for its programs in libexec/drmaa2 beside and above its own directory. If they
+# are elsewhere, it is told at compile time: from its directory if the installation can be moved.
+set(cargo_environment)
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" OR IS_ABSOLUTE "${CMAKE_INSTALL_LIBEXECDIR}")
+  set(programs ${CMAKE_INSTALL_FULL_LIBEXECDIR}/drmaa2)
+else()
+  file(RELATIVE_PATH programs /prefix/${CMAKE_INSTALL_LIBDIR} /prefix/${CMAKE_INSTALL_LIBEXECDIR}/drmaa2)
+endif()
+if(NOT programs MATCHES "^\\.\\./(\\.\\./)?libexec/drmaa2$")
+  set(cargo_environment DRMAA2_PROGRAMS=${programs})
+endif()
+
 function(run_cargo library soname init agent)
   execute_process(COMMAND ${RUSTC} -vV OUTPUT_VARIABLE rustc_version)
   if(NOT rustc_version MATCHES "host: ([^\n]+)")
@@ -37,7 +49,8 @@ function(run_cargo library soname init agent)
   # Cargo knows best what is out of date, so it is asked every time. The init is built for an
   # explicit target: a static C library suits programs, not the build scripts and macros of the host.
   add_custom_target(drmaa2_cargo ALL
-    COMMAND ${CARGO} build -p drmaa2-containerd --lib --bin drmaa2d ${options}
+    COMMAND ${CMAKE_COMMAND} -E env ${cargo_environment}
+            ${CARGO} build -p drmaa2-containerd --lib --bin drmaa2d ${options}
     COMMAND ${CMAKE_COMMAND} -E env "RUSTFLAGS=-C target-feature=+crt-static"
             ${CARGO} build -p drmaa2-init --bin drmaa2-init --target ${host} ${options}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${libdir} ${initdir} ${agentdir}

@@ -48,13 +48,20 @@ pub fn agent() -> Result<PathBuf> {
     beside("drmaa2d", "DRMAA2_AGENT")
 }
 
+/// Where an installation with directories of its own has put our programs, from the library's
+/// directory. The build knows it.
+const PROGRAMS: Option<&str> = option_env!("DRMAA2_PROGRAMS");
+
 /// A program of ours that the configuration does not place: it is beside the library, or where an
 /// installation of the library puts it.
 fn beside(name: &str, variable: &str) -> Result<PathBuf> {
     let library = library_dir();
     let candidates: Vec<PathBuf> = library
         .iter()
-        .flat_map(|dir| ["", "../libexec/drmaa2", "../../libexec/drmaa2"].map(|below| dir.join(below)))
+        .flat_map(|dir| {
+            let usual = ["", "../libexec/drmaa2", "../../libexec/drmaa2"];
+            PROGRAMS.into_iter().chain(usual).map(|below| dir.join(below))
+        })
         .chain(["/usr/libexec/drmaa2".into()])
         .map(|dir| dir.join(name))
         .collect();

@@ -3,107 +3,14 @@
 // A test that cannot go on fails.
 #![allow(clippy::unwrap_used)]
 
+mod headers;
 mod symbols;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-/// A header and what it is made from.
-struct Header {
-    path: &'static str,
-    config: &'static str,
-    /// The families of the API in the order in which the header has them.
-    families: &'static [&'static str],
-}
-
-const HEADERS: [Header; 2] = [
-    Header {
-        path: "include/drmaa2.h",
-        config: "cbindgen.toml",
-        families: &[
-            "enums",
-            "types",
-            "limits",
-            "strings",
-            "list",
-            "dict",
-            "jtemplate",
-            "jinfo",
-            "rtemplate",
-            "infos",
-            "impl_spec",
-            "manager",
-            "notification",
-            "jsession",
-            "job",
-            "jarray",
-            "msession",
-            "rsession",
-            "reservation",
-        ],
-    },
-    Header {
-        path: "include/drmaa2_ext.h",
-        config: "cbindgen-ext.toml",
-        families: &["ext/names", "ext/infos", "ext/list", "ext/impl_spec", "ext/wait", "ext/job"],
-    },
-];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn generate(header: &Header) -> String {
-    let mut builder = cbindgen::Builder::new()
-        .with_config(cbindgen::Config::from_file(root().join(header.config)).unwrap());
-    for family in header.families {
-        builder = builder.with_src(root().join(format!("src/ffi/{family}.rs")));
-    }
-    let mut text = Vec::new();
-    builder.generate().unwrap().write(&mut text);
-    polish(&String::from_utf8(text).unwrap())
-}
-
-/// What cbindgen cannot be told.
-fn polish(header: &str) -> String {
-    let header = header
-        // C89 has no comma after the last enumerator.
-        .replace(",\n}", "\n}")
-        // Nor comments to the end of the line.
-        .replace("#endif  // __cplusplus", "#endif /* __cplusplus */")
-        .replace("#endif // __cplusplus", "#endif /* __cplusplus */")
-        .replace("}  // extern \"C\"", "} /* extern \"C\" */")
-        // The pointer is constant too.
-        .replace("extern const char *DRMAA2_", "extern const char *const DRMAA2_");
-    let mut polished: Vec<String> = Vec::new();
-    let mut lines = header.lines().map(str::trim_end);
-    while let Some(line) = lines.next() {
-        let indent = &line[..line.len() - line.trim_start().len()];
-        if line.trim_start() != "/*" {
-            polished.push(line.to_owned());
-            continue;
-        }
-        let text: Vec<&str> = lines
-            .by_ref()
-            .map(|line| line.trim_start_matches(' '))
-            .take_while(|line| *line != "*/")
-            .collect();
-        if let [text] = text[..] {
-            polished.push(format!("{indent}/* {text} */"));
-            continue;
-        }
-        polished.push(format!("{indent}/*"));
-        for text in text {
-            let text = text.trim_start_matches("* ").trim_start_matches('*');
-            polished.push(format!("{indent} * {text}").trim_end().to_owned());
-        }
-        polished.push(format!("{indent} */"));
-    }
-    // One blank line is enough.
-    polished.dedup_by(|next, line| next.is_empty() && line.is_empty());
-    polished.join("\n").trim().to_owned() + "\n"
-}
+use headers::{HEADERS, Kind, declarations, generate, root};
 
 #[test]
 fn the_headers_are_what_the_source_says() {
@@ -124,13 +31,9 @@ fn the_headers_are_what_the_source_says() {
 fn the_headers_declare_each_symbol_and_nothing_else() {
     let mut declared: Vec<String> = HEADERS
         .iter()
-        .flat_map(|header| statements(&generate(header)))
-        .filter(|statement| !statement.starts_with("typedef") && !statement.starts_with("struct"))
-        .map(|statement| {
-            // The word before the arguments, or the last one of an object.
-            let name = statement.split('(').next().unwrap().trim_end_matches(';');
-            name.rsplit([' ', '*']).next().unwrap().to_owned()
-        })
+        .flat_map(|header| declarations(&generate(header)))
+        .filter(|declaration| declaration.kind != Kind::Type)
+        .map(|declaration| declaration.name)
         .collect();
     declared.sort();
     assert_eq!(declared, symbols::names());
@@ -144,36 +47,6 @@ fn every_function_is_called_with_null() {
     let forgotten: Vec<String> =
         functions.filter(|name| !programs.contains(&format!("{name}("))).collect();
     assert_eq!(forgotten, Vec::<String>::new());
-}
-
-/// The declarations of a header at file level.
-fn statements(header: &str) -> Vec<String> {
-    let mut code = String::new();
-    let mut rest = header;
-    while let Some(start) = rest.find("/*") {
-        code.push_str(&rest[..start]);
-        rest = &rest[start + rest[start..].find("*/").unwrap() + 2..];
-    }
-    code.push_str(rest);
-    let code: String =
-        code.lines().filter(|line| !line.starts_with('#') && !line.contains("extern \"C\"")).collect();
-    let mut statements = Vec::new();
-    let (mut statement, mut depth) = (String::new(), 0_u32);
-    for character in code.chars() {
-        match character {
-            '{' => depth += 1,
-            // The brace that ends extern "C" has no beginning here.
-            '}' if depth == 0 => continue,
-            '}' => depth -= 1,
-            _ => {}
-        }
-        statement.push(character);
-        if character == ';' && depth == 0 {
-            statements.push(statement.trim().to_owned());
-            statement.clear();
-        }
-    }
-    statements
 }
 
 #[test]

@@ -47,4 +47,5 @@ const _: () = {
     assert!(size_of::<infos::drmaa2_machineinfo_s>() == 96);
     assert!(size_of::<job::drmaa2_j_s>() == 24);
     assert!(size_of::<jarray::drmaa2_jarray_s>() == 24);
+    assert!(size_of::<reservation::drmaa2_r_s>() == 16);
 };
