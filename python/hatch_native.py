@@ -61,4 +61,6 @@ def platform_tag(files: list[Path]) -> str:
 def dynamic_section(file: Path) -> str:
     """What binutils tell of the libraries and the versions that a file needs."""
     command = ["objdump", "--private-headers", str(file)]
-    return subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}).stdout
+    return subprocess.run(
+        command, check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}
+    ).stdout

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from drmaa2 import InvalidState, JobSession, JobTemplate
+from drmaa2 import InvalidState, Job, JobSession, JobState, JobTemplate
 
 IMAGE = os.environ["DRMAA2_TEST_IMAGE"]
 #: Nothing here takes so long unless it hangs.
@@ -26,6 +26,11 @@ def shell(script: str, **attributes: Any) -> JobTemplate:
 def sleeper(**attributes: Any) -> JobTemplate:
     """A job that has to be ended."""
     return JobTemplate(job_category=IMAGE, remote_command="sleep", args=["1000"], **attributes)
+
+
+def state(job: Job) -> JobState:
+    """The state of a job, without the detail."""
+    return job.get_state()[0]
 
 
 def end(session: JobSession) -> None:

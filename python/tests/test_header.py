@@ -12,9 +12,7 @@ import pytest
 import drmaa2
 from drmaa2 import _handle, _lib, _memory, _struct, constants, errors
 
-HEADER = re.sub(
-    r"/\*.*?\*/", "", (Path(__file__).parents[2] / "include/drmaa2.h").read_text(), flags=re.DOTALL
-)
+HEADER = re.sub(r"/\*.*?\*/", "", (Path(__file__).parents[2] / "include/drmaa2.h").read_text(), flags=re.DOTALL)
 NUMBERS = {
     "drmaa2_bool": ctypes.c_int,
     "drmaa2_jstate": ctypes.c_int,

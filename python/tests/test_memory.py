@@ -65,6 +65,8 @@ class Ledger:
 
 @pytest.fixture
 def ledger(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+    # What earlier tests have left is none of this one's.
+    gc.collect()
     ledger = Ledger()
     for name in declared():
         function = getattr(lib, name)

@@ -38,7 +38,7 @@ def there_and_back(value: Any) -> Any:
 def filled(cls: type[Struct]) -> dict[str, Any]:
     """A value of its own for each attribute."""
     values: dict[str, Any] = {}
-    for position, (name, kind) in enumerate(layout(cls).kinds, 100):
+    for position, (name, _) in enumerate(layout(cls).kinds, 100):
         annotation = cls.__annotations__[name]
         if "Mapping" in annotation:
             values[name] = {f"key {position}": f"value {position}", "": "empty"}

@@ -36,11 +36,6 @@ class Job(Handle):
             if substate.value:
                 free("drmaa2_string_free", substate.value)
 
-    @property
-    def state(self) -> JobState:
-        """Its state now."""
-        return self.get_state()[0]
-
     def get_info(self) -> JobInfo:
         """What is known of it now."""
         return JobInfo.take(self._call(lib.drmaa2_j_get_info))
