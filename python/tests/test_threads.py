@@ -53,9 +53,11 @@ def test_a_wait_on_the_main_thread_lets_others_go_on(session: JobSession) -> Non
 
 def test_a_wait_ends_with_its_session(session: JobSession) -> None:
     job = session.run_job(sleeper(submit_as_hold=True))
-    threading.Thread(target=session.destroy).start()
+    other = threading.Thread(target=session.destroy)
+    other.start()
     with pytest.raises(InvalidSession):
         job.wait_started()
+    other.join()
 
 
 def test_a_signal_handler_runs_during_a_wait(session: JobSession) -> None:

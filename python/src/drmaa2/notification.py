@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from collections.abc import Callable
 from ctypes import CFUNCTYPE, c_void_p, cast
@@ -33,15 +34,28 @@ class Notification(Struct):
 
 Callback = Callable[[Notification], object]
 
-_registering = threading.Lock()
-_current: Callback | None = None
+_current: Callback | None
+#: Held while a callback is registered, and while one is called.
+_registering: threading.RLock
+_calling: threading.Lock
+
+
+def _reset() -> None:
+    """Nothing is registered: at the start, and in a forked child, which has other threads."""
+    global _current, _registering, _calling
+    _current, _registering, _calling = None, threading.RLock(), threading.Lock()
+
+
+_reset()
+os.register_at_fork(after_in_child=_reset)
 
 
 def register_event_notification(callback: Callback | None) -> None:
     """Have a function called whenever a job of an open session changes; ``None`` for none.
 
     It replaces the one before, and is called on a thread of the library, one call at a time. It may use
-    all of this module. What it raises goes to ``sys.unraisablehook``.
+    all of this package. What it raises goes to ``sys.unraisablehook``. A call that goes on at the end of the
+    program is waited for.
 
     :raises UnsupportedOperation: if there is no ``Capability.CALLBACK``
     """
@@ -57,13 +71,11 @@ def register_event_notification(callback: Callback | None) -> None:
 
 def _notified(cell: int) -> None:
     """Takes the address of a pointer to a notification, which is ours to free."""
-    address = c_void_p.from_address(cell).value
-    callback = _current
-    if not address:
-        return
-    notification = Notification.take(address)
-    if callback is not None:
-        callback(notification)
+    with _calling:
+        notification = Notification.take(c_void_p.from_address(cell).value or 0)
+        callback = _current
+        if callback is not None:
+            callback(notification)
 
 
 #: What C calls; it lives as long as the library.
@@ -72,6 +84,8 @@ _trampoline = CFUNCTYPE(None, c_void_p)(_notified)
 
 @atexit.register
 def _unregister() -> None:
-    """No thread may enter an interpreter that is going away."""
+    """No thread may be in the interpreter, or enter it, when that goes away."""
     if _current is not None:
         register_event_notification(None)
+    with _calling:
+        pass
