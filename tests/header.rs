@@ -1,42 +1,62 @@
-//! `include/drmaa2.h` is what `src/ffi` says, and every C and C++ compiler takes it.
+//! The headers in `include` are what `src/ffi` says, and every C and C++ compiler takes them.
 
 // A test that cannot go on fails.
 #![allow(clippy::unwrap_used)]
+
+mod symbols;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The families of the API in the order in which the header has them.
-const FAMILIES: &[&str] = &[
-    "enums",
-    "types",
-    "limits",
-    "strings",
-    "list",
-    "dict",
-    "jtemplate",
-    "jinfo",
-    "rtemplate",
-    "infos",
-    "impl_spec",
-    "manager",
-    "jsession",
-    "job",
-    "jarray",
-    "msession",
-    "rsession",
-    "reservation",
+/// A header and what it is made from.
+struct Header {
+    path: &'static str,
+    config: &'static str,
+    /// The families of the API in the order in which the header has them.
+    families: &'static [&'static str],
+}
+
+const HEADERS: [Header; 2] = [
+    Header {
+        path: "include/drmaa2.h",
+        config: "cbindgen.toml",
+        families: &[
+            "enums",
+            "types",
+            "limits",
+            "strings",
+            "list",
+            "dict",
+            "jtemplate",
+            "jinfo",
+            "rtemplate",
+            "infos",
+            "impl_spec",
+            "manager",
+            "jsession",
+            "job",
+            "jarray",
+            "msession",
+            "rsession",
+            "reservation",
+        ],
+    },
+    Header {
+        path: "include/drmaa2_ext.h",
+        config: "cbindgen-ext.toml",
+        families: &["ext/names", "ext/infos", "ext/list", "ext/impl_spec", "ext/wait", "ext/job"],
+    },
 ];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn generate() -> String {
+fn generate(header: &Header) -> String {
     let mut builder = cbindgen::Builder::new()
-        .with_config(cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap());
-    for family in FAMILIES {
+        .with_config(cbindgen::Config::from_file(root().join(header.config)).unwrap());
+    for family in header.families {
         builder = builder.with_src(root().join(format!("src/ffi/{family}.rs")));
     }
     let mut text = Vec::new();
@@ -85,38 +105,25 @@ fn polish(header: &str) -> String {
 }
 
 #[test]
-fn the_header_is_what_the_source_says() {
-    let path = root().join("include/drmaa2.h");
-    let generated = generate();
-    if std::env::var_os("DRMAA2_BLESS").is_some() {
-        fs::write(&path, &generated).unwrap();
+fn the_headers_are_what_the_source_says() {
+    for header in &HEADERS {
+        let generated = generate(header);
+        if std::env::var_os("DRMAA2_BLESS").is_some() {
+            fs::write(root().join(header.path), &generated).unwrap();
+        }
+        assert!(
+            fs::read_to_string(root().join(header.path)).unwrap() == generated,
+            "{} is out of date; run: DRMAA2_BLESS=1 cargo test --test header",
+            header.path
+        );
     }
-    let committed = fs::read_to_string(&path).unwrap();
-    assert!(
-        committed == generated,
-        "include/drmaa2.h is out of date; run: DRMAA2_BLESS=1 cargo test --test header"
-    );
-}
-
-/// Names of the exported functions and objects, in the order of their bytes.
-fn symbols() -> Vec<String> {
-    let symbols = fs::read_to_string(root().join("include/drmaa2.symbols")).unwrap();
-    symbols.lines().map(str::to_owned).collect()
 }
 
 #[test]
-fn the_list_of_symbols_is_sorted() {
-    let mut sorted = symbols();
-    sorted.sort();
-    sorted.dedup();
-    assert_eq!(symbols(), sorted);
-}
-
-#[test]
-fn the_header_declares_each_symbol_and_nothing_else() {
-    let header = generate();
-    let mut declared: Vec<String> = statements(&header)
-        .into_iter()
+fn the_headers_declare_each_symbol_and_nothing_else() {
+    let mut declared: Vec<String> = HEADERS
+        .iter()
+        .flat_map(|header| statements(&generate(header)))
         .filter(|statement| !statement.starts_with("typedef") && !statement.starts_with("struct"))
         .map(|statement| {
             // The word before the arguments, or the last one of an object.
@@ -125,19 +132,20 @@ fn the_header_declares_each_symbol_and_nothing_else() {
         })
         .collect();
     declared.sort();
-    assert_eq!(declared, symbols());
+    assert_eq!(declared, symbols::names());
 }
 
 #[test]
 fn every_function_is_called_with_null() {
-    let program = fs::read_to_string(root().join("c-tests/nulls.c")).unwrap();
-    let functions = symbols().into_iter().filter(|name| name.starts_with("drmaa2_"));
+    let program = |name| fs::read_to_string(root().join("c-tests").join(name)).unwrap();
+    let programs = program("nulls.c") + &program("nulls_ext.c");
+    let functions = symbols::names().into_iter().filter(|name| !name.starts_with("DRMAA2_"));
     let forgotten: Vec<String> =
-        functions.filter(|name| !program.contains(&format!("{name}("))).collect();
+        functions.filter(|name| !programs.contains(&format!("{name}("))).collect();
     assert_eq!(forgotten, Vec::<String>::new());
 }
 
-/// The declarations of the header at file level.
+/// The declarations of a header at file level.
 fn statements(header: &str) -> Vec<String> {
     let mut code = String::new();
     let mut rest = header;
@@ -169,8 +177,8 @@ fn statements(header: &str) -> Vec<String> {
 
 #[test]
 fn every_declaration_is_documented() {
-    let header = generate();
-    let lines: Vec<&str> = header.lines().map(str::trim).collect();
+    let headers: String = HEADERS.iter().map(generate).collect();
+    let lines: Vec<&str> = headers.lines().map(str::trim).collect();
     let declares = |line: &str| {
         let comment = line.starts_with(['*', '/', '#', '}']) || line.starts_with("extern \"C\"");
         // The structs that stay closed are documented with the pointers to them.
@@ -187,8 +195,9 @@ fn every_declaration_is_documented() {
     assert_eq!(bare, Vec::<&str>::new());
 }
 
-/// A file that includes the header, twice and before everything else, and uses a bit of it.
-const PROGRAM: &str = r#"
+/// A file that includes a header, twice and before everything else, and uses a bit of it.
+const PROGRAMS: [&str; 2] = [
+    r#"
 #include "drmaa2.h"
 #include "drmaa2.h"
 
@@ -205,27 +214,43 @@ int main(void) {
     drmaa2_jtemplate_free(&jt);
     return error == DRMAA2_SUCCESS && slots == 0 && DRMAA2_CPU_TIME == NULL;
 }
-"#;
+"#,
+    r#"
+#include "drmaa2_ext.h"
+#include "drmaa2_ext.h"
+#include "drmaa2.h"
+
+int main(void) {
+    drmaa2_rinfo ri = drmaa2_rinfo_create();
+    drmaa2_list list = drmaa2_list_create(DRMAA2_STRINGLIST, NULL);
+    uge_drmaa2_list_free_root(&list);
+    drmaa2_rinfo_free(&ri);
+    return ri != NULL;
+}
+"#,
+];
 
 fn compile(compiler: &str, arguments: &[&str], extension: &str) {
-    let directory = tempfile::tempdir().unwrap();
-    let source: PathBuf = directory.path().join("program").with_extension(extension);
-    fs::write(&source, PROGRAM).unwrap();
-    let output = Command::new(compiler)
-        .args(["-Wall", "-Wextra", "-pedantic-errors", "-Werror"])
-        .args(arguments)
-        .arg("-I")
-        .arg(root().join("include"))
-        .args(["-c", "-o", "/dev/null"])
-        .arg(&source)
-        .output()
-        .unwrap();
-    let messages = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{compiler} {arguments:?}:\n{messages}");
+    for program in PROGRAMS {
+        let directory = tempfile::tempdir().unwrap();
+        let source: PathBuf = directory.path().join("program").with_extension(extension);
+        fs::write(&source, program).unwrap();
+        let output = Command::new(compiler)
+            .args(["-Wall", "-Wextra", "-pedantic-errors", "-Werror"])
+            .args(arguments)
+            .arg("-I")
+            .arg(root().join("include"))
+            .args(["-c", "-o", "/dev/null"])
+            .arg(&source)
+            .output()
+            .unwrap();
+        let messages = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{compiler} {arguments:?}:\n{messages}");
+    }
 }
 
 #[test]
-fn every_c_standard_takes_the_header() {
+fn every_c_standard_takes_the_headers() {
     compile("gcc", &["-std=c89", "-Wno-long-long", "-Wstrict-prototypes"], "c");
     for standard in ["-std=c99", "-std=c11", "-std=c2x"] {
         compile("gcc", &[standard, "-Wstrict-prototypes"], "c");
@@ -233,6 +258,6 @@ fn every_c_standard_takes_the_header() {
 }
 
 #[test]
-fn cpp_takes_the_header() {
+fn cpp_takes_the_headers() {
     compile("g++", &["-std=c++17"], "cpp");
 }

@@ -1,7 +1,8 @@
 //! The C API: converts what comes in, calls the session room, converts what goes out.
 //!
 //! Nothing here decides anything about jobs. What a caller must see to in every function stands
-//! once, at the top of `include/drmaa2.h`, which is generated from this room.
+//! once, at the top of `include/drmaa2.h`, which is generated from this room. `ext` is what goes beyond
+//! the standard, in a header of its own.
 
 // The public structs, their members and the enumerators have the names that C has for them.
 #![allow(non_camel_case_types, non_snake_case)]
@@ -10,6 +11,7 @@
 
 pub mod dict;
 pub mod enums;
+pub mod ext;
 mod guard;
 mod handles;
 pub mod impl_spec;
