@@ -63,6 +63,10 @@ def test_a_library_that_is_not_there() -> None:
     assert "ImportError: libc.so.6 has no drmaa2_" in ended.stderr
 
 
+def test_structs_of_another_library() -> None:
+    assert "ImportError: DRMAA2_COMPAT is set" in python("import drmaa2", DRMAA2_COMPAT="age").stderr
+
+
 def test_errors_belong_to_threads() -> None:
     """Each thread has the text of its own call."""
     texts: dict[int, str] = {}

@@ -12,7 +12,14 @@ import pytest
 import drmaa2
 from drmaa2 import _handle, _lib, _memory, _struct, constants, errors
 
-HEADER = re.sub(r"/\*.*?\*/", "", (Path(__file__).parents[2] / "include/drmaa2.h").read_text(), flags=re.DOTALL)
+
+def header(name: str) -> str:
+    """A header without its comments."""
+    text = (Path(__file__).parents[2] / "include" / name).read_text()
+    return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+HEADER = header("drmaa2.h")
 NUMBERS = {
     "drmaa2_bool": ctypes.c_int,
     "drmaa2_jstate": ctypes.c_int,
@@ -120,14 +127,18 @@ def test_limits() -> None:
         assert value == getattr(constants, name).encode()
 
 
+def prototypes(text: str) -> dict[str, int]:
+    """How many arguments each function of a header has."""
+    found = re.findall(r"^[\w ]+[ *](drmaa2_\w+)\(([^)]*)\);", text, re.MULTILINE)
+    return {name: 0 if arguments == "void" else arguments.count(",") + 1 for name, arguments in found}
+
+
 def test_functions() -> None:
-    found = re.findall(r"^[\w ]+[ *](drmaa2_\w+)\(([^)]*)\);", HEADER, re.MULTILINE)
-    wanted = {name: 0 if arguments == "void" else arguments.count(",") + 1 for name, arguments in found}
-    assert len(wanted) == 115
-    assert {name: wanted[name] for name in _lib.declared()} == {
-        name: len(getattr(_lib.lib, name).argtypes) for name in _lib.declared()
-    }
-    assert not [name for name in wanted.keys() - set(_lib.declared()) if not UNUSED.fullmatch(name)]
+    standard, beyond = prototypes(HEADER), prototypes(header("drmaa2_ext.h"))
+    assert len(standard) == 115
+    declared = {name: len(getattr(_lib.lib, name).argtypes) for name in _lib.declared()}
+    assert {name: (standard | beyond)[name] for name in declared} == declared
+    assert not [name for name in standard.keys() - declared.keys() if not UNUSED.fullmatch(name)]
 
 
 def test_everything_is_exported() -> None:

@@ -145,6 +145,31 @@ def test_wait_any(session: JobSession) -> None:
         session.wait_any_started([running, Job("unknown", session.name)])
 
 
+def test_wait_all(session: JobSession) -> None:
+    first, second = jobs = [session.run_job(sleeper(submit_as_hold=True)) for _ in range(2)]
+    first.release()
+    first.wait_started(LONG)
+    with pytest.raises(Timeout):
+        session.wait_all_started(jobs, ZERO_TIME)
+    second.release()
+    assert session.wait_all_started(jobs) == jobs
+    with pytest.raises(Timeout):
+        session.wait_all_terminated(iter(jobs), ZERO_TIME)
+    for job in jobs:
+        job.terminate()
+    assert session.wait_all_terminated(jobs) == jobs
+    with pytest.raises(InvalidArgument):
+        session.wait_all_started([])
+
+
+def test_a_job_that_is_killed(session: JobSession) -> None:
+    job = session.run_job(sleeper())
+    job.wait_started(LONG)
+    job.terminate(forced=True)
+    job.wait_terminated(LONG)
+    assert job.get_info().terminating_signal == "SIGKILL"
+
+
 def test_filters(session: JobSession) -> None:
     begun = datetime.now(timezone.utc)
     good = session.run_job(shell("exit 0", job_name="good"))

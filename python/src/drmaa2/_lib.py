@@ -23,6 +23,8 @@ _SONAME = "libdrmaa2.so.1"
 
 def _load() -> ctypes.CDLL:
     """$DRMAA2_LIBRARY; else the library in this package; else the one that the loader knows."""
+    if os.environ.get("DRMAA2_COMPAT"):
+        raise ImportError("DRMAA2_COMPAT is set: the structs are then not those that this package reads")
     bundled = Path(__file__).parent / "_native" / _SONAME
     path = os.environ.get("DRMAA2_LIBRARY") or (str(bundled) if bundled.exists() else _SONAME)
     try:
@@ -211,6 +213,10 @@ _FUNCTIONS: list[tuple[str, Result, list[Any]]] = [
     ("drmaa2_r_get_reservation_template", OWNED, [_PTR]),
     ("drmaa2_r_get_info", OWNED, [_PTR]),
     ("drmaa2_r_terminate", STATUS, [_PTR]),
+    # Beyond the standard: drmaa2_ext.h.
+    ("drmaa2_jsession_wait_all_started", OWNED, [_PTR, _PTR, _TIME]),
+    ("drmaa2_jsession_wait_all_terminated", OWNED, [_PTR, _PTR, _TIME]),
+    ("drmaa2_j_terminate_forced", STATUS, [_PTR]),
 ]
 
 

@@ -60,9 +60,12 @@ class Job(Handle):
         """Let it start, if it is on hold."""
         self._call(lib.drmaa2_j_release)
 
-    def terminate(self) -> None:
-        """End it, whether it waits or has started."""
-        self._call(lib.drmaa2_j_terminate)
+    def terminate(self, forced: bool = False) -> None:
+        """End it, whether it waits or has started.
+
+        :param forced: kill it, without asking it and without a time to end by itself
+        """
+        self._call(lib.drmaa2_j_terminate_forced if forced else lib.drmaa2_j_terminate)
 
     def reap(self) -> None:
         """Forget it, if it has ended. From then on its id is unknown."""
@@ -83,6 +86,11 @@ class Job(Handle):
         wait(lambda seconds: self._call(lib.drmaa2_j_wait_terminated, seconds), timeout)
 
 
+def take_jobs(address: int) -> list[Job]:
+    """The jobs of a list, which is freed."""
+    return take_list(address, Job.read)
+
+
 class JobArray(Handle):
     """A job array: jobs with one template. A value, as a job is; iterating gives its jobs."""
 
@@ -92,7 +100,7 @@ class JobArray(Handle):
 
     def get_jobs(self) -> list[Job]:
         """Its jobs in the order of their indices, without those that are reaped."""
-        return take_list(self._call(lib.drmaa2_jarray_get_jobs), Job.read)
+        return take_jobs(self._call(lib.drmaa2_jarray_get_jobs))
 
     def __iter__(self) -> Iterator[Job]:
         return iter(self.get_jobs())

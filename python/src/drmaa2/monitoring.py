@@ -24,7 +24,7 @@ from ._struct import (
 )
 from .enums import CpuArchitecture, OperatingSystem
 from .info import JobInfo
-from .job import Job
+from .job import Job, take_jobs
 from .reservation import Reservation
 
 
@@ -101,7 +101,7 @@ class MonitoringSession(Session):
         """All jobs that the user may see and that match a filter, of every session and of none."""
         with ExitStack() as stack:
             info = None if filter is None else stack.enter_context(filter.lend())
-            return take_list(self._call("drmaa2_msession_get_all_jobs", info), Job.read)
+            return take_jobs(self._call("drmaa2_msession_get_all_jobs", info))
 
     def get_all_queues(self, names: Iterable[Text] | None = None) -> list[QueueInfo]:
         """All queues, or those of the given names that there are."""

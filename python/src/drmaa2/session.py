@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-from ._memory import JOB_LIST, encode, lend_list, take_list, take_strings
+from ._memory import JOB_LIST, encode, lend_list, take_strings
 from ._session import StoredSession
 from ._time import Span
 from ._wait import wait
 from .constants import INFINITE_TIME
 from .info import JobInfo
-from .job import Job, JobArray
+from .job import Job, JobArray, take_jobs
 from .template import JobTemplate
+
+T = TypeVar("T")
 
 
 class JobSession(StoredSession):
@@ -51,7 +53,7 @@ class JobSession(StoredSession):
         """The jobs that match a filter, in the order of their submission."""
         with ExitStack() as stack:
             info = None if filter is None else stack.enter_context(filter.lend())
-            return take_list(self._call("drmaa2_jsession_get_jobs", info), Job.read)
+            return take_jobs(self._call("drmaa2_jsession_get_jobs", info))
 
     def __iter__(self) -> Iterator[Job]:
         return iter(self.get_jobs())
@@ -69,20 +71,34 @@ class JobSession(StoredSession):
 
         :raises Timeout: when the time is over
         """
-        return self._wait("any_started", jobs, timeout)
+        return self._wait("any_started", jobs, timeout, Job.take)
 
     def wait_any_terminated(self, jobs: Iterable[Job], timeout: Span = INFINITE_TIME) -> Job:
         """Wait until one of several jobs has ended, and return it.
 
         :raises Timeout: when the time is over
         """
-        return self._wait("any_terminated", jobs, timeout)
+        return self._wait("any_terminated", jobs, timeout, Job.take)
 
-    def _wait(self, what: str, jobs: Iterable[Job], timeout: Span) -> Job:
+    def wait_all_started(self, jobs: Iterable[Job], timeout: Span = INFINITE_TIME) -> list[Job]:
+        """Wait until all of several jobs have started, and return them; those that have ended count as well.
+
+        :raises Timeout: when the time is over
+        """
+        return self._wait("all_started", jobs, timeout, take_jobs)
+
+    def wait_all_terminated(self, jobs: Iterable[Job], timeout: Span = INFINITE_TIME) -> list[Job]:
+        """Wait until all of several jobs have ended, and return them.
+
+        :raises Timeout: when the time is over
+        """
+        return self._wait("all_terminated", jobs, timeout, take_jobs)
+
+    def _wait(self, what: str, jobs: Iterable[Job], timeout: Span, take: Callable[[int], T]) -> T:
         wanted = list(jobs)
 
-        def call(seconds: int) -> Job:
+        def call(seconds: int) -> T:
             with lend_list(JOB_LIST, (job.lend() for job in wanted)) as handles:
-                return Job.take(self._call(f"drmaa2_jsession_wait_{what}", handles, seconds))
+                return take(self._call(f"drmaa2_jsession_wait_{what}", handles, seconds))
 
         return wait(call, timeout)
