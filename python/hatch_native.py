@@ -27,25 +27,30 @@ class NativeHook(BuildHookInterface[Any]):
         prefix = os.environ.get("DRMAA2_PREFIX")
         if not prefix or version == "editable":
             return
-        files = [only(prefix, name) for name in ("libdrmaa2.so.1", "drmaa2-init", "drmaa2d")]
+        library, programs = places(Path(prefix))
+        files = [library / "libdrmaa2.so.1", programs / "drmaa2-init", programs / "drmaa2d"]
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform_tag(files)}"
         # drmaa2-init and drmaa2d are looked for beside the library first.
         build_data["force_include"].update({str(file.resolve()): f"{NATIVE}/{file.name}" for file in files})
 
 
-def only(prefix: str, name: str) -> Path:
-    """The file of this name below the prefix."""
-    found = [path for path in Path(prefix).rglob(name) if path.is_file()]
+def places(prefix: Path) -> tuple[Path, Path]:
+    """Where the library and its programs are: drmaa2.pc knows."""
+    found = [*prefix.glob("lib*/pkgconfig/drmaa2.pc"), *prefix.glob("lib*/*/pkgconfig/drmaa2.pc")]
     if len(found) != 1:
-        raise FileNotFoundError(f"there are {len(found)} {name} below DRMAA2_PREFIX={prefix}, one is needed")
-    return found[0]
+        raise FileNotFoundError(f"there are {len(found)} drmaa2.pc in DRMAA2_PREFIX={prefix}, one is needed")
+    library, programs = (
+        Path(output("pkg-config", f"--variable={name}", found[0]).strip()) for name in ("libdir", "libexecdir")
+    )
+    return library, programs / "drmaa2"
 
 
 def platform_tag(files: list[Path]) -> str:
     """manylinux, for the newest version of the C library that a file needs; linux if that says it all."""
     machine = platform.machine()
-    needed = [dynamic_section(file) for file in files]
+    # What binutils tell of the libraries and the versions that a file needs.
+    needed = [output("objdump", "--private-headers", file) for file in files]
     libraries = {name for text in needed for name in re.findall(r"^ +NEEDED +(\S+)", text, re.MULTILINE)}
     versions = [
         tuple(map(int, version.split(".")))
@@ -58,9 +63,7 @@ def platform_tag(files: list[Path]) -> str:
     return f"manylinux_{major}_{minor}_{machine}"
 
 
-def dynamic_section(file: Path) -> str:
-    """What binutils tell of the libraries and the versions that a file needs."""
-    command = ["objdump", "--private-headers", str(file)]
-    return subprocess.run(
-        command, check=True, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"}
-    ).stdout
+def output(*command: str | Path) -> str:
+    """What a program prints."""
+    environment = {**os.environ, "LC_ALL": "C"}
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
