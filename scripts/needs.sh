@@ -21,6 +21,13 @@ need_working_valgrind() {
     valgrind -q /bin/true >/dev/null 2>&1 || apt_install libc6-dbg
 }
 
+# Python that is new enough, and can make virtual environments.
+need_python() {
+    python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3 python3-venv
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+        die "use Python 3.10 or later" "python3 is $(python3 --version 2>&1)"
+}
+
 apt_install() {
     have apt-get || die "install $*" "there is no apt-get here; install it by other means"
     need_root "install $*"
