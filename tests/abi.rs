@@ -196,3 +196,11 @@ fn what_breaks_programs_is_seen() {
         assert!(shadow.differs(&baseline(), &NOTHING_NEW).is_some(), "{what} was not seen");
     }
 }
+
+#[test]
+fn the_library_and_the_package_have_the_same_version() {
+    assert_eq!(soname(), format!("libdrmaa2.so.{}", env!("CARGO_PKG_VERSION_MAJOR")));
+    let changelog = fs::read_to_string(root().join("debian/changelog")).unwrap();
+    let version = changelog.split(['(', ')']).nth(1).unwrap();
+    assert_eq!(version.rsplit_once('-').unwrap().0, env!("CARGO_PKG_VERSION"));
+}
