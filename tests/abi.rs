@@ -191,8 +191,19 @@ fn what_breaks_programs_is_seen() {
             )),
         ),
     ];
+    let unchanged = Shadow::new(str::to_owned);
+    let before = unchanged.path("before.abi");
+    fs::write(&before, unchanged.interface()).unwrap();
+    assert_eq!(unchanged.differs(&before, &NOTHING_NEW), None);
     for (what, change) in changes {
-        let shadow = Shadow::new(change);
-        assert!(shadow.differs(&baseline(), &NOTHING_NEW).is_some(), "{what} was not seen");
+        assert!(Shadow::new(change).differs(&before, &NOTHING_NEW).is_some(), "{what} was not seen");
     }
+}
+
+#[test]
+fn the_library_and_the_package_have_the_same_version() {
+    assert_eq!(soname(), format!("libdrmaa2.so.{}", env!("CARGO_PKG_VERSION_MAJOR")));
+    let changelog = fs::read_to_string(root().join("debian/changelog")).unwrap();
+    let version = changelog.split(['(', ')']).nth(1).unwrap();
+    assert_eq!(version.rsplit_once('-').unwrap().0, env!("CARGO_PKG_VERSION"));
 }
