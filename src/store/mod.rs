@@ -51,7 +51,7 @@ const FILE: &str = "drmaa2.db";
 /// the transaction can be seen.
 const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 /// How long a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -305,7 +305,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let refused: Result<()> = store.write(|sql| {
-            sql.execute("INSERT INTO sessions (name) VALUES ('x')", [])?;
+            sql.execute("INSERT INTO sessions (name, owner) VALUES ('x', 'me')", [])?;
             Err(Error::argument("no").into())
         });
         assert_eq!(refused.unwrap_err().code, ErrorCode::InvalidArgument);

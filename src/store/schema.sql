@@ -1,4 +1,4 @@
--- Version 3. Times are milliseconds since the epoch; states are numbers of `drmaa2_jstate`.
+-- Version 4. Times are milliseconds since the epoch; states are numbers of `drmaa2_jstate`.
 
 -- Numbers of sessions and reservations are never used again: handles and jobs refer to them.
 
@@ -6,6 +6,8 @@ CREATE TABLE sessions (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     name      TEXT NOT NULL,
     contact   TEXT,
+    -- The user it was made for.
+    owner     TEXT NOT NULL,
     -- A destroyed session stays until its last job has ended and is cleaned up.
     destroyed INTEGER NOT NULL DEFAULT 0
 );
@@ -196,6 +198,8 @@ CREATE TABLE reservation_sessions (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     name      TEXT NOT NULL,
     contact   TEXT,
+    -- The user it was made for.
+    owner     TEXT NOT NULL,
     -- A destroyed session stays until its last reservation is over.
     destroyed INTEGER NOT NULL DEFAULT 0
 );
@@ -225,4 +229,4 @@ CREATE INDEX reservation_by_session ON reservations (session, number);
 -- Those that are over are many and never looked for.
 CREATE INDEX reservation_by_end ON reservations (ends);
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
