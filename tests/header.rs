@@ -42,7 +42,11 @@ const HEADERS: [Header; 2] = [
             "reservation",
         ],
     },
-    Header { path: "include/drmaa2_ext.h", config: "cbindgen-ext.toml", families: &["ext/infos"] },
+    Header {
+        path: "include/drmaa2_ext.h",
+        config: "cbindgen-ext.toml",
+        families: &["ext/infos", "ext/sudo"],
+    },
 ];
 
 fn root() -> &'static Path {

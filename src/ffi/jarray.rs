@@ -157,7 +157,7 @@ pub(super) fn handle(array: &JobArray) -> Result<Owned<drmaa2_jarray_s>> {
 ///
 /// # Safety
 /// `ja` is NULL or leads to an id and a session name; its list is not read.
-unsafe fn get(ja: drmaa2_jarray) -> Result<JobArray> {
+pub(super) unsafe fn get(ja: drmaa2_jarray) -> Result<JobArray> {
     if ja.is_null() {
         return Err(null("job array"));
     }

@@ -211,7 +211,7 @@ pub(super) fn handle(session: Arc<JobSession>) -> Result<drmaa2_jsession> {
 }
 
 /// The session behind a handle, if it is open and not destroyed.
-fn open(js: drmaa2_jsession) -> Result<Arc<JobSession>> {
+pub(super) fn open(js: drmaa2_jsession) -> Result<Arc<JobSession>> {
     let session = JOB_SESSIONS.get(js)?;
     session.check_open()?;
     Ok(session)

@@ -112,7 +112,7 @@ pub(super) fn handle(reservation: &ReservationRef) -> Result<Owned<drmaa2_r_s>> 
 ///
 /// # Safety
 /// `r` is NULL or leads to an id and a session name; nothing behind them is read.
-unsafe fn get(r: drmaa2_r) -> Result<ReservationRef> {
+pub(super) unsafe fn get(r: drmaa2_r) -> Result<ReservationRef> {
     if r.is_null() {
         return Err(null("reservation"));
     }

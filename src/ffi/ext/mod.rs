@@ -3,3 +3,4 @@
 //! from here.
 
 pub mod infos;
+pub mod sudo;
