@@ -45,7 +45,15 @@ const HEADERS: [Header; 2] = [
     Header {
         path: "include/drmaa2_ext.h",
         config: "cbindgen-ext.toml",
-        families: &["ext/infos", "ext/sudo"],
+        families: &[
+            "ext/names",
+            "ext/infos",
+            "ext/list",
+            "ext/impl_spec",
+            "ext/wait",
+            "ext/job",
+            "ext/sudo",
+        ],
     },
 ];
 
@@ -222,6 +230,8 @@ int main(void) {
 
 int main(void) {
     drmaa2_rinfo ri = drmaa2_rinfo_create();
+    drmaa2_list list = drmaa2_list_create(DRMAA2_STRINGLIST, NULL);
+    uge_drmaa2_list_free_root(&list);
     drmaa2_rinfo_free(&ri);
     return ri != NULL;
 }

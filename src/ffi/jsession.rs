@@ -218,7 +218,10 @@ pub(super) fn open(js: drmaa2_jsession) -> Result<Arc<JobSession>> {
 }
 
 /// The jobs a caller lists.
-unsafe fn jobs(l: drmaa2_j_list) -> Result<Vec<JobRef>> {
+///
+/// # Safety
+/// `l` is NULL or a list that no other thread changes now.
+pub(super) unsafe fn jobs(l: drmaa2_j_list) -> Result<Vec<JobRef>> {
     if l.is_null() {
         return Err(null("list of jobs"));
     }
