@@ -492,8 +492,8 @@ static void give_groups(void)
     fprintf(group, "drmaa2-first:x:%d:nobody\ndrmaa2-second:x:%d:nobody\n", FIRST, SECOND);
     fprintf(group, "drmaa2-third:x:4713:\n");
     CHECK(fclose(group) == 0 && chmod(at("groups"), 0644) == 0);
-    CHECK(unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
-    CHECK(mount(at("groups"), "/etc/group", NULL, MS_BIND, NULL) == 0);
+    CHECK(unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0);
+    CHECK(mount(at("groups"), "/etc/group", "none", MS_BIND, NULL) == 0);
 }
 
 int main(void)
