@@ -14,6 +14,41 @@
 
 #include "drmaa2.h"
 
+/*
+ * A user on whose behalf a function is called, by his name, his number or both.
+ *
+ * A record in which nobody is named means the calling user himself, and so does one that names him:
+ * the function is the same then as the one without _as. Root may name every user of the system's user
+ * database. Whoever else names another user gets DRMAA2_DENIED_BY_DRMS.
+ *
+ * What root submits on behalf of a user is that user's: he is its jobOwner, and it runs with his user
+ * id, his group and the supplementary groups of the user database, and with the umask of the calling
+ * process. What it names on the host is opened with his rights, what is made there is his, and he is
+ * judged where not everybody may have everything. It has to have an init.
+ *
+ * What root controls, gives up or destroys on behalf of a user has to be that user's; else
+ * DRMAA2_DENIED_BY_DRMS.
+ *
+ * DRMAA2_INVALID_ARGUMENT if the record is NULL, a name has no end, there is no such user or group, or
+ * name and number are those of two.
+ */
+typedef struct drmaa2_sudo_s {
+    /* The name of the user, or "". */
+    char username[128];
+    /*
+     * The name of a group that he is in, to be his in the place of his own one, or "". For the calling
+     * user himself there is none but that of his process. DRMAA2_DENIED_BY_DRMS for any other.
+     */
+    char groupname[128];
+    /* The number of the user, or -1. */
+    long uid;
+    /* The number of the group, or -1. */
+    long gid;
+} drmaa2_sudo_s;
+
+/* A user on whose behalf a function is called. Programs make these. */
+typedef struct drmaa2_sudo_s *drmaa2_sudo;
+
 #ifdef __cplusplus
 extern "C" {
 #endif /* __cplusplus */
@@ -140,6 +175,96 @@ drmaa2_error drmaa2_j_terminate_forced_all(drmaa2_j j);
  * Returns once that is accepted. DRMAA2_INVALID_STATE if there are none.
  */
 drmaa2_error drmaa2_jarray_terminate_all(drmaa2_jarray ja);
+
+/*
+ * Create a job session for a user and open it: as drmaa2_create_jsession.
+ *
+ * It is stored with those of the caller, and its name is one of theirs. Jobs that are submitted through
+ * it are those of who submits them.
+ */
+drmaa2_jsession drmaa2_create_jsession_as(drmaa2_sudo sudo,
+                                          const char *session_name,
+                                          const char *contact);
+
+/*
+ * Create a reservation session for a user and open it: as drmaa2_create_rsession.
+ *
+ * It is stored with those of the caller, and its name is one of theirs.
+ */
+drmaa2_rsession drmaa2_create_rsession_as(drmaa2_sudo sudo,
+                                          const char *session_name,
+                                          const char *contact);
+
+/* Remove a job session of a user from the store: as drmaa2_destroy_jsession. */
+drmaa2_error drmaa2_destroy_jsession_as(drmaa2_sudo sudo, const char *session_name);
+
+/* Remove a reservation session of a user from the store: as drmaa2_destroy_rsession. */
+drmaa2_error drmaa2_destroy_rsession_as(drmaa2_sudo sudo, const char *session_name);
+
+/* Submit a job of a user: as drmaa2_jsession_run_job. The session may be anybody's. */
+drmaa2_j drmaa2_jsession_run_job_as(drmaa2_sudo sudo, drmaa2_jsession js, drmaa2_jtemplate jt);
+
+/* Submit a job array of a user: as drmaa2_jsession_run_bulk_jobs. The session may be anybody's. */
+drmaa2_jarray drmaa2_jsession_run_bulk_jobs_as(drmaa2_sudo sudo,
+                                               drmaa2_jsession js,
+                                               drmaa2_jtemplate jt,
+                                               long long begin_index,
+                                               long long end_index,
+                                               long long step,
+                                               long long max_parallel);
+
+/*
+ * Reserve slots and memory for a user: as drmaa2_rsession_request_reservation. Without usersACL it is
+ * for him alone.
+ */
+drmaa2_r drmaa2_rsession_request_reservation_as(drmaa2_sudo sudo,
+                                                drmaa2_rsession rs,
+                                                drmaa2_rtemplate rt);
+
+/* Give up a reservation of a user: as drmaa2_r_terminate. */
+drmaa2_error drmaa2_r_terminate_as(drmaa2_sudo sudo, drmaa2_r r);
+
+/* Suspend a running job of a user: as drmaa2_j_suspend. */
+drmaa2_error drmaa2_j_suspend_as(drmaa2_sudo sudo, drmaa2_j j);
+
+/* Resume a suspended job of a user: as drmaa2_j_resume. */
+drmaa2_error drmaa2_j_resume_as(drmaa2_sudo sudo, drmaa2_j j);
+
+/* Keep a waiting job of a user from starting: as drmaa2_j_hold. */
+drmaa2_error drmaa2_j_hold_as(drmaa2_sudo sudo, drmaa2_j j);
+
+/* Let a held job of a user start: as drmaa2_j_release. */
+drmaa2_error drmaa2_j_release_as(drmaa2_sudo sudo, drmaa2_j j);
+
+/*
+ * End a job of a user: as drmaa2_j_terminate, or as drmaa2_j_terminate_forced if forced is not
+ * DRMAA2_FALSE.
+ */
+drmaa2_error drmaa2_j_terminate_as(drmaa2_sudo sudo, drmaa2_j j, drmaa2_bool forced);
+
+/*
+ * End all jobs of the job array that a job of a user belongs to: as drmaa2_j_terminate_all, or as
+ * drmaa2_j_terminate_forced_all if forced is not DRMAA2_FALSE.
+ */
+drmaa2_error drmaa2_j_terminate_all_as(drmaa2_sudo sudo, drmaa2_j j, drmaa2_bool forced);
+
+/* Suspend the running jobs of a job array, which is a user's: as drmaa2_jarray_suspend. */
+drmaa2_error drmaa2_jarray_suspend_as(drmaa2_sudo sudo, drmaa2_jarray ja);
+
+/* Resume the suspended jobs of a job array, which is a user's: as drmaa2_jarray_resume. */
+drmaa2_error drmaa2_jarray_resume_as(drmaa2_sudo sudo, drmaa2_jarray ja);
+
+/* Keep the waiting jobs of a job array from starting, which is a user's: as drmaa2_jarray_hold. */
+drmaa2_error drmaa2_jarray_hold_as(drmaa2_sudo sudo, drmaa2_jarray ja);
+
+/* Let the held jobs of a job array start, which is a user's: as drmaa2_jarray_release. */
+drmaa2_error drmaa2_jarray_release_as(drmaa2_sudo sudo, drmaa2_jarray ja);
+
+/* End the jobs of a job array that have not ended, which is a user's: as drmaa2_jarray_terminate. */
+drmaa2_error drmaa2_jarray_terminate_as(drmaa2_sudo sudo, drmaa2_jarray ja);
+
+/* End the jobs of a job array that have not ended: another name of drmaa2_jarray_terminate_as. */
+drmaa2_error drmaa2_jarray_terminate_all_as(drmaa2_sudo sudo, drmaa2_jarray ja);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -9,6 +9,7 @@ pub mod ffi;
 pub mod fork;
 pub mod model;
 pub mod registry;
+pub mod rights;
 pub mod runtime;
 pub mod scheduler;
 pub mod session;

@@ -60,7 +60,7 @@ pub fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
             body();
         })
         .map(drop)
-        .map_err(|error| Error::new(ErrorCode::of_io(&error), format!("thread {name}: {error}")))
+        .map_err(|error| no_thread(name, &error))
 }
 
 /// Run the same work on the calling thread and on others beside it, `threads` in all where the system
@@ -78,6 +78,22 @@ pub fn in_parallel(threads: usize, work: &(impl Fn() + Sync)) {
         }
         work();
     });
+}
+
+/// Run `work` on a thread of its own, which ends with it.
+pub fn apart<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, || {
+            block_signals();
+            work()
+        });
+        let thread = spawned.map_err(|error| no_thread(name, &error))?;
+        thread.join().map_err(|_| Error::internal(format!("thread {name} died")))
+    })
+}
+
+fn no_thread(name: &str, error: &std::io::Error) -> Error {
+    Error::new(ErrorCode::of_io(error), format!("thread {name}: {error}"))
 }
 
 /// Signals of the process are for the host's threads, not for ours.

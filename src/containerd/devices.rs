@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statvfs::{FsFlags, statvfs};
-use nix::unistd::{AccessFlags, faccessat};
 use serde_json::{Value, json};
+
+use crate::rights;
 
 /// A device node that a container has.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Number {
 }
 
 impl Node {
-    /// A node like one of the host's, or why this process may not hand it on: containerd, being root,
+    /// A node like one of the host's, or why this thread may not hand it on: containerd, being root,
     /// would not ask.
     pub(super) fn like(source: &Path, path: &str, access: &str) -> Result<Self, String> {
         let about = fs::metadata(source).map_err(|error| error.to_string())?;
@@ -60,11 +60,9 @@ impl Node {
         if place.flags().contains(FsFlags::ST_NODEV) {
             return Err("on a file system without devices".to_owned());
         }
-        let mut rights = AccessFlags::F_OK;
-        rights.set(AccessFlags::R_OK, access.contains('r'));
-        rights.set(AccessFlags::W_OK, access.contains('w'));
-        faccessat(AT_FDCWD, source, rights, AtFlags::AT_EACCESS)
-            .map_err(|error| error.desc().to_owned())?;
+        let read = if access.contains('r') { libc::R_OK } else { 0 };
+        let write = if access.contains('w') { libc::W_OK } else { 0 };
+        rights::may(source, read | write).map_err(|error| error.to_string())?;
         Ok(Self {
             path: path.to_owned(),
             number,

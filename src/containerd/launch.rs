@@ -224,9 +224,10 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
     let wanted = job.template.extensions()?;
     let on_host = {
         let (stdio, place, wanted) = (job.stdio.clone(), dir.clone(), wanted.clone());
-        let cdi_dirs = core.settings.cdi_dirs.clone();
+        let (submitter, cdi_dirs) = (job.submitter.clone(), core.settings.cdi_dirs.clone());
         blocking(move || {
-            Ok((files(&stdio, &place, &wanted.mounts)?, Sandbox::read(&cdi_dirs, &wanted)?))
+            let files = files(&stdio, &place, &wanted.mounts)?;
+            Ok((files, Sandbox::read_for(&submitter, &cdi_dirs, &wanted)?))
         })
     };
     let (image, on_host) = tokio::join!(core.image_of(&job.template), on_host);

@@ -10,11 +10,13 @@ use super::devices::Node;
 use super::{cdi, seccomp};
 use crate::model::extensions::{Device, Seccomp};
 use crate::model::{Error, ErrorCode, Extensions, JobTemplate, Result, Text};
+use crate::rights;
+use crate::tracker::Submitter;
 
 const DEVICES: &str = "containerd_jt_devices";
 
 /// What attributes of a template name in files of the host, read. It is read twice: to check the
-/// template by the submitter, and to start the job.
+/// template, and to start the job.
 pub(super) struct Sandbox {
     filter: Filter,
     nodes: Vec<Node>,
@@ -28,29 +30,30 @@ enum Filter {
 }
 
 impl Sandbox {
-    /// What a job asks for; INVALID_ARGUMENT with its name if it is not there or not for this user.
+    /// What a job asks for; INVALID_ARGUMENT with its name if it is not there or not for this user,
+    /// who is the calling thread's.
     pub(super) fn read(cdi_dirs: &[PathBuf], wanted: &Extensions) -> Result<Self> {
-        let filter = match &wanted.seccomp {
-            Seccomp::Default if wanted.privileged => Filter::None,
-            Seccomp::Default => Filter::Default,
-            Seccomp::Unconfined => Filter::None,
-            Seccomp::Profile(path) => Filter::Profile(seccomp::read_profile(path)?),
-        };
-        let refuse =
-            |cause: String| Error::argument(format!("job template attribute {DEVICES}: {cause}"));
-        let mut nodes = Vec::new();
-        let mut names = Vec::new();
-        for device in &wanted.devices {
-            match device {
-                Device::Cdi(name) => names.push(name.as_str()),
-                Device::Node { source, destination, access } => {
-                    let path = std::str::from_utf8(destination.as_bytes())
-                        .map_err(|_| refuse(format!("\"{destination}\" is not UTF-8")))?;
-                    let node = Node::like(source.as_path(), path, access);
-                    nodes.push(node.map_err(|cause| refuse(format!("{source}: {cause}")))?);
-                }
-            }
-        }
+        Self::with(cdi_dirs, wanted, named(wanted)?)
+    }
+
+    /// The same for a job of `user`: a link may have come to lead to something of root's.
+    pub(super) fn read_for(user: &Submitter, cdi_dirs: &[PathBuf], wanted: &Extensions) -> Result<Self> {
+        Self::with(cdi_dirs, wanted, rights::of(user, || named(wanted))?)
+    }
+
+    fn with(
+        cdi_dirs: &[PathBuf],
+        wanted: &Extensions,
+        (filter, mut nodes): (Filter, Vec<Node>),
+    ) -> Result<Self> {
+        let names: Vec<&str> = wanted
+            .devices
+            .iter()
+            .filter_map(|device| match device {
+                Device::Cdi(name) => Some(name.as_str()),
+                Device::Node { .. } => None,
+            })
+            .collect();
         let edits = cdi::edits(cdi_dirs, &names).map_err(refuse)?;
         nodes.extend(edits.nodes().map_err(refuse)?);
         Ok(Self { filter, nodes, edits })
@@ -84,6 +87,30 @@ impl Sandbox {
         }
         order.more_groups.extend(&self.edits.groups);
     }
+}
+
+/// The files that a template names itself; CDI devices are described by the site's.
+fn named(wanted: &Extensions) -> Result<(Filter, Vec<Node>)> {
+    let filter = match &wanted.seccomp {
+        Seccomp::Default if wanted.privileged => Filter::None,
+        Seccomp::Default => Filter::Default,
+        Seccomp::Unconfined => Filter::None,
+        Seccomp::Profile(path) => Filter::Profile(seccomp::read_profile(path)?),
+    };
+    let mut nodes = Vec::new();
+    for device in &wanted.devices {
+        if let Device::Node { source, destination, access } = device {
+            let path = std::str::from_utf8(destination.as_bytes())
+                .map_err(|_| refuse(format!("\"{destination}\" is not UTF-8")))?;
+            let node = Node::like(source.as_path(), path, access);
+            nodes.push(node.map_err(|cause| refuse(format!("{source}: {cause}")))?);
+        }
+    }
+    Ok((filter, nodes))
+}
+
+fn refuse(cause: String) -> Error {
+    Error::argument(format!("job template attribute {DEVICES}: {cause}"))
 }
 
 fn append(list: &mut Value, entry: Value) {

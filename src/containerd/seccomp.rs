@@ -78,8 +78,8 @@ fn architectures() -> &'static [&'static str] {
     }
 }
 
-/// The profile in a file, which holds an OCI `linux.seccomp` object. It is read by whoever calls:
-/// at submission that is the submitter.
+/// The profile in a file, which holds an OCI `linux.seccomp` object. The rights of the calling thread
+/// have to suffice.
 pub(super) fn read_profile(path: &Text) -> Result<Value> {
     let refuse = |cause: &dyn std::fmt::Display| {
         Error::argument(format!("job template attribute containerd_jt_seccomp is \"{path}\": {cause}"))

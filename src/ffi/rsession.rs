@@ -122,7 +122,7 @@ pub(super) fn handle(session: Arc<ReservationSession>) -> Result<drmaa2_rsession
 }
 
 /// The session behind a handle, if it is open and not destroyed.
-fn open(rs: drmaa2_rsession) -> Result<Arc<ReservationSession>> {
+pub(super) fn open(rs: drmaa2_rsession) -> Result<Arc<ReservationSession>> {
     let session = RESERVATION_SESSIONS.get(rs)?;
     session.check_open()?;
     Ok(session)

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::behalf::Behalf;
 use super::job::{JobRef, settle};
 use super::process::Kind;
 use super::world::World;
 use super::{job_session, process};
 use crate::model::{Control, Error, ErrorCode, JobState, JobTemplate, Result};
 use crate::runtime;
-use crate::store::{Job, Which};
+use crate::store::{Array, Job, Which};
 
 /// How many tasks of an array the runtime is asked about at a time.
 const AT_A_TIME: usize = 8;
@@ -36,6 +37,12 @@ impl JobArray {
     /// The template it was submitted with.
     pub fn template(&self) -> Result<JobTemplate> {
         self.within(|world| world.store.template(&self.id)?.ok_or_else(|| self.unknown()))
+    }
+
+    /// The same array, if it may be controlled on behalf of a user: DENIED_BY_DRMS if not.
+    pub fn on_behalf(self, behalf: &Behalf) -> Result<Self> {
+        self.look_up(|_, array| behalf.check_owner("it", Some(&array.owner)))?;
+        Ok(self)
     }
 
     /// Suspend, resume, hold, release, terminate or kill all tasks whose state allows it. INVALID_STATE if
@@ -81,6 +88,10 @@ impl JobArray {
 
     /// Run `body` if the array's session is open; an error names the array.
     fn within<T>(&self, body: impl FnOnce(&World) -> Result<T>) -> Result<T> {
+        self.look_up(|world, _| body(world))
+    }
+
+    fn look_up<T>(&self, body: impl FnOnce(&World, &Array) -> Result<T>) -> Result<T> {
         process::check_session(Kind::Job, self.session.as_deref())?;
         let world = process::world()?;
         let run = |world: &Arc<World>| {
@@ -91,7 +102,7 @@ impl JobArray {
             if array.orphaned && !process::is_monitoring() {
                 return Err(Error::session("its job session has been destroyed"));
             }
-            body(world)
+            body(world, &array)
         };
         run(&world).map_err(|error| error.of(format!("job array {}", self.id)))
     }

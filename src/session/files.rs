@@ -1,14 +1,12 @@
 //! The host's files that a job has to do with: their paths, and that they are there.
 //!
-//! They are looked up and opened here, with the rights of who submits. What was found is kept, so that
-//! no symbolic link of later can make root use another file.
+//! They are looked up and opened here, with the rights of who submits, which are the calling thread's.
+//! What was found is kept, so that no symbolic link of later can make root use another file.
 
 use std::collections::HashMap;
-use std::ffi::CString;
 use std::fmt::Display;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -17,6 +15,7 @@ use nix::unistd::Uid;
 use super::submitter::user;
 use crate::model::extensions::{Mount, PREFIX};
 use crate::model::{Error, JobTemplate, Result, Text};
+use crate::rights;
 use crate::store::NewTask;
 use crate::tracker::{Origin, Stdio, Submitter, Transfer};
 
@@ -54,7 +53,8 @@ pub(super) fn expand_paths(template: &JobTemplate, submitter: &Submitter) -> Res
         let destination = template.expand_path("stageOutFiles", destination, &home)?;
         stdio.stage_out.push(Transfer { source: source.clone(), destination });
     }
-    stdio.origins = mounts(&template.extensions()?.mounts)?;
+    let extensions = template.extensions()?;
+    stdio.origins = rights::of(submitter, || mounts(&extensions.mounts))?;
     Ok(stdio)
 }
 
@@ -73,13 +73,13 @@ fn mounts(mounts: &[Mount]) -> Result<Vec<Origin>> {
         let found = fs::metadata(source.as_path()).map_err(error)?;
         let write = if *read_only { 0 } else { libc::W_OK };
         let enter = if found.is_dir() { libc::X_OK } else { 0 };
-        may(source.as_path(), libc::R_OK | write | enter).map_err(error)?;
+        rights::may(source.as_path(), libc::R_OK | write | enter).map_err(error)?;
         origins.push(origin(&attribute, &Found::new(source.clone(), &found)));
     }
     Ok(origins)
 }
 
-/// Open a job's files as the submitting user: what is read must be readable, output is made and emptied,
+/// Open a job's files: what is read must be readable, output is made and emptied,
 /// and the directories to stage out to can be written to. Gives their real paths.
 pub(super) fn make_files(stdio: &Stdio) -> Result<Stdio> {
     make(stdio, &mut Known::new())
@@ -143,7 +143,7 @@ fn find(attribute: &str, path: &Text) -> Result<Found> {
     let mut options = OpenOptions::new();
     match attribute {
         "inputPath" | "stageInFiles" | "stageOutFiles" => options.read(true),
-        _ => options.write(true).create(true).truncate(true),
+        _ => options.write(true).create(true).truncate(false),
     };
     options.custom_flags(match attribute {
         // A directory that is only written to need not be readable.
@@ -156,22 +156,16 @@ fn find(attribute: &str, path: &Text) -> Result<Found> {
     match attribute {
         "stageOutFiles" if !found.is_dir() => return Err(error(&"not a directory")),
         "stageOutFiles" => {
-            may(path.as_path(), libc::W_OK | libc::X_OK).map_err(|cause| error(&cause))?;
+            rights::may(path.as_path(), libc::W_OK | libc::X_OK).map_err(|cause| error(&cause))?;
         }
         "stageInFiles" if found.is_dir() => {}
         _ if !found.is_file() => return Err(error(&"not a regular file")),
         _ => {}
     }
+    // The links in /proc lead past directories that are closed; their real path does not.
     let real = fs::canonicalize(path.as_path()).map_err(|cause| error(&cause))?;
-    Ok(Found::new(Text::from(real.as_path()), &found))
-}
-
-/// May this process, with its effective ids, do this with a file?
-fn may(path: &Path, what: i32) -> io::Result<()> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: the path ends in NUL.
-    match unsafe { libc::faccessat(libc::AT_FDCWD, path.as_ptr(), what, libc::AT_EACCESS) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+    if matches!(attribute, "outputPath" | "errorPath") {
+        file.set_len(0).map_err(|cause| error(&cause))?;
     }
+    Ok(Found::new(Text::from(real.as_path()), &found))
 }

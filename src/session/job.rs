@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::array::JobArray;
+use super::behalf::Behalf;
 use super::process::Kind;
 use super::waits::{Known, Look};
 use super::world::World;
@@ -56,6 +57,14 @@ impl JobRef {
                 None => Ok(JobTemplate::default()),
             }
         })
+    }
+
+    /// The same job, if it may be controlled on behalf of a user: DENIED_BY_DRMS if not.
+    pub fn on_behalf(self, behalf: &Behalf) -> Result<Self> {
+        if behalf.only().is_some() {
+            behalf.check_owner(&format!("job {}", self.id), self.info()?.owner.as_deref())?;
+        }
+        Ok(self)
     }
 
     /// Suspend, resume, hold, release, terminate or kill it.

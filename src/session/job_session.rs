@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::array::JobArray;
+use super::behalf::Behalf;
 use super::job::{JobRef, has_started, wait_all, wait_any};
 use super::process::Kind;
 use super::submit::Bulk;
@@ -24,6 +25,11 @@ pub struct JobSession {
 impl JobSession {
     /// Create a session and open it. Without a name it gets one that nobody has.
     pub fn create(name: Option<&str>, contact: Option<&str>) -> Result<Arc<Self>> {
+        Self::create_as(&Behalf::Himself, name, contact)
+    }
+
+    /// The same for a user, whose session it is.
+    pub fn create_as(behalf: &Behalf, name: Option<&str>, contact: Option<&str>) -> Result<Arc<Self>> {
         let world = process::world()?;
         let invented;
         let name = match name {
@@ -34,7 +40,7 @@ impl JobSession {
             }
         };
         world.contact(contact)?;
-        let row = world.store.create_session(name, contact)?;
+        let row = world.store.create_session(name, contact, &behalf.owner()?)?;
         world.store.sync()?;
         Ok(Self::opened(row))
     }
@@ -65,8 +71,13 @@ impl JobSession {
 
     /// Remove a session from the store. Its running jobs go on.
     pub fn destroy(name: &str) -> Result<()> {
+        Self::destroy_as(&Behalf::Himself, name)
+    }
+
+    /// The same on behalf of a user: DENIED_BY_DRMS if it is not his.
+    pub fn destroy_as(behalf: &Behalf, name: &str) -> Result<()> {
         let world = process::world()?;
-        world.store.destroy_session(name)?;
+        world.store.destroy_session(name, behalf.only())?;
         process::session_destroyed(Kind::Job, name);
         world.store.sync()
     }
@@ -107,14 +118,29 @@ impl JobSession {
 
     /// Submit a job.
     pub fn run_job(&self, template: JobTemplate) -> Result<JobRef> {
+        self.run_job_as(&Behalf::Himself, template)
+    }
+
+    /// The same for a user, as whom it runs.
+    pub fn run_job_as(&self, behalf: &Behalf, template: JobTemplate) -> Result<JobRef> {
         let world = self.world()?;
-        submit::run_job(&world, &self.row, template)
+        submit::run_job(&world, &self.row, behalf, template)
     }
 
     /// Submit a job array.
     pub fn run_bulk_jobs(&self, template: &JobTemplate, bulk: Bulk) -> Result<JobArray> {
+        self.run_bulk_jobs_as(&Behalf::Himself, template, bulk)
+    }
+
+    /// The same for a user, as whom its jobs run.
+    pub fn run_bulk_jobs_as(
+        &self,
+        behalf: &Behalf,
+        template: &JobTemplate,
+        bulk: Bulk,
+    ) -> Result<JobArray> {
         let world = self.world()?;
-        submit::run_bulk_jobs(&world, &self.row, template, bulk)
+        submit::run_bulk_jobs(&world, &self.row, behalf, template, bulk)
     }
 
     /// The job array of that id. INVALID_ARGUMENT if the session has none.

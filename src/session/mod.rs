@@ -2,6 +2,7 @@
 
 mod agent;
 mod array;
+mod behalf;
 mod changes;
 mod dispatch;
 mod engine;
@@ -41,6 +42,7 @@ use crate::config::Config;
 pub use crate::drms::NAME as DRMS_NAME;
 use crate::model::{Error, Result, Version};
 pub use array::JobArray;
+pub use behalf::{Behalf, Sudo};
 pub use job::JobRef;
 pub use job_session::JobSession;
 pub use monitoring::MonitoringSession;

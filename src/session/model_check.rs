@@ -257,7 +257,7 @@ impl Machine {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(dir.path()).unwrap());
-        let session = store.create_session("s", None).unwrap();
+        let session = store.create_session("s", None, "me").unwrap();
         let runtime = Runtime {
             requests: vec![VecDeque::new(); PROCESSES],
             facts: vec![VecDeque::new(); PROCESSES],

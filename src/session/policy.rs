@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::behalf::Behalf;
 use crate::model::extensions::{Device, PREFIX};
 use crate::model::{Error, ErrorCode, Extensions, Result, Text};
 use crate::tracker::Submitter;
@@ -13,7 +14,7 @@ use crate::tracker::Submitter;
 const RUNTIMES: [&str; 2] = ["runc", "crun"];
 
 /// DENIED_BY_DRMS for what only root may ask for.
-pub(super) fn check(submitter: &Submitter, extensions: &Extensions) -> Result<()> {
+pub(super) fn check(behalf: &Behalf, submitter: &Submitter, extensions: &Extensions) -> Result<()> {
     if submitter.uid == 0 {
         return Ok(());
     }
@@ -21,6 +22,10 @@ pub(super) fn check(submitter: &Submitter, extensions: &Extensions) -> Result<()
         let text = format!("job template attribute {PREFIX}{attribute}: {cause}");
         Err(Error::new(ErrorCode::DeniedByDrms, text))
     };
+    if extensions.no_init && behalf.only().is_some() {
+        // Init looks whether the host's files are still those that he had a right to.
+        return deny("init", "a job on behalf of another user has to have an init");
+    }
     if extensions.privileged {
         return deny("privileged", "only root may have privileged jobs");
     }
@@ -99,18 +104,22 @@ mod tests {
     use super::*;
     use crate::model::JobTemplate;
 
-    fn allowed(uid: u32, name: &str, value: &str) -> bool {
-        let submitter = Submitter {
+    fn submitter(uid: u32) -> Submitter {
+        Submitter {
             user: "alice".into(),
             uid,
             gid: 100,
             groups: vec![44],
             umask: 0,
             machine: "m".into(),
-        };
+        }
+    }
+
+    fn allowed(uid: u32, name: &str, value: &str) -> bool {
+        let submitter = submitter(uid);
         let extensions = [(format!("{PREFIX}{name}"), Text::from(value))].into();
         let template = JobTemplate { extensions, ..JobTemplate::default() };
-        match check(&submitter, &template.extensions().unwrap()) {
+        match check(&Behalf::Himself, &submitter, &template.extensions().unwrap()) {
             Ok(()) => true,
             Err(error) => {
                 assert_eq!(error.code, ErrorCode::DeniedByDrms);
@@ -152,9 +161,21 @@ mod tests {
             ("groups", "44,100"),
             ("mounts", "/a:/a,/b:/ab"),
             ("mounts", "/no/such/file:/x"),
+            ("init", "off"),
         ];
         for (name, value) in everybody {
             assert!(allowed(1000, name, value), "{name} {value}");
         }
+    }
+
+    #[test]
+    fn a_job_on_behalf_of_another_user_has_an_init() {
+        let submitter = submitter(1000);
+        let behalf = Behalf::Of(Box::new(submitter.clone()));
+        let without = Extensions { no_init: true, ..Extensions::default() };
+        let error = check(&behalf, &submitter, &without).unwrap_err();
+        assert_eq!(error.code, ErrorCode::DeniedByDrms);
+        assert!(error.message.contains(&format!("{PREFIX}init")), "{error}");
+        assert_eq!(check(&behalf, &submitter, &Extensions::default()), Ok(()));
     }
 }

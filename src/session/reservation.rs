@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::behalf::Behalf;
 use super::process::Kind;
-use super::submitter::submitter;
 use super::world::World;
 use super::{process, submit};
 use crate::model::{Error, Millis, ReservationInfo, ReservationTemplate, Result, Span, Wanted};
@@ -41,6 +41,13 @@ impl ReservationRef {
         world.store.sync()
     }
 
+    /// The same reservation, if it may be given up on behalf of a user: DENIED_BY_DRMS if not.
+    pub fn on_behalf(self, behalf: &Behalf) -> Result<Self> {
+        let (_, reservation) = self.stored()?;
+        behalf.check_owner(&format!("reservation {}", self.id), Some(&reservation.owner))?;
+        Ok(self)
+    }
+
     /// INVALID_SESSION if its session, and every monitoring session, is closed; INVALID_ARGUMENT if
     /// it is not in its session.
     fn stored(&self) -> Result<(Arc<World>, Reservation)> {
@@ -70,13 +77,14 @@ impl ReservationRef {
 pub(super) fn request(
     world: &World,
     session: &Session,
+    behalf: &Behalf,
     template: &ReservationTemplate,
     now: Millis,
 ) -> Result<ReservationRef> {
     let contact = session.contact.as_deref();
     let capacity = world.capacity(contact)?;
     let wanted = template.wanted(&capacity.machine, capacity.slots, capacity.memory, now)?;
-    let owner = submitter()?.user;
+    let owner = behalf.owner()?;
     let new = NewReservation {
         id: &submit::new_id(),
         session: session.id,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::behalf::Behalf;
 use super::job_session::check_name;
 use super::process::Kind;
 use super::reservation::{self, ReservationRef};
@@ -20,6 +21,11 @@ pub struct ReservationSession {
 impl ReservationSession {
     /// Create a session and open it. Without a name it gets one that nobody has.
     pub fn create(name: Option<&str>, contact: Option<&str>) -> Result<Arc<Self>> {
+        Self::create_as(&Behalf::Himself, name, contact)
+    }
+
+    /// The same for a user, whose session it is.
+    pub fn create_as(behalf: &Behalf, name: Option<&str>, contact: Option<&str>) -> Result<Arc<Self>> {
         let world = process::world()?;
         let invented;
         let name = match name {
@@ -30,7 +36,7 @@ impl ReservationSession {
             }
         };
         world.contact(contact)?;
-        let row = world.store.create_reservation_session(name, contact)?;
+        let row = world.store.create_reservation_session(name, contact, &behalf.owner()?)?;
         world.store.sync()?;
         Ok(Self::opened(row))
     }
@@ -59,8 +65,13 @@ impl ReservationSession {
 
     /// Remove a session from the store. Its reservations stay in force.
     pub fn destroy(name: &str) -> Result<()> {
+        Self::destroy_as(&Behalf::Himself, name)
+    }
+
+    /// The same on behalf of a user: DENIED_BY_DRMS if it is not his.
+    pub fn destroy_as(behalf: &Behalf, name: &str) -> Result<()> {
         let world = process::world()?;
-        world.store.destroy_reservation_session(name)?;
+        world.store.destroy_reservation_session(name, behalf.only())?;
         process::session_destroyed(Kind::Reservation, name);
         world.store.sync()
     }
@@ -87,7 +98,12 @@ impl ReservationSession {
 
     /// Reserve what a template asks for. INVALID_ARGUMENT if that makes no sense, or is not free.
     pub fn request(&self, template: &ReservationTemplate) -> Result<ReservationRef> {
-        reservation::request(&*self.world()?, &self.row, template, now())
+        self.request_as(&Behalf::Himself, template)
+    }
+
+    /// The same for a user, whose reservation it is.
+    pub fn request_as(&self, behalf: &Behalf, template: &ReservationTemplate) -> Result<ReservationRef> {
+        reservation::request(&*self.world()?, &self.row, behalf, template, now())
     }
 
     /// One of its reservations, over or not. INVALID_ARGUMENT if there is none of that id.

@@ -9,14 +9,15 @@ use ulid::Ulid;
 
 use super::agent;
 use super::array::JobArray;
+use super::behalf::Behalf;
 use super::engine::Engine;
 use super::files::{expand_paths, make_files, make_task_files};
 use super::job::JobRef;
 use super::policy;
-use super::submitter::submitter;
 use super::world::{World, processors};
 use crate::config::{DEFAULT_QUEUE, Limits};
 use crate::model::{self, Error, ErrorCode, JobTemplate, PRIORITY_UNSET_AGE, Result, Text, now};
+use crate::rights;
 use crate::scheduler::Pool;
 use crate::store::{NewTask, Session, Submission, Terms};
 use crate::tracker::{Stdio, Submitter};
@@ -86,11 +87,16 @@ fn nonce() -> u64 {
 }
 
 /// Submit a job.
-pub(super) fn run_job(world: &Arc<World>, session: &Session, template: JobTemplate) -> Result<JobRef> {
+pub(super) fn run_job(
+    world: &Arc<World>,
+    session: &Session,
+    behalf: &Behalf,
+    template: JobTemplate,
+) -> Result<JobRef> {
     let template = with_defaults(world, template);
-    let checked = check(world, session, &template, model::Submission::Single)?;
+    let checked = check(world, session, behalf, &template, model::Submission::Single)?;
     let stdio = expand_paths(&template, &checked.submitter)?;
-    let files = make_files(&stdio);
+    let files = rights::of(&checked.submitter, || Ok(make_files(&stdio)))?;
     let failure = files.as_ref().err().map(|error| error.message.clone());
     let id = new_id();
     // A file that cannot be opened the job could not have opened either, and that is its account.
@@ -104,15 +110,16 @@ pub(super) fn run_job(world: &Arc<World>, session: &Session, template: JobTempla
 pub(super) fn run_bulk_jobs(
     world: &Arc<World>,
     session: &Session,
+    behalf: &Behalf,
     template: &JobTemplate,
     bulk: Bulk,
 ) -> Result<JobArray> {
     let indices = bulk.indices()?;
     let template = &with_defaults(world, template.clone());
-    let mut checked = check(world, session, template, model::Submission::Array)?;
+    let mut checked = check(world, session, behalf, template, model::Submission::Array)?;
     checked.terms.max_parallel = Some(bulk.max_parallel).filter(|limit| *limit > 0);
     let stdio = expand_paths(template, &checked.submitter)?;
-    let tasks = make_task_files(&stdio, indices);
+    let tasks = rights::of(&checked.submitter, || Ok(make_task_files(&stdio, indices)))?;
     let id = new_id();
     checked.store(world, session, template, &id, &stdio, Some(&tasks), None)?;
     Ok(JobArray { id, session: Some(session.name.clone()) })
@@ -137,6 +144,7 @@ struct Checked {
 fn check(
     world: &World,
     session: &Session,
+    behalf: &Behalf,
     template: &JobTemplate,
     submission: model::Submission,
 ) -> Result<Checked> {
@@ -145,9 +153,9 @@ fn check(
     let mail: &[&str] = if world.config.sendmail.is_some() { &MAIL_ATTRIBUTES } else { &[] };
     let supported = [engine.tracker().attributes(), &ATTRIBUTES, mail].concat();
     template.check(&supported, submission)?;
-    let submitter = submitter()?;
-    policy::check(&submitter, &template.extensions()?)?;
-    engine.tracker().check_template(template)?;
+    let submitter = behalf.submitter()?;
+    policy::check(behalf, &submitter, &template.extensions()?)?;
+    rights::of(&submitter, || engine.tracker().check_template(template))?;
     let contact = session.contact.as_deref();
     let terms = terms(world, template, contact, limits, &submitter.user)?;
     Ok(Checked { engine, target, submitter, terms })

@@ -1,25 +1,45 @@
-//! Who submits: this process, as its jobs will see it.
+//! Who submits: this process, as its jobs will see it, or a user on whose behalf it does.
 
+use std::ffi::CString;
 use std::fs;
 
-use nix::unistd::{Uid, User, getegid, geteuid, getgroups, gethostname};
+use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, getgrouplist, getgroups, gethostname};
 
 use crate::fork;
-use crate::model::{Error, Result};
+use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::Submitter;
 
 /// This process, with its user.
 pub(super) fn submitter() -> Result<Submitter> {
+    let groups = getgroups().map_err(|errno| os("find out the groups of this process", errno))?;
+    new(caller()?, geteuid(), getegid(), &groups)
+}
+
+/// The name of the user of this process.
+pub(super) fn caller() -> Result<String> {
     let uid = geteuid();
-    let os = |what: &str, errno: nix::Error| Error::internal(format!("cannot find out {what}: {errno}"));
-    let user = user(uid)?.map_or_else(|| uid.to_string(), |user| user.name);
-    let machine = gethostname().map_err(|errno| os("the host name", errno))?;
-    let groups = getgroups().map_err(|errno| os("the groups of this process", errno))?;
+    Ok(user(uid)?.map_or_else(|| uid.to_string(), |user| user.name))
+}
+
+/// A user with the groups that the user database gives him, else as a job of this process. The group is
+/// his own one if there is none given.
+pub(super) fn another(user: &User, group: Option<u32>) -> Result<Submitter> {
+    let groups = groups(user)?;
+    let group = group.map_or(user.gid, Gid::from_raw);
+    if !groups.contains(&group) {
+        let text = format!("user {} is not in group {group}", user.name);
+        return Err(Error::new(ErrorCode::DeniedByDrms, text));
+    }
+    new(user.name.clone(), user.uid, group, &groups)
+}
+
+fn new(user: String, uid: Uid, gid: Gid, groups: &[Gid]) -> Result<Submitter> {
+    let machine = gethostname().map_err(|errno| os("find out the host name", errno))?;
     Ok(Submitter {
         user,
         uid: uid.as_raw(),
-        gid: getegid().as_raw(),
-        groups: groups.into_iter().map(nix::unistd::Gid::as_raw).collect(),
+        gid: gid.as_raw(),
+        groups: groups.iter().map(|group| group.as_raw()).collect(),
         umask: umask().unwrap_or(0o22),
         machine: machine.to_string_lossy().into_owned(),
     })
@@ -27,7 +47,31 @@ pub(super) fn submitter() -> Result<Submitter> {
 
 pub(super) fn user(uid: Uid) -> Result<Option<User>> {
     let _whole = fork::whole();
-    User::from_uid(uid).map_err(|errno| Error::internal(format!("cannot look up user {uid}: {errno}")))
+    User::from_uid(uid).map_err(|errno| os(&format!("look up user {uid}"), errno))
+}
+
+pub(super) fn user_named(name: &str) -> Result<Option<User>> {
+    let _whole = fork::whole();
+    User::from_name(name).map_err(|errno| os(&format!("look up user \"{name}\""), errno))
+}
+
+pub(super) fn group_named(name: &str) -> Result<Option<Group>> {
+    let _whole = fork::whole();
+    Group::from_name(name).map_err(|errno| os(&format!("look up group \"{name}\""), errno))
+}
+
+/// His own group and those that he is a member of.
+fn groups(user: &User) -> Result<Vec<Gid>> {
+    let look_up = || {
+        let name = CString::new(user.name.as_bytes()).map_err(|_| nix::Error::EINVAL)?;
+        let _whole = fork::whole();
+        getgrouplist(&name, user.gid)
+    };
+    look_up().map_err(|errno| os(&format!("look up the groups of user {}", user.name), errno))
+}
+
+fn os(what: &str, errno: nix::Error) -> Error {
+    Error::internal(format!("cannot {what}: {errno}"))
 }
 
 /// The file mode mask. `umask(2)` could tell only by changing it under the host's other threads.

@@ -8,7 +8,7 @@ use crate::tracker::{Stdio, Submitter};
 pub(super) fn store() -> (tempfile::TempDir, Store, Session) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let session = store.create_session("s", None).unwrap();
+    let session = store.create_session("s", None, "me").unwrap();
     (dir, store, session)
 }
 
@@ -361,12 +361,12 @@ fn a_destroyed_session_takes_its_ended_jobs_along_and_leaves_the_running_ones() 
     }
     store.job_ended("ended", &exit(0), &mine).unwrap();
     store.job_deleted("ended").unwrap();
-    store.destroy_session("s").unwrap();
+    store.destroy_session("s", None).unwrap();
     assert!(!store.has_session(session.id).unwrap());
     assert_eq!(store.job("ended").unwrap(), None);
     assert!(job(&store, "running").orphaned);
 
-    let again = store.create_session("s", None).unwrap();
+    let again = store.create_session("s", None, "me").unwrap();
     assert_ne!(again.id, session.id);
     assert!(store.session_jobs(again.id).unwrap().is_empty());
 
@@ -380,7 +380,7 @@ fn a_destroyed_session_takes_its_ended_jobs_along_and_leaves_the_running_ones() 
 fn a_job_of_a_destroyed_session_that_never_ran_goes_as_well() {
     let (_dir, store, session) = store();
     array(&store, &session, "a", &[1, 2]);
-    store.destroy_session("s").unwrap();
+    store.destroy_session("s", None).unwrap();
     assert_eq!(store.terminate(Which::Job("a.1"), Control::Terminate).unwrap().found, 1);
     assert_eq!(ids(store.all_jobs().unwrap()), ["a.2"]);
     let mine = Claim::mine();
@@ -415,7 +415,7 @@ fn what_waits_though_it_is_its_time_is_known() {
 #[test]
 fn jobs_of_one_session_are_not_those_of_another() {
     let (_dir, store, session) = store();
-    let other = store.create_session("other", Some("contact")).unwrap();
+    let other = store.create_session("other", Some("contact"), "me").unwrap();
     for id in ["c", "a", "b"] {
         insert(&store, &session, id);
     }

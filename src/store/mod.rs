@@ -309,7 +309,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let refused: Result<()> = store.write(|sql| {
-            sql.execute("INSERT INTO sessions (name) VALUES ('x')", [])?;
+            sql.execute("INSERT INTO sessions (name, owner) VALUES ('x', 'me')", [])?;
             Err(Error::argument("no").into())
         });
         assert_eq!(refused.unwrap_err().code, ErrorCode::InvalidArgument);

@@ -33,6 +33,8 @@ pub struct Array {
     pub session: String,
     /// Its session has been destroyed.
     pub orphaned: bool,
+    /// Whose jobs its tasks are.
+    pub owner: String,
 }
 
 const COLUMNS: &str = "SELECT j.id, b.name, s.name, s.destroyed, b.target, b.owner, b.machine, j.state,
@@ -123,11 +125,13 @@ impl Store {
     /// A job array.
     pub fn array(&self, id: &str) -> Result<Option<Array>> {
         self.read(|sql| {
-            let query =
-                "SELECT s.name, s.destroyed FROM submissions b JOIN sessions s ON s.id = b.session
+            let query = "SELECT s.name, s.destroyed, b.owner
+                         FROM submissions b JOIN sessions s ON s.id = b.session
                          WHERE b.id = ? AND b.is_array = 1 AND EXISTS
                              (SELECT 1 FROM jobs WHERE submission = b.number AND reaped = 0)";
-            let array = |row: &Row<'_>| Ok(Array { session: row.get(0)?, orphaned: row.get(1)? });
+            let array = |row: &Row<'_>| {
+                Ok(Array { session: row.get(0)?, orphaned: row.get(1)?, owner: row.get(2)? })
+            };
             Ok(sql.prepare_cached(query)?.query_row([id], array).optional()?)
         })
     }

@@ -3,11 +3,16 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Session, Store};
-use crate::model::{Error, Millis, Result, now};
+use crate::model::{Error, Millis, Result, check_owner, now};
 
 impl Store {
-    /// Store a new session. INVALID_ARGUMENT if there is one of that name.
-    pub fn create_reservation_session(&self, name: &str, contact: Option<&str>) -> Result<Session> {
+    /// Store a new session of a user. INVALID_ARGUMENT if there is one of that name.
+    pub fn create_reservation_session(
+        &self,
+        name: &str,
+        contact: Option<&str>,
+        owner: &str,
+    ) -> Result<Session> {
         self.write(|sql| {
             let taken = sql
                 .prepare_cached("SELECT 1 FROM reservation_sessions WHERE name = ? AND destroyed = 0")?
@@ -17,8 +22,8 @@ impl Store {
                 return Err(Error::argument(text).into());
             }
             sql.execute(
-                "INSERT INTO reservation_sessions (name, contact) VALUES (?, ?)",
-                params![name, contact],
+                "INSERT INTO reservation_sessions (name, contact, owner) VALUES (?, ?, ?)",
+                params![name, contact, owner],
             )?;
             let contact = contact.map(str::to_owned);
             Ok(Session { id: sql.last_insert_rowid(), name: name.to_owned(), contact })
@@ -59,16 +64,20 @@ impl Store {
     }
 
     /// Remove a session and what is known of its reservations that are over; the others stay in
-    /// force until they are. INVALID_ARGUMENT if there is none of that name.
-    pub fn destroy_reservation_session(&self, name: &str) -> Result<()> {
+    /// force until they are. INVALID_ARGUMENT if there is none of that name; DENIED_BY_DRMS if only
+    /// that of `owner` may be removed and it is another's.
+    pub fn destroy_reservation_session(&self, name: &str, owner: Option<&str>) -> Result<()> {
         self.write(|sql| {
-            let destroyed = sql.execute(
-                "UPDATE reservation_sessions SET destroyed = 1 WHERE name = ? AND destroyed = 0",
-                [name],
-            )?;
-            if destroyed == 0 {
-                return Err(unknown(name).into());
-            }
+            let found: Option<String> = sql
+                .query_row(
+                    "UPDATE reservation_sessions SET destroyed = 1 WHERE name = ? AND destroyed = 0
+                     RETURNING owner",
+                    [name],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            let found = found.ok_or_else(|| unknown(name))?;
+            check_owner(&format!("reservation session \"{name}\""), Some(&found), owner)?;
             Ok(sweep_reservations(sql, now())?)
         })
     }

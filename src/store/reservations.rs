@@ -40,6 +40,8 @@ pub struct Reservation {
     pub session: String,
     /// Its session has been destroyed.
     pub orphaned: bool,
+    /// Who asked for it.
+    pub owner: String,
     /// What the user asked for.
     pub template: ReservationTemplate,
     /// Memory, kilobytes.
@@ -49,7 +51,7 @@ pub struct Reservation {
 }
 
 const COLUMNS: &str = "SELECT r.number, r.id, s.name, s.destroyed, r.template, r.machine, r.users,
-    r.begins, r.ends, r.slots, r.memory
+    r.begins, r.ends, r.slots, r.memory, r.owner
     FROM reservations r JOIN reservation_sessions s ON s.id = r.session ";
 
 impl Store {
@@ -161,7 +163,8 @@ fn reservation(row: &Row<'_>) -> Failable<Reservation> {
         machines: vec![SlotInfo { machine: row.get(5)?, slots }],
     };
     let (number, session, memory) = (row.get(0)?, row.get(2)?, row.get(10)?);
-    Ok(Reservation { number, session, orphaned: row.get(3)?, template, memory, info })
+    let (orphaned, owner) = (row.get(3)?, row.get(11)?);
+    Ok(Reservation { number, session, orphaned, owner, template, memory, info })
 }
 
 fn json(value: &impl Serialize) -> Result<String> {
@@ -186,7 +189,7 @@ mod tests {
     fn fresh() -> (tempfile::TempDir, Store, Session) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let session = store.create_reservation_session("s", None).unwrap();
+        let session = store.create_reservation_session("s", None, "me").unwrap();
         (dir, store, session)
     }
 
@@ -288,20 +291,20 @@ mod tests {
         let (_dir, store, session) = fresh();
         reserve(&store, session.id, "past", -2 * HOUR).unwrap();
         reserve(&store, session.id, "later", HOUR).unwrap();
-        store.destroy_reservation_session("s").unwrap();
+        store.destroy_reservation_session("s", None).unwrap();
         assert_eq!(store.reservation("past").unwrap(), None);
         assert!(store.reservation("later").unwrap().unwrap().orphaned);
         assert!(!store.has_reservation_session(session.id).unwrap());
         assert_eq!(code(reserve(&store, session.id, "new", HOUR)), ErrorCode::InvalidSession);
-        assert_eq!(code(store.destroy_reservation_session("s")), ErrorCode::InvalidArgument);
+        assert_eq!(code(store.destroy_reservation_session("s", None)), ErrorCode::InvalidArgument);
 
         // The name is free, and the new session is another one, even when the old is gone.
-        let again = store.create_reservation_session("s", None).unwrap();
+        let again = store.create_reservation_session("s", None, "me").unwrap();
         assert!(ids(store.session_reservations(again.id)).is_empty());
         store.end_reservation("later").unwrap();
-        store.destroy_reservation_session("s").unwrap();
+        store.destroy_reservation_session("s", None).unwrap();
         assert_eq!(store.reservation("later").unwrap(), None);
-        let third = store.create_reservation_session("s", Some("c")).unwrap();
+        let third = store.create_reservation_session("s", Some("c"), "me").unwrap();
         assert!(third.id > again.id && again.id > session.id);
         assert_eq!(store.reservation_session("s").unwrap(), third);
     }
@@ -309,10 +312,10 @@ mod tests {
     #[test]
     fn names_are_a_space_of_their_own() {
         let (_dir, store, _) = fresh();
-        store.create_session("s", None).unwrap();
-        store.create_session("jobs", None).unwrap();
-        assert_eq!(code(store.create_reservation_session("s", None)), ErrorCode::InvalidArgument);
-        store.create_reservation_session("t", None).unwrap();
+        store.create_session("s", None, "me").unwrap();
+        store.create_session("jobs", None, "me").unwrap();
+        assert_eq!(code(store.create_reservation_session("s", None, "me")), ErrorCode::InvalidArgument);
+        store.create_reservation_session("t", None, "me").unwrap();
         assert_eq!(store.reservation_session_names().unwrap(), ["s", "t"]);
         assert_eq!(code(store.reservation_session("jobs")), ErrorCode::InvalidArgument);
     }

@@ -6,6 +6,8 @@ CREATE TABLE sessions (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     name      TEXT NOT NULL,
     contact   TEXT,
+    -- The user it was made for.
+    owner     TEXT NOT NULL,
     -- A destroyed session stays until its last job has ended and is cleaned up.
     destroyed INTEGER NOT NULL DEFAULT 0
 );
@@ -223,6 +225,8 @@ CREATE TABLE reservation_sessions (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     name      TEXT NOT NULL,
     contact   TEXT,
+    -- The user it was made for.
+    owner     TEXT NOT NULL,
     -- A destroyed session stays until its last reservation is over.
     destroyed INTEGER NOT NULL DEFAULT 0
 );

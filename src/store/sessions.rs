@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rusqlite::{OptionalExtension, params};
 
 use super::Store;
-use crate::model::{Error, Result};
+use crate::model::{Error, Result, check_owner};
 
 /// A stored job session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub struct Session {
 }
 
 impl Store {
-    /// Store a new session. INVALID_ARGUMENT if there is one of that name.
-    pub fn create_session(&self, name: &str, contact: Option<&str>) -> Result<Session> {
+    /// Store a new session of a user. INVALID_ARGUMENT if there is one of that name.
+    pub fn create_session(&self, name: &str, contact: Option<&str>, owner: &str) -> Result<Session> {
         self.write(|sql| {
             let taken = sql
                 .prepare_cached("SELECT 1 FROM sessions WHERE name = ? AND destroyed = 0")?
@@ -28,7 +28,10 @@ impl Store {
             if taken {
                 return Err(Error::argument(format!("job session \"{name}\" exists already")).into());
             }
-            sql.execute("INSERT INTO sessions (name, contact) VALUES (?, ?)", params![name, contact])?;
+            sql.execute(
+                "INSERT INTO sessions (name, contact, owner) VALUES (?, ?, ?)",
+                params![name, contact, owner],
+            )?;
             let contact = contact.map(str::to_owned);
             Ok(Session { id: sql.last_insert_rowid(), name: name.to_owned(), contact })
         })
@@ -65,17 +68,20 @@ impl Store {
     }
 
     /// Remove a session and what is known of its ended jobs; the others go when they have ended.
-    /// INVALID_ARGUMENT if there is none of that name.
-    pub fn destroy_session(&self, name: &str) -> Result<()> {
+    /// INVALID_ARGUMENT if there is none of that name; DENIED_BY_DRMS if only that of `owner` may be
+    /// removed and it is another's.
+    pub fn destroy_session(&self, name: &str, owner: Option<&str>) -> Result<()> {
         self.write(|sql| {
-            let id: Option<i64> = sql
+            let found: Option<(i64, String)> = sql
                 .query_row(
-                    "UPDATE sessions SET destroyed = 1 WHERE name = ? AND destroyed = 0 RETURNING id",
+                    "UPDATE sessions SET destroyed = 1 WHERE name = ? AND destroyed = 0
+                     RETURNING id, owner",
                     [name],
-                    |row| row.get(0),
+                    |row| Ok((row.get(0)?, row.get(1)?)),
                 )
                 .optional()?;
-            let id = id.ok_or_else(|| unknown(name))?;
+            let (id, found) = found.ok_or_else(|| unknown(name))?;
+            check_owner(&format!("job session \"{name}\""), Some(&found), owner)?;
             sql.execute(
                 "UPDATE jobs SET reaped = 1 WHERE state IN (7, 8) AND submission IN
                      (SELECT number FROM submissions WHERE session = ?)",

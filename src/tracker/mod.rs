@@ -163,7 +163,8 @@ pub trait JobTracker: Send + Sync {
     /// The attributes of a job template that this tracker honours, by their DRMAA2 names.
     fn attributes(&self) -> &'static [&'static str];
 
-    /// Refuse a template that this tracker can never run: an unknown category, nothing to run.
+    /// Refuse a template that this tracker can never run: an unknown category, nothing to run. What it
+    /// names on the host is looked at with the rights of the calling thread.
     fn check_template(&self, template: &JobTemplate) -> Result<()>;
 
     /// Ids of the jobs that the runtime holds now, whoever made them.

@@ -42,7 +42,15 @@ pub(crate) const HEADERS: [Header; 2] = [
     Header {
         path: "include/drmaa2_ext.h",
         config: "cbindgen-ext.toml",
-        families: &["ext/names", "ext/infos", "ext/list", "ext/impl_spec", "ext/wait", "ext/job"],
+        families: &[
+            "ext/names",
+            "ext/infos",
+            "ext/list",
+            "ext/impl_spec",
+            "ext/wait",
+            "ext/job",
+            "ext/sudo",
+        ],
     },
 ];
 

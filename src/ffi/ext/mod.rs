@@ -7,4 +7,5 @@ pub mod infos;
 pub mod job;
 pub mod list;
 pub mod names;
+pub mod sudo;
 pub mod wait;

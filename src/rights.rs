@@ -1,0 +1,199 @@
+//! With whose rights files of the host are looked at: those of this process, or those of a user on
+//! whose behalf it acts.
+
+use std::ffi::CString;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::unistd::geteuid;
+use parking_lot::Mutex;
+
+use crate::model::{Error, ErrorCode, Result};
+use crate::tracker::Submitter;
+use crate::{fork, runtime};
+
+/// One thread at a time takes on rights.
+static TAKING: Mutex<()> = Mutex::new(());
+
+/// The third version of capset(2), which takes 64 capabilities.
+const CAPABILITY_VERSION: u32 = 0x2008_0522;
+
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    thread: i32,
+}
+
+/// Work on files with the rights of `user`. If this process is not his, that is done on a thread which
+/// has his rights alone and ends with the work; DENIED_BY_DRMS if it cannot get them.
+pub fn of<T: Send>(user: &Submitter, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    if user.uid == geteuid().as_raw() {
+        return work();
+    }
+    runtime::apart("drmaa2-rights", || {
+        assume(user).map_err(|error| {
+            let text = format!("cannot take on the rights of user {}: {error}", user.user);
+            Error::new(ErrorCode::DeniedByDrms, text)
+        })?;
+        work()
+    })?
+}
+
+/// Give this thread the user's rights.
+fn assume(user: &Submitter) -> io::Result<()> {
+    // A forked child must find the lock free.
+    let _whole = fork::whole();
+    let _alone = TAKING.lock();
+    // The kernel takes such a change for that of a set-user-ID program, and would let the process dump
+    // no core from then on.
+    // SAFETY: only numbers are passed.
+    let dumpable = unsafe { libc::prctl(libc::PR_GET_DUMPABLE) };
+    let taken = take(user);
+    if dumpable == 1 {
+        // SAFETY: only numbers are passed.
+        unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
+    }
+    taken
+}
+
+/// The user's groups and what counts for files; no capability is left. The thread's other ids stay as
+/// they are: by these the kernel judges who may send it a signal, which would be one to the process.
+fn take(user: &Submitter) -> io::Result<()> {
+    let header = CapabilityHeader { version: CAPABILITY_VERSION, thread: 0 };
+    let none = [0_u32; 6];
+    // SAFETY: the list of groups is valid for its length, and the capabilities have the layout of the
+    // version that is named. Where the C library's function would change all threads, the system call
+    // itself is used.
+    unsafe {
+        check(libc::syscall(libc::SYS_setgroups, user.groups.len(), user.groups.as_ptr()))?;
+        libc::setfsgid(user.gid);
+        libc::setfsuid(user.uid);
+        if (fs_uid(), fs_gid()) != (user.uid, user.gid) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        check(libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()))
+    }
+}
+
+/// The user whose rights count for files on this thread.
+fn fs_uid() -> u32 {
+    // SAFETY: asked for nobody, it changes nothing and tells what is.
+    unsafe { libc::setfsuid(u32::MAX) }.cast_unsigned()
+}
+
+/// The group.
+fn fs_gid() -> u32 {
+    // SAFETY: as above.
+    unsafe { libc::setfsgid(u32::MAX) }.cast_unsigned()
+}
+
+/// May this thread do this with a file? `what` is a mode of access(2).
+pub fn may(path: &Path, what: i32) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let (at, flags) = (libc::AT_FDCWD, libc::AT_EACCESS);
+    // SAFETY: the path ends in NUL.
+    let answer = check(unsafe { libc::syscall(libc::SYS_faccessat2, at, path.as_ptr(), what, flags) });
+    match answer {
+        // Before Linux 5.8 the C library has to guess, and that by the ids of the process.
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) && fs_uid() == geteuid().as_raw() => {
+            // SAFETY: as above.
+            check(unsafe { libc::faccessat(at, path.as_ptr(), what, flags) }.into())
+        }
+        answer => answer,
+    }
+}
+
+fn check(answer: libc::c_long) -> io::Result<()> {
+    if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    use super::*;
+
+    fn nobody() -> Submitter {
+        Submitter {
+            user: "nobody".into(),
+            uid: 65534,
+            gid: 65534,
+            groups: vec![65534, 4711],
+            umask: 0o22,
+            machine: "m".into(),
+        }
+    }
+
+    fn process_status(name: &str) -> String {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
+    }
+
+    /// Who runs the tests may not be root, and may then act for nobody else.
+    fn is_root() -> bool {
+        geteuid().is_root()
+    }
+
+    #[test]
+    fn who_is_not_root_gets_no_rights_of_others() {
+        if is_root() {
+            return;
+        }
+        let error = of(&nobody(), || Ok(())).unwrap_err();
+        assert_eq!(error.code, ErrorCode::DeniedByDrms);
+        assert!(error.message.contains("nobody"), "{error}");
+    }
+
+    #[test]
+    fn another_user_sees_and_makes_files_as_he_would_himself() {
+        if !is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let (secret, group, his) =
+            (dir.path().join("secret"), dir.path().join("group"), dir.path().join("his"));
+        fs::write(&secret, "x").unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(&group, "x").unwrap();
+        fs::set_permissions(&group, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::chown(&group, None, Some(4711)).unwrap();
+        fs::create_dir(&his).unwrap();
+        std::os::unix::fs::chown(&his, Some(65534), Some(65534)).unwrap();
+        let before = (process_status("CapEff:"), process_status("Groups:"));
+        // SAFETY: only numbers are passed.
+        let dumpable = || unsafe { libc::prctl(libc::PR_GET_DUMPABLE) };
+        let dumped = dumpable();
+
+        of(&nobody(), || {
+            assert_eq!(File::open(&secret).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+            assert_eq!(may(&secret, libc::R_OK).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+            assert!(may(dir.path(), libc::W_OK).is_err());
+            may(&group, libc::R_OK).unwrap();
+            File::open(&group).unwrap();
+            may(&his, libc::W_OK | libc::X_OK).unwrap();
+            fs::write(his.join("out"), "").unwrap();
+            Ok(())
+        })
+        .unwrap();
+
+        let made = fs::metadata(his.join("out")).unwrap();
+        assert_eq!((made.uid(), made.gid()), (65534, 65534));
+        may(&secret, libc::R_OK).unwrap();
+        assert_eq!((process_status("CapEff:"), process_status("Groups:")), before);
+        assert_eq!(dumpable(), dumped);
+    }
+
+    #[test]
+    fn an_error_and_a_panic_of_the_work_come_back() {
+        if !is_root() {
+            return;
+        }
+        let failed: Result<()> = of(&nobody(), || Err(Error::argument("no")));
+        assert_eq!(failed.unwrap_err(), Error::argument("no"));
+        let died: Result<()> = of(&nobody(), || panic!("expected by the test"));
+        assert_eq!(died.unwrap_err().code, ErrorCode::Internal);
+    }
+}

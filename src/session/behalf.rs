@@ -1,0 +1,199 @@
+//! On whose behalf a call is made.
+//!
+//! Everybody may act for himself, which is what a call does that says nothing about it. Root may act for
+//! every user that there is, and what he does then is done with that user's rights and is his.
+
+use nix::unistd::{Uid, User};
+
+use super::submitter::{another, caller, group_named, submitter, user, user_named};
+use crate::model::{self, Error, ErrorCode, Result};
+use crate::tracker::Submitter;
+
+/// A user as a caller names him, and the group that he shall have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sudo {
+    /// His name.
+    pub user: Option<String>,
+    /// The name of the group.
+    pub group: Option<String>,
+    /// His number.
+    pub uid: Option<i64>,
+    /// The number of the group.
+    pub gid: Option<i64>,
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Behalf {
+    /// The calling user's own.
+    Himself,
+    /// That of another user.
+    Of(Box<Submitter>),
+}
+
+impl Behalf {
+    /// Who is meant? INVALID_ARGUMENT for a user or group that is none, DENIED_BY_DRMS for one that the
+    /// calling user may not act for.
+    pub fn of(named: &Sudo) -> Result<Self> {
+        let me = submitter()?;
+        let (uid, gid) = (named.user_number()?.unwrap_or(me.uid), named.group_number()?);
+        if uid == me.uid {
+            return match gid {
+                Some(gid) if gid != me.gid => Err(denied(format!(
+                    "user {} can act for himself with the group of his process alone, which is {} and \
+                     not {gid}",
+                    me.user, me.gid
+                ))),
+                _ => Ok(Self::Himself),
+            };
+        }
+        let user = existing(uid)?;
+        if me.uid != 0 {
+            return Err(denied(format!("user {} may not act for user {}", me.user, user.name)));
+        }
+        another(&user, gid).map(|user| Self::Of(Box::new(user)))
+    }
+
+    /// Who submits what is submitted.
+    pub(super) fn submitter(&self) -> Result<Submitter> {
+        match self {
+            Self::Himself => submitter(),
+            Self::Of(user) => Ok(Submitter::clone(user)),
+        }
+    }
+
+    /// Whose is what is made.
+    pub(super) fn owner(&self) -> Result<String> {
+        self.only().map_or_else(caller, |user| Ok(user.to_owned()))
+    }
+
+    /// Whose things alone may be touched; `None` if it does not matter.
+    pub(super) fn only(&self) -> Option<&str> {
+        match self {
+            Self::Himself => None,
+            Self::Of(user) => Some(&user.user),
+        }
+    }
+
+    /// DENIED_BY_DRMS if something is not this user's to control.
+    pub(super) fn check_owner(&self, what: &str, owner: Option<&str>) -> Result<()> {
+        model::check_owner(what, owner, self.only())
+    }
+}
+
+impl Sudo {
+    fn user_number(&self) -> Result<Option<u32>> {
+        let find = |name: &str| Ok(user_named(name)?.map(|user| user.uid.as_raw()));
+        number("user", self.user.as_deref(), self.uid, find)
+    }
+
+    fn group_number(&self) -> Result<Option<u32>> {
+        let find = |name: &str| Ok(group_named(name)?.map(|group| group.gid.as_raw()));
+        number("group", self.group.as_deref(), self.gid, find)
+    }
+}
+
+/// The number of a user or group that is named by it, by its name, or by both.
+fn number(
+    what: &str,
+    name: Option<&str>,
+    number: Option<i64>,
+    find: impl FnOnce(&str) -> Result<Option<u32>>,
+) -> Result<Option<u32>> {
+    let number = number
+        // The largest one stands for none.
+        .map(|number| u32::try_from(number).ok().filter(|number| *number != u32::MAX).ok_or(number))
+        .transpose()
+        .map_err(|number| Error::argument(format!("{number} is not the number of a {what}")))?;
+    let Some(name) = name else { return Ok(number) };
+    let found = find(name)?.ok_or_else(|| Error::argument(format!("there is no {what} \"{name}\"")))?;
+    match number {
+        Some(number) if number != found => {
+            Err(Error::argument(format!("{what} \"{name}\" has the number {found}, not {number}")))
+        }
+        _ => Ok(Some(found)),
+    }
+}
+
+/// By his number, so that one who has several names is one user.
+fn existing(uid: u32) -> Result<User> {
+    user(Uid::from_raw(uid))?.ok_or_else(|| Error::argument(format!("there is no user {uid}")))
+}
+
+fn denied(text: String) -> Error {
+    Error::new(ErrorCode::DeniedByDrms, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::code;
+
+    fn user(name: &str) -> Sudo {
+        Sudo { user: Some(name.to_owned()), ..Sudo::default() }
+    }
+
+    fn is_root() -> bool {
+        nix::unistd::geteuid().is_root()
+    }
+
+    #[test]
+    fn nobody_named_and_the_caller_named_are_the_caller() {
+        let me = submitter().unwrap();
+        let by_number = Sudo { uid: Some(me.uid.into()), gid: Some(me.gid.into()), ..Sudo::default() };
+        let by_both = Sudo { user: Some(me.user.clone()), ..by_number.clone() };
+        for named in [Sudo::default(), user(&me.user), by_number, by_both] {
+            assert_eq!(Behalf::of(&named), Ok(Behalf::Himself), "{named:?}");
+        }
+        assert_eq!(Behalf::Himself.submitter().unwrap(), me);
+        assert_eq!(Behalf::Himself.owner().unwrap(), me.user);
+        let other_group = Sudo { gid: Some(i64::from(me.gid) + 1), ..Sudo::default() };
+        assert_eq!(code(Behalf::of(&other_group)), ErrorCode::DeniedByDrms);
+    }
+
+    #[test]
+    fn what_is_no_user_is_named() {
+        let gone = i64::from(u32::MAX - 7);
+        let wrong = [
+            (user("no such user"), "no such user"),
+            (Sudo { uid: Some(5_000_000_000), ..Sudo::default() }, "5000000000"),
+            (Sudo { uid: Some(u32::MAX.into()), ..Sudo::default() }, "4294967295"),
+            (Sudo { uid: Some(-2), ..Sudo::default() }, "-2"),
+            (Sudo { uid: Some(gone), ..Sudo::default() }, "4294967288"),
+            (Sudo { uid: Some(65534), ..user("root") }, "\"root\" has the number 0, not 65534"),
+            (Sudo { group: Some("no such group".into()), ..user("nobody") }, "no such group"),
+            (Sudo { gid: Some(-2), ..user("nobody") }, "-2"),
+        ];
+        for (named, part) in wrong {
+            let error = Behalf::of(&named).unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidArgument, "{named:?}");
+            assert!(error.message.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn root_alone_acts_for_others() {
+        let nobody = Behalf::of(&user("nobody"));
+        if !is_root() {
+            let error = nobody.unwrap_err();
+            assert_eq!(error.code, ErrorCode::DeniedByDrms);
+            assert!(error.message.contains("user nobody"), "{error}");
+            assert!(error.message.contains(&submitter().unwrap().user), "{error}");
+            return;
+        }
+        let nobody = nobody.unwrap();
+        let submitter = nobody.submitter().unwrap();
+        assert_eq!((submitter.user.as_str(), submitter.uid), ("nobody", 65534));
+        assert_eq!(submitter.groups, [submitter.gid]);
+        assert_eq!(nobody.owner().unwrap(), "nobody");
+        nobody.check_owner("job j", Some("nobody")).unwrap();
+        assert_eq!(code(nobody.check_owner("job j", Some("root"))), ErrorCode::DeniedByDrms);
+        // Its number alone is as good.
+        let numbered = Sudo { uid: Some(65534), ..Sudo::default() };
+        assert_eq!(Behalf::of(&numbered), Ok(nobody));
+        let not_his = Sudo { gid: Some(0), ..user("nobody") };
+        let error = Behalf::of(&not_his).unwrap_err();
+        assert_eq!(error.code, ErrorCode::DeniedByDrms);
+        assert!(error.message.contains("nobody is not in group 0"), "{error}");
+    }
+}
