@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::job::{JobRef, settle};
 use super::process::Kind;
 use super::world::World;
@@ -11,6 +9,7 @@ use super::{job_session, process};
 use crate::model::{Control, Error, ErrorCode, JobState, JobTemplate, Result};
 use crate::runtime;
 use crate::store::{Job, Which};
+use crate::sync::Mutex;
 
 /// How many tasks of an array the runtime is asked about at a time.
 const AT_A_TIME: usize = 8;
