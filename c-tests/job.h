@@ -16,6 +16,7 @@
 #include <valgrind/valgrind.h>
 #else
 #define VALGRIND_COUNT_ERRORS 0
+#define RUNNING_ON_VALGRIND 0
 #endif
 
 /* Nothing here takes so long unless it hangs; under valgrind a job takes a while. */
