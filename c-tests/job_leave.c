@@ -2,6 +2,7 @@
    not touched. */
 #include "job.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 
 #define NAME "leave"
@@ -128,10 +129,24 @@ static void with_an_exit_handler_that_forks(void)
     exit(STATUS);
 }
 
+static const char *program;
+
+/* How many descriptors are open; valgrind has its own far above. */
+static int descriptors(void)
+{
+    int open = 0;
+    for (int fd = 0; fd < 256; fd++)
+        open += fcntl(fd, F_GETFD) != -1;
+    return open;
+}
+
+/* The program that follows is this one again, and finds open what was open before the library was. */
 static void by_exec(void)
 {
+    char before[16];
+    snprintf(before, sizeof before, "%d", descriptors());
     open_all();
-    execl("/bin/sh", "sh", "-c", "exit 7", (char *)NULL);
+    execl(program, program, before, (char *)NULL);
     _exit(1);
 }
 
@@ -155,9 +170,12 @@ static void make_session(const char *name)
     drmaa2_jsession_free(&js);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     drmaa2_j_list jobs;
+    program = argv[0];
+    if (argc == 2)
+        return descriptors() == atoi(argv[1]) ? STATUS : 1;
     /* Each is a process that has not seen the library before. */
     in_child(make_session, NAME);
     for (int way = 0; way < WAYS; way++) {
