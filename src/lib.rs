@@ -14,4 +14,5 @@ pub mod runtime;
 pub mod scheduler;
 pub mod session;
 pub mod store;
+pub mod sync;
 pub mod tracker;

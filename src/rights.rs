@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::unistd::geteuid;
-use parking_lot::Mutex;
 
 use crate::model::{Error, ErrorCode, Result};
+use crate::sync::Mutex;
 use crate::tracker::Submitter;
 use crate::{fork, runtime};
 

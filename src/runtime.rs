@@ -16,15 +16,21 @@ pub struct Runtime(ManuallyDrop<tokio::runtime::Runtime>);
 impl Runtime {
     /// Start the worker threads.
     pub fn start() -> Result<Self> {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(WORKERS)
-            .thread_name("drmaa2-io")
-            .on_thread_start(block_signals)
-            .enable_io()
-            .enable_time()
-            .build()
-            .map(|runtime| Self(ManuallyDrop::new(runtime)))
-            .map_err(|error| Error::internal(format!("cannot start the runtime: {error}")))
+        let build = || {
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(WORKERS)
+                .thread_name("drmaa2-io")
+                .on_thread_start(block_signals)
+                .enable_io()
+                .enable_time()
+                .build()
+        };
+        let failed = |error| Error::internal(format!("cannot start the runtime: {error}"));
+        // In a thread of its own: the caller may be an exit handler, which has no thread-locals any more,
+        // and the one thing that tokio wants them for is this.
+        let builder = std::thread::Builder::new().spawn(build).map_err(failed)?;
+        let runtime = builder.join().map_err(|_| Error::internal("the runtime cannot be started"))?;
+        runtime.map(|runtime| Self(ManuallyDrop::new(runtime))).map_err(failed)
     }
 
     /// Run a future in the background.

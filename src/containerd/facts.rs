@@ -9,10 +9,10 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::model::{ImageRef, Millis};
+use crate::sync::Mutex;
 use crate::tracker::{EventSink, Fact, NewJob};
 
 /// A waiter that falls so far behind looks at its job again anyway.

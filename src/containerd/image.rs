@@ -7,13 +7,13 @@ use containerd_client::services::v1::{GetImageRequest, ReadContentRequest};
 use oci_spec::image::{
     Arch, Config, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os, Platform,
 };
-use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::connect::{Calls, Daemon, QUICK};
 use super::{reference, status};
 use crate::model::{Error, ImageRef, Result};
+use crate::sync::Mutex;
 
 /// Media type of Docker's own form of an index.
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";

@@ -38,7 +38,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use containerd_client::services::v1::ListImagesRequest;
-use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
@@ -49,6 +48,7 @@ use crate::model::{
 };
 use crate::registry;
 use crate::runtime::Runtime;
+use crate::sync::Mutex;
 use crate::tracker::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, TemplateSource};
 
 use connect::{Daemon, QUICK};

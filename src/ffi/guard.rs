@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
@@ -11,8 +12,26 @@ use crate::model::{Error, ErrorCode, Result};
 use super::enums::drmaa2_error;
 
 thread_local! {
-    /// Why the last call on this thread failed; `None` if it did not.
-    static LAST: Cell<Option<Box<Error>>> = const { Cell::new(None) };
+    /// Why the last call on this thread failed; `None` if it did not. There until the very last moment
+    /// of the thread, since nothing is dropped with it: exit handlers may ask.
+    static LAST: Cell<Option<ManuallyDrop<Box<Error>>>> = const { Cell::new(None) };
+    /// What drops it.
+    static SWEEPER: Sweeper = const { Sweeper };
+}
+
+struct Sweeper;
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        set_last(None);
+    }
+}
+
+/// Replace the last error of this thread.
+fn set_last(last: Option<Box<Error>>) {
+    // Past the sweeper there are only the exit handlers, and at most one error is left.
+    let _ = SWEEPER.try_with(|_| ());
+    drop(LAST.replace(last.map(ManuallyDrop::new)).map(ManuallyDrop::into_inner));
 }
 
 /// A call that returns its error code.
@@ -38,11 +57,10 @@ pub(super) fn quiet<T>(failed: T, body: impl FnOnce() -> T) -> T {
 
 /// Look at the last error of this thread.
 pub(super) fn with_last<T>(look: impl FnOnce(Option<&Error>) -> T) -> T {
-    // Taken out and put back, so that there is no borrow that a call from inside `look` could trip
-    // over. A thread that is past its thread-local storage has no last error.
-    let last = LAST.try_with(Cell::take).unwrap_or_default();
+    // Taken out and put back, so that there is no borrow that a call from inside `look` could trip over.
+    let last = LAST.take().map(ManuallyDrop::into_inner);
     let answer = look(last.as_deref());
-    let _ = LAST.try_with(|slot| slot.set(last));
+    set_last(last);
     answer
 }
 
@@ -52,7 +70,7 @@ fn run<T>(body: impl FnOnce() -> Result<T>) -> std::result::Result<T, ErrorCode>
         Ok(value) => (Ok(value), None),
         Err(error) => (Err(error.code), Some(Box::new(error))),
     };
-    let _ = LAST.try_with(|slot| slot.set(last));
+    set_last(last);
     result
 }
 

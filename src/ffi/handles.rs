@@ -3,10 +3,13 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use crate::fork;
 use crate::model::{Error, Result};
 use crate::session::{JobSession, MonitoringSession, ReservationSession};
+use crate::sync::{Mutex, MutexGuard};
 
 /// By address of the handle, until that is freed.
 type Table<S> = BTreeMap<usize, Arc<S>>;
@@ -27,14 +30,12 @@ impl<S> Handles<S> {
         Self { what, table: Mutex::new(BTreeMap::new()) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table<S>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Note a handle that is about to be handed out.
     pub(super) fn add<T>(&self, handle: *const T, session: Arc<S>) {
         survive_fork();
-        self.lock().insert(handle.addr(), session);
+        // There is one before it if the client has freed that with free(): not to be dropped under the lock.
+        let replaced = self.table.lock().insert(handle.addr(), session);
+        drop(replaced);
     }
 
     /// The session behind a handle, which may be closed. INVALID_SESSION if there is none.
@@ -42,19 +43,19 @@ impl<S> Handles<S> {
         if handle.is_null() {
             return Err(Error::session(format!("{} is NULL", self.what)));
         }
-        let session = self.lock().get(&handle.addr()).cloned();
+        let session = self.table.lock().get(&handle.addr()).cloned();
         session.ok_or_else(|| Error::session(format!("{} was freed, or never was one", self.what)))
     }
 
     /// Forget a handle. `None` if there is no such handle.
     pub(super) fn remove<T>(&self, handle: *const T) -> Option<Arc<S>> {
-        self.lock().remove(&handle.addr())
+        self.table.lock().remove(&handle.addr())
     }
 }
 
 thread_local! {
     /// The locks, while this thread forks.
-    static HELD: Cell<Option<Held>> = const { Cell::new(None) };
+    static HELD: fork::Place<Held> = const { Cell::new(None) };
 }
 
 struct Held {
@@ -66,24 +67,20 @@ struct Held {
 /// A thread that forks holds the locks meanwhile. So the child, in which no other thread lives on,
 /// finds them free and the tables whole.
 fn survive_fork() {
-    static HANDLERS: Once = Once::new();
-    HANDLERS.call_once(|| {
-        // SAFETY: the handlers take and release locks that no thread holds for long.
-        unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork)) };
-    });
+    static HANDLERS: AtomicBool = AtomicBool::new(false);
+    fork::register(&HANDLERS, before_fork, after_fork, after_fork);
 }
 
 extern "C" fn before_fork() {
-    let held = Held {
-        _jobs: JOB_SESSIONS.lock(),
-        _reservations: RESERVATION_SESSIONS.lock(),
-        _monitoring: MONITORING_SESSIONS.lock(),
-    };
-    let _ = HELD.try_with(|slot| slot.set(Some(held)));
+    fork::hold(&HELD, || Held {
+        _jobs: JOB_SESSIONS.table.lock(),
+        _reservations: RESERVATION_SESSIONS.table.lock(),
+        _monitoring: MONITORING_SESSIONS.table.lock(),
+    });
 }
 
 extern "C" fn after_fork() {
-    let _ = HELD.try_with(Cell::take);
+    drop(fork::let_go(&HELD));
 }
 
 #[cfg(test)]
@@ -114,12 +111,14 @@ mod tests {
             }
         });
         while !busy.is_finished() {
-            // SAFETY: the child only takes a lock that it holds the key to, and exits at once.
+            // SAFETY: the child only takes the lock, or is ended by the alarm, and exits at once.
             let child = unsafe { libc::fork() };
             if child == 0 {
-                let free = JOB_SESSIONS.table.try_lock().is_ok();
+                // SAFETY: a plain call.
+                unsafe { libc::alarm(60) };
+                let _ = JOB_SESSIONS.get(std::ptr::dangling::<u64>());
                 // SAFETY: leaves without a trace in the parent's world.
-                unsafe { libc::_exit(if free { 0 } else { 1 }) };
+                unsafe { libc::_exit(0) };
             }
             let mut status = -1;
             // SAFETY: waits for the child made above.

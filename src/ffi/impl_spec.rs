@@ -16,7 +16,7 @@ use super::jinfo::drmaa2_jinfo_s;
 use super::jtemplate::drmaa2_jtemplate_s;
 use super::mem::null;
 use super::types::{drmaa2_dict, drmaa2_string, drmaa2_string_list};
-use super::{dict, guard, list, mem};
+use super::{dict, guard, instances, list, mem};
 
 /// Get the names of the implementation-specific attributes of job templates (GFD.231,
 /// DrmaaReflective).
@@ -67,7 +67,8 @@ pub unsafe extern "C" fn drmaa2_notification_impl_spec() -> drmaa2_string_list {
 ///
 /// instance: a struct of the kind that name belongs to. Returns a copy to be freed with
 /// drmaa2_string_free, or NULL with DRMAA2_SUCCESS if it is not set. NULL on error:
-/// DRMAA2_INVALID_ARGUMENT if instance or name is NULL or there is no such attribute.
+/// DRMAA2_INVALID_ARGUMENT if instance or name is NULL, there is no such attribute, or instance is a
+/// struct of another kind that the library has made.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_get_instance_value(
     instance: *const c_void,
@@ -79,6 +80,7 @@ pub unsafe extern "C" fn drmaa2_get_instance_value(
         }
         // SAFETY: NULL or a string, as the header asks.
         let known = unsafe { known(name) }?;
+        known.check(instance)?;
         // SAFETY: a struct of the kind that the name belongs to, as the header asks; it is only read.
         let value = unsafe { dict::value(*known.member(instance.cast_mut()), known.attribute.name) };
         mem::optional_string(value)
@@ -105,7 +107,8 @@ pub unsafe extern "C" fn drmaa2_describe_attribute(
 /// Set the value of an implementation-specific attribute (GFD.231, DrmaaReflective).
 ///
 /// instance: a struct of the kind that name belongs to. value: copied; NULL or empty for not set.
-/// DRMAA2_INVALID_ARGUMENT if instance or name is NULL or there is no such attribute.
+/// DRMAA2_INVALID_ARGUMENT if instance or name is NULL, there is no such attribute, or instance is a
+/// struct of another kind that the library has made.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_set_instance_value(
     instance: *mut c_void,
@@ -119,6 +122,7 @@ pub unsafe extern "C" fn drmaa2_set_instance_value(
         // SAFETY: NULL or a string, as the header asks.
         let (known, value) = unsafe { (known(name)?, mem::bytes(value)) };
         let value = value.filter(|value| !value.is_empty());
+        known.check(instance)?;
         // SAFETY: a struct of the kind that the name belongs to, which no other thread uses now.
         unsafe { dict::put(known.member(instance), known.attribute.name, value) }
     })
@@ -158,6 +162,21 @@ unsafe fn known(name: *const c_char) -> Result<Known> {
 }
 
 impl Known {
+    /// Refuse an instance that is known to be of another kind.
+    fn check(&self, instance: *const c_void) -> Result<()> {
+        let (kind, is_other) = match self.kind {
+            Kind::JobTemplate => {
+                ("job template", instances::is_other::<drmaa2_jtemplate_s, _>(instance))
+            }
+            Kind::JobInfo => ("job info", instances::is_other::<drmaa2_jinfo_s, _>(instance)),
+        };
+        if is_other {
+            let name = self.attribute.name;
+            return Err(Error::argument(format!("attribute \"{name}\": the instance is no {kind}")));
+        }
+        Ok(())
+    }
+
     /// Where a struct of this kind has its values.
     unsafe fn member(&self, instance: *mut c_void) -> *mut drmaa2_dict {
         // SAFETY: it points to a struct of this kind.

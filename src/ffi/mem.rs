@@ -7,10 +7,11 @@ use std::{mem, ptr};
 
 use crate::model::{Error, ErrorCode, Result};
 
+use super::instances;
 use super::types::drmaa2_string;
 
 /// A public struct: one `malloc` block that owns what its members point to.
-pub(super) trait Block: Sized {
+pub(super) trait Block: Sized + 'static {
     /// Release what the members point to, but not the block.
     ///
     /// # Safety
@@ -57,6 +58,7 @@ impl<T: Block> Owned<T> {
     pub(super) fn into_raw(self) -> *mut T {
         let block = self.0;
         mem::forget(self);
+        instances::made(block);
         block
     }
 }
@@ -95,6 +97,7 @@ pub(super) unsafe fn free<T: Block>(variable: *mut *mut T) {
     if block.is_null() {
         return;
     }
+    instances::freed(block);
     // SAFETY: the caller's promise; the variable no longer leads here.
     unsafe {
         T::free_members(block);

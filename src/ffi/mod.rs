@@ -16,6 +16,7 @@ mod guard;
 mod handles;
 pub mod impl_spec;
 pub mod infos;
+mod instances;
 pub mod jarray;
 pub mod jinfo;
 pub mod job;

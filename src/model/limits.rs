@@ -20,6 +20,9 @@ const MAY_BE_ZERO: [&str; 2] = ["core", "fsize"];
 /// What the names of the keys begin with in C; programs in other languages use the name as the key.
 const PREFIX: &str = "DRMAA2_";
 
+/// Nobody has more slots to give; so the slots of all jobs together can always be counted.
+const MOST_SLOTS: i64 = i32::MAX as i64;
+
 /// `DRMAA2_NOW` as a start time.
 const NOW: i64 = -2;
 /// `DRMAA2_INFINITE_TIME` as a deadline.
@@ -62,6 +65,9 @@ impl JobTemplate {
                     "{attribute} is {slots}, but has to be at least 1"
                 )));
             }
+        }
+        if min > MOST_SLOTS {
+            return Err(Error::argument(format!("minSlots is {min}; no machine has so many")));
         }
         if min > max {
             return Err(Error::argument(format!("minSlots is {min}, but maxSlots only {max}")));
@@ -258,6 +264,7 @@ mod tests {
             (None, Some(0)),
             (None, Some(-99_999)),
             (Some(3), Some(2)),
+            (Some(i64::MAX), None),
         ] {
             let error = refusal(&template(min, max));
             assert_eq!(error.code, ErrorCode::InvalidArgument, "{min:?} {max:?}");

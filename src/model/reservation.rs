@@ -158,8 +158,10 @@ impl ReservationTemplate {
         if duration.is_some_and(|duration| duration <= 0) {
             return refuse("duration is not positive");
         }
-        if [start, end, duration].into_iter().flatten().any(|time| time > LATEST) {
-            return refuse("a time is beyond the year 9999");
+        for (attribute, time) in [("startTime", start), ("endTime", end), ("duration", duration)] {
+            if time.is_some_and(|time| time > LATEST) {
+                return refuse(format!("{attribute} is beyond the year 9999"));
+            }
         }
         let fixed = |start: i64, end: i64| Span::Fixed { begins: start * 1000, ends: end * 1000 };
         match (start, end, duration) {

@@ -4,7 +4,6 @@ use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
@@ -12,6 +11,7 @@ use serde::Deserialize;
 use super::auth::Authority;
 use super::challenge::Challenge;
 use super::{ErrorCode, Failure};
+use crate::sync::Mutex;
 
 /// How often something is tried that may pass.
 pub(super) const ATTEMPTS: u32 = 4;

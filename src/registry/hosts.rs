@@ -4,12 +4,11 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use reqwest::{Certificate, Client, Url};
+use rustls::crypto::CryptoProvider;
 use serde::Deserialize;
 use toml::Value;
 
@@ -17,6 +16,7 @@ use super::auth::Authority;
 use super::credentials::Place;
 use super::endpoint::{Endpoint, cause};
 use super::{Failure, Name, Settings};
+use crate::sync::Mutex;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Between one byte and the next: a download may take as long as it likes, if it goes on.
@@ -192,11 +192,10 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 fn client(base: &Url, certificates: &[Certificate], skip_verify: bool) -> reqwest::Result<Client> {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| {
-        // It fails if the program has one already, which will do.
+    if CryptoProvider::get_default().is_none() {
+        // It fails if there has come to be one meanwhile, which will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
-    });
+    }
     let mut builder = Client::builder()
         .user_agent(concat!("drmaa2-containerd/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT)

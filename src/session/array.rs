@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use super::behalf::Behalf;
 use super::job::{JobRef, settle};
 use super::process::Kind;
@@ -12,6 +10,7 @@ use super::{job_session, process};
 use crate::model::{Control, Error, ErrorCode, JobState, JobTemplate, Result};
 use crate::runtime;
 use crate::store::{Array, Job, Which};
+use crate::sync::Mutex;
 
 /// How many tasks of an array the runtime is asked about at a time.
 const AT_A_TIME: usize = 8;

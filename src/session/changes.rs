@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 
 /// A count of the changes that were noticed.
 #[derive(Default)]
@@ -29,9 +29,11 @@ impl Changes {
         let mut count = self.count.lock();
         while *count == seen {
             match deadline {
-                None => self.news.wait(&mut count),
+                None => count = self.news.wait(count),
                 Some(deadline) => {
-                    if self.news.wait_until(&mut count, deadline).timed_out() {
+                    let over;
+                    (count, over) = self.news.wait_until(count, deadline);
+                    if over {
                         return *count != seen;
                     }
                 }

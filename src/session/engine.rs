@@ -7,8 +7,6 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use super::changes::Changes;
 use super::kick::Kick;
 use super::progress::{Doing, Link, MAX_RETRY, Progress, RETRY, Work, task};
@@ -16,6 +14,7 @@ use super::waits::Waits;
 use crate::model::{Control, Error, ErrorCode, ImageRef, JobState, Millis, Outcome, Result};
 use crate::runtime;
 use crate::store::{Claim, Retry, Store, Unsettled};
+use crate::sync::{Condvar, Mutex};
 use crate::tracker::{EventSink, Fact, JobTracker, NewJob};
 
 /// How long a call waits for the first word from a tracker.
@@ -126,7 +125,9 @@ impl Engine {
         let mut waited = false;
         while matches!(progress.link, Link::Starting) {
             waited = true;
-            if self.changed.wait_until(&mut progress, deadline).timed_out() {
+            let over;
+            (progress, over) = self.changed.wait_until(progress, deadline);
+            if over {
                 break;
             }
         }
@@ -171,7 +172,9 @@ impl Engine {
         while progress.working.values().any(|work| counts(work.doing))
             && !matches!(progress.link, Link::Lost(_))
         {
-            if self.changed.wait_until(&mut progress, deadline).timed_out() {
+            let over;
+            (progress, over) = self.changed.wait_until(progress, deadline);
+            if over {
                 tracing::warn!("jobs are still being started or cleaned up");
                 return;
             }

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::engine::{Engine, News};
@@ -25,6 +24,7 @@ use crate::scheduler::{Pool, plan};
 use crate::store::{
     Claim, NewTask, Queue, Session, Store, Submission, Targets, Terms, Unsettled, Which,
 };
+use crate::sync::Mutex;
 use crate::tracker::{Contact, EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
 
 const TARGET: &str = "t";

@@ -6,14 +6,13 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
-use parking_lot::Mutex;
-
 use super::process;
 use super::progress::RETRY;
 use super::world::World;
 use crate::model::{JobState, Result};
 use crate::runtime;
 use crate::store::Event;
+use crate::sync::Mutex;
 
 /// So many events are taken out at a time.
 const BATCH: i64 = 1000;

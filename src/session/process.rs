@@ -6,12 +6,14 @@
 
 use std::cell::Cell;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::world::World;
 use crate::fork;
 use crate::model::{Error, Result};
 use crate::store::Session;
+use crate::sync::{Mutex, MutexGuard};
 
 /// The two kinds of sessions that have names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,50 +34,37 @@ struct Process {
 
 static PROCESS: Mutex<Process> =
     Mutex::new(Process { world: None, inherited: None, sessions: Vec::new(), monitors: 0 });
-static HANDLERS: Once = Once::new();
+static HANDLERS: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// The lock while this thread forks.
-    static HELD: Cell<Option<MutexGuard<'static, Process>>> = const { Cell::new(None) };
+    static HELD: fork::Place<MutexGuard<'static, Process>> = const { Cell::new(None) };
     #[cfg(test)]
     static TEST_WORLD: Cell<Option<Arc<World>>> = const { Cell::new(None) };
 }
 
 fn lock() -> MutexGuard<'static, Process> {
-    HANDLERS.call_once(|| {
-        // SAFETY: the handlers lock, unlock and move a pointer; they allocate nothing.
-        unsafe {
-            libc::pthread_atfork(
-                Some(before_fork),
-                Some(after_fork_in_parent),
-                Some(after_fork_in_child),
-            )
-        };
-    });
-    PROCESS.lock().unwrap_or_else(PoisonError::into_inner)
+    fork::register(&HANDLERS, before_fork, after_fork_in_parent, after_fork_in_child);
+    PROCESS.lock()
 }
 
 extern "C" fn before_fork() {
-    let guard = PROCESS.lock().unwrap_or_else(PoisonError::into_inner);
-    // A thread so near its end that its locals are gone forks without the lock.
-    let _ = HELD.try_with(|held| held.set(Some(guard)));
+    fork::hold(&HELD, || PROCESS.lock());
     // In this order: a thread that makes the world holds the lock while it opens the store.
     fork::prepare();
 }
 
 extern "C" fn after_fork_in_parent() {
     fork::finish();
-    let _ = HELD.try_with(Cell::take);
+    drop(fork::let_go(&HELD));
 }
 
 extern "C" fn after_fork_in_child() {
     fork::finish();
-    let _ = HELD.try_with(|held| {
-        if let Some(mut process) = held.take() {
-            let world = process.world.take();
-            process.inherited = process.inherited.take().or(world);
-        }
-    });
+    if let Some(mut process) = fork::let_go(&HELD) {
+        let world = process.world.take();
+        process.inherited = process.inherited.take().or(world);
+    }
 }
 
 /// The world of this process; made at the first call.

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::model::{JobState, Result};
 use crate::store::Store;
+use crate::sync::{Condvar, Mutex};
 
 /// The jobs that somebody waits for, and the last that is known of each.
 #[derive(Default)]
@@ -77,9 +76,9 @@ impl Waits {
                 return Ok(Some(value));
             }
             match deadline {
-                None => self.news.wait(&mut table),
+                None => table = self.news.wait(table),
                 Some(deadline) if Instant::now() >= deadline => return Ok(None),
-                Some(deadline) => drop(self.news.wait_until(&mut table, deadline)),
+                Some(deadline) => table = self.news.wait_until(table, deadline).0,
             }
         }
     }

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::changes::Changes;
 use super::engine::Engine;
 use super::kick::Kick;
@@ -20,6 +18,7 @@ use crate::drms;
 use crate::model::{Error, Machine, Result, now};
 use crate::runtime::Runtime;
 use crate::store::{Claim, Session, Store};
+use crate::sync::Mutex;
 use crate::tracker::JobTracker;
 
 /// How long closing a session waits for the clean-up of its jobs.

@@ -30,12 +30,12 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::fork;
 use crate::model::{Error, ErrorCode, Result};
+use crate::sync::Mutex;
 
 pub use claim::Claim;
 pub use control::{Terminating, Which};

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use super::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob};
 use crate::model::{
     Control, Cpu, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Os, Outcome, Queue, Result,
     Version, now, signal_name, signal_number,
 };
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// The category the fake knows.
 pub const CATEGORY: &str = "fake-image";
@@ -102,7 +101,7 @@ impl FakeTracker {
         self.changed.notify_all();
     }
 
-    fn up(&self) -> Result<parking_lot::MutexGuard<'_, State>> {
+    fn up(&self) -> Result<MutexGuard<'_, State>> {
         let state = self.state.lock();
         match &state.down {
             Some(error) => Err(error.clone()),
@@ -255,9 +254,13 @@ impl JobTracker for FakeTracker {
                 return Ok(now);
             }
             let timed_out = match deadline {
-                Some(deadline) => self.changed.wait_until(&mut state, deadline).timed_out(),
+                Some(deadline) => {
+                    let over;
+                    (state, over) = self.changed.wait_until(state, deadline);
+                    over
+                }
                 None => {
-                    self.changed.wait(&mut state);
+                    state = self.changed.wait(state);
                     false
                 }
             };

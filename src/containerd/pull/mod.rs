@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::{Shared, WeakShared};
-use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
 use self::fetch::Fetch;
@@ -26,6 +25,7 @@ use super::{Core, launch, reference};
 use crate::model::extensions::Pull;
 use crate::model::{Error, JobTemplate, Result};
 use crate::registry::Name;
+use crate::sync::Mutex;
 use crate::tracker::{Fact, NewJob};
 
 /// Pulls at a time. Each may keep a thread waiting for its turn among processes.

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use tokio::sync::watch;
+
+use crate::sync::Mutex;
 
 /// Who waits hears no more often of more bytes: each time is a transaction of the store.
 const INTERVAL: Duration = Duration::from_millis(250);

@@ -1,0 +1,62 @@
+//! Which structs and handles the library has made. No call of the reflection says what kind of struct an
+//! instance is, and an attribute of another kind would be looked for beyond its end. For what the library
+//! has made, that is found out here; what a caller has made is what he says it is.
+
+use std::any::TypeId;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+
+use crate::fork;
+use crate::sync::{Mutex, MutexGuard};
+
+/// What is there, by address, until it is freed. Nothing else is locked under this lock.
+type Table = BTreeMap<usize, TypeId>;
+
+static MADE: Mutex<Table> = Mutex::new(BTreeMap::new());
+static HANDLERS: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    static HELD: fork::Place<MutexGuard<'static, Table>> = const { Cell::new(None) };
+}
+
+/// A block is handed out.
+pub(super) fn made<T: 'static>(block: *const T) {
+    fork::register(&HANDLERS, before_fork, after_fork, after_fork);
+    MADE.lock().insert(block.addr(), TypeId::of::<T>());
+}
+
+/// A block is freed, whoever made it.
+pub(super) fn freed<T>(block: *const T) {
+    MADE.lock().remove(&block.addr());
+}
+
+/// Is this a block of the library's, and no `T`?
+pub(super) fn is_other<T: 'static, U>(instance: *const U) -> bool {
+    MADE.lock().get(&instance.addr()).is_some_and(|made| *made != TypeId::of::<T>())
+}
+
+extern "C" fn before_fork() {
+    fork::hold(&HELD, || MADE.lock());
+}
+
+extern "C" fn after_fork() {
+    drop(fork::let_go(&HELD));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_what_it_was_made_as_until_it_is_freed() {
+        let block = Box::new(0_u64);
+        let block = &raw const *block;
+        assert!(!is_other::<u32, _>(block), "a caller's may be anything");
+        made(block);
+        assert!(is_other::<u32, _>(block));
+        assert!(!is_other::<u64, _>(block));
+        freed(block);
+        assert!(!is_other::<u32, _>(block));
+    }
+}
