@@ -59,7 +59,7 @@ use pull::Pulls;
 use sandbox::Sandbox;
 
 /// The attributes of a job template that this tracker honours.
-const ATTRIBUTES: [&str; 40] = [
+const ATTRIBUTES: [&str; 41] = [
     "remoteCommand",
     "args",
     "jobEnvironment",
@@ -92,6 +92,7 @@ const ATTRIBUTES: [&str; 40] = [
     "containerd_jt_labels",
     "containerd_jt_stop_signal",
     "containerd_jt_grace",
+    "containerd_jt_pull",
     "containerd_jt_entrypoint",
     "containerd_jt_devices",
     "containerd_jt_init",
@@ -455,6 +456,14 @@ impl Monitoring for ContainerdTracker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::extensions::JOB_TEMPLATE;
+
+    #[test]
+    fn every_attribute_that_is_listed_is_honoured() {
+        for attribute in &JOB_TEMPLATE {
+            assert!(ATTRIBUTES.contains(&attribute.name), "{}", attribute.name);
+        }
+    }
 
     #[test]
     fn an_id_never_leaves_its_directory() {
