@@ -43,6 +43,21 @@ static void mounts(drmaa2_jsession js)
     set(jt, "mounts", value);
     writes(js, jt, "content\nread-only\ncontent\nmore\n");
 
+    /* The order of the value does not matter: what belongs below something else is there. */
+    jt = shell("cat /top/below/file; cat /top/file; df /top/memory | awk 'NR == 2 { print $1 }'");
+    snprintf(value, sizeof value, "%s:/top/below:ro,%s:/top", dir, dir);
+    set(jt, "mounts", value);
+    set(jt, "tmpfs", "/top/memory");
+    writes(js, jt, "content\nmore\ncontent\nmore\ntmpfs\n");
+    /* The runtime has made these places. */
+    snprintf(value, sizeof value, "%s/below", dir);
+    CHECK(rmdir(value) == 0);
+    snprintf(value, sizeof value, "%s/memory", dir);
+    CHECK(rmdir(value) == 0);
+    jt = command("true");
+    set(jt, "mounts", "/tmp:/one,/etc:/one/");
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "\"/one/\"");
+
     sees(js, "tmpfs", "/scratch:1m,/other", "df -k /scratch | awk 'NR == 2 { print $1, $2 }'; df /other | "
          "awk 'NR == 2 { print $1 }'; echo x >/scratch/f && cat /scratch/f", "tmpfs 1024\ntmpfs\nx\n");
     sees(js, "shm_size", "3m", "df -k /dev/shm | awk 'NR == 2 { print $2 }'", "3072\n");

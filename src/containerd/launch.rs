@@ -27,7 +27,7 @@ use super::facts::Ticket;
 use super::image::Image;
 use super::runtime::runtime;
 use super::sandbox::Sandbox;
-use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, cover, spec};
+use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, arrange, spec};
 use super::{Core, account, bare, finish, labels, order, pull, status, unpack};
 use crate::model::extensions::Mount as HostMount;
 use crate::model::{Error, ErrorCode, Extensions, ImageRef, Millis, Outcome, Result, now};
@@ -235,7 +235,7 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
     sandbox.amend(&mut order);
     let mut spec = spec_of(core, job, &wanted, &dir, &files)?;
     sandbox.apply(&mut spec);
-    cover(&mut spec);
+    arrange(&mut spec);
     let mut streams = [NO_STREAM; 3].map(str::to_owned);
     if wanted.no_init {
         bare::mark(&dir)?;

@@ -169,11 +169,15 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
     Ok(spec)
 }
 
-/// Put the mounts that init relies on behind all others, so that they cover whatever those have put in
-/// their place, be it through a symbolic link.
-pub(super) fn cover(spec: &mut Value) {
+/// Put what is mounted below something else behind it, or it would be covered; and the mounts that init
+/// relies on behind all others, so that they cover whatever those have put in their place, be it through a
+/// symbolic link.
+pub(super) fn arrange(spec: &mut Value) {
+    let depth = |mount: &Value| {
+        mount["destination"].as_str().map_or(0, |place| Path::new(place).components().count())
+    };
     if let Some(mounts) = spec["mounts"].as_array_mut() {
-        mounts.sort_by_key(is_private);
+        mounts.sort_by_key(|mount| (is_private(mount), depth(mount)));
     }
 }
 

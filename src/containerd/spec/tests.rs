@@ -169,6 +169,30 @@ fn a_job_without_files_mounts_none() {
 }
 
 #[test]
+fn nothing_covers_what_belongs_below_it() {
+    let mut spec = extended(&[
+        ("mounts", "/b:/a//b,/null:/dev/shm/x,/c:/a,/d:/data"),
+        ("tmpfs", "/a/t,/data/t,/t"),
+    ]);
+    arrange(&mut spec);
+    let mounts = spec["mounts"].as_array().unwrap();
+    let at = |place: &str| mounts.iter().position(|mount| mount["destination"] == place).unwrap();
+    for (above, below) in [
+        ("/a", "/a//b"),
+        ("/a", "/a/t"),
+        ("/data", "/data/t"),
+        ("/dev", "/dev/shm"),
+        ("/dev/shm", "/dev/shm/x"),
+    ] {
+        assert!(at(above) < at(below), "{above} covers {below}");
+    }
+    // In the order of the user otherwise, and what init needs behind all.
+    assert!(at("/t") < at("/a") && at("/a") < at("/data"));
+    let private = mounts.iter().position(is_private).unwrap();
+    assert!(mounts[private..].iter().all(is_private) && mounts[private]["destination"] == PRIVATE);
+}
+
+#[test]
 fn a_path_that_json_cannot_hold_is_named() {
     let bad = PathBuf::from(OsStr::from_bytes(b"/data/\xff"));
     let files = [FileMount { source: bad.clone(), target: STDOUT.to_owned(), read_only: false }];
