@@ -63,6 +63,8 @@ fn mounts_have_a_source_and_a_place() {
         "/a:/",
         "/a:/./",
         "/a:/x/../..",
+        "/a:/b,/c:/b",
+        "/a:/b,/c:/./b/",
         "/a:/.drmaa2",
         "/a://./.drmaa2/x",
     ] {
@@ -72,9 +74,12 @@ fn mounts_have_a_source_and_a_place() {
     assert!(parsed("mounts", "/a:/.drmaa2x").is_ok());
     let tmpfs = |destination: &str, size| Tmpfs { destination: destination.into(), size };
     assert_eq!(read("tmpfs", "/t:1m,/u").tmpfs, [tmpfs("/t", Some(1 << 20)), tmpfs("/u", None)]);
-    for wrong in ["/t:", "/t:0", "/t:much", "t", "/"] {
+    for wrong in ["/t:", "/t:0", "/t:much", "t", "/", "/t,/t:1m"] {
         assert!(parsed("tmpfs", wrong).is_err(), "{wrong}");
     }
+    let mut both = template("mounts", b"/a:/b");
+    both.defaults = [(format!("{PREFIX}tmpfs"), "/b/".into())].into();
+    assert!(both.extensions().unwrap_err().message.contains("containerd_jt_tmpfs"));
 }
 
 #[test]
