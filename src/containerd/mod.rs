@@ -326,11 +326,14 @@ impl JobTracker for ContainerdTracker {
         }
         let wanted = template.extensions()?;
         sandbox::check_without_init(template, &wanted)?;
+        bare::check(template, &wanted)?;
         Sandbox::read(&self.core.settings.cdi_dirs, &wanted)?;
         let (name, policy) = (self.core.image_name(template)?, pull::policy(&self.core, template)?);
+        let category = self.core.category(template)?;
         self.run(|core| async move {
             snapshot::check(&core, &wanted).await?;
-            core.check_image(&name, policy).await
+            let checked = core.check_image(&name, policy).await;
+            checked.map_err(|error| error.of(format_args!("jobCategory \"{category}\"")))
         })
     }
 
