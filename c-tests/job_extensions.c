@@ -124,6 +124,20 @@ static void limits(drmaa2_jsession js)
     set(jt, "pids", "21");
     writes(js, jt, "75\n21\n");
 
+    jt = command("true");
+    set(jt, "memory", "1");
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "containerd_jt_memory is \"1\"");
+    jt = command("true");
+    set(jt, "pids", "4194305");
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "containerd_jt_pids is \"4194305\"");
+    jt = in_group(CPU_LIMIT "cat $(group pids)/pids.max");
+    set(jt, "cpus", "1000000");
+    set(jt, "pids", "4194304");
+    writes(js, jt, "100000000\n4194304\n");
+    jt = shell("echo started");
+    set(jt, "memory", "6m");
+    writes(js, jt, "started\n");
+
     jt = in_group("g=$(group memory); echo ${g%/*} | grep -o '/drmaa2-extensions/.*'");
     set(jt, "cgroup_parent", "drmaa2-extensions/low");
     writes(js, jt, "/drmaa2-extensions/low\n");
@@ -294,8 +308,8 @@ int main(void)
     mounts(js);
     users(js);
     policies(js);
-    names(js);
     limits(js);
+    names(js);
     ending(js);
     round_trip(js);
     done_with(&js);
