@@ -21,7 +21,7 @@ use drmaa2::runtime::Runtime;
 use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
 
 /// Nothing here takes so long unless it hangs.
-const LONG: Duration = Duration::from_secs(120);
+pub const LONG: Duration = Duration::from_secs(120);
 
 struct Sink(Mutex<mpsc::Sender<Fact>>);
 
