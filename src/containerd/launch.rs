@@ -28,7 +28,7 @@ use super::image::Image;
 use super::runtime::runtime;
 use super::sandbox::Sandbox;
 use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, arrange, spec};
-use super::{Core, account, bare, finish, labels, order, pull, status, unpack};
+use super::{Core, account, bare, finish, labels, order, pull, rlimits, status, unpack};
 use crate::model::extensions::Mount as HostMount;
 use crate::model::{Error, ErrorCode, Extensions, ImageRef, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob, Stdio};
@@ -233,7 +233,7 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
     let (image, (files, sandbox)) = (image?, on_host?);
     let mut order = order::order(job, &image.config, core.settings.grace)?;
     sandbox.amend(&mut order);
-    let mut spec = spec_of(core, job, &wanted, &dir, &files)?;
+    let mut spec = spec_of(core, job, &wanted, &dir, &files, &order)?;
     sandbox.apply(&mut spec);
     arrange(&mut spec);
     let mut streams = [NO_STREAM; 3].map(str::to_owned);
@@ -363,6 +363,7 @@ fn spec_of(
     wanted: &Extensions,
     dir: &Path,
     files: &[FileMount],
+    order: &Order,
 ) -> Result<Value> {
     let input = SpecInput {
         id: &job.id,
@@ -372,6 +373,7 @@ fn spec_of(
         files,
         extensions: wanted,
         slots: job.slots,
+        raises_limits: rlimits::may_raise(&order.rlimits, &job.submitter),
         host: &Host::look(),
     };
     spec(&input).map_err(|path| Error::argument(format!("{path:?} is not UTF-8")))

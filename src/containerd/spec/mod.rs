@@ -51,6 +51,8 @@ pub(super) struct SpecInput<'a> {
     pub(super) extensions: &'a Extensions,
     /// The slots it was given, where they are counted.
     pub(super) slots: Option<i64>,
+    /// Init may have to give it higher limits than its own.
+    pub(super) raises_limits: bool,
     /// What there is on this machine.
     pub(super) host: &'a Host,
 }

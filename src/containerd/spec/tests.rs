@@ -26,6 +26,7 @@ fn input<'a>(files: &'a [FileMount], extensions: &'a Extensions, host: &'a Host)
         files,
         extensions,
         slots: None,
+        raises_limits: false,
         host,
     }
 }
@@ -129,6 +130,13 @@ fn mounts() {
 fn rights() {
     golden("capabilities", &[("cap_add", "SYS_TIME"), ("cap_drop", "CHOWN,KILL")]);
     golden("privileged", &[("privileged", "on")]);
+}
+
+#[test]
+fn limits_that_may_have_to_be_raised() {
+    let (extensions, host) = (Extensions::default(), host());
+    let input = SpecInput { raises_limits: true, ..input(&[], &extensions, &host) };
+    differs("raises_limits", &spec(&input).unwrap());
 }
 
 #[test]
