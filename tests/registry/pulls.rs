@@ -41,6 +41,21 @@ fn layers_of_every_packing_for_this_platform_alone() {
 }
 
 #[test]
+fn images_in_dockers_own_form_are_images_too() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let layers = || vec![Layer::busybox(), Layer::new(&[("zipped", b"zipped", 0o644)], Packing::Gzip)];
+    let one = server.push(&Image::docker(layers(), json!({})), "app:1");
+    assert_eq!(rig.output(&one, "cat /zipped"), "zipped");
+    let list = Image::docker(layers(), json!({})).with_other_platform(Layer::random(1000));
+    assert!(list.target().1.contains("manifest.list"));
+    let many = server.push(&list, "app:2");
+    assert_eq!(rig.output(&many, "cat /zipped"), "zipped");
+    // The list besides the manifest, the configuration and two layers of both.
+    assert_eq!(rig.held().content.len(), 5);
+}
+
+#[test]
 fn a_digest_names_an_image_with_a_tag_and_without() {
     let Some(rig) = Rig::new() else { return };
     let server = Server::start();
