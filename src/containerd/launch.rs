@@ -345,7 +345,8 @@ async fn prepare(
         Err(status) if status::not_found(&status) => {
             // One at a time: many jobs may wait for the same image.
             let _unpacking = core.unpacking.lock().await;
-            unpack::unpack(&core.daemon, snapshotter, image).await?;
+            let unpacked = unpack::unpack(&core.daemon, snapshotter, image).await;
+            unpacked.inspect_err(|_| core.images.forget(image))?;
             snapshots.prepare(request).await
         }
         answer => answer,
@@ -390,7 +391,7 @@ fn container(core: &Core, job: &NewJob, wanted: &Extensions, image: &Image, spec
         image: image.name.clone(),
         runtime: Some(runtime(&core.settings, wanted)),
         spec: Some(Any { type_url: SPEC_TYPE.to_owned(), value: spec.to_string().into_bytes() }),
-        snapshotter: wanted.snapshotter.as_ref().unwrap_or(&core.settings.snapshotter).clone(),
+        snapshotter: core.snapshotter(wanted).to_owned(),
         snapshot_key: job.id.clone(),
         ..Container::default()
     }

@@ -45,7 +45,8 @@ use tokio::time::Instant;
 
 use crate::model::extensions::Pull;
 use crate::model::{
-    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Queue, Result, Text, Version,
+    Control, Error, ErrorCode, Extensions, JobInfo, JobState, JobTemplate, Machine, Queue, Result, Text,
+    Version,
 };
 use crate::registry;
 use crate::runtime::Runtime;
@@ -193,7 +194,13 @@ impl Core {
             Pull::Always => reference::full_name(&name),
             Pull::Missing | Pull::Never => name,
         };
-        self.images.resolve(&self.daemon, &name).await
+        let wanted = template.extensions()?;
+        self.images.resolve(&self.daemon, self.snapshotter(&wanted), &name).await
+    }
+
+    /// The snapshotter that makes the root file system of a job.
+    fn snapshotter<'a>(&'a self, wanted: &'a Extensions) -> &'a str {
+        wanted.snapshotter.as_ref().unwrap_or(&self.settings.snapshotter)
     }
 
     /// Its name.
@@ -204,11 +211,11 @@ impl Core {
     }
 
     /// Refuse an image that can never be had, as far as that is known without a registry.
-    async fn check_image(&self, name: &str, policy: Pull) -> Result<()> {
+    async fn check_image(&self, name: &str, snapshotter: &str, policy: Pull) -> Result<()> {
         match policy {
-            Pull::Never => self.images.resolve(&self.daemon, name).await.map(drop),
+            Pull::Never => self.images.resolve(&self.daemon, snapshotter, name).await.map(drop),
             Pull::Always => pull::check_name(name),
-            Pull::Missing => match self.images.find(&self.daemon, name).await? {
+            Pull::Missing => match self.images.find(&self.daemon, snapshotter, name).await? {
                 Some(_) => Ok(()),
                 None => pull::check_name(name),
             },
@@ -332,7 +339,7 @@ impl JobTracker for ContainerdTracker {
         let category = self.core.category(template)?;
         self.run(|core| async move {
             snapshot::check(&core, &wanted).await?;
-            let checked = core.check_image(&name, policy).await;
+            let checked = core.check_image(&name, core.snapshotter(&wanted), policy).await;
             checked.map_err(|error| error.of(format_args!("jobCategory \"{category}\"")))
         })
     }

@@ -171,6 +171,11 @@ impl Image {
         self
     }
 
+    /// The digests of its layers.
+    pub fn layers(&self) -> Vec<String> {
+        self.layers.iter().map(Layer::digest).collect()
+    }
+
     /// The digest of the manifest for the other machines.
     pub fn other_digest(&self) -> String {
         digest(&self.others[0].manifest)

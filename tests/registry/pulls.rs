@@ -112,6 +112,28 @@ fn an_image_that_is_not_whole_is_missing() {
 }
 
 #[test]
+fn an_image_without_layers_is_missing_where_it_has_no_snapshot() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let image = version("whole");
+    let name = server.push(&image, "app:1");
+    assert_eq!(rig.output(&name, "cat /version"), "whole");
+    rig.remove(&image.layers());
+    // Its snapshot is all that a job needs.
+    assert_eq!(rig.output(&name, "cat /version"), "whole");
+    assert!(!rig.held().content.contains(&image.layers()[0]));
+    let other = if rig.settings.snapshotter == "native" { "overlayfs" } else { "native" };
+    let extensions = [("containerd_jt_snapshotter".to_owned(), Text::from(other))].into();
+    let path = rig.file("out", "");
+    let stdio = Stdio { output: Some(path.as_path().into()), ..Stdio::default() };
+    let template = JobTemplate { extensions, ..job(&name, "cat /version") };
+    let outcome = rig.end(&rig.start(template, stdio));
+    assert_eq!(outcome.exit_status, Some(0), "{outcome:?}");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "whole");
+    assert!(rig.held().content.contains(&image.layers()[0]));
+}
+
+#[test]
 fn the_policy_of_a_category_counts_unless_the_job_has_its_own() {
     let Some(rig) = Rig::with(|settings| settings.pull = Pull::Always) else { return };
     let server = Server::start();
