@@ -134,6 +134,24 @@ fn an_image_without_layers_is_missing_where_it_has_no_snapshot() {
 }
 
 #[test]
+fn what_others_have_of_an_index_stays_theirs() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let image = version("mine").with_other_platform(Layer::random(1000));
+    let name = server.push(&image, "app:1");
+    assert_eq!(rig.output(&name, "cat /version"), "mine");
+    // As containerd itself notes that it has the first entry.
+    let (index, note) = (digest(&image.target().0), "containerd.io/gc.ref.content.m.0");
+    rig.label(&index, note, &image.other_digest());
+    let outcome = rig.end(&rig.start(job_with(&name, "true", "always"), Stdio::default()));
+    assert_eq!(outcome.exit_status, Some(0), "{outcome:?}");
+    assert_eq!(rig.labels(&index)[note], image.other_digest());
+    rig.collect();
+    // Index, manifest, configuration, two layers.
+    assert_eq!(rig.held().content.len(), 5);
+}
+
+#[test]
 fn the_policy_of_a_category_counts_unless_the_job_has_its_own() {
     let Some(rig) = Rig::with(|settings| settings.pull = Pull::Always) else { return };
     let server = Server::start();
