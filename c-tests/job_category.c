@@ -3,12 +3,17 @@
 
 static char config[] = "/tmp/drmaa2-category-XXXXXX";
 
-static void configure(const char *keys)
+static void configure_image(const char *name, const char *keys)
 {
     FILE *file = fopen(config, "w");
     CHECK(file != NULL);
-    fprintf(file, "[categories.small]\nimage = \"%s\"\n%s", image(), keys);
+    fprintf(file, "[categories.small]\nimage = \"%s\"\n%s", name, keys);
     CHECK(fclose(file) == 0);
+}
+
+static void configure(const char *keys)
+{
+    configure_image(image(), keys);
 }
 
 static drmaa2_jtemplate small(const char *script)
@@ -74,6 +79,23 @@ static void release(const char *unused)
     done_with(&js);
 }
 
+/* The policy of a category counts for its jobs, unless they have their own. */
+static void pulled(const char *unused)
+{
+    drmaa2_jsession js = session("pulled");
+    drmaa2_jtemplate jt = small("true");
+    (void)unused;
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "127.0.0.1:1/absent");
+    jt = small("true");
+    set(jt, "pull", "missing");
+    jt->submitAsHold = DRMAA2_TRUE;
+    {
+        drmaa2_j j = submit(js, jt);
+        end(&j);
+    }
+    done_with(&js);
+}
+
 static void mistake(const char *part)
 {
     CHECK(drmaa2_create_jsession("x", NULL) == NULL);
@@ -111,11 +133,13 @@ int main(void)
     in_child(slots, NULL);
     in_child(slots, "3");
     setenv("DRMAA2_CONFIG", config, 1);
-    configure("hostname = \"from-category\"\nuser = \"user\"\npids = 50\n");
+    configure("hostname = \"from-category\"\nuser = \"user\"\npids = 50\npull = \"never\"\n");
     in_child(given, "");
     in_child(hold, "");
     configure("hostname = \"changed\"\n");
     in_child(release, "");
+    configure_image("127.0.0.1:1/absent", "pull = \"never\"\n");
+    in_child(pulled, "");
     configure("hostname = \"-\"\n");
     in_child(mistake, "hostname");
     configure("hostnam = \"a\"\n");

@@ -33,6 +33,13 @@ static void without_init(drmaa2_jsession js)
     jt->resourceLimits = drmaa2_dict_create(drmaa2_dict_default_callback);
     CHECK_OK(drmaa2_dict_set(jt->resourceLimits, strdup(DRMAA2_WALLCLOCK_TIME), strdup("60")));
     refused(js, jt, DRMAA2_UNSUPPORTED_ATTRIBUTE, "WALLCLOCK_TIME");
+    /* Names are in files of the image, and a spec holds UTF-8 only. */
+    jt = with("init", "off");
+    set(jt, "user", "user");
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "containerd_jt_user: \"user\"");
+    jt = with("init", "off");
+    add_arg(jt, "\xff");
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "args");
 
     jt = shell("while :; do sleep 0.1; done");
     set(jt, "init", "off");

@@ -159,9 +159,10 @@ static void refusals(void)
     refused(js, jt, code, part)
     REFUSED(emailOnStarted, DRMAA2_TRUE, DRMAA2_UNSUPPORTED_ATTRIBUTE, "emailOnStarted");
     REFUSED(emailOnTerminated, DRMAA2_TRUE, DRMAA2_UNSUPPORTED_ATTRIBUTE, "emailOnTerminated");
-    REFUSED(accountingId, strdup("\xff"), DRMAA2_INVALID_ARGUMENT, "accountingId");
+    REFUSED(accountingId, strdup("\xff"), DRMAA2_INVALID_ARGUMENT, "accountingId \"\xef\xbf\xbd\"");
+    REFUSED(jobName, strdup("\xff"), DRMAA2_INVALID_ARGUMENT, "jobName \"\xef\xbf\xbd\"");
     REFUSED(reservationId, strdup("no-such-reservation"), DRMAA2_INVALID_ARGUMENT, "no-such-reservation");
-    REFUSED(queueName, strdup("no-such-queue"), DRMAA2_INVALID_ARGUMENT, "no-such-queue");
+    REFUSED(queueName, strdup("no-such-queue"), DRMAA2_INVALID_ARGUMENT, "queueName \"no-such-queue\"");
     REFUSED(minSlots, 0, DRMAA2_INVALID_ARGUMENT, "minSlots");
     REFUSED(minSlots, -2, DRMAA2_INVALID_ARGUMENT, "minSlots");
     REFUSED(maxSlots, 0, DRMAA2_INVALID_ARGUMENT, "maxSlots");
@@ -183,6 +184,14 @@ static void refusals(void)
     drmaa2_list_add(jt->email, strdup("user@example.org"));
     refused(js, jt, DRMAA2_UNSUPPORTED_ATTRIBUTE, "email");
     jt = command("true");
+    jt->jobEnvironment = drmaa2_dict_create(drmaa2_dict_default_callback);
+    drmaa2_dict_set(jt->jobEnvironment, strdup("A=B"), strdup("1"));
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "jobEnvironment: \"A=B\"");
+    jt = command("true");
+    jt->stageOutFiles = drmaa2_dict_create(drmaa2_dict_default_callback);
+    drmaa2_dict_set(jt->stageOutFiles, strdup("/a"), strdup("relative"));
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "stageOutFiles");
+    jt = command("true");
     jt->stageInFiles = drmaa2_dict_create(drmaa2_dict_default_callback);
     drmaa2_dict_set(jt->stageInFiles, strdup("/a"), strdup("/"));
     refused(js, jt, DRMAA2_INVALID_ARGUMENT, "stageInFiles");
@@ -193,7 +202,7 @@ static void refusals(void)
     jt = drmaa2_jtemplate_create();
     jt->remoteCommand = strdup("true");
     jt->jobCategory = strdup("localhost/drmaa2/Absent:7");
-    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "image name \"localhost/drmaa2/Absent:7\"");
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "jobCategory \"localhost/drmaa2/Absent:7\"");
 
     /* Empty is not set. */
     jt = command("true");

@@ -255,7 +255,10 @@ fn a_template_that_cannot_run_is_refused() {
     };
     let error = refused(&absent);
     assert_eq!(error.code, ErrorCode::InvalidArgument);
-    let expected = format!("image absent.example/x:1 not found in namespace {}", rig.settings.namespace);
+    let expected = format!(
+        "jobCategory \"absent.example/x:1\": image absent.example/x:1 not found in namespace {}",
+        rig.settings.namespace
+    );
     assert_eq!(error.message, expected);
     let nameless = JobTemplate { job_category: Some("absent.example/X:1".into()), ..script("") };
     let error = refused(&nameless);

@@ -126,6 +126,7 @@ fn become_command(order: &Order) -> Result<Infallible, Failure> {
         // SAFETY: takes and returns a number.
         unsafe { libc::umask(umask) };
     }
+    rlimit::raise(&order.rlimits);
     rights::give_up(&order.drop_capabilities)?;
     user.take_on()?;
     // As the user: he must be allowed to enter it, and on a network file system root may not be.

@@ -6,6 +6,21 @@ use drmaa2_init::{Order, Rlimit};
 
 use crate::child::{Failure, check};
 
+/// Raise hard limits that are too low, while this process may do so. What cannot be raised is refused by
+/// [`set`], which says which limit it was.
+pub(crate) fn raise(limits: &[Rlimit]) {
+    for limit in limits {
+        let mut now = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: `now` is valid for writes.
+        let known = unsafe { libc::getrlimit(limit.number as _, &mut now) } == 0;
+        if known && limit.hard > now.rlim_max {
+            now.rlim_max = limit.hard;
+            // SAFETY: `now` is valid for reads.
+            unsafe { libc::setrlimit(limit.number as _, &now) };
+        }
+    }
+}
+
 /// Limit this process and its children.
 pub(crate) fn set(limits: &[Rlimit]) -> Result<(), Failure> {
     for limit in limits {

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::finish::{self, Exit};
 use super::spec::{FileMount, STDERR, STDIN, STDOUT, is_private};
-use crate::model::{Error, ErrorCode, Outcome, Result};
+use crate::model::extensions::PREFIX;
+use crate::model::{Error, ErrorCode, Extensions, JobTemplate, Outcome, Result};
 
 /// A file in the job's directory that tells such a job from the others.
 const MARK_FILE: &str = "no-init";
@@ -56,6 +57,35 @@ pub(super) fn streams(files: &[FileMount], join: bool) -> Result<[String; 3]> {
     let output = path(STDOUT)?;
     let error = if join { output.clone() } else { path(STDERR)? };
     Ok([path(STDIN)?, output, error])
+}
+
+/// Refuse what such a job could not be started with, as far as that is known without its image.
+pub(super) fn check(template: &JobTemplate, wanted: &Extensions) -> Result<()> {
+    if !wanted.no_init {
+        return Ok(());
+    }
+    let of = |attribute: &str| format!("job template attribute {PREFIX}{attribute}");
+    if let Some(text) = &wanted.user {
+        user(text.as_bytes()).map_err(|error| error.of(of("user")))?;
+    }
+    for group in wanted.groups.iter().flatten() {
+        number(group.as_bytes()).map_err(|error| error.of(of("groups")))?;
+    }
+    for word in wanted.entrypoint.iter().flatten() {
+        string(&of("entrypoint"), word.as_bytes())?;
+    }
+    let words =
+        [("remoteCommand", &template.remote_command), ("workingDirectory", &template.working_directory)]
+            .into_iter()
+            .flat_map(|(attribute, word)| word.iter().map(move |word| (attribute, word)));
+    let args = template.args.iter().flatten().map(|word| ("args", word));
+    let variables = template.job_environment.iter().flatten();
+    let variables =
+        variables.flat_map(|(name, value)| [name, value]).map(|word| ("jobEnvironment", word));
+    for (attribute, word) in words.chain(args).chain(variables) {
+        string(attribute, word.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Make a spec that runs init one that runs the command itself.
@@ -133,6 +163,40 @@ mod tests {
         assert_eq!(user(b"1000:100"), Ok((1000, 100)));
         let error = user(b"alice").unwrap_err();
         assert!(error.message.contains("alice"), "{error}");
+    }
+
+    #[test]
+    fn what_only_init_can_do_is_refused_by_name_and_value() {
+        let extension = |name: &str, value: &str| JobTemplate {
+            extensions: [(format!("{PREFIX}{name}"), value.into())].into(),
+            ..JobTemplate::default()
+        };
+        let odd = || Some(crate::model::Text::from(&b"\xff"[..]));
+        let wrong = [
+            (extension("user", "alice"), "containerd_jt_user", "\"alice\""),
+            (extension("groups", "7,staff"), "containerd_jt_groups", "\"staff\""),
+            (JobTemplate { remote_command: odd(), ..JobTemplate::default() }, "remoteCommand", "\\xff"),
+            (
+                JobTemplate { args: Some(vec!["a".into(), odd().unwrap()]), ..JobTemplate::default() },
+                "args",
+                "\\xff",
+            ),
+            (
+                JobTemplate {
+                    job_environment: Some(vec![("A".into(), odd().unwrap())]),
+                    ..JobTemplate::default()
+                },
+                "jobEnvironment",
+                "\\xff",
+            ),
+        ];
+        for (template, attribute, value) in wrong {
+            let with_init = template.extensions().unwrap();
+            assert_eq!(check(&template, &with_init), Ok(()));
+            let error = check(&template, &Extensions { no_init: true, ..with_init }).unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidArgument);
+            assert!(error.message.contains(attribute) && error.message.contains(value), "{error}");
+        }
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use containerd_client::services::v1::{GetImageRequest, ReadContentRequest};
+use containerd_client::services::v1::snapshots::StatSnapshotRequest;
+use containerd_client::services::v1::{GetImageRequest, InfoRequest, ReadContentRequest};
+use containerd_client::tonic::Status;
 use oci_spec::image::{
     Arch, Config, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os, Platform,
 };
@@ -86,26 +88,37 @@ impl From<Flaw> for Error {
 /// What reading an image gives.
 type Read<T> = std::result::Result<T, Flaw>;
 
-/// The images that were asked for, by the name used to ask.
+/// The images that were asked for, by the name used to ask and the snapshotter that was to have them.
 #[derive(Default)]
 pub(super) struct Images {
-    known: Mutex<HashMap<String, Arc<Image>>>,
+    known: Mutex<HashMap<(String, String), Arc<Image>>>,
 }
 
 impl Images {
     /// The image that `text` names.
-    pub(super) async fn resolve(&self, daemon: &Daemon, text: &str) -> Result<Arc<Image>> {
-        self.find(daemon, text).await?.ok_or_else(|| {
+    pub(super) async fn resolve(
+        &self,
+        daemon: &Daemon,
+        snapshotter: &str,
+        text: &str,
+    ) -> Result<Arc<Image>> {
+        self.find(daemon, snapshotter, text).await?.ok_or_else(|| {
             let name = reference::full_name(text);
             Error::argument(format!("image {name} not found in namespace {}", daemon.namespace()))
         })
     }
 
-    /// The image that `text` names, if the daemon has all of it. One call to the daemon while nothing has
-    /// changed there.
-    pub(super) async fn find(&self, daemon: &Daemon, text: &str) -> Result<Option<Arc<Image>>> {
+    /// The image that `text` names, if the daemon has all of it: its description, and its snapshot or the
+    /// layers to make that of. One call to the daemon while nothing has changed there.
+    pub(super) async fn find(
+        &self,
+        daemon: &Daemon,
+        snapshotter: &str,
+        text: &str,
+    ) -> Result<Option<Arc<Image>>> {
         let calls = daemon.within(QUICK)?;
-        let known = self.known.lock().get(text).cloned();
+        let key = (text.to_owned(), snapshotter.to_owned());
+        let known = self.known.lock().get(&key).cloned();
         if let Some(image) = known
             && target(daemon, &calls, &image.name).await?.is_some_and(|now| now.digest == image.target)
         {
@@ -113,7 +126,7 @@ impl Images {
         }
         for name in reference::candidates(text) {
             if let Some(target) = target(daemon, &calls, &name).await? {
-                let image = match load(daemon, &calls, &name, target).await {
+                let image = match load_whole(daemon, &calls, snapshotter, &name, target).await {
                     Ok(image) => Arc::new(image),
                     // Somebody has brought it for other machines, or removed some of it.
                     Err(Flaw::Incomplete(digest)) => {
@@ -122,12 +135,17 @@ impl Images {
                     }
                     Err(Flaw::Other(error)) => return Err(error.of(format_args!("image {name}"))),
                 };
-                self.known.lock().insert(text.to_owned(), image.clone());
+                self.known.lock().insert(key, image.clone());
                 return Ok(Some(image));
             }
         }
-        self.known.lock().remove(text);
+        self.known.lock().remove(&key);
         Ok(None)
+    }
+
+    /// Look at an image anew when it is asked for the next time: something of it is gone.
+    pub(super) fn forget(&self, image: &Image) {
+        self.known.lock().retain(|_, known| known.target != image.target);
     }
 }
 
@@ -156,6 +174,40 @@ pub(super) async fn load(daemon: &Daemon, calls: &Calls, name: &str, target: Tar
         is_index = self::is_index(chosen.media_type());
     }
     Err(too_deep().into())
+}
+
+/// The same, if a root file system can be made of it.
+async fn load_whole(
+    daemon: &Daemon,
+    calls: &Calls,
+    snapshotter: &str,
+    name: &str,
+    target: Target,
+) -> Read<Image> {
+    let image = load(daemon, calls, name, target).await?;
+    // From above: what lies below a snapshot is in it.
+    for layer in image.layers.iter().rev() {
+        let stat =
+            StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: layer.chain_id.clone() };
+        if there(daemon, calls.snapshots().stat(stat).await)? {
+            break;
+        }
+        let digest = layer.content.digest().to_string();
+        let info = InfoRequest { digest: digest.clone() };
+        if !there(daemon, calls.content().info(info).await)? {
+            return Err(Flaw::Incomplete(digest));
+        }
+    }
+    Ok(image)
+}
+
+/// Was something found?
+fn there<T>(daemon: &Daemon, answer: std::result::Result<T, Status>) -> Result<bool> {
+    match answer {
+        Ok(_) => Ok(true),
+        Err(status) if status::not_found(&status) => Ok(false),
+        Err(status) => Err(daemon.error(status)),
+    }
 }
 
 pub(super) fn too_deep() -> Error {

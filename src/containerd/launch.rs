@@ -27,8 +27,8 @@ use super::facts::Ticket;
 use super::image::Image;
 use super::runtime::runtime;
 use super::sandbox::Sandbox;
-use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, cover, spec};
-use super::{Core, account, bare, finish, labels, order, pull, status, unpack};
+use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, arrange, spec};
+use super::{Core, account, bare, finish, labels, order, pull, rlimits, status, unpack};
 use crate::model::extensions::Mount as HostMount;
 use crate::model::{Error, ErrorCode, Extensions, ImageRef, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob, Stdio};
@@ -234,9 +234,9 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
     let (image, (files, sandbox)) = (image?, on_host?);
     let mut order = order::order(job, &image.config, core.settings.grace)?;
     sandbox.amend(&mut order);
-    let mut spec = spec_of(core, job, &wanted, &dir, &files)?;
+    let mut spec = spec_of(core, job, &wanted, &dir, &files, &order)?;
     sandbox.apply(&mut spec);
-    cover(&mut spec);
+    arrange(&mut spec);
     let mut streams = [NO_STREAM; 3].map(str::to_owned);
     if wanted.no_init {
         bare::mark(&dir)?;
@@ -346,7 +346,8 @@ async fn prepare(
         Err(status) if status::not_found(&status) => {
             // One at a time: many jobs may wait for the same image.
             let _unpacking = core.unpacking.lock().await;
-            unpack::unpack(&core.daemon, snapshotter, image).await?;
+            let unpacked = unpack::unpack(&core.daemon, snapshotter, image).await;
+            unpacked.inspect_err(|_| core.images.forget(image))?;
             snapshots.prepare(request).await
         }
         answer => answer,
@@ -364,6 +365,7 @@ fn spec_of(
     wanted: &Extensions,
     dir: &Path,
     files: &[FileMount],
+    order: &Order,
 ) -> Result<Value> {
     let input = SpecInput {
         id: &job.id,
@@ -373,6 +375,7 @@ fn spec_of(
         files,
         extensions: wanted,
         slots: job.slots,
+        raises_limits: rlimits::may_raise(&order.rlimits, &job.submitter),
         host: &Host::look(),
     };
     spec(&input).map_err(|path| Error::argument(format!("{path:?} is not UTF-8")))
@@ -389,7 +392,7 @@ fn container(core: &Core, job: &NewJob, wanted: &Extensions, image: &Image, spec
         image: image.name.clone(),
         runtime: Some(runtime(&core.settings, wanted)),
         spec: Some(Any { type_url: SPEC_TYPE.to_owned(), value: spec.to_string().into_bytes() }),
-        snapshotter: wanted.snapshotter.as_ref().unwrap_or(&core.settings.snapshotter).clone(),
+        snapshotter: core.snapshotter(wanted).to_owned(),
         snapshot_key: job.id.clone(),
         ..Container::default()
     }

@@ -44,7 +44,8 @@ use tokio::time::Instant;
 
 use crate::model::extensions::Pull;
 use crate::model::{
-    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Queue, Result, Text, Version,
+    Control, Error, ErrorCode, Extensions, JobInfo, JobState, JobTemplate, Machine, Queue, Result, Text,
+    Version,
 };
 use crate::registry;
 use crate::runtime::Runtime;
@@ -59,7 +60,7 @@ use pull::Pulls;
 use sandbox::Sandbox;
 
 /// The attributes of a job template that this tracker honours.
-const ATTRIBUTES: [&str; 40] = [
+const ATTRIBUTES: [&str; 41] = [
     "remoteCommand",
     "args",
     "jobEnvironment",
@@ -92,6 +93,7 @@ const ATTRIBUTES: [&str; 40] = [
     "containerd_jt_labels",
     "containerd_jt_stop_signal",
     "containerd_jt_grace",
+    "containerd_jt_pull",
     "containerd_jt_entrypoint",
     "containerd_jt_devices",
     "containerd_jt_init",
@@ -192,7 +194,13 @@ impl Core {
             Pull::Always => reference::full_name(&name),
             Pull::Missing | Pull::Never => name,
         };
-        self.images.resolve(&self.daemon, &name).await
+        let wanted = template.extensions()?;
+        self.images.resolve(&self.daemon, self.snapshotter(&wanted), &name).await
+    }
+
+    /// The snapshotter that makes the root file system of a job.
+    fn snapshotter<'a>(&'a self, wanted: &'a Extensions) -> &'a str {
+        wanted.snapshotter.as_ref().unwrap_or(&self.settings.snapshotter)
     }
 
     /// Its name.
@@ -203,11 +211,11 @@ impl Core {
     }
 
     /// Refuse an image that can never be had, as far as that is known without a registry.
-    async fn check_image(&self, name: &str, policy: Pull) -> Result<()> {
+    async fn check_image(&self, name: &str, snapshotter: &str, policy: Pull) -> Result<()> {
         match policy {
-            Pull::Never => self.images.resolve(&self.daemon, name).await.map(drop),
+            Pull::Never => self.images.resolve(&self.daemon, snapshotter, name).await.map(drop),
             Pull::Always => pull::check_name(name),
-            Pull::Missing => match self.images.find(&self.daemon, name).await? {
+            Pull::Missing => match self.images.find(&self.daemon, snapshotter, name).await? {
                 Some(_) => Ok(()),
                 None => pull::check_name(name),
             },
@@ -325,11 +333,14 @@ impl JobTracker for ContainerdTracker {
         }
         let wanted = template.extensions()?;
         sandbox::check_without_init(template, &wanted)?;
+        bare::check(template, &wanted)?;
         Sandbox::read(&self.core.settings.cdi_dirs, &wanted)?;
         let (name, policy) = (self.core.image_name(template)?, pull::policy(&self.core, template)?);
+        let category = self.core.category(template)?;
         self.run(|core| async move {
             snapshot::check(&core, &wanted).await?;
-            core.check_image(&name, policy).await
+            let checked = core.check_image(&name, core.snapshotter(&wanted), policy).await;
+            checked.map_err(|error| error.of(format_args!("jobCategory \"{category}\"")))
         })
     }
 
@@ -460,6 +471,14 @@ impl Monitoring for ContainerdTracker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::extensions::JOB_TEMPLATE;
+
+    #[test]
+    fn every_attribute_that_is_listed_is_honoured() {
+        for attribute in &JOB_TEMPLATE {
+            assert!(ATTRIBUTES.contains(&attribute.name), "{}", attribute.name);
+        }
+    }
 
     #[test]
     fn an_id_never_leaves_its_directory() {

@@ -20,6 +20,8 @@ const INDEX_VARIABLE: &str = "TASK_ID";
 pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Order> {
     let extensions = job.template.extensions()?;
     let limits = job.template.limits()?;
+    let rlimits = rlimits::rlimits(&limits, &extensions);
+    let raises_limits = rlimits::may_raise(&rlimits, &job.submitter);
     let (directory, create_directory) = match working_directory(job) {
         Some(directory) => (directory.as_bytes().to_vec(), false),
         None => (image.working_dir().clone().unwrap_or_default().into_bytes(), true),
@@ -38,7 +40,7 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Ord
         user,
         groups,
         more_groups: Vec::new(),
-        drop_capabilities: spec::dropped(&extensions, &Host::look()),
+        drop_capabilities: spec::dropped(&extensions, &Host::look(), raises_limits),
         umask: Some(job.submitter.umask),
         stdin: mounted(job.stdio.input.as_ref(), STDIN),
         stdout: mounted(job.stdio.output.as_ref(), STDOUT),
@@ -46,7 +48,7 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Ord
         join: job.stdio.join,
         stop_signal: extensions.stop_signal.or_else(image_signal).unwrap_or(0),
         grace,
-        rlimits: rlimits::rlimits(&limits, &extensions),
+        rlimits,
         cpu_time: limits.cpu_time.and_then(|millis| u64::try_from(millis).ok()),
         // Less than nothing is over at once.
         wall_clock: job.wall_clock.map(|millis| u64::try_from(millis).unwrap_or(0)),

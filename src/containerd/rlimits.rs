@@ -4,6 +4,7 @@ use drmaa2_init::Rlimit;
 
 use crate::model::extensions::{self, RLIMITS};
 use crate::model::{Extensions, ResourceLimits};
+use crate::tracker::Submitter;
 
 /// The kernel's numbers of [`RLIMITS`], in the same order.
 const NUMBERS: [u32; RLIMITS.len()] = [9, 4, 0, 2, 1, 10, 8, 12, 13, 7, 6, 5, 14, 15, 11, 3];
@@ -36,6 +37,12 @@ pub(super) fn rlimits(limits: &ResourceLimits, extensions: &Extensions) -> Vec<R
         }
     }
     all
+}
+
+/// Is a job of this submitter given limits above those that containers start with? Only root may raise
+/// what he was given.
+pub(super) fn may_raise(limits: &[Rlimit], submitter: &Submitter) -> bool {
+    submitter.uid == 0 && !limits.is_empty()
 }
 
 fn translated(limit: &extensions::Rlimit, name: String) -> Option<Rlimit> {

@@ -183,8 +183,10 @@ impl JobTemplate {
             ("jobCategory", &self.job_category),
             ("accountingId", &self.accounting_id),
         ] {
-            if text.as_ref().is_some_and(|text| std::str::from_utf8(text.as_bytes()).is_err()) {
-                return Err(Error::argument(format!("{attribute} is not UTF-8")));
+            if let Some(text) =
+                text.as_ref().filter(|text| std::str::from_utf8(text.as_bytes()).is_err())
+            {
+                return Err(Error::argument(format!("{attribute} \"{text}\" is not UTF-8")));
             }
         }
         Ok(())

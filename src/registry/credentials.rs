@@ -79,17 +79,13 @@ impl Place {
         let file: AuthFile =
             serde_json::from_slice(&text).map_err(|error| Error::argument(error.to_string()))?;
         let keys = self.keys();
-        let helper =
-            keys.iter().find_map(|key| file.cred_helpers.get(key)).or(file.creds_store.as_ref());
+        let helper = closest(&keys, &file.cred_helpers).or(file.creds_store.as_ref());
         if let Some(name) = helper
             && let Some(found) = helper::ask(name, self.server(), settings)?
         {
             return Ok(Some(found));
         }
-        let entry = keys.iter().find_map(|key| {
-            file.auths.iter().find_map(|(name, entry)| (plain(name) == key).then_some(entry))
-        });
-        entry.map_or(Ok(None), Entry::credentials)
+        closest(&keys, &file.auths).map_or(Ok(None), Entry::credentials)
     }
 
     /// The name by which a helper knows the registry.
@@ -111,7 +107,13 @@ impl Place {
     }
 }
 
-/// A key of `auths` without what does not matter in it.
+/// What a file has under the first of these names that it knows.
+fn closest<'a, T>(keys: &[String], known: &'a BTreeMap<String, T>) -> Option<&'a T> {
+    keys.iter()
+        .find_map(|key| known.iter().find_map(|(name, found)| (plain(name) == key).then_some(found)))
+}
+
+/// A name in a file without what does not matter in it.
 fn plain(key: &str) -> &str {
     let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
     let key = key.trim_end_matches('/');
@@ -210,15 +212,17 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         };
         helper("good", r#"echo "{\"Username\":\"$1\",\"Secret\":\"$server\"}""#);
+        helper("hub", r#"echo "{\"Username\":\"hub\",\"Secret\":\"$server\"}""#);
         helper("none", "echo credentials not found in native keychain; exit 1");
         helper("bad", "echo the key chain is locked; exit 1");
         let file = dir.path().join("config.json");
         let json = serde_json::json!({ "credsStore": "good",
-            "credHelpers": { "none.example": "none", "bad.example": "bad", "gone.example": "gone" } });
+            "credHelpers": { DOCKER_HUB: "hub", "https://url.example/v2/": "hub", "none.example": "none", "bad.example": "bad", "gone.example": "gone" } });
         fs::write(&file, json.to_string()).unwrap();
         let settings =
             Settings { auth_files: vec![file], path: dir.path().into(), ..Settings::default() };
-        assert_eq!(user(&place("docker.io", "x"), &settings).unwrap(), format!("get:{DOCKER_HUB}"));
+        assert_eq!(user(&place("docker.io", "x"), &settings).unwrap(), format!("hub:{DOCKER_HUB}"));
+        assert_eq!(user(&place("url.example", "x"), &settings).unwrap(), "hub:url.example");
         assert_eq!(user(&place("h:5000", "x"), &settings).unwrap(), "get:h:5000");
         assert_eq!(user(&place("none.example", "x"), &settings), None);
         for (host, cause) in [("bad", "the key chain is locked"), ("gone", "docker-credential-gone")] {

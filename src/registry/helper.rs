@@ -1,10 +1,14 @@
 //! Credential helpers: programs that keep passwords, spoken to through their standard streams.
 
 use std::env;
-use std::io::{Read, Write};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Deserialize;
 
 use super::Settings;
@@ -13,6 +17,8 @@ use crate::model::{Error, ErrorCode, Result};
 
 /// How a helper says that it has nothing.
 const NOTHING: &str = "credentials not found";
+/// How long a helper may take: somebody may have to be asked by it.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The user's name if the secret is a token.
 const TOKEN_USER: &str = "<token>";
 
@@ -29,7 +35,7 @@ pub(super) fn ask(name: &str, server: &str, settings: &Settings) -> Result<Optio
     let of = |error: Error| error.of(format_args!("helper {program}"));
     let path = find(&program, settings)
         .ok_or_else(|| of(Error::argument("there is no such program in PATH")))?;
-    let output = run(&path, server)
+    let output = run(&path, server, PATIENCE)
         .map_err(|error| of(Error::new(ErrorCode::of_io(&error), error.to_string())))?;
     match serde_json::from_slice::<Answer>(&output) {
         Ok(answer) if answer.username == TOKEN_USER => Ok(Some(Credentials::Token(answer.secret))),
@@ -47,25 +53,70 @@ fn find(program: &str, settings: &Settings) -> Option<PathBuf> {
     env::split_paths(&settings.path).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
-fn run(path: &PathBuf, server: &str) -> std::io::Result<Vec<u8>> {
+fn run(path: &Path, server: &str, patience: Duration) -> io::Result<Vec<u8>> {
     let mut child = Command::new(path)
         .arg("get")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
-    let mut output = Vec::new();
     let spoken = match (child.stdin.take(), child.stdout.take()) {
         (Some(mut stdin), Some(mut stdout)) => {
             // One that does not want to know has its answer ready.
             let _ = stdin.write_all(server.as_bytes()).and_then(|()| stdin.write_all(b"\n"));
             drop(stdin);
-            stdout.read_to_end(&mut output).map(drop)
+            read(&mut stdout, patience)
         }
-        _ => Ok(()),
+        _ => Ok(Vec::new()),
     };
+    if spoken.is_err() {
+        // It may have ended by itself.
+        let _ = child.kill();
+    }
     // The program that this library is part of may have its own way with children: then somebody else
     // has taken its end, and its output says enough.
     let _ = child.wait();
-    spoken.map(|()| output)
+    spoken
+}
+
+/// All that a helper says, if that does not take too long.
+fn read(stdout: &mut ChildStdout, patience: Duration) -> io::Result<Vec<u8>> {
+    let end = Instant::now() + patience;
+    let (mut output, mut part) = (Vec::new(), [0; 4096]);
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], left) {
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+            Ok(0) => {
+                let text = format!("it has not answered within {} s", patience.as_secs_f32());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            }
+            Ok(_) => match stdout.read(&mut part)? {
+                0 => return Ok(output),
+                length => output.extend_from_slice(&part[..length]),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_helper_that_does_not_answer_is_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, pid) = (dir.path().join("helper"), dir.path().join("pid"));
+        let script = format!("#!/bin/sh\necho $$ >{}\necho begun\nexec sleep 1000\n", pid.display());
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let error = run(&path, "h", Duration::from_secs(2)).unwrap_err();
+        assert!(error.to_string().contains("within 2 s"), "{error}");
+        let pid = fs::read_to_string(pid).unwrap();
+        assert!(!Path::new("/proc").join(pid.trim()).exists());
+    }
 }

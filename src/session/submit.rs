@@ -207,7 +207,8 @@ fn terms(
     let name = template.queue_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string);
     let name = name.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
     let queue = world.config.queues.get(&name);
-    let queue = queue.ok_or_else(|| Error::argument(format!("there is no queue \"{name}\"")))?;
+    let queue =
+        queue.ok_or_else(|| Error::argument(format!("queueName \"{name}\": there is no such queue")))?;
     let (least, most) = template.slots()?;
     // Where slots are not counted, nobody gets more than there are processors without asking.
     let most = match limits.slots.or(queue.slots) {

@@ -6,7 +6,31 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-const OCI: &str = "application/vnd.oci.image";
+/// The names of the types of an image's parts.
+#[derive(Clone, Copy)]
+struct Types {
+    index: &'static str,
+    manifest: &'static str,
+    config: &'static str,
+    layer: &'static str,
+    /// What stands between the type of a layer and how it is packed.
+    packed: &'static str,
+}
+
+const OCI: Types = Types {
+    index: "application/vnd.oci.image.index.v1+json",
+    manifest: "application/vnd.oci.image.manifest.v1+json",
+    config: "application/vnd.oci.image.config.v1+json",
+    layer: "application/vnd.oci.image.layer.v1.tar",
+    packed: "+",
+};
+const DOCKER: Types = Types {
+    index: "application/vnd.docker.distribution.manifest.list.v2+json",
+    manifest: "application/vnd.docker.distribution.manifest.v2+json",
+    config: "application/vnd.docker.container.image.v1+json",
+    layer: "application/vnd.docker.image.rootfs.diff.tar",
+    packed: ".",
+};
 
 pub fn digest(bytes: &[u8]) -> String {
     format!("sha256:{:x}", Sha256::digest(bytes))
@@ -22,7 +46,7 @@ pub enum Packing {
 
 pub struct Layer {
     pub bytes: Vec<u8>,
-    media_type: String,
+    packing: Option<&'static str>,
     diff_id: String,
 }
 
@@ -49,19 +73,19 @@ impl Layer {
         }
         let tar = tar.into_inner().unwrap();
         let diff_id = digest(&tar);
-        let (bytes, suffix) = match packing {
-            Packing::Plain => (tar, ""),
+        let (bytes, packing) = match packing {
+            Packing::Plain => (tar, None),
             Packing::Gzip => {
                 let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
                 gzip.write_all(&tar).unwrap();
-                (gzip.finish().unwrap(), "+gzip")
+                (gzip.finish().unwrap(), Some("gzip"))
             }
             Packing::Zstd => {
                 let level = ruzstd::encoding::CompressionLevel::Fastest;
-                (ruzstd::encoding::compress_to_vec(tar.as_slice(), level), "+zstd")
+                (ruzstd::encoding::compress_to_vec(tar.as_slice(), level), Some("zstd"))
             }
         };
-        Self { bytes, media_type: format!("{OCI}.layer.v1.tar{suffix}"), diff_id }
+        Self { bytes, packing, diff_id }
     }
 
     /// A static busybox with some of its programs.
@@ -90,6 +114,11 @@ impl Layer {
     pub fn digest(&self) -> String {
         digest(&self.bytes)
     }
+
+    fn media_type(&self, types: Types) -> String {
+        let packing = self.packing.map(|packing| format!("{}{packing}", types.packed));
+        format!("{}{}", types.layer, packing.unwrap_or_default())
+    }
 }
 
 /// The static busybox of this machine.
@@ -109,32 +138,42 @@ pub struct Image {
     manifest: Vec<u8>,
     others: Vec<Self>,
     architecture: String,
+    types: Types,
 }
 
 impl Image {
     /// `config` is what it says about how it is run.
     pub fn new(layers: Vec<Layer>, config: Value) -> Self {
-        let architecture = oci_spec::image::Arch::default().to_string();
-        Self::of(layers, config, architecture)
+        Self::of(layers, config, oci_spec::image::Arch::default().to_string(), OCI)
     }
 
-    fn of(layers: Vec<Layer>, config: Value, architecture: String) -> Self {
+    /// The same in the form that Docker had before there was a common one.
+    pub fn docker(layers: Vec<Layer>, config: Value) -> Self {
+        Self::of(layers, config, oci_spec::image::Arch::default().to_string(), DOCKER)
+    }
+
+    fn of(layers: Vec<Layer>, config: Value, architecture: String, types: Types) -> Self {
         let diff_ids: Vec<_> = layers.iter().map(|layer| &layer.diff_id).collect();
         let config = json!({ "architecture": architecture, "os": "linux", "config": config,
             "rootfs": { "type": "layers", "diff_ids": diff_ids } });
         let config = config.to_string().into_bytes();
         let descriptors: Vec<_> =
-            layers.iter().map(|layer| descriptor(&layer.media_type, &layer.bytes)).collect();
-        let manifest = json!({ "schemaVersion": 2, "mediaType": format!("{OCI}.manifest.v1+json"),
-            "config": descriptor(&format!("{OCI}.config.v1+json"), &config), "layers": descriptors });
+            layers.iter().map(|layer| descriptor(&layer.media_type(types), &layer.bytes)).collect();
+        let manifest = json!({ "schemaVersion": 2, "mediaType": types.manifest,
+            "config": descriptor(types.config, &config), "layers": descriptors });
         let manifest = manifest.to_string().into_bytes();
-        Self { layers, config, manifest, others: Vec::new(), architecture }
+        Self { layers, config, manifest, others: Vec::new(), architecture, types }
     }
 
     /// One that is for other machines as well, of which one comes first.
     pub fn with_other_platform(mut self, layer: Layer) -> Self {
-        self.others.push(Self::of(vec![layer], json!({}), "s390x".to_owned()));
+        self.others.push(Self::of(vec![layer], json!({}), "s390x".to_owned(), self.types));
         self
+    }
+
+    /// The digests of its layers.
+    pub fn layers(&self) -> Vec<String> {
+        self.layers.iter().map(Layer::digest).collect()
     }
 
     /// The digest of the manifest for the other machines.
@@ -144,19 +183,18 @@ impl Image {
 
     /// What its name stands for.
     pub fn target(&self) -> (Vec<u8>, String) {
-        let manifest = format!("{OCI}.manifest.v1+json");
+        let Types { index: media_type, manifest, .. } = self.types;
         if self.others.is_empty() {
-            return (self.manifest.clone(), manifest);
+            return (self.manifest.clone(), manifest.to_owned());
         }
         let entries = self.others.iter().chain([self]).map(|image| {
-            let mut entry = descriptor(&manifest, &image.manifest);
+            let mut entry = descriptor(manifest, &image.manifest);
             entry["platform"] = json!({ "os": "linux", "architecture": image.architecture });
             entry
         });
-        let media_type = format!("{OCI}.index.v1+json");
         let entries: Vec<_> = entries.collect();
         let index = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries });
-        (index.to_string().into_bytes(), media_type)
+        (index.to_string().into_bytes(), media_type.to_owned())
     }
 
     /// Push it as `name`, which is `repository:tag`.
@@ -172,8 +210,8 @@ impl Image {
                     push_blob(&client, &base, blob).await;
                 }
                 let by_digest = digest(&image.manifest);
-                let media_type = format!("{OCI}.manifest.v1+json");
-                push_manifest(&client, &base, &by_digest, image.manifest.clone(), &media_type).await;
+                let media_type = image.types.manifest;
+                push_manifest(&client, &base, &by_digest, image.manifest.clone(), media_type).await;
             }
             let (bytes, media_type) = self.target();
             push_manifest(&client, &base, tag, bytes, &media_type).await;

@@ -1,9 +1,14 @@
 //! Images of every kind: each runs as Docker would run it.
 
+use std::io::{BufRead, BufReader};
+use std::sync::mpsc;
+
+use drmaa2::model::Control;
+use drmaa2::tracker::{JobTracker, Stdio};
 use serde_json::json;
 
 use super::image::{Image, Layer, Packing};
-use super::rig::Rig;
+use super::rig::{LONG, Rig, job};
 use super::server::Server;
 
 const PASSWD: &[u8] = b"root:x:0:0::/:/bin/sh\nalice:x:1234:50::/home/alice:/bin/sh\n";
@@ -35,6 +40,29 @@ fn a_job_starts_in_the_directory_of_the_image() {
     let config = json!({ "WorkingDir": "/srv", "Env": ["PATH=/bin", "GREETING=hello"] });
     let name = server.push(&Image::new(vec![Layer::busybox(), work], config), "work:1");
     assert_eq!(rig.output(&name, "pwd; cat data; echo $GREETING"), "/srv\nherehello\n");
+}
+
+#[test]
+fn the_stop_signal_of_the_image_asks_a_job_to_end() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    // That of images whose program is systemd.
+    let image = Image::new(vec![Layer::busybox()], json!({ "StopSignal": "SIGRTMIN+3" }));
+    let name = server.push(&image, "stop:1");
+    let path = rig.dir.path().join("fifo");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let script = "trap 'exit 5' 37; trap 'exit 6' TERM; echo ready; busybox sleep 1000 & wait";
+    let stdio = Stdio { output: Some(path.as_path().into()), ..Stdio::default() };
+    let id = rig.start(job(&name, script), stdio);
+    let (sender, ready) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        BufReader::new(std::fs::File::open(path).unwrap()).read_line(&mut line).unwrap();
+        sender.send(line).unwrap();
+    });
+    assert_eq!(ready.recv_timeout(LONG).unwrap(), "ready\n");
+    rig.tracker.job_control(&id, Control::Terminate).unwrap();
+    assert_eq!(rig.end(&id).exit_status, Some(5));
 }
 
 #[test]

@@ -41,6 +41,21 @@ fn layers_of_every_packing_for_this_platform_alone() {
 }
 
 #[test]
+fn images_in_dockers_own_form_are_images_too() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let layers = || vec![Layer::busybox(), Layer::new(&[("zipped", b"zipped", 0o644)], Packing::Gzip)];
+    let one = server.push(&Image::docker(layers(), json!({})), "app:1");
+    assert_eq!(rig.output(&one, "cat /zipped"), "zipped");
+    let list = Image::docker(layers(), json!({})).with_other_platform(Layer::random(1000));
+    assert!(list.target().1.contains("manifest.list"));
+    let many = server.push(&list, "app:2");
+    assert_eq!(rig.output(&many, "cat /zipped"), "zipped");
+    // The list besides the manifest, the configuration and two layers of both.
+    assert_eq!(rig.held().content.len(), 5);
+}
+
+#[test]
 fn a_digest_names_an_image_with_a_tag_and_without() {
     let Some(rig) = Rig::new() else { return };
     let server = Server::start();
@@ -94,6 +109,46 @@ fn an_image_that_is_not_whole_is_missing() {
     let name = server.push(&version("whole"), "app:1");
     rig.hollow(&name);
     assert_eq!(rig.output(&name, "cat /version"), "whole");
+}
+
+#[test]
+fn an_image_without_layers_is_missing_where_it_has_no_snapshot() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let image = version("whole");
+    let name = server.push(&image, "app:1");
+    assert_eq!(rig.output(&name, "cat /version"), "whole");
+    rig.remove(&image.layers());
+    // Its snapshot is all that a job needs.
+    assert_eq!(rig.output(&name, "cat /version"), "whole");
+    assert!(!rig.held().content.contains(&image.layers()[0]));
+    let other = if rig.settings.snapshotter == "native" { "overlayfs" } else { "native" };
+    let extensions = [("containerd_jt_snapshotter".to_owned(), Text::from(other))].into();
+    let path = rig.file("out", "");
+    let stdio = Stdio { output: Some(path.as_path().into()), ..Stdio::default() };
+    let template = JobTemplate { extensions, ..job(&name, "cat /version") };
+    let outcome = rig.end(&rig.start(template, stdio));
+    assert_eq!(outcome.exit_status, Some(0), "{outcome:?}");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "whole");
+    assert!(rig.held().content.contains(&image.layers()[0]));
+}
+
+#[test]
+fn what_others_have_of_an_index_stays_theirs() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let image = version("mine").with_other_platform(Layer::random(1000));
+    let name = server.push(&image, "app:1");
+    assert_eq!(rig.output(&name, "cat /version"), "mine");
+    // As containerd itself notes that it has the first entry.
+    let (index, note) = (digest(&image.target().0), "containerd.io/gc.ref.content.m.0");
+    rig.label(&index, note, &image.other_digest());
+    let outcome = rig.end(&rig.start(job_with(&name, "true", "always"), Stdio::default()));
+    assert_eq!(outcome.exit_status, Some(0), "{outcome:?}");
+    assert_eq!(rig.labels(&index)[note], image.other_digest());
+    rig.collect();
+    // Index, manifest, configuration, two layers.
+    assert_eq!(rig.held().content.len(), 5);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A tracker whose namespace is empty at first, so that all that is in it comes from the test.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, mpsc};
@@ -7,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use containerd_client::services::v1::snapshots::ListSnapshotsRequest;
 use containerd_client::services::v1::{
-    CreateImageRequest, GetImageRequest, Image, ListContentRequest, ListImagesRequest, ListRequest,
-    ListStatusesRequest,
+    CreateImageRequest, CreateRequest, DeleteContentRequest, DeleteRequest, GetImageRequest, Image,
+    Info, InfoRequest, ListContentRequest, ListImagesRequest, ListRequest, ListStatusesRequest,
+    UpdateRequest,
 };
 use containerd_client::tonic::Request;
 use containerd_client::tonic::metadata::{Ascii, MetadataValue};
@@ -21,7 +23,7 @@ use drmaa2::runtime::Runtime;
 use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
 
 /// Nothing here takes so long unless it hangs.
-const LONG: Duration = Duration::from_secs(120);
+pub const LONG: Duration = Duration::from_secs(120);
 
 struct Sink(Mutex<mpsc::Sender<Fact>>);
 
@@ -213,6 +215,60 @@ impl Rig {
         };
         let image = Image { name: name.to_owned(), target: Some(target), ..Image::default() };
         runtime.block_on(self.store(image));
+    }
+
+    /// Ask the daemon something about the namespace.
+    fn ask<T>(
+        &self,
+        question: impl AsyncFnOnce(containerd_client::Client, MetadataValue<Ascii>) -> T,
+    ) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = containerd_client::Client::from_path(&self.settings.address).await.unwrap();
+            question(client, self.settings.namespace.parse().unwrap()).await
+        })
+    }
+
+    /// Remove content, whoever needs it.
+    pub fn remove(&self, digests: &[String]) {
+        self.ask(async |client, space| {
+            for digest in digests {
+                let request = DeleteContentRequest { digest: digest.clone() };
+                client.content().delete(to(&space, request)).await.unwrap();
+            }
+        });
+    }
+
+    /// The labels of content.
+    pub fn labels(&self, digest: &str) -> HashMap<String, String> {
+        self.ask(async |client, space| {
+            let request = InfoRequest { digest: digest.to_owned() };
+            let info = client.content().info(to(&space, request)).await.unwrap().into_inner().info;
+            info.unwrap().labels
+        })
+    }
+
+    /// Give content a label.
+    pub fn label(&self, digest: &str, name: &str, value: &str) {
+        self.ask(async |client, space| {
+            let labels = [(name.to_owned(), value.to_owned())].into();
+            let paths = vec![format!("labels.{name}")];
+            let request = UpdateRequest {
+                info: Some(Info { digest: digest.to_owned(), labels, ..Info::default() }),
+                update_mask: Some(prost_types::FieldMask { paths }),
+            };
+            client.content().update(to(&space, request)).await.unwrap();
+        });
+    }
+
+    /// Have the daemon remove what nothing refers to.
+    pub fn collect(&self) {
+        self.ask(async |client, space| {
+            let lease = CreateRequest { id: "collect".to_owned(), ..CreateRequest::default() };
+            client.leases().create(to(&space, lease)).await.unwrap();
+            let lease = DeleteRequest { id: "collect".to_owned(), sync: true };
+            client.leases().delete(to(&space, lease)).await.unwrap();
+        });
     }
 
     async fn store(&self, image: Image) {

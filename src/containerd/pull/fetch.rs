@@ -27,6 +27,9 @@ const WRITES: u32 = 3;
 const LAYERS: usize = 3;
 /// Label that keeps what content refers to from the collector; the rest of it is free.
 const REFERENCE: &str = "containerd.io/gc.ref.content";
+/// The rest of it for the entry of an index. Other clients number the entries, and one of them may have
+/// brought the index with entries for other machines, which are not to be lost.
+const ENTRY: &str = "drmaa2";
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -86,7 +89,7 @@ impl Fetch<'_> {
         self.document(&calls, lease, "manifest", &last, source.clone(), references.collect()).await?;
         let mut below = &last;
         for index in indexes.iter().rev() {
-            let reference = (format!("{REFERENCE}.m.0"), below.digest.clone());
+            let reference = (format!("{REFERENCE}.{ENTRY}"), below.digest.clone());
             self.document(&calls, lease, "index", index, source.clone(), [reference].into()).await?;
             below = index;
         }

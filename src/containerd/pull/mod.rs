@@ -35,9 +35,19 @@ type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// The pulls of a process.
 pub(super) struct Pulls {
-    /// By the image's full name, and whether it is pulled even if it is there.
-    running: Mutex<HashMap<(String, bool), Known>>,
+    running: Mutex<HashMap<Wanted, Known>>,
     turns: Arc<Semaphore>,
+}
+
+/// What is wanted of a pull.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Wanted {
+    /// The image's full name.
+    name: String,
+    /// It is pulled even if it is there.
+    always: bool,
+    /// The snapshotter that is to have it.
+    snapshotter: String,
 }
 
 struct Known {
@@ -57,21 +67,20 @@ impl Pulls {
     }
 
     /// The pull of an image, which may be under way.
-    fn join(&self, core: &Arc<Core>, name: String, always: bool) -> Joined {
+    fn join(&self, core: &Arc<Core>, wanted: Wanted) -> Joined {
         let mut running = self.running.lock();
         // Those that are over, or were given up, are forgotten here.
         running.retain(|_, known| known.pull.upgrade().is_some_and(|pull| pull.peek().is_none()));
-        let key = (name.clone(), always);
-        if let Some(known) = running.get(&key)
+        if let Some(known) = running.get(&wanted)
             && let Some(pull) = known.pull.upgrade()
         {
             return Joined { pull, progress: known.progress.clone() };
         }
         let (sender, progress) = Progress::new();
-        let running_pull: Running = Box::pin(pull(Arc::clone(core), name, always, sender));
+        let running_pull: Running = Box::pin(pull(Arc::clone(core), wanted.clone(), sender));
         let pull = running_pull.shared();
         if let Some(weak) = pull.downgrade() {
-            running.insert(key, Known { pull: weak, progress: progress.clone() });
+            running.insert(wanted, Known { pull: weak, progress: progress.clone() });
         }
         Joined { pull, progress }
     }
@@ -90,13 +99,17 @@ pub(super) fn check_name(text: &str) -> Result<()> {
 /// Wait until the image of a job is there, if it is to be pulled. Who asks the job to end ends the wait.
 pub(super) async fn ready(core: &Arc<Core>, job: &NewJob) -> Result<()> {
     let name = core.image_name(&job.template)?;
+    let extensions = job.template.extensions()?;
+    let snapshotter = core.snapshotter(&extensions);
+    let found = async || core.images.find(&core.daemon, snapshotter, &name).await;
     let always = match policy(core, &job.template)? {
         Pull::Never => return Ok(()),
-        Pull::Missing if core.images.find(&core.daemon, &name).await?.is_some() => return Ok(()),
+        Pull::Missing if found().await?.is_some() => return Ok(()),
         Pull::Missing => false,
         Pull::Always => true,
     };
-    let joined = core.pulls.join(core, reference::full_name(&name), always);
+    let name = reference::full_name(&name);
+    let joined = core.pulls.join(core, Wanted { name, always, snapshotter: snapshotter.to_owned() });
     let done = wait(core, job, joined).await;
     core.facts.report(Fact::Progress { id: job.id.clone(), text: None });
     done
@@ -124,19 +137,20 @@ async fn wait(core: &Core, job: &NewJob, joined: Joined) -> Result<()> {
     }
 }
 
-async fn pull(core: Arc<Core>, name: String, always: bool, progress: Progress) -> Result<()> {
+async fn pull(core: Arc<Core>, wanted: Wanted, progress: Progress) -> Result<()> {
     let core = &*core;
+    let Wanted { name, always, snapshotter } = wanted;
     let permit = Arc::clone(&core.pulls.turns).acquire_owned().await;
     let permit = permit.map_err(|_| Error::internal("no more images are pulled"))?;
     let settings = &core.settings;
     let what = format!("{} {} {name}", settings.address.display(), settings.namespace);
     let _ours = lock::turn(settings.pulls_dir.clone(), &what, permit).await?;
-    if !always && core.images.find(&core.daemon, &name).await?.is_some() {
+    if !always && core.images.find(&core.daemon, &snapshotter, &name).await?.is_some() {
         return Ok(());
     }
     let fetch = Fetch {
         daemon: &core.daemon,
-        snapshotter: &settings.snapshotter,
+        snapshotter: &snapshotter,
         settings: &settings.registry,
         locks: &settings.pulls_dir,
         name: &name,

@@ -17,7 +17,9 @@ const CPU_PERIOD: i64 = 100_000;
 pub(super) fn extend(spec: &mut Value, input: &SpecInput<'_>) {
     let extensions = input.extensions;
     network(spec, extensions, input.host);
-    capabilities(spec, extensions, input.host);
+    let names = rights::of_container(extensions, input.host, input.raises_limits);
+    spec["process"]["capabilities"] =
+        json!({ "bounding": names, "effective": names, "permitted": names });
     if extensions.privileged {
         privileged(spec);
     }
@@ -46,12 +48,6 @@ fn network(spec: &mut Value, extensions: &Extensions, host: &Host) {
             }
         }
     }
-}
-
-fn capabilities(spec: &mut Value, extensions: &Extensions, host: &Host) {
-    let names = rights::of_container(extensions, host);
-    spec["process"]["capabilities"] =
-        json!({ "bounding": names, "effective": names, "permitted": names });
 }
 
 /// Nothing is hidden or kept from the job; its capabilities are all anyway.

@@ -51,6 +51,8 @@ pub(super) struct SpecInput<'a> {
     pub(super) extensions: &'a Extensions,
     /// The slots it was given, where they are counted.
     pub(super) slots: Option<i64>,
+    /// Init may have to give it higher limits than its own.
+    pub(super) raises_limits: bool,
     /// What there is on this machine.
     pub(super) host: &'a Host,
 }
@@ -169,11 +171,15 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
     Ok(spec)
 }
 
-/// Put the mounts that init relies on behind all others, so that they cover whatever those have put in
-/// their place, be it through a symbolic link.
-pub(super) fn cover(spec: &mut Value) {
+/// Put what is mounted below something else behind it, or it would be covered; and the mounts that init
+/// relies on behind all others, so that they cover whatever those have put in their place, be it through a
+/// symbolic link.
+pub(super) fn arrange(spec: &mut Value) {
+    let depth = |mount: &Value| {
+        mount["destination"].as_str().map_or(0, |place| Path::new(place).components().count())
+    };
     if let Some(mounts) = spec["mounts"].as_array_mut() {
-        mounts.sort_by_key(is_private);
+        mounts.sort_by_key(|mount| (is_private(mount), depth(mount)));
     }
 }
 

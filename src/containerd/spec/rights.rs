@@ -25,18 +25,33 @@ const DEFAULT: [&str; 14] = [
     "CAP_AUDIT_WRITE",
 ];
 
+/// What init needs to give a job higher limits than its own; a machine that is itself confined may not
+/// have it to give.
+const RAISE_LIMITS: (u32, &str) = (24, "CAP_SYS_RESOURCE");
+
 /// Those of the container.
-pub(super) fn of_container(extensions: &Extensions, host: &Host) -> Vec<&'static str> {
+pub(super) fn of_container(
+    extensions: &Extensions,
+    host: &Host,
+    raises_limits: bool,
+) -> Vec<&'static str> {
     let job = of_job(extensions, host);
     // Without an init the job is all there is.
     let init: &[&str] = if extensions.no_init { &[] } else { &DEFAULT };
-    all().filter(|name| job.contains(name) || init.contains(name)).collect()
+    let (number, raise) = RAISE_LIMITS;
+    let raises_limits = raises_limits && !extensions.no_init && host.capabilities >> number & 1 == 1;
+    let of_init = |name: &&str| init.contains(name) || raises_limits && *name == raise;
+    all().filter(|name| job.contains(name) || of_init(name)).collect()
 }
 
 /// The numbers of those that the container has and its job has not.
-pub(in crate::containerd) fn dropped(extensions: &Extensions, host: &Host) -> Vec<u32> {
+pub(in crate::containerd) fn dropped(
+    extensions: &Extensions,
+    host: &Host,
+    raises_limits: bool,
+) -> Vec<u32> {
     let job = of_job(extensions, host);
-    let container = of_container(extensions, host);
+    let container = of_container(extensions, host, raises_limits);
     let given_up = |name: &&str| container.contains(name) && !job.contains(name);
     (0..).zip(all()).filter(|(_, name)| given_up(name)).map(|(number, _)| number).collect()
 }
@@ -89,13 +104,29 @@ mod tests {
     #[test]
     fn init_keeps_what_its_job_gives_up() {
         let mut all = asked(&["CAP_SYS_TIME"], &["ALL"]);
-        assert_eq!(of_container(&all, &host()).len(), DEFAULT.len() + 1);
-        let dropped_names: Vec<_> =
-            dropped(&all, &host()).into_iter().map(|number| CAPABILITIES[number as usize]).collect();
+        assert_eq!(of_container(&all, &host(), false).len(), DEFAULT.len() + 1);
+        let dropped_names: Vec<_> = dropped(&all, &host(), false)
+            .into_iter()
+            .map(|number| CAPABILITIES[number as usize])
+            .collect();
         assert_eq!(dropped_names.len(), DEFAULT.len());
         assert!(DEFAULT.iter().all(|name| dropped_names.contains(name)));
-        assert_eq!(dropped(&asked(&[], &[]), &host()), [0_u32; 0]);
+        assert_eq!(dropped(&asked(&[], &[]), &host(), false), [0_u32; 0]);
         all.no_init = true;
-        assert_eq!(of_container(&all, &host()), ["CAP_SYS_TIME"]);
+        assert_eq!(of_container(&all, &host(), true), ["CAP_SYS_TIME"]);
+    }
+
+    #[test]
+    fn init_can_raise_limits_where_the_machine_can_and_its_job_cannot() {
+        let plain = asked(&[], &[]);
+        let (number, name) = RAISE_LIMITS;
+        assert_eq!(CAPABILITIES[number as usize], name);
+        assert!(of_container(&plain, &host(), true).contains(&name));
+        assert_eq!(dropped(&plain, &host(), true), [number]);
+        assert!(!of_container(&plain, &host(), false).contains(&name));
+        let confined = Host { capabilities: u64::MAX ^ (1 << number), ..Host::default() };
+        assert!(!of_container(&plain, &confined, true).contains(&name));
+        // Who was given it keeps it.
+        assert_eq!(dropped(&asked(&[name], &[]), &host(), true), [0_u32; 0]);
     }
 }

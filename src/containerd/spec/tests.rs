@@ -26,6 +26,7 @@ fn input<'a>(files: &'a [FileMount], extensions: &'a Extensions, host: &'a Host)
         files,
         extensions,
         slots: None,
+        raises_limits: false,
         host,
     }
 }
@@ -132,6 +133,13 @@ fn rights() {
 }
 
 #[test]
+fn limits_that_may_have_to_be_raised() {
+    let (extensions, host) = (Extensions::default(), host());
+    let input = SpecInput { raises_limits: true, ..input(&[], &extensions, &host) };
+    differs("raises_limits", &spec(&input).unwrap());
+}
+
+#[test]
 fn root_file_system_and_name() {
     golden("read_only", &[("read_only", "on"), ("hostname", "node-1")]);
 }
@@ -166,6 +174,30 @@ fn a_job_without_files_mounts_none() {
     assert_eq!(targets.len(), 2);
     assert_eq!(targets[0]["destination"], INIT_PATH);
     assert_eq!(targets[1]["destination"], JOB_DIR);
+}
+
+#[test]
+fn nothing_covers_what_belongs_below_it() {
+    let mut spec = extended(&[
+        ("mounts", "/b:/a//b,/null:/dev/shm/x,/c:/a,/d:/data"),
+        ("tmpfs", "/a/t,/data/t,/t"),
+    ]);
+    arrange(&mut spec);
+    let mounts = spec["mounts"].as_array().unwrap();
+    let at = |place: &str| mounts.iter().position(|mount| mount["destination"] == place).unwrap();
+    for (above, below) in [
+        ("/a", "/a//b"),
+        ("/a", "/a/t"),
+        ("/data", "/data/t"),
+        ("/dev", "/dev/shm"),
+        ("/dev/shm", "/dev/shm/x"),
+    ] {
+        assert!(at(above) < at(below), "{above} covers {below}");
+    }
+    // In the order of the user otherwise, and what init needs behind all.
+    assert!(at("/t") < at("/a") && at("/a") < at("/data"));
+    let private = mounts.iter().position(is_private).unwrap();
+    assert!(mounts[private..].iter().all(is_private) && mounts[private]["destination"] == PRIVATE);
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! named they are separated by commas, or by newlines if the value holds one. Sizes take the suffixes
 //! k, m, g and t.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 
 mod names;
 mod parse;
@@ -156,11 +157,27 @@ impl JobTemplate {
                 })?;
             }
         }
+        all.check_places()?;
         Ok(all)
     }
 }
 
 impl Extensions {
+    /// Two mounts in the same place: one of them would not be seen.
+    fn check_places(&self) -> Result<()> {
+        let mounts = self.mounts.iter().map(|mount| ("mounts", &mount.destination));
+        let tmpfs = self.tmpfs.iter().map(|tmpfs| ("tmpfs", &tmpfs.destination));
+        let mut taken = HashSet::new();
+        for (attribute, place) in mounts.chain(tmpfs) {
+            if !taken.insert(Path::new(place).components().collect::<PathBuf>()) {
+                return Err(Error::argument(format!(
+                    "job template attribute {PREFIX}{attribute}: something else is mounted at \"{place}\""
+                )));
+            }
+        }
+        Ok(())
+    }
+
     fn set(&mut self, name: &str, value: &Text) -> std::result::Result<(), Refusal> {
         match name.strip_prefix(PREFIX).unwrap_or(name) {
             "network" => {
@@ -179,9 +196,9 @@ impl Extensions {
             "shm_size" => self.shm_size = Some(parse::size(parse::text(value)?)?),
             "hostname" => self.hostname = Some(parse::hostname(parse::text(value)?)?),
             "rlimits" => self.rlimits = parse::each(value, parse::rlimit)?,
-            "memory" => self.memory = Some(parse::size(parse::text(value)?)?),
+            "memory" => self.memory = Some(parse::memory(parse::text(value)?)?),
             "cpus" => self.cpus = Some(parse::cpus(parse::text(value)?)?),
-            "pids" => self.pids = Some(parse::positive(parse::text(value)?)?),
+            "pids" => self.pids = Some(parse::pids(parse::text(value)?)?),
             "cgroup_parent" => self.cgroup_parent = Some(parse::cgroup(parse::text(value)?)?),
             "labels" => self.labels = parse::each(value, parse::label)?,
             "runtime" => self.runtime = Some(parse::runtime(parse::text(value)?)?),

@@ -4,6 +4,13 @@ use super::names::{CAPABILITIES, RLIMITS};
 use super::{Device, Mount, Rlimit, Seccomp, Tmpfs};
 use crate::model::Text;
 
+/// Less does not suffice to start a container; Docker's limit is the same.
+const MIN_MEMORY: i64 = 6 << 20;
+/// As many process ids the kernel has at most.
+const MAX_PIDS: i64 = 1 << 22;
+/// More than any machine has, and what the kernel can count.
+const MAX_CPUS: i64 = 1_000_000;
+
 /// Why a value makes no sense.
 pub(super) type Refusal = String;
 
@@ -19,7 +26,8 @@ pub(super) fn each<T>(
     value: &Text,
     one: impl Fn(&[u8]) -> std::result::Result<T, Refusal>,
 ) -> std::result::Result<Vec<T>, Refusal> {
-    list(value).map(one).collect()
+    let all: Vec<T> = list(value).map(one).collect::<std::result::Result<_, _>>()?;
+    if all.is_empty() { Err("it names nothing".to_owned()) } else { Ok(all) }
 }
 
 pub(super) fn text(value: &Text) -> std::result::Result<&str, Refusal> {
@@ -184,8 +192,18 @@ fn number(text: &str) -> Option<i64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-pub(super) fn positive(text: &str) -> std::result::Result<i64, Refusal> {
-    number(text).filter(|number| *number > 0).ok_or_else(|| "it has to be a positive number".to_owned())
+/// A memory limit.
+pub(super) fn memory(text: &str) -> std::result::Result<i64, Refusal> {
+    size(text).and_then(|bytes| {
+        if bytes < MIN_MEMORY { Err("no job starts with less than 6m".to_owned()) } else { Ok(bytes) }
+    })
+}
+
+/// A number of processes and threads; the kernel takes no larger one.
+pub(super) fn pids(text: &str) -> std::result::Result<i64, Refusal> {
+    number(text)
+        .filter(|number| (1..=MAX_PIDS).contains(number))
+        .ok_or_else(|| format!("it has to be a number from 1 to {MAX_PIDS}"))
 }
 
 /// A decimal number with at most three digits after the point, times a thousand.
@@ -201,8 +219,8 @@ pub(super) fn thousandths(text: &str) -> Option<i64> {
 /// Thousandths of a processor; the kernel gives no share below a hundredth.
 pub(super) fn cpus(text: &str) -> std::result::Result<i64, Refusal> {
     thousandths(text)
-        .filter(|number| *number >= 10)
-        .ok_or_else(|| "it is no number of processors, 0.01 or more".to_owned())
+        .filter(|number| (10..=MAX_CPUS * 1000).contains(number))
+        .ok_or_else(|| format!("it is no number of processors from 0.01 to {MAX_CPUS}"))
 }
 
 /// RFC 1123, in a single label or several.

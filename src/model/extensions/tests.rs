@@ -36,6 +36,15 @@ fn every_listed_attribute_is_known_named_once_and_refuses_what_makes_no_sense() 
 }
 
 #[test]
+fn a_list_names_something() {
+    for name in ["mounts", "tmpfs", "devices", "groups", "cap_add", "cap_drop", "rlimits", "labels"] {
+        for empty in [",", " ", "\n", " , ,"] {
+            assert!(parsed(name, empty).is_err(), "{name} {empty:?}");
+        }
+    }
+}
+
+#[test]
 fn what_a_template_sets_comes_before_what_its_category_gives() {
     let mut template = template("hostname", b"own");
     template.defaults = [("hostname", "given"), ("pids", "7")]
@@ -63,6 +72,8 @@ fn mounts_have_a_source_and_a_place() {
         "/a:/",
         "/a:/./",
         "/a:/x/../..",
+        "/a:/b,/c:/b",
+        "/a:/b,/c:/./b/",
         "/a:/.drmaa2",
         "/a://./.drmaa2/x",
     ] {
@@ -72,9 +83,12 @@ fn mounts_have_a_source_and_a_place() {
     assert!(parsed("mounts", "/a:/.drmaa2x").is_ok());
     let tmpfs = |destination: &str, size| Tmpfs { destination: destination.into(), size };
     assert_eq!(read("tmpfs", "/t:1m,/u").tmpfs, [tmpfs("/t", Some(1 << 20)), tmpfs("/u", None)]);
-    for wrong in ["/t:", "/t:0", "/t:much", "t", "/"] {
+    for wrong in ["/t:", "/t:0", "/t:much", "t", "/", "/t,/t:1m"] {
         assert!(parsed("tmpfs", wrong).is_err(), "{wrong}");
     }
+    let mut both = template("mounts", b"/a:/b");
+    both.defaults = [(format!("{PREFIX}tmpfs"), "/b/".into())].into();
+    assert!(both.extensions().unwrap_err().message.contains("containerd_jt_tmpfs"));
 }
 
 #[test]
@@ -118,21 +132,24 @@ fn capabilities_have_short_names_too() {
 #[test]
 fn sizes_and_numbers_have_bounds() {
     for (text, bytes) in [("1", 1), ("2k", 2048), ("3MB", 3 << 20), ("1g", 1 << 30), ("4t", 4 << 40)] {
-        assert_eq!(read("memory", text).memory, Some(bytes), "{text}");
         assert_eq!(read("shm_size", text).shm_size, Some(bytes), "{text}");
     }
     for wrong in ["0", "-1", "1x", "k", "1.5g", "99999999t", "9223372036854775808"] {
         assert!(parsed("memory", wrong).is_err(), "{wrong}");
+        assert!(parsed("shm_size", wrong).is_err(), "{wrong}");
     }
+    assert_eq!(read("memory", "6m").memory, Some(6 << 20));
+    assert!(parsed("memory", "1").is_err() && parsed("memory", "6291455").is_err());
     assert_eq!(read("cpus", "1.5").cpus, Some(1500));
     assert_eq!(read("cpus", "0.01").cpus, Some(10));
     assert_eq!(read("grace", "0").grace, Some(0));
     assert_eq!(read("grace", "2.25").grace, Some(2250));
-    for wrong in ["0", "0.001", "1.", ".5", "1.0001", "one", "-1"] {
+    for wrong in ["0", "0.001", "1.", ".5", "1.0001", "one", "-1", "1000001", "5000000000"] {
         assert!(parsed("cpus", wrong).is_err(), "{wrong}");
     }
     assert_eq!(read("pids", "5").pids, Some(5));
-    assert!(parsed("pids", "0").is_err());
+    assert_eq!(read("pids", "4194304").pids, Some(4_194_304));
+    assert!(parsed("pids", "0").is_err() && parsed("pids", "4194305").is_err());
 }
 
 #[test]
