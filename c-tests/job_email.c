@@ -34,6 +34,7 @@ static const char *next_name(void)
     static ssize_t told, seen;
     const struct inotify_event *event;
     if (seen == told) {
+        await_readable(watch, "the next mail");
         told = read(watch, events, sizeof events);
         seen = 0;
         CHECK(told > 0);

@@ -28,6 +28,9 @@ const READY_PER_CORE: usize = 2;
 /// Programs that send mails at a time.
 const MAILS: usize = 4;
 
+/// Time until what failed is tried again, milliseconds.
+const RETRY: Millis = 1000;
+
 /// What the thread remembers from one time to the next.
 struct Dispatcher {
     cores: usize,
@@ -54,7 +57,7 @@ pub(super) fn start(world: Weak<World>, kick: Arc<Kick>) -> Result<()> {
                 Ok(next) => alarm.set(next),
                 Err(error) => {
                     tracing::error!(%error, "the queue cannot be served");
-                    alarm.set(Some(now() + 1000));
+                    alarm.set(Some(now() + RETRY));
                 }
             }
             drop(world);
@@ -118,10 +121,14 @@ impl Dispatcher {
         let Some(sendmail) = &world.config.sendmail else { return Ok(None) };
         self.mails.retain_mut(|mail| !mail.is_over());
         while self.mails.len() < MAILS {
-            let Some(mail) = world.store.take_mail()? else { return Ok(None) };
-            match mail::send(sendmail, &mail) {
-                Ok(sending) => self.mails.push(sending),
-                Err(error) => tracing::warn!(%error, "a mail is not sent"),
+            match world.store.send_mail(|mail| mail::send(sendmail, mail)) {
+                Ok(Some(sending)) => self.mails.push(sending),
+                Ok(None) => return Ok(None),
+                Err(error) if error.may_pass() => {
+                    tracing::warn!(%error, "mails have to wait");
+                    return Ok(Some(now() + RETRY));
+                }
+                Err(error) => return Err(error),
             }
         }
         // Sooner if one of the programs ends.
