@@ -78,6 +78,8 @@ impl Dispatcher {
         for claim in ended {
             self.others.remove(&claim);
         }
+        // Here, whatever else goes wrong: the end of a program can be read for ever.
+        self.mails.retain_mut(|mail| !mail.is_over());
     }
 
     /// Do what is to be done now. Gives when there may be something again by itself.
@@ -119,7 +121,6 @@ impl Dispatcher {
     /// Send what is to be sent, if this process can. Gives when to go on if that is not all.
     fn send_mails(&mut self, world: &World) -> Result<Option<Millis>> {
         let Some(sendmail) = &world.config.sendmail else { return Ok(None) };
-        self.mails.retain_mut(|mail| !mail.is_over());
         while self.mails.len() < MAILS {
             match world.store.send_mail(|mail| mail::send(sendmail, mail)) {
                 Ok(Some(sending)) => self.mails.push(sending),
@@ -176,5 +177,25 @@ impl Dispatcher {
             engines.iter().for_each(|engine| engine.settle_soon());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::{JobInfo, JobState};
+    use crate::store::Mail;
+
+    #[test]
+    fn a_program_that_has_ended_wakes_the_thread_once() {
+        let info = JobInfo::new("j", JobState::Done);
+        let mail = Mail { to: vec!["a@b".into()], started: false, info };
+        let sending = mail::send(Path::new("/bin/true"), &mail).unwrap();
+        let mut dispatcher =
+            Dispatcher { cores: 1, others: HashMap::new(), dead: HashSet::new(), mails: vec![sending] };
+        dispatcher.wait(&Alarm::new().unwrap(), &Kick::new().unwrap());
+        assert!(dispatcher.mails.is_empty());
     }
 }
