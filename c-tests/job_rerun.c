@@ -5,7 +5,7 @@
 #include <sys/inotify.h>
 
 /* What the jobs read, and where each run of theirs leaves a line. */
-static char path[64], runs[64];
+static char path[64], runs[80];
 
 /* A job that ends once its input has a line. */
 static drmaa2_jtemplate template(int rerunnable)
