@@ -28,6 +28,9 @@ pub const RECORD_FILE: &str = "record";
 pub const TERMINATE_FILE: &str = "terminate";
 /// The text that a working directory starts with to mean the job user's home in the image.
 pub const HOME_PLACEHOLDER: &[u8] = b"$DRMAA2_HOME_DIR$";
+/// Name of the file by which init tells that the command has ended and its files are being copied out,
+/// which may take longer than the grace of a job that was asked to end.
+pub const STAGE_OUT_FILE: &str = "staging-out";
 /// The text that a path to stage starts with to mean the working directory.
 pub const DIRECTORY_PLACEHOLDER: &[u8] = b"$DRMAA2_WORKING_DIR$";
 

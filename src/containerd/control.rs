@@ -9,7 +9,7 @@ use std::time::Duration;
 use containerd_client::services::v1::{KillRequest, PauseTaskRequest, ResumeTaskRequest};
 use containerd_client::tonic::Status as Answer;
 use containerd_client::types::v1::Status;
-use drmaa2_init::{Order, TERMINATE_FILE};
+use drmaa2_init::{Order, STAGE_OUT_FILE, TERMINATE_FILE};
 
 use super::connect::{QUICK, RUN};
 use super::{Core, account, bare, finish, launch};
@@ -67,10 +67,12 @@ async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
     if let Some(outcome) = finish::recorded(&dir) {
         return outcome.state().after(Control::Terminate).map(drop);
     }
-    // The file first: a signal that comes before init listens is lost, the file is not.
+    // The file first: a signal that comes before init listens is lost, the file is not. A job that runs as
+    // root may have put something else there, which is left alone.
     let file = dir.join(TERMINATE_FILE);
-    let ours = match fs::write(&file, "") {
-        Ok(()) => true,
+    let ours = match fs::File::create_new(&file) {
+        Ok(_) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => {
             let text = format!("{}: {error}", file.display());
@@ -85,6 +87,8 @@ async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
         return Ok(());
     }
     let (signal, patience) = stop(core, &dir);
+    // Looked at before init hears of it: the request may be what makes it copy.
+    let ends_copying = copies_out(&dir);
     if let Err(status) = kill(core, id, signal, false).await {
         let refused = refusal(core, id, Control::Terminate, status).await;
         // Init may have found the file already.
@@ -96,7 +100,9 @@ async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
     let id = id.to_owned();
     tokio::spawn(async move {
         tokio::time::sleep(patience).await;
-        kill_if_running(&core, &id).await;
+        if ends_copying || !copies_out(&dir) {
+            kill_if_running(&core, &id).await;
+        }
     });
     Ok(())
 }
@@ -112,6 +118,11 @@ fn stop(core: &Core, dir: &Path) -> (i32, Duration) {
     }
     let signal = order.map(|order| order.stop_signal).filter(|signal| *signal != 0);
     (signal.unwrap_or(libc::SIGTERM), grace)
+}
+
+/// Does init copy files out? That may take as long as it takes, unless somebody asks for its end meanwhile.
+fn copies_out(dir: &Path) -> bool {
+    dir.join(STAGE_OUT_FILE).exists()
 }
 
 /// A paused job gets its signal when it goes on.
