@@ -17,7 +17,7 @@ use containerd_client::services::v1::{
 };
 use containerd_client::types::Mount;
 use containerd_client::types::v1::Status;
-use drmaa2_init::{Order, TERMINATE_FILE};
+use drmaa2_init::{Order, Record, TERMINATE_FILE};
 use prost_types::Any;
 use serde_json::Value;
 use ulid::Ulid;
@@ -256,7 +256,11 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
 /// Write a job's order, in the place of an earlier one.
 pub(super) async fn write_order(core: &Core, id: &str, order: Order) -> Result<()> {
     let dir = core.job_dir(id);
-    blocking(move || order.write(&dir).map_err(|error| io_error(&dir, &error))).await
+    let write = move || {
+        let written = order.write(&dir).and_then(|()| Record::reserve(&dir));
+        written.map_err(|error| io_error(&dir, &error))
+    };
+    blocking(write).await
 }
 
 /// Start a task that [`make`] made.
