@@ -34,6 +34,10 @@ pub(super) fn check(submitter: &Submitter, extensions: &Extensions) -> Result<()
             &format!("only root may put something below another mount, at \"{place}\""),
         );
     }
+    if extensions.no_init && !extensions.mounts.is_empty() {
+        // Nobody could look whether it is what he had a right to.
+        return deny("mounts", &format!("only root may mount something with {PREFIX}init=off"));
+    }
     if extensions.cgroup_parent.is_some() {
         return deny("cgroup_parent", "only root may choose the control group");
     }
@@ -98,19 +102,23 @@ fn number(text: &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
     use crate::model::JobTemplate;
+    use crate::model::extensions::Mount;
 
-    fn allowed(uid: u32, name: &str, value: &str) -> bool {
-        let submitter = Submitter {
+    fn submitter(uid: u32) -> Submitter {
+        Submitter {
             user: "alice".into(),
             uid,
             gid: 100,
             groups: vec![44],
             umask: 0,
             machine: "m".into(),
-        };
+        }
+    }
+
+    fn allowed(uid: u32, name: &str, value: &str) -> bool {
         let extensions = [(format!("{PREFIX}{name}"), Text::from(value))].into();
         let template = JobTemplate { extensions, ..JobTemplate::default() };
-        match check(&submitter, &template.extensions().unwrap()) {
+        match check(&submitter(uid), &template.extensions().unwrap()) {
             Ok(()) => true,
             Err(error) => {
                 assert_eq!(error.code, ErrorCode::DeniedByDrms);
@@ -118,6 +126,21 @@ mod tests {
                 false
             }
         }
+    }
+
+    #[test]
+    fn who_is_not_root_has_init_look_at_his_mounts() {
+        let extensions = Extensions {
+            no_init: true,
+            mounts: vec![Mount { source: "/a".into(), destination: "/a".into(), read_only: true }],
+            ..Extensions::default()
+        };
+        assert!(check(&submitter(0), &extensions).is_ok());
+        let error = check(&submitter(1000), &extensions).unwrap_err();
+        assert_eq!(error.code, ErrorCode::DeniedByDrms);
+        assert!(error.message.contains("containerd_jt_mounts: only root"), "{error}");
+        let without = Extensions { mounts: vec![], ..extensions };
+        assert!(check(&submitter(1000), &without).is_ok());
     }
 
     #[test]

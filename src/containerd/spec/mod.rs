@@ -8,6 +8,8 @@ mod rights;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use drmaa2_init::{CGROUP_DIR, INIT_PATH, JOB_DIR};
@@ -179,7 +181,12 @@ pub(super) fn cover(spec: &mut Value) {
 
 /// Is a mount there for init?
 pub(super) fn is_private(mount: &Value) -> bool {
-    mount["destination"].as_str().is_some_and(|place| Path::new(place).starts_with(PRIVATE))
+    mount["destination"].as_str().is_some_and(|place| is_private_path(place.as_bytes()))
+}
+
+/// Is a place in the container there for init?
+pub(super) fn is_private_path(place: &[u8]) -> bool {
+    Path::new(OsStr::from_bytes(place)).starts_with(PRIVATE)
 }
 
 fn system_mounts() -> Vec<Value> {
