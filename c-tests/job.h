@@ -4,6 +4,7 @@
 #define JOB_H
 
 #include <drmaa2.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,9 @@
 
 /* Nothing here takes so long unless it hangs; under valgrind a job takes a while. */
 #define LONG 120
+
+/* Seconds in which a few calls are surely through, for what has to be done before something else comes. */
+#define SOON (RUNNING_ON_VALGRIND ? 40 : 10)
 
 static inline const char *needed(const char *name)
 {
@@ -54,6 +58,16 @@ static inline void give_up(const char *what)
     drmaa2_string text = drmaa2_lasterror_text();
     fprintf(stderr, "%s: error %d, %s\n", what, (int)drmaa2_lasterror(), text ? text : "no text");
     exit(1);
+}
+
+/* Wait until this can be read; a test that waits in vain fails, and does not hang. */
+static inline void await_readable(int fd, const char *what)
+{
+    struct pollfd place = {.fd = fd, .events = POLLIN};
+    if (poll(&place, 1, LONG * 1000) != 1) {
+        fprintf(stderr, "%s: not in %d s\n", what, LONG);
+        exit(1);
+    }
 }
 
 static inline drmaa2_jsession session(const char *name)

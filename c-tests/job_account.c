@@ -29,16 +29,23 @@ static void waiting(void)
 static void suspended(drmaa2_jsession js)
 {
     struct timespec span = {.tv_sec = 2};
-    drmaa2_jtemplate jt = shell("sleep 1; exit 3");
+    /* It ends once its input has a line. */
+    drmaa2_jtemplate jt = shell("until read line; do sleep 0.1; done; exit 3");
+    char gate[] = "/tmp/drmaa2-account-XXXXXX";
+    int fd = mkstemp(gate);
     drmaa2_jinfo ji;
     time_t begin = time(NULL), end;
-    drmaa2_j j = run(js, jt);
+    drmaa2_j j;
+    CHECK(fd >= 0);
+    jt->inputPath = strdup(gate);
+    j = run(js, jt);
     CHECK_INT(drmaa2_j_suspend(j), DRMAA2_SUCCESS);
     CHECK(nanosleep(&span, NULL) == 0);
     ji = drmaa2_j_get_info(j);
     CHECK_INT(ji->jobState, DRMAA2_SUSPENDED);
     CHECK(ji->wallclockTime >= 2);
     drmaa2_jinfo_free(&ji);
+    CHECK(write(fd, "go\n", 3) == 3 && close(fd) == 0);
     CHECK_INT(drmaa2_j_resume(j), DRMAA2_SUCCESS);
     ji = finish(j);
     end = time(NULL);
@@ -50,6 +57,7 @@ static void suspended(drmaa2_jsession js)
     CHECK_INT(ji->cpuTime, 0);
     drmaa2_jinfo_free(&ji);
     drmaa2_j_free(&j);
+    CHECK(unlink(gate) == 0);
 }
 
 /* Two children with a second of CPU time each, after which the kernel kills them. */

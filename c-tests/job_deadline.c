@@ -38,7 +38,7 @@ int main(void)
     CHECK(js != NULL);
 
     /* The first two take all slots. */
-    at = time(NULL) + 5;
+    at = time(NULL) + SOON;
     running = run(js, due(sleeper(), at));
     suspended = run(js, due(sleeper(), at));
     CHECK_INT(drmaa2_j_suspend(suspended), DRMAA2_SUCCESS);
@@ -46,6 +46,7 @@ int main(void)
     jt = due(sleeper(), at - 1);
     jt->submitAsHold = DRMAA2_TRUE;
     held = submit(js, jt);
+    CHECK(time(NULL) < at - 1);
     ends(queued, "deadline has come before it could run");
     ends(held, "deadline has come before it could run");
     CHECK(time(NULL) >= at - 1);

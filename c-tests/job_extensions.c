@@ -166,7 +166,8 @@ static drmaa2_j listening(drmaa2_jsession js, drmaa2_jtemplate jt, int *pipe)
     snprintf(value, sizeof value, "%s:/shared", dir);
     set(jt, "mounts", value);
     j = submit(js, jt);
-    *pipe = open(path, O_RDONLY);
+    *pipe = open(path, O_RDONLY | O_NONBLOCK);
+    await_readable(*pipe, "the first line of the job");
     CHECK_INT(read(*pipe, line, sizeof line), 6);
     CHECK(unlink(path) == 0);
     return j;
@@ -183,6 +184,7 @@ static void ending(drmaa2_jsession js)
     set(jt, "stop_signal", "SIGUSR1");
     j = listening(js, jt, &pipe);
     CHECK_OK(drmaa2_j_terminate(j));
+    await_readable(pipe, "the last line of the job");
     CHECK_INT(read(pipe, text, sizeof text), 6);
     CHECK(strncmp(text, "asked\n", 6) == 0);
     close(pipe);

@@ -2,6 +2,7 @@
 #include "extension.h"
 
 #include <stdarg.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
 /* So much does the loud job write. */
@@ -53,12 +54,12 @@ static void writes_without_end(drmaa2_jsession js)
 }
 
 /* As many processes as it is allowed, and none of them left in the end. */
-static void forks_without_end(drmaa2_jsession js)
+static void forks_without_end(drmaa2_jsession js, const char *pids)
 {
     drmaa2_j j;
     drmaa2_jtemplate jt =
         shell("bomb() { sleep 1000 & bomb & bomb; }; bomb 2>/dev/null & exec sleep 1000");
-    set(jt, "pids", "64");
+    set(jt, "pids", pids);
     j = run(js, jt);
     others_run(js);
     CHECK_INT(drmaa2_j_get_state(j, NULL), DRMAA2_RUNNING);
@@ -78,13 +79,58 @@ static void system_does(const char *format, ...)
     CHECK_INT(system(command), 0);
 }
 
-/* In a containerd with little room, on a file system of its own. */
-static void fills_its_file_system(void)
+/* A job that ends with this code once it is released, which a line in the file at `gate` does. */
+static drmaa2_jtemplate gated(const char *before, int code, char *gate)
 {
-    char room[64], contact[160];
+    char script[160];
+    drmaa2_jtemplate jt;
+    int fd = mkstemp(gate);
+    CHECK(fd >= 0 && close(fd) == 0);
+    snprintf(script, sizeof script, "%s; until read line; do usleep 50000; done; exit %d", before, code);
+    jt = shell(script);
+    jt->inputPath = strdup(gate);
+    return jt;
+}
+
+static void release(const char *gate)
+{
+    FILE *file = fopen(gate, "w");
+    CHECK(file != NULL && fputs("go\n", file) >= 0 && fclose(file) == 0 && remove(gate) == 0);
+}
+
+/* A job that ends while there is no room has its own end all the same. */
+static void ends_beside_one_that_fills_it(drmaa2_jsession js)
+{
+    char innocent[] = "/tmp/drmaa2-gate-XXXXXX", filler[] = "/tmp/drmaa2-gate-XXXXXX";
+    char output[] = "/tmp/drmaa2-full-XXXXXX", events[4096];
+    int fd = mkstemp(output), watch = inotify_init1(IN_CLOEXEC);
+    drmaa2_j j = run(js, gated("true", 0, innocent)), full;
+    drmaa2_jtemplate jt = gated("cat /dev/zero >/fill; echo full", 6, filler);
+    struct stat written;
+    jt->outputPath = strdup(output);
+    CHECK(fd >= 0 && watch >= 0 && inotify_add_watch(watch, output, IN_MODIFY) >= 0);
+    full = run(js, jt);
+    while (fstat(fd, &written) == 0 && written.st_size == 0) {
+        await_readable(watch, "a full disk");
+        CHECK(read(watch, events, sizeof events) > 0);
+    }
+    release(innocent);
+    ends_with(j, 0);
+    release(filler);
+    ends_with(full, 6);
+    CHECK(close(fd) == 0 && close(watch) == 0 && remove(output) == 0);
+    others_run(js);
+}
+
+/* In a containerd with little room, on a file system that it shares with the library's own files. */
+static void fills_its_file_system(const char *unused)
+{
+    char room[64], state[80], contact[160];
     const char *daemon = needed("DRMAA2_TEST_CONTAINERD");
     drmaa2_jsession js;
     drmaa2_j j;
+    int i;
+    (void)unused;
 
     snprintf(room, sizeof room, "/tmp/drmaa2-room-%ld", (long)getpid());
     CHECK(mkdir(room, 0700) == 0);
@@ -95,6 +141,8 @@ static void fills_its_file_system(void)
                 "'%s.tar' >/dev/null",
                 room, needed("CONTAINERD_NAMESPACE"), room, room);
     snprintf(contact, sizeof contact, "containerd://%s/sock", room);
+    snprintf(state, sizeof state, "%s/drmaa2", room);
+    setenv("DRMAA2_STATE_DIR", state, 1);
     js = drmaa2_create_jsession(NULL, contact);
     if (js == NULL)
         give_up("create_jsession");
@@ -103,9 +151,12 @@ static void fills_its_file_system(void)
     ends_with(j, 5);
     others_run(js);
     /* It leaves no room at its end, either; what it took is given back then. */
-    j = run(js, shell("cat /dev/zero > /fill && exit 0; exit 6"));
-    ends_with(j, 6);
-    others_run(js);
+    for (i = 0; i < 3; i++) {
+        j = run(js, shell("cat /dev/zero > /fill && exit 0; exit 6"));
+        ends_with(j, 6);
+        others_run(js);
+    }
+    ends_beside_one_that_fills_it(js);
 
     done_with(&js);
     system_does("'%s' stop '%s'", daemon, room);
@@ -117,8 +168,10 @@ int main(void)
     drmaa2_jsession js = session(NULL);
     closes_its_streams(js);
     writes_without_end(js);
-    forks_without_end(js);
-    fills_its_file_system();
+    forks_without_end(js, "64");
+    /* What a job gets that asks for nothing. */
+    forks_without_end(js, NULL);
+    in_child(fills_its_file_system, NULL);
     others_run(js);
     done_with(&js);
     return check_result();

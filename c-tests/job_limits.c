@@ -48,6 +48,9 @@ static void times(drmaa2_jsession js)
     ends(js, limited("while :; do :; done", "DRMAA2_CPU_TIME", "1"), cpu);
     /* No single process gets that far. */
     ends(js, limited("while :; do timeout 0.2 sh -c 'while :; do :; done'; done", "CPU_TIME", "1"), cpu);
+    /* And no parent is told what its children used. */
+    ends(js, limited("trap '' CHLD; while :; do timeout 0.2 sh -c 'while :; do :; done'; done", "CPU_TIME", "1"),
+         cpu);
     ends(js, limited("sleep 1000", "WALLCLOCK_TIME", "1"), "wall clock limit (WALLCLOCK_TIME) of 1 s");
 }
 
@@ -113,15 +116,26 @@ static void memory(drmaa2_jsession js)
          "killed for want of memory");
 }
 
-/* Nobody is left of a job that will not listen. That it is the wall clock that asks gives it the time
-   to stop listening. */
+/* Nobody is left of a job that will not listen, not even who has left its session. That it is the wall clock
+   that asks gives it the time to stop listening. */
 static void grace(drmaa2_jsession js)
 {
-    drmaa2_jtemplate jt = limited("trap '' TERM; setsid sleep 98761 & while :; do sleep 98761; done",
-                                  "WALLCLOCK_TIME", "2");
+    char limit[16], reason[120];
+    drmaa2_jtemplate jt;
+    drmaa2_j j;
+    drmaa2_jinfo ji;
+    snprintf(limit, sizeof limit, "%d", SOON);
+    snprintf(reason, sizeof reason, "(WALLCLOCK_TIME) of %s s; did not end within 1 s of SIGTERM; killed", limit);
+    jt = limited("trap '' TERM; setsid sleep 98761 & while :; do sleep 98762; done", "WALLCLOCK_TIME", limit);
     CHECK_INT(drmaa2_set_instance_value(jt, "containerd_jt_grace", "1"), DRMAA2_SUCCESS);
-    ends(js, jt, "(WALLCLOCK_TIME) of 2 s; did not end within 1 s of SIGTERM; killed");
-    CHECK_INT(system("! pgrep -f 'sleep 9876[1]'"), 0);
+    j = run(js, jt);
+    CHECK_INT(system("for i in $(seq 100); do pgrep -f 'sleep 9876[1]' >/dev/null && exit 0; sleep 0.1; done; exit 1"),
+              0);
+    ji = finish(j);
+    CHECK(ji->annotation != NULL && strstr(ji->annotation, reason) != NULL);
+    drmaa2_jinfo_free(&ji);
+    drmaa2_j_free(&j);
+    CHECK_INT(system("! pgrep -f 'sleep 9876[12]'"), 0);
 }
 
 int main(void)

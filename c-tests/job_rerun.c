@@ -2,15 +2,17 @@
 #include "job.h"
 
 #include <signal.h>
+#include <sys/inotify.h>
 
-static char path[64];
-
+/* What the jobs read, and where each run of theirs leaves a line. */
+static char path[64], runs[80];
 
 /* A job that ends once its input has a line. */
 static drmaa2_jtemplate template(int rerunnable)
 {
-    drmaa2_jtemplate jt = shell("until read line; do usleep 10000; done");
+    drmaa2_jtemplate jt = shell("echo run; until read line; do usleep 10000; done");
     jt->inputPath = strdup(path);
+    jt->outputPath = strdup(runs);
     jt->rerunnable = rerunnable ? DRMAA2_TRUE : DRMAA2_FALSE;
     return jt;
 }
@@ -34,6 +36,29 @@ static void kill_shim(drmaa2_j j)
     drmaa2_string_free(&id);
 }
 
+static int count_runs(void)
+{
+    int count = 0, byte;
+    FILE *file = fopen(runs, "r");
+    CHECK(file != NULL);
+    while ((byte = getc(file)) != EOF)
+        count += byte == '\n';
+    fclose(file);
+    return count;
+}
+
+static void wait_for_runs(int wanted)
+{
+    char events[4096];
+    int watch = inotify_init1(IN_CLOEXEC);
+    CHECK(watch >= 0 && inotify_add_watch(watch, runs, IN_MODIFY) >= 0);
+    while (count_runs() < wanted) {
+        await_readable(watch, "the next run");
+        CHECK(read(watch, events, sizeof events) > 0);
+    }
+    close(watch);
+}
+
 static void feed(void)
 {
     FILE *file = fopen(path, "a");
@@ -47,10 +72,14 @@ static void runs_again(drmaa2_jsession js)
     drmaa2_jinfo ji = drmaa2_j_get_info(j);
     dispatched = ji->dispatchTime;
     drmaa2_jinfo_free(&ji);
+    wait_for_runs(1);
     kill_shim(j);
+    /* Not before: the first run may live for a moment yet, and must not be the one that reads it. */
+    wait_for_runs(2);
     feed();
     ji = finish(j);
     CHECK_INT(ji->jobState, DRMAA2_DONE);
+    CHECK_INT(count_runs(), 2);
     CHECK_INT(ji->dispatchTime, dispatched);
     CHECK(ji->annotation == NULL);
     drmaa2_jinfo_free(&ji);
@@ -83,6 +112,7 @@ static void is_held(void)
     jt = sleeper();
     jt->priority = 10;
     other = submit(js, jt);
+    wait_for_runs(1);
     kill_shim(j);
     CHECK_INT(drmaa2_j_wait_started(other, LONG), DRMAA2_SUCCESS);
     CHECK_INT(drmaa2_j_get_state(j, NULL), DRMAA2_REQUEUED);
@@ -101,6 +131,7 @@ static void is_held(void)
     CHECK_INT(drmaa2_j_release(j), DRMAA2_SUCCESS);
     ji = finish(j);
     CHECK_INT(ji->jobState, DRMAA2_DONE);
+    CHECK_INT(count_runs(), 2);
     drmaa2_jinfo_free(&ji);
     drmaa2_j_free(&j);
 
@@ -126,6 +157,7 @@ int main(void)
 {
     drmaa2_jsession js;
     snprintf(path, sizeof path, "/tmp/drmaa2-rerun-%ld", (long)getpid());
+    snprintf(runs, sizeof runs, "%s.runs", path);
     CHECK(fclose(fopen(path, "w")) == 0);
     js = session(NULL);
     runs_again(js);
@@ -134,6 +166,6 @@ int main(void)
     CHECK(remove(path) == 0);
     CHECK(fclose(fopen(path, "w")) == 0);
     is_held();
-    CHECK(remove(path) == 0);
+    CHECK(remove(path) == 0 && remove(runs) == 0);
     return check_result();
 }

@@ -23,8 +23,10 @@ static void wait_for_record(const char *job)
     snprintf(dir, sizeof dir, "%s/jobs/%s", needed("DRMAA2_STATE_DIR"), job);
     snprintf(record, sizeof record, "%s/record", dir);
     CHECK(watch >= 0 && inotify_add_watch(watch, dir, IN_MOVED_TO) >= 0);
-    while (access(record, F_OK) != 0 && read(watch, events, sizeof events) > 0)
-        continue;
+    while (access(record, F_OK) != 0) {
+        await_readable(watch, "the record");
+        CHECK(read(watch, events, sizeof events) > 0);
+    }
     CHECK(access(record, F_OK) == 0);
     close(watch);
 }

@@ -107,6 +107,10 @@ static void not_root(const char *state)
         refused(js, jt, DRMAA2_DENIED_BY_DRMS, denied[i][0]);
     }
     jt = command("true");
+    set(jt, "mounts", "/tmp:/a");
+    set(jt, "init", "off");
+    refused(js, jt, DRMAA2_DENIED_BY_DRMS, "containerd_jt_init=off");
+    jt = command("true");
     set(jt, "mounts", "/root/.drmaa2-hidden:/x");
     refused(js, jt, DRMAA2_INVALID_ARGUMENT, "/root/.drmaa2-hidden");
     jt = shell("id -u; id -G");

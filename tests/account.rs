@@ -7,9 +7,13 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use drmaa2::model::{JobInfo, JobState, JobTemplate};
 use drmaa2::session::{JobRef, JobSession, Timeout};
+
+/// Nothing here takes so long unless it hangs.
+const PATIENCE: Timeout = Timeout::After(Duration::from_secs(120));
 
 /// False where there is no containerd to test with, and none is required.
 fn ready() -> bool {
@@ -37,7 +41,7 @@ fn script(text: &str) -> JobTemplate {
 }
 
 fn finish(job: &JobRef) -> JobInfo {
-    job.wait_terminated(Timeout::Infinite).unwrap();
+    job.wait_terminated(PATIENCE).unwrap();
     job.info().unwrap()
 }
 
@@ -114,10 +118,11 @@ fn a_job_without_memory_is_told_from_one_that_was_killed() {
     let gate = dir.path().join("gate");
     fs::write(&gate, "").unwrap();
     let session = JobSession::create(None, None).unwrap();
-    let hungry = "until read line; do usleep 10000; done; exec dd if=/dev/zero of=/dev/null bs=200M";
+    let hungry =
+        "until read line; do usleep 10000; done; exec dd if=/dev/zero of=/dev/null bs=200M count=1";
     let template = JobTemplate { input_path: Some(gate.as_path().into()), ..script(hungry) };
     let job = session.run_job(template).unwrap();
-    job.wait_started(Timeout::Infinite).unwrap();
+    job.wait_started(PATIENCE).unwrap();
     let labels = ctr(&["containers", "info", &job.id]);
     assert!(labels.contains("drmaa2.image_digest"), "{labels}");
     fs::write(limit_file(&job.id), (32 << 20).to_string()).unwrap();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use drmaa2_init::{CGROUP_DIR, Record};
 
@@ -23,11 +24,17 @@ impl Account {
         account
     }
 
+    /// CPU time that was used since then; `None` where the control group does not tell.
+    pub(crate) fn cpu_time(&self) -> Option<Duration> {
+        let used = self.cpu_micros()? - self.cpu_before?;
+        Some(Duration::from_micros(u64::try_from(used).unwrap_or(0)))
+    }
+
     /// Put into the record what the control group tells, and leave the rest of it.
     pub(crate) fn close(&self, record: &mut Record) {
         // Also of those that nobody has waited for.
-        if let (Some(before), Some(now)) = (self.cpu_before, self.cpu_micros()) {
-            record.cpu_time = (now - before).max(0) / 1000;
+        if let Some(used) = self.cpu_time() {
+            record.cpu_time = i64::try_from(used.as_millis()).unwrap_or(i64::MAX);
         }
         let number = |file| self.read(file)?.trim().parse().ok();
         record.peak_memory =

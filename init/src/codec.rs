@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::Rlimit;
@@ -49,15 +51,46 @@ impl Writer {
         if self.has_nul {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a NUL byte in a value"));
         }
-        let draft = dir.join(format!("{name}.new"));
-        // What the name stands for now may be a link that the job has put there; root's hand must not
-        // follow it.
-        let _ = fs::remove_file(&draft);
-        let mut file = File::create_new(&draft)?;
+        let draft = draft(dir, name);
+        let mut file = match reserved(&draft) {
+            Some(file) => file,
+            None => {
+                let _ = fs::remove_file(&draft);
+                File::create_new(&draft)?
+            }
+        };
         file.write_all(&self.text)?;
+        file.set_len(self.text.len() as u64)?;
         file.sync_all()?;
         fs::rename(&draft, dir.join(name))?;
         File::open(dir)?.sync_all()
+    }
+}
+
+/// Where a file is written before it gets its name.
+fn draft(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.new"))
+}
+
+/// The draft that is there already, with its room on the disk. What its name stands for now may be
+/// something else that the job has put there, which root's hand must not touch.
+fn reserved(draft: &Path) -> Option<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = File::options().write(true).custom_flags(flags).open(draft).ok()?;
+    let found = file.metadata().ok()?;
+    (found.is_file() && found.nlink() == 1).then_some(file)
+}
+
+/// Set room on the disk aside for a file that is written later, so that a full one cannot prevent it.
+pub(crate) fn reserve(dir: &Path, name: &str, length: usize) -> io::Result<()> {
+    let mut file = File::create(draft(dir, name))?;
+    // SAFETY: takes numbers alone.
+    let done = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, length as libc::off_t) };
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        _ if done == 0 => Ok(()),
+        Some(libc::EOPNOTSUPP | libc::ENOSYS) => file.write_all(&vec![0; length]),
+        _ => Err(error),
     }
 }
 

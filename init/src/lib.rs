@@ -23,9 +23,14 @@ pub const CGROUP_DIR: &str = "/.drmaa2/cgroup";
 pub const ORDER_FILE: &str = "order";
 /// Name of the record's file in the job's directory.
 pub const RECORD_FILE: &str = "record";
+/// Bytes that are set aside for the record; a longer one needs room when it is written.
+const RECORD_ROOM: usize = 8192;
 /// Name of the file whose presence asks init to end the job. It is written before the signal is
 /// sent, so a signal that comes before init can catch it is not lost.
 pub const TERMINATE_FILE: &str = "terminate";
+/// Name of the file by which init tells that the command has ended and its files are being copied out,
+/// which may take longer than the grace of a job that was asked to end.
+pub const STAGE_OUT_FILE: &str = "staging-out";
 /// The text that a working directory starts with to mean the job user's home in the image.
 pub const HOME_PLACEHOLDER: &[u8] = b"$DRMAA2_HOME_DIR$";
 /// The text that a path to stage starts with to mean the working directory.
@@ -209,6 +214,12 @@ impl Order {
 }
 
 impl Record {
+    /// Set room for a record aside in the job's directory: it has to be written when the disk is full, by
+    /// the job itself most of all.
+    pub fn reserve(job_dir: &Path) -> io::Result<()> {
+        codec::reserve(job_dir, RECORD_FILE, RECORD_ROOM)
+    }
+
     /// Store the record in the job's directory: whole or not at all, and on stable storage.
     pub fn write(&self, job_dir: &Path) -> io::Result<()> {
         let mut out = Writer::default();
@@ -330,6 +341,31 @@ mod tests {
         };
         record.write(&dir).unwrap();
         assert_eq!(Record::read(&dir).unwrap(), record);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_record_takes_the_room_that_was_kept_for_it() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = scratch("room");
+        Record::reserve(&dir).unwrap();
+        let draft = dir.join("record.new");
+        let room = std::fs::metadata(&draft).unwrap();
+        assert!(room.blocks() * 512 >= 8192, "{room:?}");
+        assert_eq!(Record::read(&dir).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let record = Record { exit_code: Some(3), ..Record::default() };
+        record.write(&dir).unwrap();
+        assert_eq!(Record::read(&dir).unwrap(), record);
+        assert_eq!(std::fs::metadata(dir.join(RECORD_FILE)).unwrap().ino(), room.ino());
+        // A link that a job has put there is not followed, nor is another name of a file.
+        let victim = dir.join("victim");
+        for link in [std::os::unix::fs::symlink::<_, &Path> as fn(_, _) -> _, std::fs::hard_link] {
+            std::fs::write(&victim, "safe").unwrap();
+            link(victim.clone(), draft.as_path()).unwrap();
+            record.write(&dir).unwrap();
+            assert_eq!(std::fs::read(&victim).unwrap(), b"safe");
+            assert_eq!(Record::read(&dir).unwrap(), record);
+        }
         std::fs::remove_dir_all(dir).unwrap();
     }
 

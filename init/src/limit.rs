@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use drmaa2_init::Order;
 
+use crate::cgroup::Account;
 use crate::usage;
 
 /// The shortest time between two looks at the CPU time that was used.
@@ -13,8 +14,13 @@ const LEAST: Duration = Duration::from_millis(50);
 #[derive(Default)]
 pub(crate) struct Limits {
     time: Option<Limit>,
-    /// CPU time of all the job's processes together.
-    cpu: Option<Duration>,
+    cpu: Option<CpuLimit>,
+}
+
+/// CPU time that all the job's processes together may use.
+struct CpuLimit {
+    limit: Duration,
+    account: Account,
 }
 
 /// The time at which a job is asked to end.
@@ -26,14 +32,16 @@ struct Limit {
 impl Limits {
     /// Those of an order, for a command that is started now.
     pub(crate) fn of(order: &Order) -> Self {
-        Self { time: Limit::of(order), cpu: order.cpu_time.map(Duration::from_millis) }
+        let cpu = order.cpu_time.map(Duration::from_millis);
+        let cpu = cpu.map(|limit| CpuLimit { limit, account: Account::begin() });
+        Self { time: Limit::of(order), cpu }
     }
 
     /// The earliest time at which one can be exceeded.
     pub(crate) fn next_look(&self) -> Option<Instant> {
-        let cpu = self.cpu.and_then(|limit| {
+        let cpu = self.cpu.as_ref().and_then(|cpu| {
             // No sooner, even if every processor works for this job alone.
-            let left = limit.saturating_sub(usage::cpu_time()) / usage::processors();
+            let left = cpu.limit.saturating_sub(cpu.used()) / usage::processors();
             Instant::now().checked_add(left.max(LEAST))
         });
         cpu.into_iter().chain(self.time.as_ref().map(|limit| limit.at)).min()
@@ -44,8 +52,16 @@ impl Limits {
         if let Some(limit) = self.time.as_ref().filter(|limit| limit.at <= Instant::now()) {
             return Some(limit.reason.clone());
         }
-        let limit = self.cpu.filter(|limit| usage::cpu_time() >= *limit)?;
-        Some(format!("exceeded its CPU time limit (CPU_TIME) of {} s", limit.as_secs_f64()))
+        let cpu = self.cpu.as_ref().filter(|cpu| cpu.used() >= cpu.limit)?;
+        Some(format!("exceeded its CPU time limit (CPU_TIME) of {} s", cpu.limit.as_secs_f64()))
+    }
+}
+
+impl CpuLimit {
+    /// The processes themselves do not tell of children that nobody has waited for; their control group
+    /// does.
+    fn used(&self) -> Duration {
+        self.account.cpu_time().unwrap_or_else(usage::cpu_time)
     }
 }
 

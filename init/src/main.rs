@@ -22,12 +22,13 @@ mod usage;
 mod user;
 
 use std::fmt::Display;
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use drmaa2_init::{JOB_DIR, Order, Record, TERMINATE_FILE};
+use drmaa2_init::{JOB_DIR, Order, Record, STAGE_OUT_FILE, TERMINATE_FILE};
 
 use cgroup::Account;
 use child::{Child, Failure};
@@ -97,7 +98,7 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
     let reason = end.reason.or_else(|| rlimit::exceeded(&order, end.status));
     let record = match child.failure() {
         Some(failure) => failed(failure),
-        None => stage_out(&order, signals, &terminate_file, ended(end.status, reason)),
+        None => stage_out(&order, signals, job_dir, ended(end.status, reason)),
     };
     Record { started, ..record }
 }
@@ -117,11 +118,16 @@ fn stage_in(order: &Order, signals: &Signals, stop: i32, terminate_file: &Path) 
 }
 
 /// Copy what the command has left, however it ended; if that fails, the account says so as well.
-fn stage_out(order: &Order, signals: &Signals, terminate_file: &Path, record: Record) -> Record {
+fn stage_out(order: &Order, signals: &Signals, job_dir: &Path, record: Record) -> Record {
     if order.stage_out.is_empty() {
         return record;
     }
-    let reason = match help(|| stage::copy_out(order), signals, terminate_file, &Limits::default()) {
+    // Who asked the command to end must not kill it for taking so long.
+    if let Err(error) = fs::write(job_dir.join(STAGE_OUT_FILE), "") {
+        complain(format_args!("cannot tell that files are copied out: {error}"));
+    }
+    let terminate_file = job_dir.join(TERMINATE_FILE);
+    let reason = match help(|| stage::copy_out(order), signals, &terminate_file, &Limits::default()) {
         Ok(None) => return record,
         Ok(Some(reason)) => format!("stageOutFiles: {reason}").into_bytes(),
         Err(failure) => failure.reason,

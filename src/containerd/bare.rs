@@ -1,19 +1,29 @@
 //! Jobs without an init of ours: the command is the container's PID 1 itself, for images that bring
 //! an init.
 //!
-//! Nothing of the library is in such a container. The shim opens the standard streams, and how the
-//! job ended is known from the exit of its task alone.
+//! Nothing of the library is in such a container. The shim opens the standard streams, from files that
+//! are held for it, and how the job ended is known from the exit of its task alone. That nothing else was
+//! mounted than what the submitter found is seen from outside, before the start.
 
-use std::fs;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
-use drmaa2_init::{Order, TERMINATE_FILE};
+use drmaa2_init::{self as init, Order, TERMINATE_FILE};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use serde_json::{Value, json};
 
 use super::finish::{self, Exit};
-use super::spec::{FileMount, STDERR, STDIN, STDOUT, is_private};
+use super::order;
+use super::spec::{FileMount, STDERR, STDIN, STDOUT, is_private, is_private_path};
 use crate::model::extensions::PREFIX;
 use crate::model::{Error, ErrorCode, Extensions, JobTemplate, Outcome, Result};
+use crate::tracker::{Origin, Stdio};
 
 /// A file in the job's directory that tells such a job from the others.
 const MARK_FILE: &str = "no-init";
@@ -43,6 +53,71 @@ pub(super) fn lost() -> Outcome {
     Outcome::failed(
         "runtime lost the job: it has no task, and without drmaa2-init there is no record of its end",
     )
+}
+
+/// The files that the shim opens. Under init each mount is compared with what the submitter found; here
+/// nobody looks from inside. So they are opened and compared before, and the shim gets paths that lead to
+/// what was opened, whatever has become of the names. It has to see this process for that.
+#[derive(Default)]
+pub(super) struct Held(Vec<File>);
+
+impl Held {
+    /// Hold the files of a job. Gives them by their new paths.
+    pub(super) fn hold(stdio: &Stdio) -> Result<(Vec<FileMount>, Self)> {
+        let mut held = Self::default();
+        let mut files = order::files(stdio);
+        for FileMount { source, .. } in &mut files {
+            let error = |cause: &io::Error| {
+                Error::new(ErrorCode::of_io(cause), format!("{}: {cause}", source.display()))
+            };
+            let opened = File::options().read(true).custom_flags(libc::O_PATH).open(&*source);
+            let file = opened.map_err(|cause| error(&cause))?;
+            let found = file.metadata().map_err(|cause| error(&cause))?;
+            let mut origins = stdio.origins.iter().filter(|origin| origin.path.as_path() == source);
+            let is_other =
+                |origin: &&Origin| (origin.device, origin.inode) != (found.dev(), found.ino());
+            if let Some(Origin { attribute, path, .. }) = origins.find(is_other) {
+                return Err(replaced(format_args!("{attribute} {path}")));
+            }
+            *source = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into();
+            held.0.push(file);
+        }
+        Ok((files, held))
+    }
+}
+
+fn replaced(name: impl Display) -> Error {
+    Error::argument(format!("{name} was replaced after the job was submitted"))
+}
+
+/// Compare the mounts of a container whose task, with this process, is made and not started with what the
+/// submitter found. Only root can.
+pub(super) fn check_mounts(pid: u32, origins: &[init::Origin]) -> Result<()> {
+    let mut mounts = origins.iter().filter(|origin| !is_private_path(&origin.mount)).peekable();
+    if mounts.peek().is_none() {
+        return Ok(());
+    }
+    let root = PathBuf::from(format!("/proc/{pid}/root"));
+    let refuse = |name: &str, cause: io::Error| {
+        let text = format!("{name}: cannot look into the container: {cause}");
+        Error::new(ErrorCode::of_io(&cause), text)
+    };
+    for init::Origin { name, mount, device, inode } in mounts {
+        let name = String::from_utf8_lossy(name);
+        let look = || {
+            let root = File::open(&root)?;
+            // A symbolic link of the image means what it means in the container.
+            let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
+            let how = how.resolve(ResolveFlag::RESOLVE_IN_ROOT);
+            let place = openat2(&root, OsStr::from_bytes(mount), how)?;
+            File::from(place).metadata()
+        };
+        let found = look().map_err(|cause| refuse(&name, cause))?;
+        if (found.dev(), found.ino()) != (*device, *inode) {
+            return Err(replaced(name));
+        }
+    }
+    Ok(())
 }
 
 /// Paths of standard input, output and error for the shim.

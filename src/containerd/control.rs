@@ -9,7 +9,7 @@ use std::time::Duration;
 use containerd_client::services::v1::{KillRequest, PauseTaskRequest, ResumeTaskRequest};
 use containerd_client::tonic::Status as Answer;
 use containerd_client::types::v1::Status;
-use drmaa2_init::{Order, TERMINATE_FILE};
+use drmaa2_init::{Order, STAGE_OUT_FILE, TERMINATE_FILE};
 
 use super::connect::{QUICK, RUN};
 use super::{Core, account, bare, finish, launch};
@@ -63,13 +63,16 @@ async fn refusal(core: &Core, id: &str, control: Control, status: Answer) -> Err
 }
 
 async fn end(core: &Arc<Core>, id: &str, how: Control) -> Result<()> {
-    let dir = core.job_dir(id);
+    let (dir, killing) = (core.job_dir(id), how == Control::Kill);
     if let Some(outcome) = finish::recorded(&dir) {
         return outcome.state().after(how).map(drop);
     }
-    // The file first: a signal that comes before init listens is lost, the file is not.
+    // The file first: a signal that comes before init listens is lost, the file is not. A job that runs as
+    // root may have put something else there, which is left alone.
     let file = dir.join(TERMINATE_FILE);
-    let ours = match fs::write(&file, if how == Control::Kill { finish::KILL } else { "" }) {
+    let asked =
+        ask(&file).and_then(|()| if killing { ask(&dir.join(finish::KILL_FILE)) } else { Ok(()) });
+    let ours = match asked {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => {
@@ -86,10 +89,12 @@ async fn end(core: &Arc<Core>, id: &str, how: Control) -> Result<()> {
     }
     // Killing does not ask init either: with it goes all that is in its namespace, without a record and
     // without delay.
-    let (signal, patience) = match how {
-        Control::Kill => (libc::SIGKILL, None),
-        _ => stop(core, &dir),
+    let (signal, patience) = match killing {
+        true => (libc::SIGKILL, None),
+        false => stop(core, &dir),
     };
+    // Looked at before init hears of it: the request may be what makes it copy.
+    let ends_copying = copies_out(&dir);
     if let Err(status) = kill(core, id, signal, false).await {
         let refused = refusal(core, id, how, status).await;
         // Init may have found the file already.
@@ -101,10 +106,20 @@ async fn end(core: &Arc<Core>, id: &str, how: Control) -> Result<()> {
         let (core, id) = (core.clone(), id.to_owned());
         tokio::spawn(async move {
             tokio::time::sleep(patience).await;
-            kill_if_running(&core, &id).await;
+            if ends_copying || !copies_out(&dir) {
+                kill_if_running(&core, &id).await;
+            }
         });
     }
     Ok(())
+}
+
+/// Make a file that asks for something, unless it is there.
+fn ask(file: &Path) -> io::Result<()> {
+    match fs::File::create_new(file) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// The signal that makes PID 1 end its job, and how long it may take. Init keeps to the job's order by
@@ -118,6 +133,11 @@ fn stop(core: &Core, dir: &Path) -> (i32, Option<Duration>) {
     }
     let signal = order.map(|order| order.stop_signal).filter(|signal| *signal != 0);
     (signal.unwrap_or(libc::SIGTERM), Some(grace))
+}
+
+/// Does init copy files out? That may take as long as it takes, unless somebody asks for its end meanwhile.
+fn copies_out(dir: &Path) -> bool {
+    dir.join(STAGE_OUT_FILE).exists()
 }
 
 /// A paused job gets its signal when it goes on.

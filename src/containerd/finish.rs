@@ -21,8 +21,8 @@ use crate::tracker::Fact;
 /// Why a job has failed whose init could not write its record.
 const NO_RECORD: &str = "its container was killed, and there is no record of its end";
 
-/// What the file that asks init to end a job holds if the job is killed without asking anybody.
-pub(super) const KILL: &str = "kill";
+/// A file in the job's directory that tells that the job is killed without asking anybody.
+pub(super) const KILL_FILE: &str = "kill";
 
 /// The end of PID 1, as containerd tells it.
 pub(super) struct Exit {
@@ -146,10 +146,10 @@ fn from_record(record: Record) -> Outcome {
 pub(super) fn unrecorded(dir: Option<&Path>, exit: Exit) -> Outcome {
     match dir {
         Some(dir) if bare::is(dir) => bare::outcome(dir, exit),
-        Some(dir) => match fs::read_to_string(dir.join(TERMINATE_FILE)) {
-            Ok(how) => terminated(from_exit(exit), how == KILL),
-            Err(_) => without_record(from_exit(exit)),
-        },
+        Some(dir) if dir.join(TERMINATE_FILE).exists() => {
+            terminated(from_exit(exit), dir.join(KILL_FILE).exists())
+        }
+        Some(_) => without_record(from_exit(exit)),
         None => from_exit(exit),
     }
 }
@@ -337,7 +337,7 @@ mod tests {
         assert_eq!((end(2).exit_status, end(2).state()), (None, JobState::Failed));
         assert_eq!((end(137).exit_status, end(137).signal), (Some(137), Some(9)));
         assert!(end(2).reason.unwrap().contains("terminated"));
-        fs::write(dir.path().join(TERMINATE_FILE), KILL).unwrap();
+        fs::write(dir.path().join(KILL_FILE), "").unwrap();
         assert_eq!((end(137).signal, end(137).reason.as_deref()), (Some(9), Some("killed on request")));
     }
 

@@ -17,11 +17,12 @@ use containerd_client::services::v1::{
 };
 use containerd_client::types::Mount;
 use containerd_client::types::v1::Status;
-use drmaa2_init::{Order, TERMINATE_FILE};
+use drmaa2_init::{Order, Record, TERMINATE_FILE};
 use prost_types::Any;
 use serde_json::Value;
 use ulid::Ulid;
 
+use super::bare::Held;
 use super::connect::{QUICK, RUN};
 use super::facts::Ticket;
 use super::image::Image;
@@ -226,12 +227,17 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
         let (stdio, place, wanted) = (job.stdio.clone(), dir.clone(), wanted.clone());
         let (submitter, cdi_dirs) = (job.submitter.clone(), core.settings.cdi_dirs.clone());
         blocking(move || {
-            let files = files(&stdio, &place, &wanted.mounts)?;
-            Ok((files, Sandbox::read_for(&submitter, &cdi_dirs, &wanted)?))
+            let sandbox = Sandbox::read_for(&submitter, &cdi_dirs, &wanted)?;
+            let files = match wanted.no_init {
+                true => Held::hold(&stdio)?,
+                false => (files(&stdio, &place, &wanted.mounts)?, Held::default()),
+            };
+            Ok((files, sandbox))
         })
     };
     let (image, on_host) = tokio::join!(core.image_of(&job.template), on_host);
-    let (image, (files, sandbox)) = (image?, on_host?);
+    // Held until the task is made: then the shim has opened them.
+    let (image, ((files, _held), sandbox)) = (image?, on_host?);
     let mut order = order::order(job, &image.config, core.settings.grace)?;
     sandbox.amend(&mut order);
     let mut spec = spec_of(core, job, &wanted, &dir, &files, &order)?;
@@ -243,21 +249,27 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
         bare::apply(&mut spec, &order)?;
         streams = bare::streams(&files, job.stdio.join)?;
     }
+    let mounted = if wanted.no_init { order.origins.clone() } else { Vec::new() };
     let container = container(core, job, &wanted, &image, &spec);
     note_image(&dir, &image.reference())?;
 
     // The order goes to stable storage while the daemon works; init reads it only once started.
     let (created, written) =
         tokio::join!(create(core, container, streams, &image), write_order(core, &job.id, order));
-    created?;
+    let pid = created?;
     written?;
+    blocking(move || bare::check_mounts(pid, &mounted)).await?;
     Ok(image)
 }
 
-/// Write a job's order, in the place of an earlier one.
+/// Write a job's order, in the place of an earlier one, and keep room for its record.
 pub(super) async fn write_order(core: &Core, id: &str, order: Order) -> Result<()> {
     let dir = core.job_dir(id);
-    blocking(move || order.write(&dir).map_err(|error| io_error(&dir, &error))).await
+    let write = move || {
+        let written = order.write(&dir).and_then(|()| Record::reserve(&dir));
+        written.map_err(|error| io_error(&dir, &error))
+    };
+    blocking(write).await
 }
 
 /// Start a task that [`make`] made.
@@ -303,13 +315,13 @@ async fn has_started(core: &Core, id: &str) -> bool {
     }
 }
 
-/// Make the container and its task; the task waits to be started.
+/// Make the container and its task, which waits to be started. Gives the task's process.
 async fn create(
     core: &Core,
     container: Container,
     [stdin, stdout, stderr]: [String; 3],
     image: &Image,
-) -> std::result::Result<(), Obstacle> {
+) -> std::result::Result<u32, Obstacle> {
     let (id, snapshotter) = (container.id.clone(), container.snapshotter.clone());
     let quick = core.daemon.within(QUICK)?;
     let request = CreateContainerRequest { container: Some(container) };
@@ -325,7 +337,7 @@ async fn create(
     let mut tasks = core.daemon.within(RUN)?.tasks();
     let answer = tasks.create(request).await.map_err(|status| obstacle(core, status))?.into_inner();
     core.facts.created(&answer.container_id, answer.pid);
-    Ok(())
+    Ok(answer.pid)
 }
 
 /// The root file system of a new container; the image is unpacked first if it never was.

@@ -169,6 +169,7 @@ impl Known {
                 ("job template", instances::is_other::<drmaa2_jtemplate_s, _>(instance))
             }
             Kind::JobInfo => ("job info", instances::is_other::<drmaa2_jinfo_s, _>(instance)),
+            Kind::Version => ("version", instances::is_other::<drmaa2_version_s, _>(instance)),
         };
         if is_other {
             let name = self.attribute.name;

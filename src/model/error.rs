@@ -97,7 +97,13 @@ impl ErrorCode {
     /// The class of an operating-system error.
     pub fn of_io(error: &std::io::Error) -> Self {
         use std::io::ErrorKind as Kind;
+        /// ENFILE and EMFILE, which have no kind.
+        const DESCRIPTORS: [i32; 2] = [23, 24];
         match error.kind() {
+            _ if error.raw_os_error().is_some_and(|error| DESCRIPTORS.contains(&error)) => {
+                Self::OutOfResource
+            }
+            Kind::WouldBlock => Self::TryLater,
             Kind::PermissionDenied => Self::DeniedByDrms,
             Kind::StorageFull | Kind::OutOfMemory | Kind::QuotaExceeded => Self::OutOfResource,
             Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidInput => {
@@ -118,5 +124,15 @@ mod tests {
         assert!(Error::new(ErrorCode::OutOfResource, "").may_pass());
         assert!(!Error::internal("").may_pass());
         assert!(!Error::argument("").may_pass());
+    }
+
+    #[test]
+    fn a_want_of_processes_or_descriptors_may_pass() {
+        for (errno, code) in
+            [(11, ErrorCode::TryLater), (23, ErrorCode::OutOfResource), (24, ErrorCode::OutOfResource)]
+        {
+            let error = std::io::Error::from_raw_os_error(errno);
+            assert_eq!(ErrorCode::of_io(&error), code, "{error}");
+        }
     }
 }

@@ -28,6 +28,9 @@ const READY_PER_CORE: usize = 2;
 /// Programs that send mails at a time.
 const MAILS: usize = 4;
 
+/// Time until what failed is tried again, milliseconds.
+const RETRY: Millis = 1000;
+
 /// What the thread remembers from one time to the next.
 struct Dispatcher {
     cores: usize,
@@ -54,7 +57,7 @@ pub(super) fn start(world: Weak<World>, kick: Arc<Kick>) -> Result<()> {
                 Ok(next) => alarm.set(next),
                 Err(error) => {
                     tracing::error!(%error, "the queue cannot be served");
-                    alarm.set(Some(now() + 1000));
+                    alarm.set(Some(now() + RETRY));
                 }
             }
             drop(world);
@@ -75,6 +78,8 @@ impl Dispatcher {
         for claim in ended {
             self.others.remove(&claim);
         }
+        // Here, whatever else goes wrong: the end of a program can be read for ever.
+        self.mails.retain_mut(|mail| !mail.is_over());
     }
 
     /// Do what is to be done now. Gives when there may be something again by itself.
@@ -117,12 +122,15 @@ impl Dispatcher {
     /// Send what is to be sent, if this process can. Gives when to go on if that is not all.
     fn send_mails(&mut self, world: &World) -> Result<Option<Millis>> {
         let Some(sendmail) = &world.config.sendmail else { return Ok(None) };
-        self.mails.retain_mut(|mail| !mail.is_over());
         while self.mails.len() < MAILS {
-            let Some(mail) = world.store.take_mail()? else { return Ok(None) };
-            match mail::send(sendmail, &mail) {
-                Ok(sending) => self.mails.push(sending),
-                Err(error) => tracing::warn!(%error, "a mail is not sent"),
+            match world.store.send_mail(|mail| mail::send(sendmail, mail)) {
+                Ok(Some(sending)) => self.mails.push(sending),
+                Ok(None) => return Ok(None),
+                Err(error) if error.may_pass() => {
+                    tracing::warn!(%error, "mails have to wait");
+                    return Ok(Some(now() + RETRY));
+                }
+                Err(error) => return Err(error),
             }
         }
         // Sooner if one of the programs ends.
@@ -171,5 +179,25 @@ impl Dispatcher {
             world.store.forget_dead_listeners()?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::{JobInfo, JobState};
+    use crate::store::Mail;
+
+    #[test]
+    fn a_program_that_has_ended_wakes_the_thread_once() {
+        let info = JobInfo::new("j", JobState::Done);
+        let mail = Mail { to: vec!["a@b".into()], started: false, info };
+        let sending = mail::send(Path::new("/bin/true"), &mail).unwrap();
+        let mut dispatcher =
+            Dispatcher { cores: 1, others: HashMap::new(), dead: HashSet::new(), mails: vec![sending] };
+        dispatcher.wait(&Alarm::new().unwrap(), &Kick::new().unwrap());
+        assert!(dispatcher.mails.is_empty());
     }
 }

@@ -11,7 +11,6 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use crate::agent::spawn::{Handed, spawn};
-use crate::fork;
 use crate::model::{Error, ErrorCode, JobInfo, Millis, Result, Text, now};
 use crate::store::Mail;
 
@@ -41,7 +40,8 @@ impl AsFd for Sending {
     }
 }
 
-/// Send a mail. Returns when the program has begun; what it makes of the mail is its own affair.
+/// Send a mail. Returns when the program has begun; what it makes of the mail is its own affair. No
+/// thread may fork meanwhile.
 pub(super) fn send(sendmail: &Path, mail: &Mail) -> Result<Sending> {
     let refuse = |error: std::io::Error| {
         let text = format!("cannot send a mail about job {} with {}", mail.info.id, sendmail.display());
@@ -57,7 +57,6 @@ pub(super) fn send(sendmail: &Path, mail: &Mail) -> Result<Sending> {
     let arguments: Vec<&OsStr> = [sendmail.as_os_str()].into_iter().chain(options).chain(to).collect();
     let variables: Vec<(OsString, OsString)> = env::vars_os().collect();
     let handed = Handed::Input { input: input.as_fd(), nowhere: nowhere.as_fd(), lifeline: end.as_fd() };
-    let _whole = fork::whole();
     spawn(sendmail, &arguments, &variables, handed).map_err(refuse)?;
     Ok(Sending { lifeline, begun: now() })
 }

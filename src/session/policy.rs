@@ -39,6 +39,10 @@ pub(super) fn check(behalf: &Behalf, submitter: &Submitter, extensions: &Extensi
             &format!("only root may put something below another mount, at \"{place}\""),
         );
     }
+    if extensions.no_init && !extensions.mounts.is_empty() {
+        // Nobody could look whether it is what he had a right to.
+        return deny("mounts", &format!("only root may mount something with {PREFIX}init=off"));
+    }
     if extensions.cgroup_parent.is_some() {
         return deny("cgroup_parent", "only root may choose the control group");
     }
@@ -103,6 +107,7 @@ fn number(text: &[u8]) -> Option<u32> {
 mod tests {
     use super::*;
     use crate::model::JobTemplate;
+    use crate::model::extensions::Mount;
 
     fn submitter(uid: u32) -> Submitter {
         Submitter {
@@ -116,10 +121,9 @@ mod tests {
     }
 
     fn allowed(uid: u32, name: &str, value: &str) -> bool {
-        let submitter = submitter(uid);
         let extensions = [(format!("{PREFIX}{name}"), Text::from(value))].into();
         let template = JobTemplate { extensions, ..JobTemplate::default() };
-        match check(&Behalf::Himself, &submitter, &template.extensions().unwrap()) {
+        match check(&Behalf::Himself, &submitter(uid), &template.extensions().unwrap()) {
             Ok(()) => true,
             Err(error) => {
                 assert_eq!(error.code, ErrorCode::DeniedByDrms);
@@ -127,6 +131,21 @@ mod tests {
                 false
             }
         }
+    }
+
+    #[test]
+    fn who_is_not_root_has_init_look_at_his_mounts() {
+        let extensions = Extensions {
+            no_init: true,
+            mounts: vec![Mount { source: "/a".into(), destination: "/a".into(), read_only: true }],
+            ..Extensions::default()
+        };
+        assert!(check(&Behalf::Himself, &submitter(0), &extensions).is_ok());
+        let error = check(&Behalf::Himself, &submitter(1000), &extensions).unwrap_err();
+        assert_eq!(error.code, ErrorCode::DeniedByDrms);
+        assert!(error.message.contains("containerd_jt_mounts: only root"), "{error}");
+        let without = Extensions { mounts: vec![], ..extensions };
+        assert!(check(&Behalf::Himself, &submitter(1000), &without).is_ok());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::control::Which;
 use super::jobs_tests::{admit, array, dead, exit, insert, store};
 use super::*;
 use crate::model::JobState::{self, Done, Failed, Queued, QueuedHeld, Running, Suspended};
-use crate::model::Outcome;
+use crate::model::{Control, Outcome};
 
 /// Another process, which lives.
 fn other() -> Claim {
@@ -79,7 +79,7 @@ fn every_task_of_an_array_is_told_of() {
     let mine = Claim::mine();
     let mut seen = store.listen(&mine).unwrap();
     array(&store, &session, "a", &[1, 2]);
-    store.terminate(Which::Array("a")).unwrap();
+    store.terminate(Which::Array("a"), Control::Terminate).unwrap();
     let told = take(&store, &mine, &mut seen);
     let expected = [("a.1", Queued), ("a.2", Queued), ("a.1", Failed), ("a.2", Failed)];
     assert_eq!(told, expected.map(|(job, state)| (job.to_owned(), state)));
@@ -108,9 +108,9 @@ fn an_event_names_the_session_unless_that_is_destroyed() {
     insert(&store, &session, "a");
     let named = store.take_events(&mine, seen, 1).unwrap().remove(0);
     assert_eq!(named.session, Some(session));
-    store.destroy_session("s").unwrap();
-    store.create_session("s", None).unwrap();
-    store.terminate(Which::Job("a")).unwrap();
+    store.destroy_session("s", None).unwrap();
+    store.create_session("s", None, "me").unwrap();
+    store.terminate(Which::Job("a"), Control::Terminate).unwrap();
     let nameless = store.take_events(&mine, named.number, 1).unwrap().remove(0);
     assert_eq!((nameless.session, nameless.state), (None, Failed));
 }

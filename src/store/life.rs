@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::query::state;
 use super::sessions::sweep;
 use super::{Claim, Store};
-use crate::model::{ImageRef, JobState, Millis, Outcome, Result, now};
+use crate::model::{ErrorCode, ImageRef, JobState, Millis, Outcome, Result, now};
 
 /// What a job that could not be started comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,15 @@ impl Store {
 
     /// The job has ended. True if that was news: then `mine` is the process that cleans up.
     pub fn job_ended(&self, id: &str, outcome: &Outcome, mine: &Claim) -> Result<bool> {
+        match self.end(id, outcome, mine) {
+            Err(error) if error.code == ErrorCode::OutOfResource && self.ballast.drop() => {
+                self.end(id, outcome, mine)
+            }
+            stored => stored,
+        }
+    }
+
+    fn end(&self, id: &str, outcome: &Outcome, mine: &Claim) -> Result<bool> {
         let usage = &outcome.usage;
         self.advance(
             id,
@@ -206,7 +215,10 @@ impl Store {
             .execute([id])?;
             sweep(sql)?;
             Ok(())
-        })
+        })?;
+        // What it took may be free again.
+        self.ballast.take();
+        Ok(())
     }
 
     /// Run a change unless the job's state shows that somebody else made it already: with several

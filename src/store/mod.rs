@@ -3,6 +3,7 @@
 //! Only this room writes SQL. Each method is one transaction, so what a method does has happened
 //! for all processes or for none.
 
+mod ballast;
 mod claim;
 mod control;
 mod events;
@@ -36,6 +37,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::fork;
 use crate::model::{Error, ErrorCode, Result};
 use crate::sync::Mutex;
+use ballast::Ballast;
 
 pub use claim::Claim;
 pub use control::{Terminating, Which};
@@ -66,6 +68,7 @@ pub struct Store {
     writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
     bell: File,
+    ballast: Ballast,
 }
 
 impl Store {
@@ -76,8 +79,10 @@ impl Store {
         let path = state_dir.join(FILE);
         let bell = File::options().write(true).create(true).truncate(false).open(state_dir.join(BELL));
         let bell = bell.map_err(|error| io_error(&error, &state_dir.join(BELL)))?;
-        let store = Self { path, writer: Mutex::default(), readers: Mutex::default(), bell };
+        let ballast = Ballast::of(state_dir);
+        let store = Self { path, writer: Mutex::default(), readers: Mutex::default(), bell, ballast };
         store.write(|transaction| migrate(transaction, &store.path))?;
+        store.ballast.take();
         Ok(store)
     }
 

@@ -95,7 +95,7 @@ fn what_waits_at_its_deadline_fails_and_what_runs_is_left_to_its_init() {
 }
 
 #[test]
-fn a_mail_is_taken_once_and_outlives_the_forgetting_of_its_job() {
+fn a_mail_is_sent_once_and_outlives_the_forgetting_of_its_job() {
     let (_dir, store, session) = store();
     let mine = Claim::mine();
     let mailing = JobTemplate {
@@ -105,7 +105,8 @@ fn a_mail_is_taken_once_and_outlives_the_forgetting_of_its_job() {
         ..template()
     };
     submit_template(&store, &session, "a", &mailing, &terms());
-    assert_eq!(store.take_mail().unwrap(), None);
+    let take = || store.send_mail(|mail| Ok(mail.clone())).unwrap();
+    assert_eq!(take(), None);
     start(&store, &mine, "a", 5);
     store.job_suspended("a").unwrap();
     store.job_resumed("a").unwrap();
@@ -113,12 +114,32 @@ fn a_mail_is_taken_once_and_outlives_the_forgetting_of_its_job() {
     store.job_ended("a", &outcome, &mine).unwrap();
     store.reap(Which::Job("a")).unwrap();
     store.job_deleted("a").unwrap();
-    let mails: Vec<_> = std::iter::from_fn(|| store.take_mail().unwrap()).collect();
+    let mails: Vec<_> = std::iter::from_fn(take).collect();
     let told: Vec<(bool, &str)> =
         mails.iter().map(|mail| (mail.started, mail.info.id.as_str())).collect();
     assert_eq!(told, [(true, "a"), (false, "a")]);
     assert_eq!((&mails[1].to[0], mails[1].info.state), (&"a@b".into(), JobState::Done));
     assert!(!store.knows("a").unwrap(), "the row goes with the last mail");
+}
+
+#[test]
+fn a_mail_that_cannot_be_sent_stays_if_that_may_pass() {
+    let (_dir, store, session) = store();
+    let mailing =
+        JobTemplate { email: Some(vec!["a@b".into()]), email_on_terminated: true, ..template() };
+    for id in ["a", "b"] {
+        submit_template(&store, &session, id, &mailing, &terms());
+        store.terminate(Which::Job(id), Control::Terminate).unwrap();
+    }
+    let busy = store.send_mail(|_| -> Result<()> { Err(Error::new(ErrorCode::TryLater, "busy")) });
+    assert_eq!(busy.unwrap_err().message, "busy");
+    let mut tried = Vec::new();
+    let refused = store.send_mail(|mail| {
+        tried.push(mail.info.id.clone());
+        if tried.len() < 2 { Err(Error::argument("no program")) } else { Ok(()) }
+    });
+    assert_eq!((refused.unwrap(), tried), (Some(()), vec!["a".to_owned(), "b".to_owned()]));
+    assert!(!store.any_mail().unwrap());
 }
 
 #[test]

@@ -8,7 +8,9 @@ use drmaa2_init::Order;
 
 use crate::harness::{Ended, Job};
 
-const WALL_CLOCK: &str = "exceeded its wall clock limit (WALLCLOCK_TIME) of 0.3 s";
+/// So long does a shell of a busy machine have to set its traps, milliseconds.
+const LIMIT: u64 = 2000;
+const WALL_CLOCK: &str = "exceeded its wall clock limit (WALLCLOCK_TIME) of 2 s";
 const DEADLINE: &str = "ended at its deadline";
 /// Ends up in a wait that a trap can interrupt.
 const WAIT: &str = "echo > ready; sleep 1000 & wait; wait";
@@ -49,9 +51,9 @@ fn a_limit_beyond_the_end_of_time_is_none() {
 
 #[test]
 fn a_job_is_asked_to_end_at_its_wall_clock_limit() {
-    let ended = limited("exec sleep 1000", |order| order.wall_clock = Some(300)).run();
+    let ended = limited("exec sleep 1000", |order| order.wall_clock = Some(LIMIT)).run();
     ended.assert_signal(libc::SIGTERM, WALL_CLOCK);
-    assert!((300..10_000).contains(&ran_for(&ended)), "{:?}", ended.record);
+    assert!((2000..12_000).contains(&ran_for(&ended)), "{:?}", ended.record);
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn a_deadline_may_have_a_reason() {
 #[test]
 fn the_earlier_limit_counts() {
     let later = from_now(Duration::from_secs(60));
-    let both = |order: &mut Order| (order.wall_clock, order.deadline) = (Some(300), Some(later));
+    let both = |order: &mut Order| (order.wall_clock, order.deadline) = (Some(LIMIT), Some(later));
     limited("exec sleep 1000", both).run().assert_signal(libc::SIGTERM, WALL_CLOCK);
     let sooner = from_now(Duration::from_secs(1));
     let both = |order: &mut Order| (order.wall_clock, order.deadline) = (Some(60_000), Some(sooner));
@@ -87,7 +89,7 @@ fn the_earlier_limit_counts() {
 fn the_stop_signal_is_the_orders_and_exit_0_is_no_success() {
     let job = limited(&format!("trap 'exit 0' QUIT; trap '' TERM; {WAIT}"), |order| {
         order.stop_signal = libc::SIGQUIT;
-        order.wall_clock = Some(300);
+        order.wall_clock = Some(LIMIT);
     });
     job.start().ready().wait().assert_reason(0, WALL_CLOCK);
 }
@@ -101,8 +103,8 @@ fn a_job_that_ignores_its_limit_is_killed_with_all_its_children() {
         let job = limited(script, |order| {
             order.grace = 200;
             match reason {
-                WALL_CLOCK => order.wall_clock = Some(300),
-                _ => order.deadline = Some(from_now(Duration::from_secs(1))),
+                WALL_CLOCK => order.wall_clock = Some(LIMIT),
+                _ => order.deadline = Some(from_now(Duration::from_secs(3))),
             }
         });
         job.fifo("alive");
@@ -127,18 +129,18 @@ fn a_request_before_the_limit_is_a_request() {
     job.start().ready().signal(libc::SIGTERM).wait().assert_reason(5, "terminated on request");
     // The grace that a request begins is not cut short, nor begun anew, by the limit.
     let job = limited(&format!("trap '' TERM; {WAIT}"), |order| {
-        (order.wall_clock, order.grace) = (Some(700), 1000);
+        (order.wall_clock, order.grace) = (Some(LIMIT), LIMIT + 500);
     });
     let ended = job.start().ready().signal(libc::SIGTERM).wait();
-    ended.assert_signal(libc::SIGKILL, "did not end within 1 s of SIGTERM; killed");
-    assert!(ran_for(&ended) >= 1000, "{:?}", ended.record);
+    ended.assert_signal(libc::SIGKILL, "did not end within 2.5 s of SIGTERM; killed");
+    assert!(ran_for(&ended) >= 2500, "{:?}", ended.record);
 }
 
 #[test]
 fn a_request_after_the_limit_changes_nothing() {
     let job =
         limited("trap 'echo asked; echo > ready' TERM; while :; do sleep 1000 & wait; done", |order| {
-            (order.wall_clock, order.grace) = (Some(300), 500);
+            (order.wall_clock, order.grace) = (Some(LIMIT), 500);
         });
     let ended = job.start().ready().signal_until_end(libc::SIGTERM);
     let reason = format!("{WALL_CLOCK}; did not end within 0.5 s of SIGTERM; killed");
@@ -149,10 +151,10 @@ fn a_request_after_the_limit_changes_nothing() {
 #[test]
 fn other_signals_do_not_move_the_limit() {
     let job = limited(&format!("trap : USR1; while :; do {WAIT}; done"), |order| {
-        order.wall_clock = Some(500);
+        order.wall_clock = Some(LIMIT);
     });
     let ended = job.start().ready().signal_until_end(libc::SIGUSR1);
-    ended.assert_signal(libc::SIGTERM, "exceeded its wall clock limit (WALLCLOCK_TIME) of 0.5 s");
+    ended.assert_signal(libc::SIGTERM, WALL_CLOCK);
 }
 
 #[test]
@@ -165,7 +167,7 @@ fn a_job_that_comes_too_late_is_not_started() {
 
 #[test]
 fn a_limit_reaches_a_job_whose_start_hangs() {
-    let mut job = limited("echo ran", |order| order.wall_clock = Some(300));
+    let mut job = limited("echo ran", |order| order.wall_clock = Some(LIMIT));
     job.fifo("input");
     job.order.stdin = job.bytes("input");
     let ended = job.run();
@@ -176,6 +178,6 @@ fn a_limit_reaches_a_job_whose_start_hangs() {
 #[test]
 fn a_stopped_job_ends_at_its_limit() {
     let script = "trap 'exit 6' TERM; sh -c 'kill -STOP $PPID; exec sleep 1000'";
-    let job = limited(script, |order| order.wall_clock = Some(300));
+    let job = limited(script, |order| order.wall_clock = Some(LIMIT));
     job.run().assert_reason(6, WALL_CLOCK);
 }

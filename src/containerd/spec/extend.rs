@@ -101,7 +101,8 @@ fn limits(spec: &mut Value, extensions: &Extensions, input: &SpecInput<'_>) {
         let quota = thousandths.saturating_mul(CPU_PERIOD / 1000);
         resources["cpu"] = json!({ "quota": quota, "period": CPU_PERIOD });
     }
-    if let Some(limit) = extensions.pids {
+    // Without a limit one job could leave no process to anybody else.
+    if let Some(limit) = extensions.pids.or(input.host.pids) {
         resources["pids"] = json!({ "limit": limit });
     }
 }

@@ -8,6 +8,8 @@ mod rights;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use drmaa2_init::{CGROUP_DIR, INIT_PATH, JOB_DIR};
@@ -68,7 +70,12 @@ pub(super) struct Host {
     pub(super) capabilities: u64,
     /// Its kernel can make a mount read-only with all that is mounted below it.
     pub(super) read_only_trees: bool,
+    /// How many processes a job may have that does not say, where the kernel can limit that.
+    pub(super) pids: Option<i64>,
 }
+
+/// The part of all processes of a machine that one job gets, in hundredths: what systemd gives a service.
+const SHARE: i64 = 15;
 
 impl Host {
     /// This machine.
@@ -83,6 +90,7 @@ impl Host {
                 .collect(),
             capabilities: capabilities().unwrap_or(u64::MAX),
             read_only_trees: kernel().is_some_and(|version| version >= (5, 12)),
+            pids: pids(),
         }
     }
 }
@@ -93,6 +101,20 @@ fn capabilities() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let set = status.lines().find_map(|line| line.strip_prefix("CapBnd:"))?;
     u64::from_str_radix(set.trim(), 16).ok()
+}
+
+/// A job's share of the processes that the machine can have.
+fn pids() -> Option<i64> {
+    let unified = || std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    if !Path::new("/sys/fs/cgroup/pids").is_dir() && !unified().split_whitespace().any(|it| it == "pids")
+    {
+        return None;
+    }
+    let limits = ["pid_max", "threads-max"].into_iter().filter_map(|name| {
+        let text = std::fs::read_to_string(Path::new("/proc/sys/kernel").join(name)).ok()?;
+        text.trim().parse::<i64>().ok()
+    });
+    limits.min().map(|limit| (limit.saturating_mul(SHARE) / 100).max(1))
 }
 
 /// Version of the kernel.
@@ -185,7 +207,12 @@ pub(super) fn arrange(spec: &mut Value) {
 
 /// Is a mount there for init?
 pub(super) fn is_private(mount: &Value) -> bool {
-    mount["destination"].as_str().is_some_and(|place| Path::new(place).starts_with(PRIVATE))
+    mount["destination"].as_str().is_some_and(|place| is_private_path(place.as_bytes()))
+}
+
+/// Is a place in the container there for init?
+pub(super) fn is_private_path(place: &[u8]) -> bool {
+    Path::new(OsStr::from_bytes(place)).starts_with(PRIVATE)
 }
 
 fn system_mounts() -> Vec<Value> {

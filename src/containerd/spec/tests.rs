@@ -14,6 +14,7 @@ fn host() -> Host {
         read_only_trees: true,
         name_files: vec!["/etc/hosts", "/etc/resolv.conf"],
         capabilities: u64::MAX,
+        pids: None,
     }
 }
 
@@ -205,4 +206,15 @@ fn a_path_that_json_cannot_hold_is_named() {
     let bad = PathBuf::from(OsStr::from_bytes(b"/data/\xff"));
     let files = [FileMount { source: bad.clone(), target: STDOUT.to_owned(), read_only: false }];
     assert_eq!(build(&files), Err(bad));
+}
+
+#[test]
+fn a_job_that_names_no_limit_of_processes_has_that_of_the_machine() {
+    let host = Host { pids: Some(7), ..host() };
+    let limit = |extensions: &Extensions| {
+        spec(&input(&[], extensions, &host)).unwrap()["linux"]["resources"]["pids"]["limit"].clone()
+    };
+    assert_eq!(limit(&Extensions::default()), 7);
+    assert_eq!(limit(&Extensions { pids: Some(9), ..Extensions::default() }), 9);
+    assert!(Host::look().pids.is_none_or(|pids| pids > 0));
 }

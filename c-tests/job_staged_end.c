@@ -1,0 +1,150 @@
+/* What a job leaves is staged out however it ended, and whoever ended it waits for that. */
+#include "extension.h"
+
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <time.h>
+
+static char dir[] = "/var/tmp/drmaa2-staged-XXXXXX";
+
+static const char *at(const char *name)
+{
+    static char paths[4][128];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", dir, name);
+    return path;
+}
+
+/* Wait for a file of a directory. */
+static void wait_for_file(const char *directory, const char *name)
+{
+    char path[1200], events[4096];
+    int watch = inotify_init1(IN_CLOEXEC);
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    CHECK(watch >= 0 && inotify_add_watch(watch, directory, IN_CREATE) >= 0);
+    while (access(path, F_OK) != 0) {
+        await_readable(watch, path);
+        CHECK(read(watch, events, sizeof events) > 0);
+    }
+    close(watch);
+}
+
+/* A job that leaves something at this place of the host. The script can tell by `touch /shared/NAME`. */
+static drmaa2_jtemplate leaving(const char *script, const char *place)
+{
+    char shared[160];
+    drmaa2_jtemplate jt = shell(script);
+    jt->stageOutFiles = drmaa2_dict_create(drmaa2_dict_default_callback);
+    CHECK_OK(drmaa2_dict_set(jt->stageOutFiles, strdup("/left"), strdup(at(place))));
+    snprintf(shared, sizeof shared, "%s:/shared", dir);
+    set(jt, "mounts", shared);
+    return jt;
+}
+
+static void limit(drmaa2_jtemplate jt, const char *key, const char *value)
+{
+    jt->resourceLimits = drmaa2_dict_create(drmaa2_dict_default_callback);
+    CHECK_OK(drmaa2_dict_set(jt->resourceLimits, strdup(key), strdup(value)));
+}
+
+/* The job has failed, this is in its annotation, and what it left is there. */
+static void left(drmaa2_j j, int status, const char *part, const char *place)
+{
+    char text[16] = "";
+    FILE *file;
+    drmaa2_jinfo ji = finish(j);
+    CHECK_INT(ji->jobState, DRMAA2_FAILED);
+    CHECK_INT(ji->exitStatus, status);
+    CHECK(ji->annotation != NULL && strstr(ji->annotation, part) != NULL);
+    if (ji->annotation != NULL && strstr(ji->annotation, part) == NULL)
+        fprintf(stderr, "  annotation \"%s\"\n", ji->annotation);
+    file = fopen(at(place), "r");
+    CHECK(file != NULL && fgets(text, sizeof text, file) != NULL);
+    CHECK_STR(text, "left\n");
+    if (file != NULL)
+        fclose(file);
+    drmaa2_jinfo_free(&ji);
+    drmaa2_j_free(&j);
+}
+
+static void terminated(drmaa2_jsession js)
+{
+    drmaa2_j j = submit(js, leaving("trap 'echo left >/left; exit 3' TERM; touch /shared/ready; sleep 1000 & wait",
+                                    "terminated"));
+    wait_for_file(dir, "ready");
+    CHECK_OK(drmaa2_j_terminate(j));
+    left(j, 3, "terminated on request", "terminated");
+}
+
+static void killed(drmaa2_jsession js)
+{
+    drmaa2_jtemplate jt = leaving("trap '' TERM; echo left >/left; touch /shared/deaf; while :; do sleep 1000; done",
+                                  "killed");
+    drmaa2_j j;
+    set(jt, "grace", "0.2");
+    j = submit(js, jt);
+    wait_for_file(dir, "deaf");
+    CHECK_OK(drmaa2_j_terminate(j));
+    left(j, 128 + 9, "did not end within 0.2 s of SIGTERM; killed", "killed");
+}
+
+static void limited(drmaa2_jsession js)
+{
+    drmaa2_jtemplate jt = leaving("echo left >/left; sleep 1000", "late");
+    limit(jt, DRMAA2_WALLCLOCK_TIME, "3");
+    left(submit(js, jt), 128 + 15, "(WALLCLOCK_TIME)", "late");
+    jt = leaving("echo left >/left; while :; do :; done", "busy");
+    limit(jt, DRMAA2_CPU_TIME, "1");
+    left(submit(js, jt), 128 + 15, "(CPU_TIME)", "busy");
+}
+
+/* Copying takes longer than a job that was asked to end has for that: it is suspended over it. */
+static void patiently(drmaa2_jsession js)
+{
+    struct timespec span = {.tv_sec = 8};
+    char job_dir[1024];
+    struct stat last;
+    drmaa2_j j;
+    drmaa2_jinfo ji;
+    drmaa2_string id;
+    drmaa2_jtemplate jt = leaving("trap 'exit 3' TERM; mkdir /left; for i in $(seq 4000); do : >/left/$i; done; "
+                                  "touch /shared/full; sleep 1000 & wait",
+                                  "many");
+    set(jt, "cpus", "0.1");
+    set(jt, "grace", "2");
+    j = submit(js, jt);
+    wait_for_file(dir, "full");
+    CHECK_OK(drmaa2_j_terminate(j));
+    id = drmaa2_j_get_id(j);
+    snprintf(job_dir, sizeof job_dir, "%s/jobs/%s", needed("DRMAA2_STATE_DIR"), id);
+    drmaa2_string_free(&id);
+    wait_for_file(job_dir, "staging-out");
+    CHECK_OK(drmaa2_j_suspend(j));
+    /* Its grace, and the five seconds that its init has beyond that. */
+    CHECK(nanosleep(&span, NULL) == 0);
+    CHECK_OK(drmaa2_j_resume(j));
+    ji = finish(j);
+    CHECK_INT(ji->exitStatus, 3);
+    CHECK_STR(ji->annotation, "terminated on request");
+    CHECK(stat(at("many"), &last) == 0 && S_ISDIR(last.st_mode));
+    CHECK(stat(at("many/1"), &last) == 0 && stat(at("many/4000"), &last) == 0);
+    drmaa2_jinfo_free(&ji);
+    drmaa2_j_free(&j);
+}
+
+int main(void)
+{
+    char remove[64];
+    drmaa2_jsession js;
+    CHECK(mkdtemp(dir) != NULL);
+    js = session(NULL);
+    terminated(js);
+    killed(js);
+    limited(js);
+    patiently(js);
+    done_with(&js);
+    snprintf(remove, sizeof remove, "rm -r '%s'", dir);
+    CHECK_INT(system(remove), 0);
+    return check_result();
+}
