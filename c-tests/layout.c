@@ -1,9 +1,10 @@
 /*
- * The binary interface: sizes, offsets and numbers of the standard's header on 64-bit Linux, and
- * of the handles that clients look into.
+ * The binary interface: sizes, offsets and numbers of the standard's header on 64-bit Linux, of the
+ * handles that clients look into, and of the extensions.
  */
 #include "check.h"
 
+#include <drmaa2_ext.h>
 #include <stddef.h>
 
 #define SIZE(type, size) _Static_assert(sizeof(type) == (size), #type)
@@ -253,6 +254,12 @@ IS(DRMAA2_UNSET_TIME, -3);
 IS(DRMAA2_UNSET_BOOL, DRMAA2_FALSE);
 IS(DRMAA2_UNSET_NUM, -1);
 IS(DRMAA2_UNSET_ENUM, -1);
+
+SIZE(drmaa2_sudo_s, 272);
+MEMBER(drmaa2_sudo_s, username, 0, 128);
+MEMBER(drmaa2_sudo_s, groupname, 128, 128);
+MEMBER(drmaa2_sudo_s, uid, 256, 8);
+MEMBER(drmaa2_sudo_s, gid, 264, 8);
 
 int main(void) {
     /* What no static assertion can look at. */

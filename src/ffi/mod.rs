@@ -34,7 +34,7 @@ pub mod rtemplate;
 pub mod strings;
 pub mod types;
 
-/// The layout of the standard's header (GFD.230), for 64-bit Linux.
+/// The layout of the standard's header (GFD.230) and of the extensions, for 64-bit Linux.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]
 const _: () = {
     assert!(size_of::<jtemplate::drmaa2_jtemplate_s>() == 224);
@@ -48,5 +48,6 @@ const _: () = {
     assert!(size_of::<infos::drmaa2_machineinfo_s>() == 96);
     assert!(size_of::<job::drmaa2_j_s>() == 24);
     assert!(size_of::<jarray::drmaa2_jarray_s>() == 24);
+    assert!(size_of::<ext::sudo::drmaa2_sudo_s>() == 272);
     assert!(size_of::<reservation::drmaa2_r_s>() == 16);
 };

@@ -51,12 +51,6 @@ pub struct drmaa2_sudo_s {
 /// A user on whose behalf a function is called. Programs make these.
 pub type drmaa2_sudo = *mut drmaa2_sudo_s;
 
-#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
-const _: () = {
-    assert!(size_of::<drmaa2_sudo_s>() == 272);
-    assert!(std::mem::offset_of!(drmaa2_sudo_s, uid) == 256);
-};
-
 /// Create a job session for a user and open it: as drmaa2_create_jsession.
 ///
 /// It is stored with those of the caller, and its name is one of theirs. Jobs that are submitted through
