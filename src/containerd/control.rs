@@ -12,7 +12,7 @@ use containerd_client::types::v1::Status;
 use drmaa2_init::{Order, STAGE_OUT_FILE, TERMINATE_FILE};
 
 use super::connect::{QUICK, RUN};
-use super::{Core, account, bare, finish, launch};
+use super::{Core, account, bare, finish, launch, status};
 use crate::model::{Control, Error, ErrorCode, Result};
 
 /// How much longer than a job's grace init may take before it is killed itself.
@@ -96,10 +96,13 @@ async fn end(core: &Arc<Core>, id: &str, how: Control) -> Result<()> {
     // Looked at before init hears of it: the request may be what makes it copy.
     let ends_copying = copies_out(&dir);
     if let Err(status) = kill(core, id, signal, false).await {
+        let dead = status::not_found(&status);
         let refused = refusal(core, id, how, status).await;
-        // Init may have found the file already.
+        // Init may have found the file already, or somebody else has killed it and the daemon has yet to
+        // hear of its end.
         let heard = ours && finish::recorded(&dir).is_some();
-        return if heard { Ok(()) } else { Err(refused) };
+        let over = heard || (dead && refused.code == ErrorCode::TryLater);
+        return if over { Ok(()) } else { Err(refused) };
     }
     wake(core, id).await;
     if let Some(patience) = patience {
