@@ -23,6 +23,8 @@ pub struct Unsettled {
     pub terminate: bool,
     /// How many of its runs were lost.
     pub losses: i64,
+    /// When it was suspended or resumed last, in nanoseconds since the epoch.
+    pub switched: i64,
 }
 
 /// What is being done for a job, see life.rs.
@@ -38,7 +40,8 @@ pub enum Phase {
     Undoing,
 }
 
-const COLUMNS: &str = "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate, j.losses ";
+const COLUMNS: &str = "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate, j.losses,
+    j.switched ";
 const BY_JOB: &str = "FROM jobs j CROSS JOIN submissions b ON b.number = j.submission ";
 const BY_SUBMISSION: &str = "FROM submissions b CROSS JOIN jobs j ON j.submission = b.number ";
 
@@ -142,5 +145,6 @@ fn unsettled(row: &Row<'_>) -> rusqlite::Result<Unsettled> {
         claim: row.get(4)?,
         terminate: row.get(5)?,
         losses: row.get(6)?,
+        switched: row.get(7)?,
     })
 }
