@@ -139,8 +139,8 @@ impl Subject {
     fn next(&self, job: &str) -> Fact {
         self.until(|fact| match fact {
             Fact::Started { id, .. }
-            | Fact::Suspended { id }
-            | Fact::Resumed { id }
+            | Fact::Suspended { id, .. }
+            | Fact::Resumed { id, .. }
             | Fact::Ended { id, .. }
             | Fact::NotStarted { id, .. }
             | Fact::NotPrepared { id, .. }
@@ -232,14 +232,14 @@ fn a_running_job_is_controlled(subject: &Subject) {
     assert_eq!(timeout.code, ErrorCode::Timeout);
 
     subject.tracker.job_control(&job, Control::Suspend).unwrap();
-    subject.until(|fact| matches!(fact, Fact::Suspended { id } if *id == job).then_some(()));
+    subject.until(|fact| matches!(fact, Fact::Suspended { id, .. } if *id == job).then_some(()));
     assert_eq!(subject.state(&job), JobState::Suspended);
     assert_eq!(
         subject.tracker.job_control(&job, Control::Suspend).unwrap_err().code,
         ErrorCode::InvalidState
     );
     subject.tracker.job_control(&job, Control::Resume).unwrap();
-    subject.until(|fact| matches!(fact, Fact::Resumed { id } if *id == job).then_some(()));
+    subject.until(|fact| matches!(fact, Fact::Resumed { id, .. } if *id == job).then_some(()));
     assert_eq!(subject.state(&job), JobState::Running);
     assert_eq!(
         subject.tracker.job_control(&job, Control::Resume).unwrap_err().code,

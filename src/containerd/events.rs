@@ -9,13 +9,13 @@ use containerd_client::services::v1::{PublishRequest, SubscribeRequest};
 use containerd_client::tonic::Streaming;
 use containerd_client::types::Envelope;
 use prost::{DecodeError, Message};
-use prost_types::Any;
+use prost_types::{Any, Timestamp};
 use ulid::Ulid;
 
 use super::connect::QUICK;
 use super::finish::{self, Exit};
 use super::{Core, launch};
-use crate::model::{Error, Result, now};
+use crate::model::{Error, Result, now, now_nanos};
 use crate::tracker::Fact;
 
 const START: &str = "/tasks/start";
@@ -96,18 +96,21 @@ async fn read(core: &Arc<Core>, mut stream: Streaming<Envelope>) -> Error {
 
 fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), DecodeError> {
     let event = envelope.event.as_ref().map_or(&[][..], |event| &event.value);
+    let at = envelope.timestamp.as_ref();
     match envelope.topic.as_str() {
         START => {
-            let at = envelope.timestamp.as_ref().map_or_else(now, finish::millis);
+            let at = at.map_or_else(now, finish::millis);
             let TaskStart { container_id, pid } = TaskStart::decode(event)?;
             let image = launch::image_of(&core.job_dir(&container_id));
             core.facts.started(container_id, pid, at, image);
         }
         PAUSED => {
-            core.facts.report(Fact::Suspended { id: TaskPaused::decode(event)?.container_id });
+            let id = TaskPaused::decode(event)?.container_id;
+            core.facts.report(Fact::Suspended { id, at: at.map_or_else(now_nanos, nanos) });
         }
         RESUMED => {
-            core.facts.report(Fact::Resumed { id: TaskResumed::decode(event)?.container_id });
+            let id = TaskResumed::decode(event)?.container_id;
+            core.facts.report(Fact::Resumed { id, at: at.map_or_else(now_nanos, nanos) });
         }
         OOM => {
             let id = TaskOom::decode(event)?.container_id;
@@ -120,6 +123,10 @@ fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), Decode
         _ => {}
     }
     Ok(())
+}
+
+fn nanos(at: &Timestamp) -> i64 {
+    at.seconds.saturating_mul(1_000_000_000).saturating_add(at.nanos.into())
 }
 
 fn exited(core: &Arc<Core>, event: TaskExit) {

@@ -222,8 +222,8 @@ impl Facts {
 fn subject(fact: &Fact) -> Option<&str> {
     match fact {
         Fact::Started { id, .. }
-        | Fact::Suspended { id }
-        | Fact::Resumed { id }
+        | Fact::Suspended { id, .. }
+        | Fact::Resumed { id, .. }
         | Fact::Ended { id, .. }
         | Fact::NotStarted { id, .. }
         | Fact::NotPrepared { id, .. }

@@ -38,3 +38,10 @@ pub fn now() -> Millis {
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as Millis)
 }
+
+/// The same in nanoseconds, as far as the clock is so fine.
+pub fn now_nanos() -> i64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as i64)
+}

@@ -13,7 +13,7 @@ use super::progress::{Doing, Link, MAX_RETRY, Progress, RETRY, Work, task};
 use super::waits::Waits;
 use crate::model::{Control, Error, ErrorCode, ImageRef, JobState, Millis, Outcome, Result};
 use crate::runtime;
-use crate::store::{Claim, Retry, Store, Unsettled};
+use crate::store::{Claim, Retry, Store, Unsettled, Word};
 use crate::sync::{Condvar, Mutex};
 use crate::tracker::{EventSink, Fact, JobTracker, NewJob};
 
@@ -290,13 +290,13 @@ impl Engine {
                 self.started(&id, at, image.as_ref())
             }
             Fact::Started { .. } => Ok(()),
-            Fact::Suspended { id } => {
-                let news = self.store.job_suspended(&id);
-                self.tell(&id, JobState::Suspended, news)
+            Fact::Suspended { id, at } => {
+                let news = self.store.job_suspended(&id, Word::Told { at });
+                self.switched(&id, JobState::Suspended, news)
             }
-            Fact::Resumed { id } => {
-                let news = self.store.job_resumed(&id);
-                self.tell(&id, JobState::Running, news)
+            Fact::Resumed { id, at } => {
+                let news = self.store.job_resumed(&id, Word::Told { at });
+                self.switched(&id, JobState::Running, news)
             }
             Fact::Ended { id, outcome } => self.ended(&id, &outcome),
             Fact::NotStarted { id, error } => self.not_started(&id, &error),
@@ -350,6 +350,15 @@ impl Engine {
             self.waits.state(id, state);
         }
         Ok(())
+    }
+
+    fn switched(&self, id: &str, state: JobState, news: Result<bool>) -> Result<()> {
+        let stored = if matches!(news, Ok(false)) { self.store.job_state(id)? } else { None };
+        match stored {
+            // Told late, or in an order that the clock has turned round: the runtime knows.
+            Some(stored) if stored.is_started() && stored != state => self.settle(id),
+            _ => self.tell(id, state, news),
+        }
     }
 
     pub(super) fn started(&self, id: &str, at: Millis, image: Option<&ImageRef>) -> Result<()> {

@@ -9,6 +9,7 @@ use super::tests::{Bench, MONITORING, fresh, start, template};
 use super::{Bulk, JobRef, JobSession, MonitoringSession, Notification, Timeout, notify};
 use crate::model::JobState::{self, Done, Failed, Queued, QueuedHeld, Running, Suspended};
 use crate::model::{Control, JobTemplate};
+use crate::tracker::{Fact, JobTracker};
 
 /// Register, as the process of this thread. What is told comes out of the receiver.
 fn listen() -> Receiver<Notification> {
@@ -62,6 +63,27 @@ fn every_process_is_told_of_what_any_of_them_does() {
     for told in [first, second] {
         assert_eq!(until(Failed, &told, &job), [Queued, Running, Suspended, Failed]);
     }
+}
+
+#[test]
+fn a_suspension_that_is_heard_of_late_is_not_told_again() {
+    let (_dir, bench, session) = fresh();
+    let told = listen();
+    let job = start(&session, template("sleep"));
+    job.control(Control::Suspend).unwrap();
+    job.control(Control::Resume).unwrap();
+    let engine = bench.world.default_engine().unwrap();
+    let late = Fact::Suspended { id: job.id.clone(), at: 1 };
+    engine.take(late.clone()).unwrap();
+    assert_eq!(job.state().unwrap().0, Running);
+    // What the clock makes look late is looked up.
+    bench.tracker.set_silent(true);
+    bench.tracker.job_control(&job.id, Control::Suspend).unwrap();
+    engine.take(late).unwrap();
+    assert_eq!(job.state().unwrap().0, Suspended);
+    bench.tracker.set_silent(false);
+    bench.tracker.exit(&job.id, 0);
+    assert_eq!(until(Done, &told, &job), [Queued, Running, Suspended, Running, Suspended, Done]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use super::engine::Engine;
 use super::progress::Doing;
 use crate::model::{ErrorCode, JobInfo, JobState, Outcome, Result, now};
-use crate::store::{Claim, Phase, Unsettled};
+use crate::store::{Claim, Phase, Unsettled, Word};
 
 impl Engine {
     /// Compare every job of this runtime that was begun and is not settled, as far as the runtime
@@ -94,9 +94,10 @@ impl Engine {
         if job.state.is_queued() {
             self.started(id, info.dispatched.unwrap_or_else(now), info.image.as_ref())?;
         }
+        let found = Word::Found { last: job.switched };
         let news = match info.state {
-            JobState::Suspended => self.store.job_suspended(id),
-            _ => self.store.job_resumed(id),
+            JobState::Suspended => self.store.job_suspended(id, found),
+            _ => self.store.job_resumed(id, found),
         };
         self.tell(id, info.state, news)?;
         if job.state.is_started() {

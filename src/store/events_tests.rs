@@ -53,15 +53,15 @@ fn a_listener_takes_each_state_once_and_in_order() {
     assert_eq!(store.release(Which::Job("a")).unwrap(), 1);
     start(&store, "a");
     assert!(!store.job_started("a", 6, None).unwrap());
-    assert!(elsewhere.job_suspended("a").unwrap());
-    assert!(!store.job_suspended("a").unwrap());
+    assert!(elsewhere.job_suspended("a", Word::Told { at: 7 }).unwrap());
+    assert!(!store.job_suspended("a", Word::Told { at: 7 }).unwrap());
     let first = of("a", [Queued, QueuedHeld, Queued, Running, Suspended]);
     assert_eq!(take(&store, &mine, &mut seen), first);
     assert_eq!(take(&store, &mine, &mut seen), []);
 
     // A second listener hears of what comes then, and both have all of it.
     let mut later = store.listen(&other).unwrap();
-    assert!(store.job_resumed("a").unwrap());
+    assert!(store.job_resumed("a", Word::Told { at: 8 }).unwrap());
     assert!(elsewhere.job_ended("a", &exit(0), &mine).unwrap());
     assert!(!store.job_ended("a", &exit(1), &mine).unwrap());
     store.job_deleted("a").unwrap();

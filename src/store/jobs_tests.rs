@@ -150,10 +150,10 @@ fn a_job_goes_through_its_life_once() {
     assert!(store.job_started("a", 5, None).unwrap());
     assert!(!store.job_started("a", 6, None).unwrap());
     assert_eq!(store.claimed_jobs(&mine).unwrap(), [], "a job that runs needs nobody");
-    assert!(!store.job_resumed("a").unwrap());
-    assert!(store.job_suspended("a").unwrap());
+    assert!(!store.job_resumed("a", Word::Told { at: 6 }).unwrap());
+    assert!(store.job_suspended("a", Word::Told { at: 7 }).unwrap());
     assert_eq!(job(&store, "a").info.state, JobState::Suspended);
-    assert!(store.job_resumed("a").unwrap());
+    assert!(store.job_resumed("a", Word::Told { at: 8 }).unwrap());
     assert!(store.job_ended("a", &exit(3), &mine).unwrap());
     assert!(!store.job_ended("a", &exit(0), &mine).unwrap());
     let info = job(&store, "a").info;
@@ -167,6 +167,27 @@ fn a_job_goes_through_its_life_once() {
     assert_eq!(left.len(), 1, "who stored the end cleans up");
     store.job_deleted("a").unwrap();
     assert_eq!(store.unsettled_jobs("t").unwrap(), []);
+}
+
+#[test]
+fn a_suspension_that_is_told_late_is_none() {
+    let (_dir, store, session) = store();
+    insert(&store, &session, "a");
+    assert!(admit(&store, &Claim::mine(), 1, 0));
+    assert!(store.job_started("a", 5, None).unwrap());
+    let last = || store.unsettled_job("a").unwrap().unwrap().switched;
+    assert!(store.job_suspended("a", Word::Told { at: 20 }).unwrap());
+    assert!(store.job_resumed("a", Word::Told { at: 30 }).unwrap());
+    for at in [20, 30] {
+        assert!(!store.job_suspended("a", Word::Told { at }).unwrap(), "{at} is not after 30");
+    }
+    // What was looked up meanwhile counts only if nothing has come in between.
+    assert_eq!(last(), 30);
+    assert!(!store.job_suspended("a", Word::Found { last: 20 }).unwrap());
+    assert!(store.job_suspended("a", Word::Found { last: 30 }).unwrap());
+    assert!(!store.job_resumed("a", Word::Told { at: 31 }).unwrap(), "that was before the look");
+    assert!(store.job_resumed("a", Word::Told { at: last() + 1 }).unwrap());
+    assert_eq!(job(&store, "a").info.state, JobState::Running);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::query::state;
 use super::sessions::sweep;
 use super::{Claim, Store};
-use crate::model::{ErrorCode, ImageRef, JobState, Millis, Outcome, Result, now};
+use crate::model::{ErrorCode, ImageRef, JobState, Millis, Outcome, Result, now, now_nanos};
 
 /// What a job that could not be started comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,23 @@ pub enum Retry {
     Failed,
     /// It was not this process's to start.
     NotMine,
+}
+
+/// What says that a job was suspended or resumed. Unlike the other steps these come again and again, so
+/// one that is heard of late, as by a process that is slow, must not be taken for a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// The runtime has told that it happened then, in nanoseconds since the epoch. It counts if it is the
+    /// latest.
+    Told {
+        /// The time.
+        at: i64,
+    },
+    /// It was found to be so. It counts if nothing was stored since the last was that of this time.
+    Found {
+        /// The time.
+        last: i64,
+    },
 }
 
 impl Store {
@@ -61,23 +78,29 @@ impl Store {
     }
 
     /// The job was stopped for now. True if that was news.
-    pub fn job_suspended(&self, id: &str) -> Result<bool> {
-        self.advance(
-            id,
-            |state| state == JobState::Running,
-            |sql| {
-                sql.prepare_cached("UPDATE jobs SET state = 4 WHERE id = ? AND state = 3")?.execute([id])
-            },
-        )
+    pub fn job_suspended(&self, id: &str, word: Word) -> Result<bool> {
+        self.switch(id, JobState::Running, JobState::Suspended, word)
     }
 
     /// The job goes on. True if that was news.
-    pub fn job_resumed(&self, id: &str) -> Result<bool> {
+    pub fn job_resumed(&self, id: &str, word: Word) -> Result<bool> {
+        self.switch(id, JobState::Suspended, JobState::Running, word)
+    }
+
+    fn switch(&self, id: &str, from: JobState, to: JobState, word: Word) -> Result<bool> {
+        let (at, last) = match word {
+            Word::Told { at } => (at, None),
+            Word::Found { last } => (now_nanos(), Some(last)),
+        };
         self.advance(
             id,
-            |state| state == JobState::Suspended,
+            |state| state == from,
             |sql| {
-                sql.prepare_cached("UPDATE jobs SET state = 3 WHERE id = ? AND state = 4")?.execute([id])
+                sql.prepare_cached(
+                    "UPDATE jobs SET state = ?3, switched = ?4
+                     WHERE id = ?1 AND state = ?2 AND iif(?5 IS NULL, switched < ?4, switched = ?5)",
+                )?
+                .execute(params![id, from as i32, to as i32, at, last])
             },
         )
     }

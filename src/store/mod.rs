@@ -42,7 +42,7 @@ use ballast::Ballast;
 pub use claim::Claim;
 pub use control::{Terminating, Which};
 pub use events::Event;
-pub use life::Retry;
+pub use life::{Retry, Word};
 pub use mails::Mail;
 pub use query::{Array, Job};
 pub use queue::{Decide, Queue, Targets};

@@ -90,7 +90,7 @@ fn what_waits_at_its_deadline_fails_and_what_runs_is_left_to_its_init() {
     let order = store.order("runs").unwrap().unwrap().ends.unwrap();
     assert_eq!((order.at, order.reason.as_str()), (NOW, "its deadline has come"));
     assert!(store.overdue_jobs(NOW).unwrap().is_empty());
-    store.job_suspended("runs").unwrap();
+    store.job_suspended("runs", Word::Told { at: 1 }).unwrap();
     assert_eq!(store.overdue_jobs(NOW).unwrap().len(), 1);
 }
 
@@ -108,8 +108,8 @@ fn a_mail_is_sent_once_and_outlives_the_forgetting_of_its_job() {
     let take = || store.send_mail(|mail| Ok(mail.clone())).unwrap();
     assert_eq!(take(), None);
     start(&store, &mine, "a", 5);
-    store.job_suspended("a").unwrap();
-    store.job_resumed("a").unwrap();
+    store.job_suspended("a", Word::Told { at: 1 }).unwrap();
+    store.job_resumed("a", Word::Told { at: 2 }).unwrap();
     let outcome = Outcome { exit_status: Some(0), finished: 9, ..Outcome::default() };
     store.job_ended("a", &outcome, &mine).unwrap();
     store.reap(Which::Job("a")).unwrap();

@@ -110,6 +110,8 @@ CREATE TABLE jobs (
     -- The start of its first run, and of its last.
     dispatched  INTEGER,
     started     INTEGER,
+    -- When it was suspended or resumed last, in nanoseconds, see life.rs.
+    switched    INTEGER NOT NULL DEFAULT 0,
     finished    INTEGER,
     exit_status INTEGER,
     signal      INTEGER,

@@ -24,6 +24,8 @@ pub struct Unsettled {
     pub terminate: Option<Control>,
     /// How many of its runs were lost.
     pub losses: i64,
+    /// When it was suspended or resumed last, in nanoseconds since the epoch.
+    pub switched: i64,
 }
 
 /// What is being done for a job, see life.rs.
@@ -39,7 +41,8 @@ pub enum Phase {
     Undoing,
 }
 
-const COLUMNS: &str = "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate, j.losses ";
+const COLUMNS: &str = "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate, j.losses,
+    j.switched ";
 const BY_JOB: &str = "FROM jobs j CROSS JOIN submissions b ON b.number = j.submission ";
 const BY_SUBMISSION: &str = "FROM submissions b CROSS JOIN jobs j ON j.submission = b.number ";
 
@@ -143,5 +146,6 @@ fn unsettled(row: &Row<'_>) -> rusqlite::Result<Unsettled> {
         claim: row.get(4)?,
         terminate: asked(row, 5)?,
         losses: row.get(6)?,
+        switched: row.get(7)?,
     })
 }

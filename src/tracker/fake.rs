@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob};
 use crate::model::{
     Control, Cpu, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Os, Outcome, Queue, Result,
-    Version, now, signal_name, signal_number,
+    Version, now, now_nanos, signal_name, signal_number,
 };
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
@@ -219,11 +219,11 @@ impl JobTracker for FakeTracker {
         match control {
             Control::Suspend => {
                 job.state = next;
-                state.say(Fact::Suspended { id: id.to_owned() });
+                state.say(Fact::Suspended { id: id.to_owned(), at: now_nanos() });
             }
             Control::Resume => {
                 job.state = next;
-                state.say(Fact::Resumed { id: id.to_owned() });
+                state.say(Fact::Resumed { id: id.to_owned(), at: now_nanos() });
             }
             _ if next == JobState::Failed && job.state.is_queued() => {
                 state.terminated.insert(id.to_owned());

@@ -96,11 +96,15 @@ pub enum Fact {
     Suspended {
         /// The job.
         id: String,
+        /// When, in nanoseconds since the epoch: the same for every process that hears of it.
+        at: i64,
     },
     /// It goes on.
     Resumed {
         /// The job.
         id: String,
+        /// As above.
+        at: i64,
     },
     /// It ended, or could not be started for good.
     Ended {

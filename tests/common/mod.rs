@@ -147,8 +147,8 @@ pub(crate) fn job(template: JobTemplate) -> NewJob {
 pub(crate) fn id_of(fact: &Fact) -> Option<&str> {
     match fact {
         Fact::Started { id, .. }
-        | Fact::Suspended { id }
-        | Fact::Resumed { id }
+        | Fact::Suspended { id, .. }
+        | Fact::Resumed { id, .. }
         | Fact::Ended { id, .. }
         | Fact::NotStarted { id, .. }
         | Fact::NotPrepared { id, .. }
