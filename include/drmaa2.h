@@ -511,7 +511,7 @@ typedef struct drmaa2_version_s {
     drmaa2_string major;
     /* All that follows it. */
     drmaa2_string minor;
-    /* Not used; NULL. */
+    /* For the library; NULL in a version made without it. */
     void *implementationSpecific;
 } drmaa2_version_s;
 

@@ -19,11 +19,127 @@ extern "C" {
 #endif /* __cplusplus */
 
 /*
+ * Get the template a job was submitted with: the earlier name of drmaa2_j_get_jtemplate.
+ *
+ * Returns an equal copy to be freed with drmaa2_jtemplate_free. NULL on error.
+ */
+drmaa2_jtemplate drmaa2_j_get_jt(drmaa2_j j);
+
+/*
+ * Get the template a job array was submitted with: the earlier name of drmaa2_jarray_get_jtemplate.
+ *
+ * Returns an equal copy to be freed with drmaa2_jtemplate_free. NULL on error.
+ */
+drmaa2_jtemplate drmaa2_jarray_get_job_template(drmaa2_jarray ja);
+
+/*
+ * Get the template a reservation was requested with: Grid Engine's name of
+ * drmaa2_r_get_reservation_template.
+ *
+ * Returns an equal copy to be freed with drmaa2_rtemplate_free. NULL on error: as
+ * drmaa2_r_get_reservation_template.
+ */
+drmaa2_rtemplate drmaa2_r_get_rtemplate(drmaa2_r r);
+
+/*
  * Create a reservation info in which nothing is set.
  *
  * Returns an info to be freed with drmaa2_rinfo_free, or NULL: DRMAA2_OUT_OF_RESOURCE.
  */
 drmaa2_rinfo drmaa2_rinfo_create(void);
+
+/*
+ * Free a list, but not its elements, and set *l to NULL: what drmaa2_list_free does for a list
+ * without a callback. Nothing happens if l or *l is NULL.
+ */
+void uge_drmaa2_list_free_root(drmaa2_list *l);
+
+/*
+ * Replace the element at position pos, counted from 0.
+ *
+ * The list keeps the pointer value, not a copy; the old element is left alone, it is the caller's
+ * from then on. DRMAA2_INVALID_ARGUMENT if l or value is NULL or there is no such element.
+ */
+drmaa2_error uge_drmaa2_list_set(drmaa2_list l, long pos, void *value);
+
+/*
+ * Get the names of the implementation-specific attributes of versions.
+ *
+ * Returns a list to be freed with drmaa2_list_free. The attributes are those of the version that
+ * drmaa2_get_drms_version returns; in any other they are not set.
+ */
+drmaa2_string_list drmaa2_version_impl_spec(void);
+
+/*
+ * Get the names of the implementation-specific attributes of slot infos: there are none.
+ *
+ * Returns an empty list to be freed with drmaa2_list_free.
+ */
+drmaa2_string_list drmaa2_slotinfo_impl_spec(void);
+
+/*
+ * Get all implementation-specific attributes of a version that are set, with their values.
+ *
+ * Returns a new dictionary, which may be empty, to be freed with drmaa2_dict_free. NULL on error:
+ * DRMAA2_INVALID_ARGUMENT if v is NULL.
+ */
+drmaa2_dict uge_vi_impl_spec_get(drmaa2_version v);
+
+/*
+ * Wait until all of several jobs have started; one that has ended counts as well.
+ *
+ * l: jobs of this session. timeout: at most so many seconds; DRMAA2_ZERO_TIME to look and return;
+ * DRMAA2_INFINITE_TIME. Returns a new list of the same jobs in the same order, to be freed with
+ * drmaa2_list_free. NULL on error: DRMAA2_TIMEOUT when the time is over, DRMAA2_INVALID_ARGUMENT if l
+ * is NULL, empty or holds a job of another session, if a job is reaped meanwhile, or for a time that is
+ * none; DRMAA2_INVALID_SESSION also if the session is closed or destroyed meanwhile.
+ */
+drmaa2_j_list drmaa2_jsession_wait_all_started(drmaa2_jsession js,
+                                               drmaa2_j_list l,
+                                               time_t timeout);
+
+/*
+ * Wait until all of several jobs have ended.
+ *
+ * Arguments, result and errors: as drmaa2_jsession_wait_all_started.
+ */
+drmaa2_j_list drmaa2_jsession_wait_all_terminated(drmaa2_jsession js,
+                                                  drmaa2_j_list l,
+                                                  time_t timeout);
+
+/*
+ * End a job at once, without asking it and without a time to end by itself. Returns once that is
+ * accepted.
+ *
+ * A job that runs is killed with all its processes, so its info says SIGKILL, and its stageOutFiles
+ * are not copied. One that waits, or whose image is being pulled, does not start.
+ * DRMAA2_INVALID_STATE if it has ended.
+ */
+drmaa2_error drmaa2_j_terminate_forced(drmaa2_j j);
+
+/*
+ * End all jobs of the job array that a job belongs to, as drmaa2_jarray_terminate does. Returns once
+ * that is accepted.
+ *
+ * A job that is in no array is ended alone, as drmaa2_j_terminate does. DRMAA2_INVALID_STATE if all of
+ * them have ended.
+ */
+drmaa2_error drmaa2_j_terminate_all(drmaa2_j j);
+
+/*
+ * End all jobs of the job array that a job belongs to at once, each as drmaa2_j_terminate_forced does.
+ * Returns once that is accepted.
+ *
+ * A job that is in no array is ended alone. DRMAA2_INVALID_STATE if all of them have ended.
+ */
+drmaa2_error drmaa2_j_terminate_forced_all(drmaa2_j j);
+
+/*
+ * End the jobs of a job array that have not ended: another name of drmaa2_jarray_terminate.
+ *
+ * Returns once that is accepted. DRMAA2_INVALID_STATE if there are none.
+ */
+drmaa2_error drmaa2_jarray_terminate_all(drmaa2_jarray ja);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -62,6 +62,18 @@ pub struct Config {
     pub queues: BTreeMap<String, Queue>,
     /// The program that sends mails, as sendmail does; without one there are none.
     pub sendmail: Option<PathBuf>,
+    /// Whose C structs the program expects.
+    pub compat: Compat,
+}
+
+/// Whose C structs a program expects, where libraries cannot agree.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Compat {
+    /// Those of the standard.
+    #[default]
+    Standard,
+    /// Those of Altair Grid Engine.
+    Age,
 }
 
 /// What jobs may take of the machine at a time; `None` is no limit.
@@ -161,6 +173,8 @@ impl Config {
             }
         }
         config.apply(environment(&env)?)?;
+        // A matter of the program, not of the site: it has no key in a file.
+        config.compat = env("DRMAA2_COMPAT").map_or(Ok(Compat::Standard), Compat::parse)?;
         if config.state_dir.as_os_str().is_empty() {
             let own = if root { None } else { xdg("XDG_STATE_HOME", ".local/state") };
             config.state_dir = own.unwrap_or_else(|| SYSTEM_STATE.into());
@@ -189,6 +203,7 @@ impl Config {
             limits: Limits::default(),
             queues: [(DEFAULT_QUEUE.to_owned(), Queue::default())].into(),
             sendmail: None,
+            compat: Compat::Standard,
         }
     }
 
@@ -309,6 +324,18 @@ impl Agent {
             _ => {
                 let text = format!("agent \"{}\" is not on, off or an absolute path", value.display());
                 Err(Error::new(ErrorCode::SessionManagement, text).of("configuration"))
+            }
+        }
+    }
+}
+
+impl Compat {
+    fn parse(value: PathBuf) -> Result<Self> {
+        match value.to_str() {
+            Some("age") => Ok(Self::Age),
+            _ => {
+                let text = format!("environment: DRMAA2_COMPAT \"{}\" is not age", value.display());
+                Err(Error::new(ErrorCode::SessionManagement, text))
             }
         }
     }

@@ -96,6 +96,8 @@ int main(void) {
 
 int main(void) {
     drmaa2_rinfo ri = drmaa2_rinfo_create();
+    drmaa2_list list = drmaa2_list_create(DRMAA2_STRINGLIST, NULL);
+    uge_drmaa2_list_free_root(&list);
     drmaa2_rinfo_free(&ri);
     return ri != NULL;
 }

@@ -268,6 +268,24 @@ fn a_suspended_job_can_be_terminated(subject: &Subject) {
     subject.delete(&job);
 }
 
+fn a_job_is_killed_whatever_it_does(subject: &Subject) {
+    for suspended in [false, true] {
+        let job = subject.add((subject.sleeps)());
+        subject.started(&job);
+        if suspended {
+            subject.tracker.job_control(&job, Control::Suspend).unwrap();
+        }
+        subject.tracker.job_control(&job, Control::Kill).unwrap();
+        let outcome = subject.ended(&job);
+        assert_eq!((outcome.signal, outcome.exit_status), (Some(libc::SIGKILL), Some(137)));
+        assert_eq!(
+            subject.tracker.job_control(&job, Control::Kill).unwrap_err().code,
+            ErrorCode::InvalidState
+        );
+        subject.delete(&job);
+    }
+}
+
 fn an_unknown_job_is_an_error_that_names_it(subject: &Subject) {
     let job = "01unknown";
     let tracker = &subject.tracker;
@@ -276,6 +294,7 @@ fn an_unknown_job_is_an_error_that_names_it(subject: &Subject) {
         tracker.job_info(job).unwrap_err(),
         tracker.job_control(job, Control::Suspend).unwrap_err(),
         tracker.job_control(job, Control::Terminate).unwrap_err(),
+        tracker.job_control(job, Control::Kill).unwrap_err(),
         tracker.wait(job, Some(LONG), &[JobState::Done]).unwrap_err(),
     ] {
         assert_eq!(error.code, ErrorCode::InvalidArgument, "{error}");
@@ -418,6 +437,7 @@ contract! {
     a_job_starts_ends_and_is_deleted
     a_running_job_is_controlled
     a_suspended_job_can_be_terminated
+    a_job_is_killed_whatever_it_does
     an_unknown_job_is_an_error_that_names_it
     a_template_that_can_never_run_is_refused
     the_system_tells_about_itself

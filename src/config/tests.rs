@@ -49,6 +49,17 @@ fn what_comes_later_wins() {
 }
 
 #[test]
+fn the_program_says_whose_structs_it_expects() {
+    let compat = |value| load("", true, &[("DRMAA2_COMPAT", value)]).map(|config| config.compat);
+    assert_eq!(compat(""), Ok(Compat::Standard));
+    assert_eq!(compat("age"), Ok(Compat::Age));
+    let error = compat("AGE 8").unwrap_err();
+    assert_eq!(error.code, ErrorCode::SessionManagement);
+    assert!(error.message.contains("DRMAA2_COMPAT \"AGE 8\""), "{error}");
+    assert!(load("compat = 'age'", true, &[]).is_err());
+}
+
+#[test]
 fn the_agent_is_on_off_or_somewhere() {
     let agent = |system: &str, env: &[(&str, &str)]| load(system, true, env).map(|it| it.agent);
     assert_eq!(agent("", &[]), Ok(Agent::On));

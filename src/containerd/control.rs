@@ -1,4 +1,4 @@
-//! Suspend, resume and terminate.
+//! Suspend, resume, terminate and kill.
 
 use std::fs;
 use std::io;
@@ -31,7 +31,7 @@ pub(super) async fn control(core: &Arc<Core>, id: &str, control: Control) -> Res
         let done = match control {
             Control::Suspend => tasks.pause(PauseTaskRequest { container_id }).await,
             Control::Resume => tasks.resume(ResumeTaskRequest { container_id }).await,
-            Control::Terminate => return terminate(core, id).await,
+            Control::Terminate | Control::Kill => return end(core, id, control).await,
             Control::Hold | Control::Release => {
                 return Err(Error::unsupported("holding a job that the runtime has"));
             }
@@ -62,14 +62,14 @@ async fn refusal(core: &Core, id: &str, control: Control, status: Answer) -> Err
     }
 }
 
-async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
+async fn end(core: &Arc<Core>, id: &str, how: Control) -> Result<()> {
     let dir = core.job_dir(id);
     if let Some(outcome) = finish::recorded(&dir) {
-        return outcome.state().after(Control::Terminate).map(drop);
+        return outcome.state().after(how).map(drop);
     }
     // The file first: a signal that comes before init listens is lost, the file is not.
     let file = dir.join(TERMINATE_FILE);
-    let ours = match fs::write(&file, "") {
+    let ours = match fs::write(&file, if how == Control::Kill { finish::KILL } else { "" }) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => {
@@ -84,34 +84,40 @@ async fn terminate(core: &Arc<Core>, id: &str) -> Result<()> {
         core.facts.changed(id);
         return Ok(());
     }
-    let (signal, patience) = stop(core, &dir);
+    // Killing does not ask init either: with it goes all that is in its namespace, without a record and
+    // without delay.
+    let (signal, patience) = match how {
+        Control::Kill => (libc::SIGKILL, None),
+        _ => stop(core, &dir),
+    };
     if let Err(status) = kill(core, id, signal, false).await {
-        let refused = refusal(core, id, Control::Terminate, status).await;
+        let refused = refusal(core, id, how, status).await;
         // Init may have found the file already.
         let heard = ours && finish::recorded(&dir).is_some();
         return if heard { Ok(()) } else { Err(refused) };
     }
     wake(core, id).await;
-    let core = core.clone();
-    let id = id.to_owned();
-    tokio::spawn(async move {
-        tokio::time::sleep(patience).await;
-        kill_if_running(&core, &id).await;
-    });
+    if let Some(patience) = patience {
+        let (core, id) = (core.clone(), id.to_owned());
+        tokio::spawn(async move {
+            tokio::time::sleep(patience).await;
+            kill_if_running(&core, &id).await;
+        });
+    }
     Ok(())
 }
 
 /// The signal that makes PID 1 end its job, and how long it may take. Init keeps to the job's order by
 /// itself; a command that is PID 1 gets what init would have sent it.
-fn stop(core: &Core, dir: &Path) -> (i32, Duration) {
+fn stop(core: &Core, dir: &Path) -> (i32, Option<Duration>) {
     let order = Order::read(dir).ok();
     let grace = order.as_ref().map(|order| Duration::from_millis(order.grace));
     let grace = grace.unwrap_or(core.settings.grace);
     if !bare::is(dir) {
-        return (libc::SIGTERM, grace.saturating_add(MARGIN));
+        return (libc::SIGTERM, Some(grace.saturating_add(MARGIN)));
     }
     let signal = order.map(|order| order.stop_signal).filter(|signal| *signal != 0);
-    (signal.unwrap_or(libc::SIGTERM), grace)
+    (signal.unwrap_or(libc::SIGTERM), Some(grace))
 }
 
 /// A paused job gets its signal when it goes on.

@@ -1,5 +1,6 @@
 //! The end of a job: how it ended, and the removal of what is left of it.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,9 @@ use crate::tracker::Fact;
 
 /// Why a job has failed whose init could not write its record.
 const NO_RECORD: &str = "its container was killed, and there is no record of its end";
+
+/// What the file that asks init to end a job holds if the job is killed without asking anybody.
+pub(super) const KILL: &str = "kill";
 
 /// The end of PID 1, as containerd tells it.
 pub(super) struct Exit {
@@ -142,16 +146,21 @@ fn from_record(record: Record) -> Outcome {
 pub(super) fn unrecorded(dir: Option<&Path>, exit: Exit) -> Outcome {
     match dir {
         Some(dir) if bare::is(dir) => bare::outcome(dir, exit),
-        Some(dir) if dir.join(TERMINATE_FILE).exists() => terminated(from_exit(exit)),
-        Some(_) => without_record(from_exit(exit)),
+        Some(dir) => match fs::read_to_string(dir.join(TERMINATE_FILE)) {
+            Ok(how) => terminated(from_exit(exit), how == KILL),
+            Err(_) => without_record(from_exit(exit)),
+        },
         None => from_exit(exit),
     }
 }
 
-/// The end of a job that was asked to end before there was an init to hear it: the runtime's own process
-/// ends then, with a code of its own.
-fn terminated(outcome: Outcome) -> Outcome {
-    let reason = "terminated, and its container left no record of its end";
+/// The end of a job that was killed, or was asked to end before there was an init to hear it: the
+/// runtime's own process ends then, with a code of its own.
+fn terminated(outcome: Outcome, killed: bool) -> Outcome {
+    let reason = match killed {
+        true => "killed on request",
+        false => "terminated, and its container left no record of its end",
+    };
     let exit_status = outcome.exit_status.filter(|_| outcome.signal.is_some());
     Outcome { exit_status, reason: Some(reason.to_owned()), ..outcome }
 }
@@ -223,7 +232,7 @@ pub(super) async fn remove(core: &Core, id: &str) -> Result<()> {
 
 /// Remove the directory of a job that has no container any more.
 pub(super) async fn remove_dir(dir: PathBuf) {
-    let remove = move || match std::fs::remove_dir_all(&dir) {
+    let remove = move || match fs::remove_dir_all(&dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             tracing::warn!(%error, dir = %dir.display(), "cannot remove the directory of a job");
         }
@@ -324,10 +333,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let end = |status| unrecorded(Some(dir.path()), Exit { status, at: None });
         assert_eq!((end(2).exit_status, end(2).reason.as_deref()), (Some(2), Some(NO_RECORD)));
-        std::fs::write(dir.path().join(TERMINATE_FILE), "").unwrap();
+        fs::write(dir.path().join(TERMINATE_FILE), "").unwrap();
         assert_eq!((end(2).exit_status, end(2).state()), (None, JobState::Failed));
         assert_eq!((end(137).exit_status, end(137).signal), (Some(137), Some(9)));
         assert!(end(2).reason.unwrap().contains("terminated"));
+        fs::write(dir.path().join(TERMINATE_FILE), KILL).unwrap();
+        assert_eq!((end(137).signal, end(137).reason.as_deref()), (Some(9), Some("killed on request")));
     }
 
     #[test]

@@ -407,11 +407,16 @@ impl JobTracker for ContainerdTracker {
     }
 
     fn contact(&self) -> Result<Contact> {
-        let version = self.run(|core| async move {
+        let answer = self.run(|core| async move {
             let answer = core.daemon.within(QUICK)?.version().version(()).await;
-            Ok(answer.map_err(|status| core.daemon.error(status))?.into_inner().version)
+            Ok(answer.map_err(|status| core.daemon.error(status))?.into_inner())
         })?;
-        Ok(Contact { name: "containerd".to_owned(), version: Version::parse(&version) })
+        let version = Version {
+            revision: Some(answer.revision).filter(|revision| !revision.is_empty()),
+            address: Some(self.core.settings.address.display().to_string()),
+            ..Version::parse(&answer.version)
+        };
+        Ok(Contact { name: "containerd".to_owned(), version })
     }
 
     fn job_template(&self) -> Option<&dyn TemplateSource> {

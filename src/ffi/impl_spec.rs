@@ -7,10 +7,11 @@
 
 use std::ffi::{c_char, c_void};
 
-use crate::model::extensions::{Attribute, JOB_INFO, JOB_TEMPLATE};
+use crate::model::extensions::{Attribute, JOB_INFO, JOB_TEMPLATE, VERSION};
 use crate::model::{Error, Result, Text};
 
 use super::enums::drmaa2_error;
+use super::infos::drmaa2_version_s;
 use super::jinfo::drmaa2_jinfo_s;
 use super::jtemplate::drmaa2_jtemplate_s;
 use super::mem::null;
@@ -123,7 +124,7 @@ pub unsafe extern "C" fn drmaa2_set_instance_value(
     })
 }
 
-fn names(attributes: &[Attribute]) -> Result<drmaa2_string_list> {
+pub(super) fn names(attributes: &[Attribute]) -> Result<drmaa2_string_list> {
     list::of_strings(attributes.iter().map(|attribute| attribute.name))
 }
 
@@ -136,16 +137,23 @@ struct Known {
 enum Kind {
     JobTemplate,
     JobInfo,
+    Version,
 }
+
+const KINDS: [(&[Attribute], Kind); 3] =
+    [(&JOB_TEMPLATE, Kind::JobTemplate), (&JOB_INFO, Kind::JobInfo), (&VERSION, Kind::Version)];
 
 /// The attribute of that name.
 unsafe fn known(name: *const c_char) -> Result<Known> {
     // SAFETY: NULL or a string.
     let name = unsafe { mem::name("attribute name", name) }?;
-    let find = |attributes: &'static [Attribute]| attributes.iter().find(|known| known.name == name);
-    let template = find(&JOB_TEMPLATE).map(|attribute| Known { attribute, kind: Kind::JobTemplate });
-    template
-        .or_else(|| find(&JOB_INFO).map(|attribute| Known { attribute, kind: Kind::JobInfo }))
+    let of_kind = |(attributes, kind): (&'static [Attribute], Kind)| {
+        let attribute = attributes.iter().find(|known| known.name == name)?;
+        Some(Known { attribute, kind })
+    };
+    KINDS
+        .into_iter()
+        .find_map(of_kind)
         .ok_or_else(|| Error::argument(format!("no implementation-specific attribute \"{name}\"")))
 }
 
@@ -159,6 +167,7 @@ impl Known {
                     &raw mut (*instance.cast::<drmaa2_jtemplate_s>()).implementationSpecific
                 }
                 Kind::JobInfo => &raw mut (*instance.cast::<drmaa2_jinfo_s>()).implementationSpecific,
+                Kind::Version => &raw mut (*instance.cast::<drmaa2_version_s>()).implementationSpecific,
             }
         };
         member.cast()

@@ -5,14 +5,15 @@ use std::ptr;
 
 use libc::time_t;
 
-use crate::model::{Machine, Queue, ReservationInfo, Result, SlotInfo, Version};
+use crate::model::{Machine, Queue, ReservationInfo, Result, SlotInfo, Text, Version};
+use crate::session::Compat;
 
 use super::enums::{
     FALSE, TRUE, UNSET, drmaa2_bool, drmaa2_cpu, drmaa2_event, drmaa2_jstate, drmaa2_os,
 };
 use super::mem::{self, Block, Owned};
 use super::types::{UNSET_TIME, drmaa2_slotinfo_list, drmaa2_string, drmaa2_string_list};
-use super::{guard, list};
+use super::{dict, guard, impl_spec, list};
 
 /// Slots of one machine (GFD.231, SlotInfo).
 #[repr(C)]
@@ -85,7 +86,7 @@ pub struct drmaa2_version_s {
     pub major: drmaa2_string,
     /// All that follows it.
     pub minor: drmaa2_string,
-    /// Not used; NULL.
+    /// For the library; NULL in a version made without it.
     pub implementationSpecific: *mut c_void,
 }
 /// A version; free it with drmaa2_version_free.
@@ -224,6 +225,7 @@ impl Block for drmaa2_version_s {
         unsafe {
             mem::free_string(&raw mut (*this).major);
             mem::free_string(&raw mut (*this).minor);
+            dict::free((&raw mut (*this).implementationSpecific).cast());
         }
     }
 }
@@ -248,7 +250,15 @@ pub(super) fn slotinfo(slot: &SlotInfo) -> Result<Owned<drmaa2_slotinfo_s>> {
     Ok(block)
 }
 
-pub(super) fn rinfo(info: &ReservationInfo) -> Result<Owned<drmaa2_rinfo_s>> {
+/// The machines that somebody has slots of. Altair Grid Engine's clients read their names alone.
+pub(super) fn machines(slots: &[SlotInfo], compat: Compat) -> Result<drmaa2_slotinfo_list> {
+    match compat {
+        Compat::Standard => list::of_blocks(slots.iter().map(slotinfo)),
+        Compat::Age => list::of_strings(slots.iter().map(|slot| &slot.machine)),
+    }
+}
+
+pub(super) fn rinfo(info: &ReservationInfo, compat: Compat) -> Result<Owned<drmaa2_rinfo_s>> {
     let mut block = Owned::new(drmaa2_rinfo_s {
         reservedStartTime: info.begins.div_euclid(1000),
         reservedEndTime: info.ends.div_euclid(1000),
@@ -258,7 +268,7 @@ pub(super) fn rinfo(info: &ReservationInfo) -> Result<Owned<drmaa2_rinfo_s>> {
     block.reservationId = mem::string(&info.id)?;
     block.reservationName = mem::optional_string(info.name.as_ref())?;
     block.usersACL = list::of_strings(&info.users)?;
-    block.reservedMachines = list::of_blocks(info.machines.iter().map(slotinfo))?;
+    block.reservedMachines = machines(&info.machines, compat)?;
     Ok(block)
 }
 
@@ -279,10 +289,18 @@ pub(super) fn version(version: &Version) -> Result<Owned<drmaa2_version_s>> {
     })?;
     block.major = mem::string(&version.major)?;
     block.minor = mem::string(&version.minor)?;
+    let extensions = version.extensions().into_iter();
+    block.implementationSpecific =
+        impl_spec::member(extensions.map(|(name, value)| (name, Text::from(value))))?;
     Ok(block)
 }
 
-pub(super) fn machineinfo(machine: &Machine) -> Result<Owned<drmaa2_machineinfo_s>> {
+pub(super) fn machineinfo(machine: &Machine, compat: Compat) -> Result<Owned<drmaa2_machineinfo_s>> {
+    // Altair Grid Engine has these two in the place of each other.
+    let (os, arch) = match compat {
+        Compat::Standard => (machine.os as drmaa2_os, machine.arch as drmaa2_cpu),
+        Compat::Age => (machine.arch as drmaa2_cpu, machine.os as drmaa2_os),
+    };
     let mut block = Owned::new(drmaa2_machineinfo_s {
         name: ptr::null_mut(),
         available: if machine.available { TRUE } else { FALSE },
@@ -292,9 +310,9 @@ pub(super) fn machineinfo(machine: &Machine) -> Result<Owned<drmaa2_machineinfo_
         load: machine.load.unwrap_or(-1.0),
         physMemory: machine.phys_memory,
         virtMemory: machine.virt_memory,
-        machineOS: machine.os as drmaa2_os,
+        machineOS: os,
         machineOSVersion: ptr::null_mut(),
-        machineArch: machine.arch as drmaa2_cpu,
+        machineArch: arch,
         implementationSpecific: ptr::null_mut(),
     })?;
     block.name = mem::string(&machine.name)?;
@@ -320,7 +338,7 @@ mod tests {
             slots: 2,
             machines: vec![SlotInfo { machine: "node1".into(), slots: 2 }],
         };
-        let info = rinfo(&reservation).unwrap();
+        let info = rinfo(&reservation, Compat::Standard).unwrap();
         assert_eq!((info.reservedStartTime, info.reservedEndTime), (1000, 1059));
         assert_eq!(info.reservedSlots, 2);
         assert!(info.reservationName.is_null());
@@ -331,6 +349,8 @@ mod tests {
             let machines = list::blocks::<drmaa2_slotinfo_s>(info.reservedMachines).unwrap();
             assert_eq!(mem::bytes((*machines[0]).machineName), Some(&b"node1"[..]));
             assert_eq!((*machines[0]).slots, 2);
+            let names = rinfo(&reservation, Compat::Age).unwrap().reservedMachines;
+            assert_eq!(list::names("machines", names).unwrap().unwrap(), ["node1"]);
         }
     }
 
@@ -349,10 +369,12 @@ mod tests {
             os_version: Some(Version::parse("6.1.0")),
             arch: Cpu::X64,
         };
-        let info = machineinfo(&machine).unwrap();
+        let info = machineinfo(&machine, Compat::Standard).unwrap();
         assert_eq!((info.available, info.sockets, info.load), (TRUE, 2, -1.0));
         assert_eq!((info.physMemory, info.virtMemory), (1024, 2048));
         assert_eq!((info.machineOS, info.machineArch), (3, 8));
+        let swapped = machineinfo(&machine, Compat::Age).unwrap();
+        assert_eq!((swapped.machineOS, swapped.machineArch), (8, 3));
         // SAFETY: just made.
         unsafe {
             assert_eq!(mem::bytes(info.name), Some(&b"node1"[..]));

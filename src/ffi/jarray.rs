@@ -67,11 +67,8 @@ pub unsafe extern "C" fn drmaa2_jarray_get_session_name(ja: drmaa2_jarray) -> dr
 /// Returns an equal copy to be freed with drmaa2_jtemplate_free. NULL on error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jarray_get_jtemplate(ja: drmaa2_jarray) -> drmaa2_jtemplate {
-    guard::pointer(|| {
-        // SAFETY: a job array, or NULL.
-        let template = unsafe { get(ja) }?.template()?;
-        Ok(jtemplate::write(&template)?.into_raw())
-    })
+    // SAFETY: a job array, or NULL.
+    guard::pointer(|| unsafe { template(ja) })
 }
 
 /// Suspend the running jobs of a job array (GFD.231, JobArray).
@@ -153,11 +150,21 @@ pub(super) fn handle(array: &JobArray) -> Result<Owned<drmaa2_jarray_s>> {
     Ok(ja)
 }
 
+/// The template a job array was submitted with, for a caller.
+///
+/// # Safety
+/// As [`get`].
+pub(super) unsafe fn template(ja: drmaa2_jarray) -> Result<drmaa2_jtemplate> {
+    // SAFETY: the caller's promise.
+    let template = unsafe { get(ja) }?.template()?;
+    Ok(jtemplate::write(&template)?.into_raw())
+}
+
 /// Which job array does a caller mean?
 ///
 /// # Safety
 /// `ja` is NULL or leads to an id and a session name; its list is not read.
-unsafe fn get(ja: drmaa2_jarray) -> Result<JobArray> {
+pub(super) unsafe fn get(ja: drmaa2_jarray) -> Result<JobArray> {
     if ja.is_null() {
         return Err(null("job array"));
     }

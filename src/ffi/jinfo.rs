@@ -6,9 +6,10 @@ use std::ptr;
 use libc::time_t;
 
 use crate::model::{Error, JobFilter, JobInfo, JobState, Millis, Result, Text};
+use crate::session::Compat;
 
 use super::enums::{UNSET, drmaa2_jstate};
-use super::infos::{drmaa2_slotinfo_s, slotinfo};
+use super::infos::{self, drmaa2_slotinfo_s};
 use super::mem::{self, Block, Owned};
 use super::types::{UNSET_TIME, drmaa2_slotinfo_list, drmaa2_string};
 use super::{dict, guard, impl_spec, list};
@@ -126,7 +127,7 @@ impl Block for drmaa2_jinfo_s {
 }
 
 /// A snapshot for a caller, with `now` as the end of what still runs.
-pub(super) fn write(info: &JobInfo, now: Millis) -> Result<Owned<drmaa2_jinfo_s>> {
+pub(super) fn write(info: &JobInfo, now: Millis, compat: Compat) -> Result<Owned<drmaa2_jinfo_s>> {
     let text = |text: &Option<String>| mem::optional_string(text.as_ref());
     let time = |at: Option<Millis>| at.map_or(UNSET_TIME, |at| at.div_euclid(1000));
     let mut ji = Owned::new(drmaa2_jinfo_s {
@@ -150,7 +151,7 @@ pub(super) fn write(info: &JobInfo, now: Millis) -> Result<Owned<drmaa2_jinfo_s>
     ji.jobOwner = text(&info.owner)?;
     ji.queueName = text(&info.queue)?;
     if !info.allocated_machines.is_empty() {
-        ji.allocatedMachines = list::of_blocks(info.allocated_machines.iter().map(slotinfo))?;
+        ji.allocatedMachines = infos::machines(&info.allocated_machines, compat)?;
     }
     let extensions = info.extensions().into_iter();
     ji.implementationSpecific =
@@ -317,7 +318,7 @@ mod tests {
     #[test]
     fn machines_may_be_slot_infos_or_strings() {
         let slot = SlotInfo { machine: "a".into(), slots: 1 };
-        let mut infos = list::of_blocks([slotinfo(&slot)]).unwrap();
+        let mut infos = list::of_blocks([infos::slotinfo(&slot)]).unwrap();
         let mut strings = list::of_strings(["a"]).unwrap();
         // SAFETY: plain uses of the API.
         unsafe {
@@ -338,7 +339,7 @@ mod tests {
         let mut info = JobInfo::new("j", JobState::Running);
         info.dispatched = Some(1_999);
         info.submitted = Some(1_000);
-        let ji = write(&info, 5_000).unwrap();
+        let ji = write(&info, 5_000, Compat::Standard).unwrap();
         assert_eq!((ji.jobState, ji.exitStatus, ji.slots, ji.cpuTime), (3, -1, -1, -1));
         assert_eq!((ji.submissionTime, ji.dispatchTime, ji.finishTime), (1, 1, UNSET_TIME));
         assert_eq!(ji.wallclockTime, 3);

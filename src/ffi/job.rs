@@ -7,7 +7,7 @@ use std::ptr;
 use libc::time_t;
 
 use crate::model::{Control, Result, now};
-use crate::session::{JobRef, Timeout};
+use crate::session::{self, JobRef, Timeout};
 
 use super::enums::{UNSET, drmaa2_error, drmaa2_jstate};
 use super::jinfo::drmaa2_jinfo;
@@ -66,11 +66,8 @@ pub unsafe extern "C" fn drmaa2_j_get_session_name(j: drmaa2_j) -> drmaa2_string
 /// Returns an equal copy to be freed with drmaa2_jtemplate_free. NULL on error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_j_get_jtemplate(j: drmaa2_j) -> drmaa2_jtemplate {
-    guard::pointer(|| {
-        // SAFETY: a job, or NULL.
-        let template = unsafe { get(j) }?.template()?;
-        Ok(jtemplate::write(&template)?.into_raw())
-    })
+    // SAFETY: a job, or NULL.
+    guard::pointer(|| unsafe { template(j) })
 }
 
 /// Suspend a running job (GFD.231, Job). Returns once that is accepted.
@@ -157,7 +154,7 @@ pub unsafe extern "C" fn drmaa2_j_get_info(j: drmaa2_j) -> drmaa2_jinfo {
     guard::pointer(|| {
         // SAFETY: a job, or NULL.
         let info = unsafe { get(j) }?.info()?;
-        Ok(jinfo::write(&info, now())?.into_raw())
+        Ok(jinfo::write(&info, now(), session::compat()?)?.into_raw())
     })
 }
 
@@ -204,6 +201,16 @@ pub(super) fn handle(job: &JobRef) -> Result<Owned<drmaa2_j_s>> {
         j.job_name = j.text();
     }
     Ok(j)
+}
+
+/// The template a job was submitted with, for a caller.
+///
+/// # Safety
+/// As [`get`].
+pub(super) unsafe fn template(j: drmaa2_j) -> Result<drmaa2_jtemplate> {
+    // SAFETY: the caller's promise.
+    let template = unsafe { get(j) }?.template()?;
+    Ok(jtemplate::write(&template)?.into_raw())
 }
 
 /// Which job does a caller mean?

@@ -211,14 +211,17 @@ pub(super) fn handle(session: Arc<JobSession>) -> Result<drmaa2_jsession> {
 }
 
 /// The session behind a handle, if it is open and not destroyed.
-fn open(js: drmaa2_jsession) -> Result<Arc<JobSession>> {
+pub(super) fn open(js: drmaa2_jsession) -> Result<Arc<JobSession>> {
     let session = JOB_SESSIONS.get(js)?;
     session.check_open()?;
     Ok(session)
 }
 
 /// The jobs a caller lists.
-unsafe fn jobs(l: drmaa2_j_list) -> Result<Vec<JobRef>> {
+///
+/// # Safety
+/// `l` is NULL or a list that no other thread changes now.
+pub(super) unsafe fn jobs(l: drmaa2_j_list) -> Result<Vec<JobRef>> {
     if l.is_null() {
         return Err(null("list of jobs"));
     }

@@ -45,6 +45,19 @@ impl drmaa2_list_s {
         })
     }
 
+    /// What this list keeps of an element.
+    unsafe fn element(&self, pointer: *mut c_void) -> Result<Element> {
+        if pointer.is_null() {
+            return Err(null("list element"));
+        }
+        // SAFETY: the elements of a list of strings are strings.
+        let text = self
+            .is(ListType::DRMAA2_STRINGLIST)
+            .then(|| unsafe { mem::bytes(pointer.cast()) }.map(Text::from))
+            .flatten();
+        Ok(Element { pointer, text })
+    }
+
     fn is(&self, kind: ListType) -> bool {
         self.kind == kind as c_int
     }
@@ -131,17 +144,10 @@ pub unsafe extern "C" fn drmaa2_list_add(l: drmaa2_list, value: *const c_void) -
     guard::status(|| {
         // SAFETY: a list, or NULL.
         let list = unsafe { get(l) }?;
-        if value.is_null() {
-            return Err(null("list element"));
-        }
+        // SAFETY: an element of such a list, or NULL.
+        let element = unsafe { list.element(value.cast_mut()) }?;
         list.reserve(1)?;
-        let text = if list.is(ListType::DRMAA2_STRINGLIST) {
-            // SAFETY: the elements of such a list are strings.
-            unsafe { mem::bytes(value.cast()) }.map(Text::from)
-        } else {
-            None
-        };
-        list.elements.push_back(Element { pointer: value.cast_mut(), text });
+        list.elements.push_back(element);
         Ok(())
     })
 }
@@ -233,6 +239,35 @@ pub(super) unsafe fn free(variable: *mut drmaa2_list) {
         // SAFETY: every list was made by a Box, and the variable no longer leads here.
         drop(unsafe { Box::from_raw(list) });
     }
+}
+
+/// Free a list, but not its elements, and set its variable to NULL.
+///
+/// # Safety
+/// As [`free`].
+pub(super) unsafe fn free_root(variable: *mut drmaa2_list) {
+    // SAFETY: the caller's promise; NULL, or a list that nobody else uses.
+    if let Some(list) = unsafe { variable.as_ref().and_then(|list| list.as_mut()) } {
+        list.release = None;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { free(variable) };
+}
+
+/// Put another element in the place of the one at `pos`, which is left alone.
+///
+/// # Safety
+/// `list` is NULL or a list that no other thread uses now, for which `value` is an element or NULL.
+pub(super) unsafe fn set(list: drmaa2_list, pos: c_long, value: *mut c_void) -> Result<()> {
+    // SAFETY: the caller's promise.
+    let list = unsafe { get(list) }?;
+    let index = list.index(pos)?;
+    // SAFETY: the same.
+    let element = unsafe { list.element(value) }?;
+    if let Some(place) = list.elements.get_mut(index) {
+        *place = element;
+    }
+    Ok(())
 }
 
 /// A new list of strings that owns its elements.

@@ -4,7 +4,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use crate::model::Result;
-use crate::session::MonitoringSession;
+use crate::session::{self, MonitoringSession};
 
 use super::handles::MONITORING_SESSIONS;
 use super::jinfo::drmaa2_jinfo;
@@ -100,7 +100,8 @@ pub unsafe extern "C" fn drmaa2_msession_get_all_machines(
         let session = MONITORING_SESSIONS.get(ms)?;
         // SAFETY: NULL or a list, as the header asks.
         let names = unsafe { list::names("list of machines", names) }?;
-        list::of_blocks(session.machines(names.as_deref())?.iter().map(infos::machineinfo))
+        let (machines, compat) = (session.machines(names.as_deref())?, session::compat()?);
+        list::of_blocks(machines.iter().map(|machine| infos::machineinfo(machine, compat)))
     })
 }
 

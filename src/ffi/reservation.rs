@@ -3,7 +3,7 @@
 use std::ptr;
 
 use crate::model::Result;
-use crate::session::ReservationRef;
+use crate::session::{self, ReservationRef};
 
 use super::enums::drmaa2_error;
 use super::infos::drmaa2_rinfo;
@@ -61,11 +61,8 @@ pub unsafe extern "C" fn drmaa2_r_get_session_name(r: drmaa2_r) -> drmaa2_string
 /// if this process has neither that session nor a monitoring session open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_r_get_reservation_template(r: drmaa2_r) -> drmaa2_rtemplate {
-    guard::pointer(|| {
-        // SAFETY: a reservation, or NULL.
-        let template = unsafe { get(r) }?.template()?;
-        Ok(rtemplate::write(&template)?.into_raw())
-    })
+    // SAFETY: a reservation, or NULL.
+    guard::pointer(|| unsafe { template(r) })
 }
 
 /// Get what is known of a reservation, which may be over (GFD.231, Reservation).
@@ -77,7 +74,7 @@ pub unsafe extern "C" fn drmaa2_r_get_info(r: drmaa2_r) -> drmaa2_rinfo {
     guard::pointer(|| {
         // SAFETY: a reservation, or NULL.
         let info = unsafe { get(r) }?.info()?;
-        Ok(infos::rinfo(&info)?.into_raw())
+        Ok(infos::rinfo(&info, session::compat()?)?.into_raw())
     })
 }
 
@@ -108,11 +105,21 @@ pub(super) fn handle(reservation: &ReservationRef) -> Result<Owned<drmaa2_r_s>> 
     Ok(r)
 }
 
+/// The template a reservation was requested with, for a caller.
+///
+/// # Safety
+/// As [`get`].
+pub(super) unsafe fn template(r: drmaa2_r) -> Result<drmaa2_rtemplate> {
+    // SAFETY: the caller's promise.
+    let template = unsafe { get(r) }?.template()?;
+    Ok(rtemplate::write(&template)?.into_raw())
+}
+
 /// Which reservation does a caller mean?
 ///
 /// # Safety
 /// `r` is NULL or leads to an id and a session name; nothing behind them is read.
-unsafe fn get(r: drmaa2_r) -> Result<ReservationRef> {
+pub(super) unsafe fn get(r: drmaa2_r) -> Result<ReservationRef> {
     if r.is_null() {
         return Err(null("reservation"));
     }

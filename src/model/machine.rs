@@ -3,12 +3,16 @@
 use super::Text;
 
 /// A two-part version; both parts are always there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Version {
     /// Before the first dot.
     pub major: String,
     /// All that follows it.
     pub minor: String,
+    /// Of a DRM system: the revision of its source.
+    pub revision: Option<String>,
+    /// Of a DRM system: where it answers.
+    pub address: Option<String>,
 }
 
 impl Version {
@@ -17,7 +21,15 @@ impl Version {
         let text = text.trim().trim_start_matches('v');
         let (major, minor) = text.split_once('.').unwrap_or((text, ""));
         let or_zero = |part: &str| if part.is_empty() { "0".to_owned() } else { part.to_owned() };
-        Self { major: or_zero(major), minor: or_zero(minor) }
+        Self { major: or_zero(major), minor: or_zero(minor), ..Self::default() }
+    }
+
+    /// The implementation-specific attributes that have a value, by their names.
+    pub fn extensions(&self) -> Vec<(&'static str, &str)> {
+        [("containerd_vi_revision", &self.revision), ("containerd_vi_address", &self.address)]
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+            .collect()
     }
 }
 
@@ -113,7 +125,7 @@ mod tests {
     #[test]
     fn versions_always_have_two_parts() {
         let version = |text: &str| {
-            let Version { major, minor } = Version::parse(text);
+            let Version { major, minor, .. } = Version::parse(text);
             (major, minor)
         };
         assert_eq!(version("1.6.20~ds1"), ("1".into(), "6.20~ds1".into()));

@@ -37,8 +37,10 @@ pub enum Control {
     Hold,
     /// Let a held job start.
     Release,
-    /// End the job.
+    /// Ask the job to end, and end it if it does not in time.
     Terminate,
+    /// End the job at once.
+    Kill,
 }
 
 impl JobState {
@@ -77,7 +79,7 @@ impl JobState {
 
     /// The state that `control` leads to from here, or the error INVALID_STATE.
     pub fn after(self, control: Control) -> Result<Self> {
-        use Control::{Hold, Release, Resume, Suspend, Terminate};
+        use Control::{Hold, Kill, Release, Resume, Suspend, Terminate};
         match (self, control) {
             (Self::Running, Suspend) => Ok(Self::Suspended),
             (Self::Suspended, Resume) => Ok(Self::Running),
@@ -85,7 +87,7 @@ impl JobState {
             (Self::Requeued, Hold) => Ok(Self::RequeuedHeld),
             (Self::QueuedHeld, Release) => Ok(Self::Queued),
             (Self::RequeuedHeld, Release) => Ok(Self::Requeued),
-            (state, Terminate) if state.is_started() || state.is_queued() => Ok(Self::Failed),
+            (state, Terminate | Kill) if state.is_started() || state.is_queued() => Ok(Self::Failed),
             (state, control) => Err(Error::state(format!("cannot {control} a job that is {state}"))),
         }
     }
@@ -115,6 +117,7 @@ impl std::fmt::Display for Control {
             Self::Hold => "hold",
             Self::Release => "release",
             Self::Terminate => "terminate",
+            Self::Kill => "kill",
         })
     }
 }
@@ -147,6 +150,7 @@ mod tests {
                     legal.iter().find(|(s, c, _)| (*s, *c) == (state, control)).map(|(_, _, to)| *to);
                 assert_eq!(state.after(control).ok(), expected, "{control} on {state}");
             }
+            assert_eq!(state.after(Kill).ok(), state.after(Terminate).ok(), "kill on {state}");
         }
     }
 

@@ -38,7 +38,7 @@ impl JobArray {
         self.within(|world| world.store.template(&self.id)?.ok_or_else(|| self.unknown()))
     }
 
-    /// Suspend, resume, hold, release or terminate all tasks whose state allows it. INVALID_STATE if
+    /// Suspend, resume, hold, release, terminate or kill all tasks whose state allows it. INVALID_STATE if
     /// no task's does.
     pub fn control(&self, control: Control) -> Result<()> {
         self.within(|world| {
@@ -46,8 +46,8 @@ impl JobArray {
             let acted = match control {
                 Control::Hold => world.store.hold(which)?,
                 Control::Release => world.store.release(which)?,
-                Control::Terminate => {
-                    let terminating = world.store.terminate(which)?;
+                Control::Terminate | Control::Kill => {
+                    let terminating = world.store.terminate(which, control)?;
                     let jobs = world.store.array_jobs(&self.id)?;
                     let started = |job: &&Job| terminating.started.contains(&job.info.id);
                     ask(world, jobs.iter().filter(started), control)?;

@@ -14,7 +14,7 @@ use super::engine::Engine;
 use super::kick::{Alarm, Kick, process};
 use super::mail::{self, Sending};
 use super::world::World;
-use crate::model::{Millis, Result, now};
+use crate::model::{Control, Millis, Result, now};
 use crate::runtime;
 use crate::scheduler::plan;
 use crate::store::{Claim, Queue, Targets};
@@ -82,12 +82,13 @@ impl Dispatcher {
         let now = now();
         for id in world.store.expire_reservations(now)? {
             if let Some(job) = world.store.unsettled_job(&id)? {
-                world.engine(&job.target)?.terminate(id);
+                world.engine(&job.target)?.control(id, Control::Terminate);
             }
         }
         world.store.expire_deadlines(now)?;
         for job in world.store.overdue_jobs(now)? {
-            world.engine(&job.target)?.wake(job.id);
+            // Suspended beyond its time: its init ends it when it goes on.
+            world.engine(&job.target)?.control(job.id, Control::Resume);
         }
         let engines = world.engines();
         let mut wake = world.store.next_change(now)?;

@@ -185,9 +185,11 @@ impl Engine {
         if doing == Doing::Cleaning {
             return self.clean_up(id);
         }
-        if job.terminate && self.progress.lock().delayed.remove(id) {
+        if let Some(how) = job.terminate
+            && self.progress.lock().delayed.remove(id)
+        {
             // Its start may be far off.
-            self.terminate(id.clone());
+            self.control(id.clone(), how);
         }
         if !self.take_up(job, doing) {
             return;
@@ -200,7 +202,7 @@ impl Engine {
             }
             _ => return self.done(id),
         }
-        if doing == Doing::Starting && job.terminate {
+        if doing == Doing::Starting && job.terminate.is_some() {
             return self.give_up(job);
         }
         if let Err(error) = self.begin(job, doing) {
@@ -358,24 +360,21 @@ impl Engine {
         // There is room for another launch.
         self.kick.ring();
         self.tell(id, JobState::Running, Ok(news))?;
-        if news && self.store.job(id)?.is_some_and(|job| job.terminate) {
-            self.terminate(id.to_owned());
+        if news {
+            self.end_if_asked(id, self.store.job(id)?.and_then(|job| job.terminate));
         }
         Ok(())
     }
 
     /// End a job that somebody gave up before it started.
-    pub(super) fn terminate(&self, id: String) {
-        self.control(id, Control::Terminate);
+    pub(super) fn end_if_asked(&self, id: &str, how: Option<Control>) {
+        if let Some(how) = how {
+            self.control(id.to_owned(), how);
+        }
     }
 
-    /// Let a job go on that is suspended beyond its time: its init ends it then.
-    pub(super) fn wake(&self, id: String) {
-        self.control(id, Control::Resume);
-    }
-
-    /// Not here: facts must not wait for it.
-    fn control(&self, id: String, control: Control) {
+    /// Ask the runtime for it. Not here: facts must not wait for it.
+    pub(super) fn control(&self, id: String, control: Control) {
         let tracker = Arc::clone(&self.tracker);
         let spawned = runtime::thread("drmaa2-control", move || {
             if let Err(error) = tracker.job_control(&id, control) {

@@ -1,7 +1,8 @@
 //! Jobs: look them up, control them, wait for them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::array::JobArray;
 use super::process::Kind;
 use super::waits::{Known, Look};
 use super::world::World;
@@ -57,7 +58,7 @@ impl JobRef {
         })
     }
 
-    /// Suspend, resume, hold, release or terminate it.
+    /// Suspend, resume, hold, release, terminate or kill it.
     pub fn control(&self, control: Control) -> Result<()> {
         self.within(|world| {
             let Some(job) = self.fresh(world)? else {
@@ -71,7 +72,7 @@ impl JobRef {
             let acted = match control {
                 Control::Hold => world.store.hold(which)?,
                 Control::Release => world.store.release(which)?,
-                Control::Terminate => return self.terminate(world, &job),
+                Control::Terminate | Control::Kill => return self.end(world, &job, control),
                 Control::Suspend | Control::Resume => {
                     world.engine(&job.target)?.tracker().job_control(&self.id, control)?;
                     return settle(world, &self.id, |state| state == next || state.is_terminated());
@@ -82,12 +83,30 @@ impl JobRef {
         })
     }
 
-    fn terminate(&self, world: &World, job: &Job) -> Result<()> {
-        let terminating = world.store.terminate(Which::Job(&self.id))?;
+    /// The same for all tasks of the job array that it belongs to; for it alone if it is no task.
+    pub fn control_all(&self, control: Control) -> Result<()> {
+        match self.array()? {
+            Some(array) => array.control(control),
+            None => self.control(control),
+        }
+    }
+
+    fn array(&self) -> Result<Option<JobArray>> {
+        self.within(|world| {
+            let array = match self.stored(world)? {
+                Some(job) => world.store.array_of(&self.id)?.map(|id| (id, job.info.session)),
+                None => None,
+            };
+            Ok(array.map(|(id, session)| JobArray { id, session }))
+        })
+    }
+
+    fn end(&self, world: &World, job: &Job, how: Control) -> Result<()> {
+        let terminating = world.store.terminate(Which::Job(&self.id), how)?;
         if terminating.started.is_empty() {
             return Ok(());
         }
-        match world.engine(&job.target)?.tracker().job_control(&self.id, Control::Terminate) {
+        match world.engine(&job.target)?.tracker().job_control(&self.id, how) {
             // It ended by itself meanwhile, which is as good.
             Err(error) if error.code == ErrorCode::InvalidState => Ok(()),
             result => result,
@@ -201,6 +220,25 @@ pub(super) fn wait_any(
     timeout: Timeout,
     reached: fn(JobState) -> bool,
 ) -> Result<usize> {
+    watch(world, jobs, timeout)?;
+    wait_until(world, jobs, timeout.deadline(), reached)
+}
+
+/// Wait until each of `jobs`, all of them stored, has been in a state that counts as `reached`.
+pub(super) fn wait_all(
+    world: &World,
+    jobs: &[&JobRef],
+    timeout: Timeout,
+    reached: fn(JobState) -> bool,
+) -> Result<()> {
+    let deadline = timeout.deadline();
+    watch(world, jobs, timeout)?;
+    // One after the other: no change is looked at but those of the next that is not there yet.
+    jobs.iter().try_for_each(|job| wait_until(world, &[job], deadline, reached).map(drop))
+}
+
+/// Have the changes of stored jobs reported. Without time to wait for them, look.
+fn watch(world: &World, jobs: &[&JobRef], timeout: Timeout) -> Result<()> {
     for job in jobs {
         let stored = job.stored(world)?.ok_or_else(|| job.unknown())?;
         if !stored.info.state.is_terminated() {
@@ -211,6 +249,15 @@ pub(super) fn wait_any(
             }
         }
     }
+    Ok(())
+}
+
+fn wait_until(
+    world: &World,
+    jobs: &[&JobRef],
+    deadline: Option<Instant>,
+    reached: fn(JobState) -> bool,
+) -> Result<usize> {
     let ids: Vec<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
     let look = |known: &[Known]| {
         let hit = |known: &Known| matches!(known, Known::State(state) if reached(*state));
@@ -229,7 +276,7 @@ pub(super) fn wait_any(
         }
         Ok(Look::Wait)
     };
-    let place = world.waits.wait(&world.store, &ids, timeout.deadline(), look)?;
+    let place = world.waits.wait(&world.store, &ids, deadline, look)?;
     place.ok_or_else(|| {
         let text = match jobs {
             [job] => format!("job {} is not there yet, and the time is over", job.id),

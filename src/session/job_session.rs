@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::array::JobArray;
-use super::job::{JobRef, has_started, wait_any};
+use super::job::{JobRef, has_started, wait_all, wait_any};
 use super::process::Kind;
 use super::submit::Bulk;
 use super::world::World;
@@ -138,6 +138,18 @@ impl JobSession {
         self.wait_any(jobs, timeout, JobState::is_terminated)
     }
 
+    /// Wait until all of `jobs` have started, or have ended.
+    pub fn wait_all_started(&self, jobs: &[JobRef], timeout: Timeout) -> Result<()> {
+        let world = self.world()?;
+        wait_all(&world, &self.own(jobs)?, timeout, has_started)
+    }
+
+    /// Wait until all of `jobs` have ended.
+    pub fn wait_all_terminated(&self, jobs: &[JobRef], timeout: Timeout) -> Result<()> {
+        let world = self.world()?;
+        wait_all(&world, &self.own(jobs)?, timeout, JobState::is_terminated)
+    }
+
     fn wait_any(
         &self,
         jobs: &[JobRef],
@@ -145,6 +157,13 @@ impl JobSession {
         reached: fn(JobState) -> bool,
     ) -> Result<JobRef> {
         let world = self.world()?;
+        let jobs = self.own(jobs)?;
+        let place = wait_any(&world, &jobs, timeout, reached)?;
+        jobs.get(place).map(|job| (*job).clone()).ok_or_else(|| Error::internal("no such place"))
+    }
+
+    /// Jobs to wait for: there must be some, and all of this session.
+    fn own<'a>(&self, jobs: &'a [JobRef]) -> Result<Vec<&'a JobRef>> {
         if jobs.is_empty() {
             return Err(Error::argument("the list of jobs to wait for is empty"));
         }
@@ -155,9 +174,7 @@ impl JobSession {
                 self.name()
             )));
         }
-        let jobs: Vec<&JobRef> = jobs.iter().collect();
-        let place = wait_any(&world, &jobs, timeout, reached)?;
-        jobs.get(place).map(|job| (*job).clone()).ok_or_else(|| Error::internal("no such place"))
+        Ok(jobs.iter().collect())
     }
 
     fn world(&self) -> Result<Arc<World>> {

@@ -33,6 +33,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
+pub use crate::config::Compat;
 use crate::config::Config;
 pub use crate::drms::NAME as DRMS_NAME;
 use crate::model::{Error, Result, Version};
@@ -108,6 +109,11 @@ pub const DRMAA_NAME: &str = "drmaa2-containerd";
 /// Version of this library.
 pub fn drmaa_version() -> Version {
     Version::parse(env!("CARGO_PKG_VERSION"))
+}
+
+/// Whose C structs this program expects.
+pub fn compat() -> Result<Compat> {
+    Ok(process::world()?.config.compat)
 }
 
 /// Version of the DRM system that a NULL contact stands for.

@@ -1,9 +1,9 @@
-//! The queue on a fake tracker: holds, slots, start times, arrays.
+//! The queue on a fake tracker: holds, slots, start times, arrays, ends and waits of many jobs.
 
 use std::sync::Arc;
 
 use super::tests::{Bench, code, fresh, start, template};
-use super::{Bulk, JobSession, Timeout};
+use super::{Bulk, JobRef, JobSession, Timeout};
 use crate::model::{Control, Error, ErrorCode, JobState, JobTemplate};
 use crate::tracker::fake::FakeTracker;
 
@@ -112,6 +112,53 @@ fn an_array_is_controlled_as_one() {
     assert_eq!(code(session.job_array("none")), ErrorCode::InvalidArgument);
     let bad = Bulk { begin: 0, ..bulk(3, 0) };
     assert_eq!(code(session.run_bulk_jobs(&tasks, bad)), ErrorCode::InvalidArgument);
+}
+
+#[test]
+fn a_job_that_is_killed_is_not_asked() {
+    let (_dir, _bench, session) = fresh();
+    let job = start(&session, template("sleep"));
+    job.control_all(Control::Kill).unwrap();
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    assert_eq!(job.info().unwrap().terminating_signal.as_deref(), Some("SIGKILL"));
+    assert_eq!(code(job.control(Control::Kill)), ErrorCode::InvalidState);
+    let held = session.run_job(JobTemplate { submit_as_hold: true, ..template("sleep") }).unwrap();
+    held.control(Control::Kill).unwrap();
+    assert_eq!(held.info().unwrap().annotation.as_deref(), Some("terminated before it started"));
+}
+
+#[test]
+fn wait_all_wants_every_one() {
+    let (_dir, bench, session) = fresh();
+    let held = session.run_job(JobTemplate { submit_as_hold: true, ..template("sleep") }).unwrap();
+    let jobs = [start(&session, template("sleep")), held];
+    assert_eq!(code(session.wait_all_started(&jobs, Timeout::Zero)), ErrorCode::Timeout);
+    session.wait_all_started(&jobs[..1], Timeout::Zero).unwrap();
+    jobs[1].control(Control::Release).unwrap();
+    session.wait_all_started(&jobs, Timeout::Infinite).unwrap();
+    // In either order.
+    bench.tracker.exit(&jobs[1].id, 0);
+    assert_eq!(code(session.wait_all_terminated(&jobs, Timeout::Zero)), ErrorCode::Timeout);
+    bench.tracker.exit(&jobs[0].id, 1);
+    session.wait_all_terminated(&jobs, Timeout::Infinite).unwrap();
+    session.wait_all_started(&jobs, Timeout::Zero).unwrap();
+    assert_eq!(code(session.wait_all_started(&[], Timeout::Zero)), ErrorCode::InvalidArgument);
+    let stranger = JobRef { session: Some("other".into()), ..jobs[0].clone() };
+    assert_eq!(code(session.wait_all_started(&[stranger], Timeout::Zero)), ErrorCode::InvalidArgument);
+}
+
+#[test]
+fn one_task_ends_all() {
+    let (_dir, _bench, session) = fresh();
+    let array = session.run_bulk_jobs(&template("sleep"), bulk(3, 2)).unwrap();
+    let jobs = array.jobs().unwrap();
+    session.wait_all_started(&jobs[..2], Timeout::Infinite).unwrap();
+    jobs[2].control_all(Control::Kill).unwrap();
+    session.wait_all_terminated(&jobs, Timeout::Infinite).unwrap();
+    let signal = |job: &JobRef| job.info().unwrap().terminating_signal;
+    let killed = Some("SIGKILL".to_owned());
+    assert_eq!(jobs.iter().map(signal).collect::<Vec<_>>(), [killed.clone(), killed, None]);
+    assert_eq!(code(jobs[0].control_all(Control::Terminate)), ErrorCode::InvalidState);
 }
 
 #[test]

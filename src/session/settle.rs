@@ -99,8 +99,8 @@ impl Engine {
             _ => self.store.job_resumed(id),
         };
         self.tell(id, info.state, news)?;
-        if job.terminate && job.state.is_started() {
-            self.terminate(id.clone());
+        if job.state.is_started() {
+            self.end_if_asked(id, job.terminate);
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::process;
 use super::world::World;
 use super::{JobRef, JobSession, MonitoringSession, Timeout};
-use crate::config::{Agent, Config, Limits, Queue, Target};
+use crate::config::{Agent, Compat, Config, Limits, Queue, Target};
 use crate::model::extensions::Pull;
 use crate::model::{Control, Error, ErrorCode, JobFilter, JobState, JobTemplate};
 use crate::store::{Claim, Store};
@@ -82,6 +82,7 @@ pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
         limits: Limits { slots, memory: None },
         queues: [("default".to_owned(), Queue::default())].into(),
         sendmail: None,
+        compat: Compat::Standard,
         certs_dir: "/none".into(),
         pull: Pull::Missing,
     }
@@ -267,7 +268,7 @@ fn a_job_that_is_to_end_does_not_run_again() {
     let job = start(&session, rerunnable());
     bench.tracker.set_silent(true);
     bench.tracker.lose(&job.id);
-    bench.world.store.terminate(crate::store::Which::Job(&job.id)).unwrap();
+    bench.world.store.terminate(crate::store::Which::Job(&job.id), Control::Terminate).unwrap();
     bench.tracker.set_silent(false);
     let _later = Bench::on(dir.path(), Arc::clone(&bench.tracker));
     assert_eq!(job.info().unwrap().state, JobState::Failed);

@@ -1,6 +1,6 @@
 //! What users ask of a job or a job array as far as the queue can do it.
 
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
 use super::query::state;
 use super::sessions::sweep;
@@ -61,12 +61,13 @@ impl Store {
         })
     }
 
-    /// Note that jobs shall end. Those for which nobody is doing anything end right here; one that
-    /// was made ready is undone by whoever made it; one that is being started is ended by whoever
-    /// starts it.
-    pub fn terminate(&self, which: Which<'_>) -> Result<Terminating> {
+    /// Note that jobs shall end, as `how` says: terminated or killed. Those for which nobody is doing
+    /// anything end right here; one that was made ready is undone by whoever made it; one that is being
+    /// started is ended by whoever starts it.
+    pub fn terminate(&self, which: Which<'_>, how: Control) -> Result<Terminating> {
         let [job, array] = which.ids();
-        self.write(|sql| terminate(sql, WITHIN, params![job, array], "terminated before it started"))
+        let ids = params![job, array];
+        self.write(|sql| terminate(sql, WITHIN, ids, how, "terminated before it started"))
     }
 
     /// Forget jobs. INVALID_STATE, and nothing is done, if one has not ended.
@@ -109,15 +110,27 @@ impl Store {
     }
 }
 
+/// How a job shall end, if somebody asked for that.
+pub(super) fn asked(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Control>> {
+    Ok(match row.get(column)? {
+        0 => None,
+        1 => Some(Control::Terminate),
+        _ => Some(Control::Kill),
+    })
+}
+
 /// See [`Store::terminate`]; `within` says which jobs.
 pub(super) fn terminate(
     sql: &Connection,
     within: &str,
     ids: &[&dyn ToSql],
+    how: Control,
     reason: &str,
 ) -> Failable<Terminating> {
+    // The harder end counts.
+    let number = if how == Control::Kill { 2 } else { 1 };
     let query = format!(
-        "UPDATE jobs SET terminate = 1, phase = CASE phase WHEN 1 THEN 3 ELSE phase END,
+        "UPDATE jobs SET terminate = max(terminate, {number}), phase = CASE phase WHEN 1 THEN 3 ELSE phase END,
              annotation = iif(state IN (3, 4), annotation, '{reason}')
          WHERE ({within}) AND state NOT IN (7, 8)"
     );

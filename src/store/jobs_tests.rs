@@ -305,18 +305,26 @@ fn terminating_ends_a_job_that_nobody_works_on_and_marks_the_others() {
     array(&store, &session, "a", &[1, 2, 3, 4]);
     admit(&store, &mine, 2, 1);
     store.job_started("a.1", 5, None).unwrap();
-    let terminating = store.terminate(Which::Array("a")).unwrap();
+    let terminating = store.terminate(Which::Array("a"), Control::Terminate).unwrap();
     assert_eq!(terminating, Terminating { found: 4, started: vec!["a.1".into()] });
     let state = |id| job(&store, id).info.state;
     assert_eq!((state("a.2"), state("a.3")), (JobState::Queued, JobState::Queued));
     assert_eq!(state("a.4"), JobState::Failed);
-    assert!(job(&store, "a.2").terminate);
+    assert_eq!(job(&store, "a.2").terminate, Some(Control::Terminate));
     assert_eq!(phase(&store, "a.3"), Some(Phase::Undoing));
     store.job_deleted("a.3").unwrap();
     assert_eq!(state("a.3"), JobState::Failed);
     assert_eq!(store.job_not_started("a.2", "x", 9, &mine).unwrap(), Retry::Failed);
     assert_eq!(job(&store, "a.2").info.annotation.as_deref(), Some("terminated before it started"));
-    assert_eq!(store.terminate(Which::Job("none")).unwrap(), Terminating::default());
+    assert_eq!(store.terminate(Which::Job("none"), Control::Terminate).unwrap(), Terminating::default());
+    // The harder end counts, whichever was asked for last.
+    for how in [Control::Kill, Control::Terminate] {
+        store.terminate(Which::Job("a.1"), how).unwrap();
+        assert_eq!(job(&store, "a.1").terminate, Some(Control::Kill));
+    }
+    assert_eq!(store.array_of("a.1").unwrap().as_deref(), Some("a"));
+    insert(&store, &session, "b");
+    assert_eq!(store.array_of("b").unwrap(), None);
 }
 
 #[test]
@@ -373,7 +381,7 @@ fn a_job_of_a_destroyed_session_that_never_ran_goes_as_well() {
     let (_dir, store, session) = store();
     array(&store, &session, "a", &[1, 2]);
     store.destroy_session("s").unwrap();
-    assert_eq!(store.terminate(Which::Job("a.1")).unwrap().found, 1);
+    assert_eq!(store.terminate(Which::Job("a.1"), Control::Terminate).unwrap().found, 1);
     assert_eq!(ids(store.all_jobs().unwrap()), ["a.2"]);
     let mine = Claim::mine();
     admit(&store, &mine, 1, 0);

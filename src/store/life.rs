@@ -96,7 +96,7 @@ impl Store {
                          exit_status = ?5, signal = ?6, cpu_time = ?9, max_rss = ?10,
                          oom_killed = ?11, peak_memory = ?12, read_bytes = ?13, written_bytes = ?14,
                          image = coalesce(?15, image), image_digest = iif(?15 IS NULL, image_digest, ?16),
-                         annotation = iif(?3 IS NULL AND terminate = 1, coalesce(annotation, ?7), ?7)
+                         annotation = iif(?3 IS NULL AND terminate <> 0, coalesce(annotation, ?7), ?7)
                      WHERE id = ?1 AND state NOT IN (7, 8)",
                 )?
                 .execute(params![
@@ -128,9 +128,9 @@ impl Store {
             let failed = sql
                 .prepare_cached(
                     "UPDATE jobs SET state = 8, finished = ?3, phase = 0, leftovers = 0, claim = NULL,
-                         annotation = iif(terminate = 1, annotation, ?4)
+                         annotation = iif(terminate <> 0, annotation, ?4)
                      WHERE id = ?1 AND claim = ?2 AND phase = 2 AND state IN (1, 5)
-                         AND (terminate = 1 OR attempts + 1 >= ?5)",
+                         AND (terminate <> 0 OR attempts + 1 >= ?5)",
                 )?
                 .execute(params![id, mine, now(), reason, attempts])?;
             if failed == 1 {
@@ -189,7 +189,7 @@ impl Store {
             .execute([id])?;
             sql.prepare_cached(
                 "UPDATE jobs SET state = 8, phase = 0, leftovers = 0, claim = NULL, finished = ?2
-                 WHERE id = ?1 AND phase = 3 AND terminate = 1 AND state IN (1, 2, 5, 6)",
+                 WHERE id = ?1 AND phase = 3 AND terminate <> 0 AND state IN (1, 2, 5, 6)",
             )?
             .execute(params![id, now()])?;
             sql.prepare_cached(

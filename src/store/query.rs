@@ -4,8 +4,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use super::Store;
+use super::control::asked;
 use crate::model::{
-    Error, ImageRef, JobInfo, JobState, JobTemplate, Millis, Result, SlotInfo, Usage, now, signal_name,
+    Control, Error, ImageRef, JobInfo, JobState, JobTemplate, Millis, Result, SlotInfo, Usage, now,
+    signal_name,
 };
 use crate::tracker::{End, NewJob, Task};
 
@@ -18,8 +20,8 @@ pub struct Job {
     pub target: String,
     /// Its session has been destroyed.
     pub orphaned: bool,
-    /// Somebody asked for its end.
-    pub terminate: bool,
+    /// How it shall end, if somebody asked for that.
+    pub terminate: Option<Control>,
     /// The runtime may know more of it than the store.
     pub begun: bool,
 }
@@ -130,6 +132,15 @@ impl Store {
         })
     }
 
+    /// The id of the job array that a job belongs to, if it is a task.
+    pub fn array_of(&self, job: &str) -> Result<Option<String>> {
+        self.read(|sql| {
+            let query = "SELECT b.id FROM jobs j JOIN submissions b ON b.number = j.submission
+                         WHERE j.id = ? AND b.is_array = 1";
+            Ok(sql.prepare_cached(query)?.query_row([job], |row| row.get(0)).optional()?)
+        })
+    }
+
     /// The tasks of a job array that are not reaped, in the order of their indices.
     pub fn array_jobs(&self, id: &str) -> Result<Vec<Job>> {
         self.jobs("WHERE b.id = ? AND b.is_array = 1 AND j.reaped = 0 ORDER BY j.number", params![id])
@@ -218,7 +229,8 @@ fn job(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
         ..JobInfo::new(id, state)
     };
     let begun = !state.is_terminated() && (phase == 2 || state.is_started());
-    Ok(Job { info, target: row.get(4)?, orphaned: row.get(3)?, terminate: row.get(9)?, begun })
+    let terminate = asked(row, 9)?;
+    Ok(Job { info, target: row.get(4)?, orphaned: row.get(3)?, terminate, begun })
 }
 
 /// When a job is ended: at the end of its reservation, or at its deadline.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::control::terminate;
 use super::{Claim, Failable, Store};
-use crate::model::{Error, Millis, Result};
+use crate::model::{Control, Error, Millis, Result};
 use crate::scheduler::{Active, Candidate, Machine, Pick, Plan, Pool, Reserved};
 
 /// What a scheduler may look at.
@@ -120,7 +120,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let over = "its reservation is over";
-        Ok(self.write(|sql| terminate(sql, WITHIN, params![now], over))?.started)
+        Ok(self.write(|sql| terminate(sql, WITHIN, params![now], Control::Terminate, over))?.started)
     }
 
     /// End what waits though its deadline has come. What has started, or is being started, is ended by
@@ -131,7 +131,7 @@ impl Store {
         let query = format!("SELECT 1 FROM jobs WHERE {WITHIN} AND terminate = 0");
         if self.read(|sql| Ok(sql.prepare_cached(&query)?.exists([now])?))? {
             let over = "its deadline has come before it could run";
-            self.write(|sql| terminate(sql, WITHIN, params![now], over))?;
+            self.write(|sql| terminate(sql, WITHIN, params![now], Control::Terminate, over))?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::jobs_tests::{NOW, admit, insert, job, phase, store, submit_template, template, terms};
 use super::*;
-use crate::model::{ImageRef, JobState, JobTemplate, Outcome, Usage};
+use crate::model::{Control, ImageRef, JobState, JobTemplate, Outcome, Usage};
 
 fn rerunnable(store: &Store, session: &Session, id: &str) {
     let template = JobTemplate { rerunnable: true, ..template() };
@@ -45,7 +45,7 @@ fn the_loss_of_a_job_that_shall_end_or_may_not_run_again_is_its_end() {
     start(&store, &mine, "plain", 5);
     rerunnable(&store, &session, "ending");
     start(&store, &mine, "ending", 5);
-    store.terminate(Which::Job("ending")).unwrap();
+    store.terminate(Which::Job("ending"), Control::Terminate).unwrap();
     for id in ["plain", "ending"] {
         assert_eq!(store.loss(id, &mine).unwrap(), Loss::End, "{id}");
     }

@@ -89,7 +89,7 @@ CREATE TABLE jobs (
     phase       INTEGER NOT NULL DEFAULT 0,
     -- The process that works on it: makes it ready, starts it, cleans up. See claim.rs.
     claim       TEXT,
-    -- Somebody asked for its end.
+    -- Somebody asked for its end: 1 to terminate it, 2 to kill it.
     terminate   INTEGER NOT NULL DEFAULT 0,
     -- The runtime, or the state directory, may still hold something of it.
     leftovers   INTEGER NOT NULL DEFAULT 0,

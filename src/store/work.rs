@@ -2,9 +2,10 @@
 
 use rusqlite::{Row, params};
 
+use super::control::asked;
 use super::query::state;
 use super::{Claim, Store};
-use crate::model::{JobState, Millis, Result};
+use crate::model::{Control, JobState, Millis, Result};
 
 /// A job that somebody has still to do something about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +20,8 @@ pub struct Unsettled {
     pub phase: Phase,
     /// Who does it.
     pub claim: Option<Claim>,
-    /// Somebody asked for its end.
-    pub terminate: bool,
+    /// How it shall end, if somebody asked for that.
+    pub terminate: Option<Control>,
     /// How many of its runs were lost.
     pub losses: i64,
 }
@@ -130,7 +131,7 @@ fn unsettled(row: &Row<'_>) -> rusqlite::Result<Unsettled> {
         state: state(row, 2)?,
         phase,
         claim: row.get(4)?,
-        terminate: row.get(5)?,
+        terminate: asked(row, 5)?,
         losses: row.get(6)?,
     })
 }

@@ -231,7 +231,8 @@ impl JobTracker for FakeTracker {
             }
             _ => {
                 drop(state);
-                let signal = signal_number("SIGTERM");
+                let kills = control == Control::Kill;
+                let signal = signal_number(if kills { "SIGKILL" } else { "SIGTERM" });
                 let outcome = Outcome {
                     exit_status: signal.map(|number| 128 + number),
                     signal,

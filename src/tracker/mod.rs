@@ -197,7 +197,7 @@ pub trait JobTracker: Send + Sync {
     /// The account of a job as the runtime has it; INVALID_ARGUMENT if it knows none.
     fn job_info(&self, id: &str) -> Result<JobInfo>;
 
-    /// Suspend, resume or terminate a started job. Returns when the runtime has accepted it; the
+    /// Suspend, resume, terminate or kill a started job. Returns when the runtime has accepted it; the
     /// fact follows. Hold and release belong to the queue, which is not the tracker's.
     fn job_control(&self, id: &str, control: Control) -> Result<()>;
 

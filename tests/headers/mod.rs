@@ -38,7 +38,11 @@ pub(crate) const HEADERS: [Header; 2] = [
             "reservation",
         ],
     },
-    Header { path: "include/drmaa2_ext.h", config: "cbindgen-ext.toml", families: &["ext/infos"] },
+    Header {
+        path: "include/drmaa2_ext.h",
+        config: "cbindgen-ext.toml",
+        families: &["ext/names", "ext/infos", "ext/list", "ext/impl_spec", "ext/wait", "ext/job"],
+    },
 ];
 
 pub(crate) fn root() -> &'static Path {

@@ -2,4 +2,9 @@
 //! Engine, and the names that functions had in earlier headers. `include/drmaa2_ext.h` is generated
 //! from here.
 
+pub mod impl_spec;
 pub mod infos;
+pub mod job;
+pub mod list;
+pub mod names;
+pub mod wait;

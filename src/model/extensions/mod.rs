@@ -14,7 +14,7 @@ mod tests;
 use super::{Error, JobTemplate, Millis, Result, Text, signal_number};
 use parse::Refusal;
 
-pub use names::{Attribute, CAPABILITIES, JOB_INFO, JOB_TEMPLATE, PREFIX, RLIMITS};
+pub use names::{Attribute, CAPABILITIES, JOB_INFO, JOB_TEMPLATE, PREFIX, RLIMITS, VERSION};
 
 /// The network of a job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -115,6 +115,12 @@ pub const JOB_INFO: [Attribute; 10] = [
     attribute("containerd_ji_cpu_millis", "User and system time of the job, milliseconds."),
 ];
 
+/// Those of a version.
+pub const VERSION: [Attribute; 2] = [
+    attribute("containerd_vi_revision", "Revision of the source that this containerd was built from."),
+    attribute("containerd_vi_address", "Socket of this containerd."),
+];
+
 /// The names of [`Rlimit`](super::Rlimit)s.
 pub const RLIMITS: [&str; 16] = [
     "as",
