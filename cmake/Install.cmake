@@ -6,7 +6,7 @@ install(FILES ${PROJECT_BINARY_DIR}/lib/${soname} ${PROJECT_BINARY_DIR}/lib/libd
         DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(PROGRAMS ${init} ${agent} DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/drmaa2)
 install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h)
-install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR} PATTERN __pycache__ EXCLUDE)
 
 # drmaa2.pc finds its prefix from where it lies, so `--prefix` may be given at install time.
 if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
@@ -28,7 +28,7 @@ install(FILES ${PROJECT_BINARY_DIR}/drmaa2.pc DESTINATION ${CMAKE_INSTALL_LIBDIR
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/DRMAA2)
 configure_package_config_file(cmake/DRMAA2Config.cmake.in DRMAA2Config.cmake
   INSTALL_DESTINATION ${package} PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR
-  NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+  NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
 write_basic_package_version_file(DRMAA2ConfigVersion.cmake COMPATIBILITY SameMajorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/DRMAA2Config.cmake ${PROJECT_BINARY_DIR}/DRMAA2ConfigVersion.cmake
         DESTINATION ${package})

@@ -54,7 +54,7 @@ fn title(source: &str) -> String {
     let words: Vec<&str> =
         source.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim).collect();
     let text = words.join(" ");
-    let sentence = text.split(['.', ':']).next().unwrap();
+    let sentence = text.split('.').next().unwrap();
     sentence[..1].to_lowercase() + &sentence[1..]
 }
 
