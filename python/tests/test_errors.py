@@ -56,17 +56,6 @@ def test_a_configuration_that_is_wrong() -> None:
     assert "/no/such/file" in python(program, DRMAA2_CONFIG="/no/such/file").stdout
 
 
-def test_a_library_that_is_not_there() -> None:
-    ended = python("import drmaa2", DRMAA2_LIBRARY="/no/such/library.so")
-    assert "ImportError: cannot load /no/such/library.so" in ended.stderr
-    ended = python("import drmaa2", DRMAA2_LIBRARY="libc.so.6")
-    assert "ImportError: libc.so.6 has no drmaa2_" in ended.stderr
-
-
-def test_structs_of_another_library() -> None:
-    assert "ImportError: DRMAA2_COMPAT is set" in python("import drmaa2", DRMAA2_COMPAT="age").stderr
-
-
 def test_errors_belong_to_threads() -> None:
     """Each thread has the text of its own call."""
     texts: dict[int, str] = {}

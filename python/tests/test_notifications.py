@@ -100,7 +100,7 @@ else:
             "from drmaa2 import JobSession, register_event_notification\n"
             "session = JobSession.open(sys.argv[2])\n"
             "register_event_notification(lambda told: sum(range(100000)))\n"
-            "session.run_bulk_jobs(shell('exit 0'), 1, 20).get_jobs()[0].wait_terminated()\n"
+            "session.run_bulk_jobs(shell('exit 0'), 1, 10).get_jobs()[0].wait_terminated()\n"
         )
         for _ in range(3):
             ended = python(program, repr(sys.path), session.name)
