@@ -4,6 +4,7 @@ of their own; scripts/test-python provides both. They import the package that is
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,10 @@ os.environ["DRMAA2_CONFIG"] = str(SITE / "drmaa2.toml")
 from common import end  # noqa: E402
 
 from drmaa2 import JobSession, ReservationSession  # noqa: E402
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(SITE)
 
 
 @pytest.fixture
