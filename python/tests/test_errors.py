@@ -42,11 +42,10 @@ def test_one_class_for_all() -> None:
 
 
 def test_a_containerd_that_is_not_there() -> None:
-    with (
-        pytest.raises(DrmCommunication, match="/nowhere.sock"),
-        JobSession(contact="containerd:///nowhere.sock") as session,
-    ):
-        session.run_job(sleeper())
+    with JobSession(contact="containerd:///nowhere.sock") as session:
+        with pytest.raises(DrmCommunication, match="/nowhere.sock"):
+            session.run_job(sleeper())
+        session.destroy()
 
 
 def test_a_configuration_that_is_wrong() -> None:
