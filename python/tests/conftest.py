@@ -4,6 +4,7 @@ of their own; scripts/test-python provides both. They import the package that is
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +21,23 @@ SITE = Path(tempfile.mkdtemp(prefix="drmaa2-python."))
 (SITE / "sendmail").chmod(0o755)
 os.environ["DRMAA2_CONFIG"] = str(SITE / "drmaa2.toml")
 
-from common import end  # noqa: E402
+from common import end, state  # noqa: E402
 
-from drmaa2 import JobSession, ReservationSession  # noqa: E402
+from drmaa2 import JobSession, JobState, MonitoringSession, ReservationSession  # noqa: E402
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(SITE)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_is_left() -> Iterator[None]:
+    """No session, and no job that has not ended."""
+    before = JobSession.names(), ReservationSession.names()
+    yield
+    assert (JobSession.names(), ReservationSession.names()) == before
+    with MonitoringSession() as monitoring:
+        assert [job for job in monitoring.get_all_jobs() if state(job) < JobState.DONE] == []
 
 
 @pytest.fixture

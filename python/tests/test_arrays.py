@@ -50,7 +50,7 @@ def test_control(session: JobSession) -> None:
 
 
 def test_what_is_refused(session: JobSession) -> None:
-    for begin, end, step in [(0, 1, 1), (2, 1, 1), (1, 2, 0)]:
+    for begin, end, step in [(0, 1, 1), (2, 1, 1), (1, 2, 0), (1, (1 << 64) + 1, 1)]:
         with pytest.raises(InvalidArgument):
             session.run_bulk_jobs(shell("exit 0"), begin, end, step)
     with pytest.raises(InvalidArgument):

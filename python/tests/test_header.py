@@ -142,5 +142,4 @@ def test_functions() -> None:
 
 
 def test_everything_is_exported() -> None:
-    assert sorted(drmaa2.__all__) == drmaa2.__all__ or set(drmaa2.__all__) <= set(dir(drmaa2))
-    assert "site-packages" in drmaa2.__file__
+    assert set(drmaa2.__all__) <= set(dir(drmaa2))

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from common import LONG, python, shell, sleeper, state
 
-from drmaa2 import InvalidSession, JobSession, JobState
+from drmaa2 import InvalidSession, JobSession, JobState, MonitoringSession
 
 
 def test_eight_threads_submit(session: JobSession) -> None:
@@ -58,6 +58,8 @@ def test_a_wait_ends_with_its_session(session: JobSession) -> None:
     with pytest.raises(InvalidSession):
         job.wait_started()
     other.join()
+    with MonitoringSession():
+        job.terminate()
 
 
 def test_a_signal_handler_runs_during_a_wait(session: JobSession) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import POINTER, Structure, byref, c_char_p, c_void_p, cast
+from ctypes import Structure, byref, c_char_p, c_void_p
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -37,7 +37,7 @@ class Handle:
     @classmethod
     def read(cls: type[H], address: int) -> H:
         """What a handle that stays its owner's names."""
-        struct: Any = cast(address, POINTER(cls._layout)).contents
+        struct: Any = cls._layout.from_address(address)
         session = struct.session_name
         return cls(decode(struct.id), None if session is None else decode(session))
 

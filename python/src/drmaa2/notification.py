@@ -10,6 +10,7 @@ from ctypes import CFUNCTYPE, c_void_p, cast
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ._foreign import Foreigners
 from ._lib import lib
 from ._struct import TEXT, Struct, attribute, implementation_specific, one_of
 from .enums import Event, JobState
@@ -34,20 +35,19 @@ class Notification(Struct):
 
 Callback = Callable[[Notification], object]
 
-_current: Callback | None
-#: Held while a callback is registered, and while one is called.
-_registering: threading.RLock
-_calling: threading.Lock
+_current: Callback | None = None
+_registering = threading.RLock()
+_foreigners = Foreigners()
 
 
-def _reset() -> None:
-    """Nothing is registered: at the start, and in a forked child, which has other threads."""
-    global _current, _registering, _calling
-    _current, _registering, _calling = None, threading.RLock(), threading.Lock()
+def _forked() -> None:
+    """A child has no callback, and none of its parent's threads."""
+    global _current, _registering
+    _current, _registering = None, threading.RLock()
+    _foreigners.forget()
 
 
-_reset()
-os.register_at_fork(after_in_child=_reset)
+os.register_at_fork(after_in_child=_forked)
 
 
 def register_event_notification(callback: Callback | None) -> None:
@@ -71,11 +71,11 @@ def register_event_notification(callback: Callback | None) -> None:
 
 def _notified(cell: int) -> None:
     """Takes the address of a pointer to a notification, which is ours to free."""
-    with _calling:
-        notification = Notification.take(c_void_p.from_address(cell).value or 0)
-        callback = _current
-        if callback is not None:
-            callback(notification)
+    _foreigners.enter()
+    notification = Notification.take(c_void_p.from_address(cell).value or 0)
+    callback = _current
+    if callback is not None:
+        callback(notification)
 
 
 #: What C calls; it lives as long as the library.
@@ -83,9 +83,8 @@ _trampoline = CFUNCTYPE(None, c_void_p)(_notified)
 
 
 @atexit.register
-def _unregister() -> None:
-    """No thread may be in the interpreter, or enter it, when that goes away."""
+def _at_exit() -> None:
+    """The thread that calls ends once there is nothing to call."""
     if _current is not None:
         register_event_notification(None)
-    with _calling:
-        pass
+    _foreigners.wait()

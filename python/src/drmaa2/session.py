@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar
 
 from ._memory import JOB_LIST, encode, lend_list, take_strings
 from ._session import StoredSession
-from ._time import Span
+from ._time import Span, number_to_c
 from ._wait import wait
 from .constants import INFINITE_TIME
 from .info import JobInfo
@@ -45,9 +45,9 @@ class JobSession(StoredSession):
         :param max_parallel: at most so many jobs at a time; ``None`` for all
         """
         limit = -1 if max_parallel is None else max_parallel
+        numbers = [number_to_c(number) for number in (begin_index, end_index, step, limit)]
         with template.lend() as jt:
-            array = self._call("drmaa2_jsession_run_bulk_jobs", jt, begin_index, end_index, step, limit)
-            return JobArray.take(array)
+            return JobArray.take(self._call("drmaa2_jsession_run_bulk_jobs", jt, *numbers))
 
     def get_jobs(self, filter: JobInfo | None = None) -> list[Job]:
         """The jobs that match a filter, in the order of their submission."""
