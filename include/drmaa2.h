@@ -910,7 +910,8 @@ drmaa2_string_list drmaa2_notification_impl_spec(void);
  *
  * instance: a struct of the kind that name belongs to. Returns a copy to be freed with
  * drmaa2_string_free, or NULL with DRMAA2_SUCCESS if it is not set. NULL on error:
- * DRMAA2_INVALID_ARGUMENT if instance or name is NULL or there is no such attribute.
+ * DRMAA2_INVALID_ARGUMENT if instance or name is NULL, there is no such attribute, or instance is a
+ * struct of another kind that the library has made.
  */
 drmaa2_string drmaa2_get_instance_value(const void *instance, const char *name);
 
@@ -927,7 +928,8 @@ drmaa2_string drmaa2_describe_attribute(const void *instance, const char *name);
  * Set the value of an implementation-specific attribute (GFD.231, DrmaaReflective).
  *
  * instance: a struct of the kind that name belongs to. value: copied; NULL or empty for not set.
- * DRMAA2_INVALID_ARGUMENT if instance or name is NULL or there is no such attribute.
+ * DRMAA2_INVALID_ARGUMENT if instance or name is NULL, there is no such attribute, or instance is a
+ * struct of another kind that the library has made.
  */
 drmaa2_error drmaa2_set_instance_value(void *instance, const char *name, const char *value);
 
