@@ -5,9 +5,9 @@
 #include <fcntl.h>
 #include <pthread.h>
 
-#define NAME "leave"
 #define STATUS 7
 
+static char name[32];
 static drmaa2_jsession js;
 static drmaa2_j running;
 static pthread_barrier_t waiting;
@@ -24,7 +24,7 @@ static void open_all(void)
 {
     drmaa2_jtemplate jt = sleeper();
     pthread_t threads[2];
-    js = drmaa2_open_jsession(NAME);
+    js = drmaa2_open_jsession(name);
     CHECK(js != NULL && drmaa2_open_msession(NULL) != NULL);
     running = run(js, sleeper());
     jt->submitAsHold = DRMAA2_TRUE;
@@ -150,22 +150,26 @@ static void by_exec(void)
     _exit(1);
 }
 
-static void (*const ways[])(void) = {
-    by_exit,
-    by_underscore_exit,
-    by_quick_exit,
-    by_exit_of_a_thread,
-    by_the_end_of_its_threads,
-    with_an_exit_handler,
-    with_an_exit_handler_that_forks,
-    by_exec,
+static const struct {
+    void (*leave)(void);
+    /* Whether it is worth the time that it takes there. */
+    int under_valgrind;
+} ways[] = {
+    {by_exit, 0},
+    {by_underscore_exit, 0},
+    {by_quick_exit, 0},
+    {by_exit_of_a_thread, 1},
+    {by_the_end_of_its_threads, 0},
+    {with_an_exit_handler, 1},
+    {with_an_exit_handler_that_forks, 1},
+    {by_exec, 0},
 };
 
 #define WAYS ((int)(sizeof ways / sizeof *ways))
 
-static void make_session(const char *name)
+static void make_session(const char *new_name)
 {
-    js = session(name);
+    js = session(new_name);
     CHECK_OK(drmaa2_close_jsession(js));
     drmaa2_jsession_free(&js);
 }
@@ -173,16 +177,23 @@ static void make_session(const char *name)
 int main(int argc, char **argv)
 {
     drmaa2_j_list jobs;
+    int left = 0;
     program = argv[0];
     if (argc == 2)
         return descriptors() == atoi(argv[1]) ? STATUS : 1;
     /* Each is a process that has not seen the library before. */
-    in_child(make_session, NAME);
+    snprintf(name, sizeof name, "leave-%ld", (long)getpid());
+    in_child(make_session, name);
     for (int way = 0; way < WAYS; way++) {
         int status = 0;
-        pid_t pid = fork();
+        pid_t pid;
+        if (RUNNING_ON_VALGRIND && !ways[way].under_valgrind)
+            continue;
+        left++;
+        fflush(NULL);
+        pid = fork();
         if (pid == 0) {
-            ways[way]();
+            ways[way].leave();
             _exit(1);
         }
         CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
@@ -191,10 +202,10 @@ int main(int argc, char **argv)
             check_failures++;
         }
     }
-    js = drmaa2_open_jsession(NAME);
+    js = drmaa2_open_jsession(name);
     jobs = drmaa2_jsession_get_jobs(js, NULL);
     /* Of each process one that runs and one that is held; one ran to its end at exit. */
-    CHECK_INT(drmaa2_list_size(jobs), 2 * WAYS + 1);
+    CHECK_INT(drmaa2_list_size(jobs), 2 * left + 1);
     for (long i = 0; i < drmaa2_list_size(jobs); i++) {
         drmaa2_j j = (drmaa2_j)drmaa2_list_get(jobs, i);
         drmaa2_jstate state = drmaa2_j_get_state(j, NULL);

@@ -17,6 +17,7 @@ impl Runtime {
     /// Start the worker threads.
     pub fn start() -> Result<Self> {
         let build = || {
+            block_signals();
             tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(WORKERS)
                 .thread_name("drmaa2-io")

@@ -29,7 +29,7 @@ impl Drop for Sweeper {
 
 /// Replace the last error of this thread.
 fn set_last(last: Option<Box<Error>>) {
-    // Past the sweeper there are only the exit handlers, and at most one error is left.
+    // What comes after the sweeper, exit handlers and the like, leaves at most one error behind.
     let _ = SWEEPER.try_with(|_| ());
     drop(LAST.replace(last.map(ManuallyDrop::new)).map(ManuallyDrop::into_inner));
 }
