@@ -14,6 +14,12 @@
     _Static_assert(sizeof(((type *) 0)->member) == (size), "size of " #type "." #member)
 #define IS(name, number) _Static_assert((name) == (number), #name)
 
+SIZE(drmaa2_sudo_s, 272);
+MEMBER(drmaa2_sudo_s, username, 0, 128);
+MEMBER(drmaa2_sudo_s, groupname, 128, 128);
+MEMBER(drmaa2_sudo_s, uid, 256, 8);
+MEMBER(drmaa2_sudo_s, gid, 264, 8);
+
 SIZE(drmaa2_jtemplate_s, 224);
 MEMBER(drmaa2_jtemplate_s, remoteCommand, 0, 8);
 MEMBER(drmaa2_jtemplate_s, args, 8, 8);

@@ -94,6 +94,11 @@ fn how_an_agent_starts_and_leaves_has_nothing_to_do_with_jobs() {
 }
 
 #[test]
+fn rights_are_those_of_a_submitter() {
+    check("rights", &["model", "tracker", "fork", "runtime"], &["tokio", "rusqlite", "tonic"]);
+}
+
+#[test]
 fn nobody_knows_the_c_interface() {
     for source in source::files().iter().filter(|source| room(source) != "ffi") {
         let words = source.words();

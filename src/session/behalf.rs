@@ -126,8 +126,18 @@ fn denied(text: String) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::session::tests::code;
+    use crate::model::{Control, JobTemplate};
+    use crate::session::tests::{code, fresh, start, template};
+    use crate::session::{Bulk, JobSession, ReservationSession, Timeout};
+
+    /// On behalf of somebody with this name.
+    fn somebody(name: &str) -> Behalf {
+        let submitter = submitter().unwrap();
+        Behalf::Of(Box::new(Submitter { user: name.to_owned(), ..submitter }))
+    }
 
     fn user(name: &str) -> Sudo {
         Sudo { user: Some(name.to_owned()), ..Sudo::default() }
@@ -184,7 +194,7 @@ mod tests {
         let nobody = nobody.unwrap();
         let submitter = nobody.submitter().unwrap();
         assert_eq!((submitter.user.as_str(), submitter.uid), ("nobody", 65534));
-        assert_eq!(submitter.groups, [submitter.gid]);
+        assert!(submitter.groups.contains(&submitter.gid));
         assert_eq!(nobody.owner().unwrap(), "nobody");
         nobody.check_owner("job j", Some("nobody")).unwrap();
         assert_eq!(code(nobody.check_owner("job j", Some("root"))), ErrorCode::DeniedByDrms);
@@ -195,5 +205,66 @@ mod tests {
         let error = Behalf::of(&not_his).unwrap_err();
         assert_eq!(error.code, ErrorCode::DeniedByDrms);
         assert!(error.message.contains("nobody is not in group 0"), "{error}");
+    }
+
+    #[test]
+    fn a_user_controls_what_is_his() {
+        let (_dir, _bench, session) = fresh();
+        let (me, other) = (somebody(&caller().unwrap()), somebody("other"));
+        let job = start(&session, template("sleep"));
+        let error = job.clone().on_behalf(&other).unwrap_err();
+        assert_eq!(error.code, ErrorCode::DeniedByDrms);
+        assert!(error.message.contains(&job.id), "{error}");
+        assert_eq!(job.clone().on_behalf(&me).unwrap(), job);
+        assert_eq!(job.clone().on_behalf(&Behalf::Himself).unwrap(), job);
+
+        let bulk = Bulk { begin: 1, end: 2, step: 1, max_parallel: 0 };
+        let array = session.run_bulk_jobs_as(&other, &template("sleep"), bulk).unwrap();
+        assert_eq!(code(array.clone().on_behalf(&me)), ErrorCode::DeniedByDrms);
+        let task = array.jobs().unwrap().remove(0);
+        assert_eq!(task.info().unwrap().owner.as_deref(), Some("other"));
+        task.on_behalf(&other).unwrap().control(Control::Terminate).unwrap();
+        array.on_behalf(&other).unwrap().control(Control::Kill).unwrap();
+    }
+
+    #[test]
+    fn a_session_is_destroyed_for_its_owner() {
+        let (_dir, _bench, _session) = fresh();
+        let (me, other) = (somebody(&caller().unwrap()), somebody("other"));
+        let _his = JobSession::create_as(&other, Some("his"), None).unwrap();
+        let _mine = JobSession::create(Some("mine"), None).unwrap();
+        assert_eq!(code(JobSession::destroy_as(&me, "his")), ErrorCode::DeniedByDrms);
+        assert_eq!(code(JobSession::destroy_as(&other, "mine")), ErrorCode::DeniedByDrms);
+        assert_eq!(code(JobSession::destroy_as(&other, "none")), ErrorCode::InvalidArgument);
+        JobSession::destroy_as(&other, "his").unwrap();
+        JobSession::destroy_as(&me, "mine").unwrap();
+
+        let _his = ReservationSession::create_as(&other, Some("his"), None).unwrap();
+        assert_eq!(code(ReservationSession::destroy_as(&me, "his")), ErrorCode::DeniedByDrms);
+        ReservationSession::destroy("his").unwrap();
+    }
+
+    #[test]
+    fn the_files_of_a_job_on_behalf_of_another_user_are_opened_as_him() {
+        let (dir, bench, session) = fresh();
+        if !is_root() {
+            return;
+        }
+        let nobody = Behalf::of(&user("nobody")).unwrap();
+        let out = dir.path().join("out");
+        let wanted = |path: &Path| JobTemplate { output_path: Some(path.into()), ..template("0") };
+        // The directory is root's alone.
+        let job = session.run_job_as(&nobody, wanted(&out)).unwrap();
+        let info = job.info().unwrap();
+        assert!(info.annotation.unwrap().contains("Permission denied"));
+        assert_eq!(info.owner.as_deref(), Some("nobody"));
+        assert!(!out.exists());
+        let job = session.run_job(wanted(&out)).unwrap();
+        job.wait_terminated(Timeout::Infinite).unwrap();
+        let job = session.run_job_as(&nobody, template("0")).unwrap();
+        job.wait_terminated(Timeout::Infinite).unwrap();
+        let orders = bench.tracker.orders();
+        let users: Vec<u32> = orders.iter().map(|order| order.submitter.uid).collect();
+        assert_eq!(users, [0, 65534]);
     }
 }
