@@ -23,6 +23,8 @@ pub struct Unsettled {
     pub terminate: bool,
     /// How many of its runs were lost.
     pub losses: i64,
+    /// Number of its submission.
+    pub submission: i64,
 }
 
 /// What is being done for a job, see life.rs.
@@ -38,7 +40,8 @@ pub enum Phase {
     Undoing,
 }
 
-const COLUMNS: &str = "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate, j.losses ";
+const COLUMNS: &str =
+    "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate, j.losses, b.number ";
 const BY_JOB: &str = "FROM jobs j CROSS JOIN submissions b ON b.number = j.submission ";
 const BY_SUBMISSION: &str = "FROM submissions b CROSS JOIN jobs j ON j.submission = b.number ";
 
@@ -132,5 +135,6 @@ fn unsettled(row: &Row<'_>) -> rusqlite::Result<Unsettled> {
         claim: row.get(4)?,
         terminate: row.get(5)?,
         losses: row.get(6)?,
+        submission: row.get(7)?,
     })
 }
