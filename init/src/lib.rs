@@ -26,6 +26,8 @@ pub const RECORD_FILE: &str = "record";
 /// Name of the file whose presence asks init to end the job. It is written before the signal is
 /// sent, so a signal that comes before init can catch it is not lost.
 pub const TERMINATE_FILE: &str = "terminate";
+/// The `PATH` of a job whose environment has none; the one Docker gives.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The text that a working directory starts with to mean the job user's home in the image.
 pub const HOME_PLACEHOLDER: &[u8] = b"$DRMAA2_HOME_DIR$";
 /// The text that a path to stage starts with to mean the working directory.
