@@ -7,13 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 
-use drmaa2_init::Order;
+use drmaa2_init::{DEFAULT_PATH, Order};
 
 use crate::child::{Failure, NOT_FOUND};
 use crate::user::User;
-
-/// The `PATH` of a job whose environment has none; the one Docker gives.
-const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Replace this process by the order's command.
 ///
@@ -82,7 +79,7 @@ fn candidates(command: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
 /// The job's environment, with the two names every program relies on.
 fn environment(env: &[Vec<u8>], home: &[u8]) -> Vec<Vec<u8>> {
     let mut env = env.to_vec();
-    for (name, default) in [(&b"HOME"[..], home), (b"PATH", DEFAULT_PATH)] {
+    for (name, default) in [(&b"HOME"[..], home), (b"PATH", DEFAULT_PATH.as_bytes())] {
         if value(&env, name).is_none() {
             env.push([name, b"=", default].concat());
         }
@@ -112,7 +109,7 @@ mod tests {
         assert_eq!(environment(&own, b"/root"), own);
         let env = environment(&[], b"/root");
         assert_eq!(value(&env, b"HOME"), Some(&b"/root"[..]));
-        assert_eq!(value(&env, b"PATH"), Some(DEFAULT_PATH));
+        assert_eq!(value(&env, b"PATH"), Some(DEFAULT_PATH.as_bytes()));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub const TERMINATE_FILE: &str = "terminate";
 /// Name of the file by which init tells that the command has ended and its files are being copied out,
 /// which may take longer than the grace of a job that was asked to end.
 pub const STAGE_OUT_FILE: &str = "staging-out";
+/// The `PATH` of a job whose environment has none; the one Docker gives.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The text that a working directory starts with to mean the job user's home in the image.
 pub const HOME_PLACEHOLDER: &[u8] = b"$DRMAA2_HOME_DIR$";
 /// The text that a path to stage starts with to mean the working directory.

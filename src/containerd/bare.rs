@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use drmaa2_init::{self as init, Order, TERMINATE_FILE};
+use drmaa2_init::{self as init, DEFAULT_PATH, Order, TERMINATE_FILE};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use serde_json::{Value, json};
 
@@ -176,7 +176,11 @@ pub(super) fn apply(spec: &mut Value, order: &Order) -> Result<()> {
     groups.extend(&order.more_groups);
     let process = &mut spec["process"];
     process["args"] = strings("args", &order.args)?.into();
-    process["env"] = strings("jobEnvironment", &order.env)?.into();
+    let mut env = strings("jobEnvironment", &order.env)?;
+    if !env.iter().any(|entry| entry.starts_with("PATH=")) {
+        env.push(format!("PATH={DEFAULT_PATH}"));
+    }
+    process["env"] = env.into();
     process["cwd"] = match order.directory.as_slice() {
         [] => "/".into(),
         directory => string("workingDirectory", directory)?.into(),
@@ -292,6 +296,7 @@ mod tests {
         let process = &spec["process"];
         assert_eq!(process["args"], json!(["/sbin/init"]));
         assert_eq!(process["cwd"], "/");
+        assert_eq!(process["env"], json!([format!("PATH={DEFAULT_PATH}")]));
         assert_eq!(process["user"], json!({ "uid": 7, "gid": 8, "additionalGids": [8, 9, 10] }));
         assert_eq!(process["capabilities"]["effective"], json!([]));
         let odd = Order { args: vec![b"\xff".to_vec()], ..order };

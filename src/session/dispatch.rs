@@ -16,7 +16,7 @@ use super::mail::{self, Sending};
 use super::world::World;
 use crate::model::{Control, Millis, Result, now};
 use crate::runtime;
-use crate::scheduler::plan;
+use crate::scheduler::{Candidate, plan};
 use crate::store::{Claim, Queue, Targets};
 
 /// Launches in flight for each core: a launch is mostly waiting for programs that the runtime
@@ -146,8 +146,14 @@ impl Dispatcher {
         let prepares = live.iter().all(|engine| engine.can_prepare());
         let ahead = if prepares { self.cores * READY_PER_CORE } else { 0 };
         let targets = Targets::new(live.iter().map(|engine| engine.target.as_str()))?;
-        let mut decide =
-            |queue: Queue<'_>| plan(now, queue.machine, queue.pools, queue.candidates, room, ahead);
+        let crowded: HashSet<i64> = live.iter().flat_map(|engine| engine.crowded()).collect();
+        let mut decide = |queue: Queue<'_>| {
+            let may_start = |candidate: &Result<Candidate>| {
+                candidate.as_ref().map_or(true, |candidate| !crowded.contains(&candidate.submission))
+            };
+            let mut candidates = queue.candidates.filter(may_start);
+            plan(now, queue.machine, queue.pools, &mut candidates, room, ahead)
+        };
         world.store.admit(now, &targets, &world.mine, &mut decide).map(drop)
     }
 

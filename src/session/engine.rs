@@ -166,6 +166,11 @@ impl Engine {
         self.progress.lock().starting()
     }
 
+    /// The submissions of which no more jobs are to be started for the time being.
+    pub(super) fn crowded(&self) -> Vec<i64> {
+        self.progress.lock().crowded()
+    }
+
     /// Wait until what this process has begun is over, as far as `counts`, at most until `deadline`.
     pub(super) fn drain(&self, counts: fn(Doing) -> bool, deadline: Instant) {
         let mut progress = self.progress.lock();
@@ -222,7 +227,8 @@ impl Engine {
 
     /// Note that this is being done now. False if something is that it does not follow on.
     pub(super) fn take_up(&self, job: &Unsettled, doing: Doing) -> bool {
-        self.progress.lock().take_up(&job.id, Work { doing, losses: job.losses })
+        let work = Work { doing, losses: job.losses, submission: job.submission };
+        self.progress.lock().take_up(&job.id, work)
     }
 
     fn begin(&self, job: &Unsettled, doing: Doing) -> Result<()> {

@@ -8,8 +8,11 @@ use crate::store::{Phase, Unsettled};
 
 /// How long after a failure something is tried again; doubled each time up to [`MAX_RETRY`].
 pub(super) const RETRY: Duration = Duration::from_millis(500);
-/// So many jobs may be kept from starting without being in the way of others.
-const MAX_DELAYED: usize = 64;
+/// So many jobs may be kept from starting without being in the way of others. Each of them is looked at
+/// whenever something happens.
+const MAX_DELAYED: usize = 512;
+/// So many of one submission: the others have to wait for the same, and can do so in the queue.
+const MAX_OF_SUBMISSION: usize = 64;
 /// See [`RETRY`].
 pub(super) const MAX_RETRY: Duration = Duration::from_secs(60);
 
@@ -35,6 +38,16 @@ impl Progress {
         busy.len() + delayed.len().saturating_sub(MAX_DELAYED)
     }
 
+    /// The submissions of which so many jobs are kept from starting that no more are to be begun.
+    pub(super) fn crowded(&self) -> Vec<i64> {
+        let mut delayed: HashMap<i64, usize> = HashMap::new();
+        for work in self.delayed.iter().filter_map(|id| self.working.get(id)) {
+            *delayed.entry(work.submission).or_default() += 1;
+        }
+        let crowded = delayed.into_iter().filter(|(_, count)| *count >= MAX_OF_SUBMISSION);
+        crowded.map(|(submission, _)| submission).collect()
+    }
+
     /// Note that this is being done for a job. False if something is that it does not follow on.
     pub(super) fn take_up(&mut self, id: &str, work: Work) -> bool {
         match self.working.get(id) {
@@ -50,7 +63,8 @@ impl Progress {
 
     /// Note that a job is being cleaned up. Gives what was done for it before.
     pub(super) fn clean(&mut self, id: &str) -> Option<Doing> {
-        let work = Work { doing: Doing::Cleaning, losses: i64::MAX };
+        let submission = self.working.get(id).map_or(0, |before| before.submission);
+        let work = Work { doing: Doing::Cleaning, losses: i64::MAX, submission };
         self.working.insert(id.to_owned(), work).map(|before| before.doing)
     }
 
@@ -86,6 +100,8 @@ pub(super) struct Work {
     pub(super) doing: Doing,
     /// How many of the job's runs were lost before, which tells for which run it is.
     pub(super) losses: i64,
+    /// Number of its submission.
+    pub(super) submission: i64,
 }
 
 /// What is being done for a job.
@@ -121,5 +137,29 @@ pub(super) fn task(job: &Unsettled) -> Option<Doing> {
         (Phase::Undoing, true) => Some(Doing::Undoing),
         (Phase::Idle, false) if job.state.is_terminated() => Some(Doing::Cleaning),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_that_wait_are_not_in_the_way_and_no_more_of_theirs_are_begun() {
+        let mut progress = Progress::default();
+        let mut wait = |submission: i64, count: usize| {
+            for place in 0..count {
+                let id = format!("{submission}.{place}");
+                assert!(progress.take_up(&id, Work { doing: Doing::Starting, losses: 0, submission }));
+                progress.delayed.insert(id);
+            }
+            (progress.starting(), progress.crowded())
+        };
+        assert_eq!(wait(1, MAX_OF_SUBMISSION - 1), (0, vec![]));
+        assert_eq!(wait(2, MAX_OF_SUBMISSION), (0, vec![2]));
+        let (starting, _) = wait(3, MAX_DELAYED);
+        assert_eq!(starting, 2 * MAX_OF_SUBMISSION - 1);
+        progress.delayed.remove("2.0");
+        assert_eq!(progress.crowded(), [3]);
     }
 }

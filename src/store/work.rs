@@ -26,6 +26,8 @@ pub struct Unsettled {
     pub losses: i64,
     /// When it was suspended or resumed last, in nanoseconds since the epoch.
     pub switched: i64,
+    /// Number of its submission.
+    pub submission: i64,
 }
 
 /// What is being done for a job, see life.rs.
@@ -42,7 +44,7 @@ pub enum Phase {
 }
 
 const COLUMNS: &str = "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate, j.losses,
-    j.switched ";
+    j.switched, b.number ";
 const BY_JOB: &str = "FROM jobs j CROSS JOIN submissions b ON b.number = j.submission ";
 const BY_SUBMISSION: &str = "FROM submissions b CROSS JOIN jobs j ON j.submission = b.number ";
 
@@ -147,5 +149,6 @@ fn unsettled(row: &Row<'_>) -> rusqlite::Result<Unsettled> {
         terminate: asked(row, 5)?,
         losses: row.get(6)?,
         switched: row.get(7)?,
+        submission: row.get(8)?,
     })
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::sync::mpsc;
 
-use drmaa2::model::Control;
+use drmaa2::model::{Control, JobTemplate};
 use drmaa2::tracker::{JobTracker, Stdio};
 use serde_json::json;
 
@@ -63,6 +63,16 @@ fn the_stop_signal_of_the_image_asks_a_job_to_end() {
     assert_eq!(ready.recv_timeout(LONG).unwrap(), "ready\n");
     rig.tracker.job_control(&id, Control::Terminate).unwrap();
     assert_eq!(rig.end(&id).exit_status, Some(5));
+}
+
+#[test]
+fn a_job_without_init_has_a_path_as_others_have() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let name = server.push(&Image::new(vec![Layer::busybox()], json!({})), "pathless:1");
+    let extensions = [("containerd_jt_init".to_owned(), "off".into())].into();
+    let template = JobTemplate { extensions, ..job(&name, "cat /dev/null") };
+    assert_eq!(rig.end(&rig.start(template, Stdio::default())).exit_status, Some(0));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use drmaa2::model::{Control, JobState};
-use drmaa2::session::{JobSession, Timeout};
+use drmaa2::session::{Bulk, JobSession, Timeout};
 use serde_json::json;
 
 use super::image::{Image, Layer};
@@ -16,6 +16,7 @@ use super::server::Server;
 /// What a process of a test is to do, and with which image; set in those alone.
 const PART: &str = "DRMAA2_TEST_PART";
 const IMAGE: &str = "DRMAA2_TEST_PART_IMAGE";
+const ABSENT: &str = "DRMAA2_TEST_PART_ABSENT";
 const SESSION: &str = "watched";
 const PROCESSES: usize = 10;
 
@@ -156,11 +157,42 @@ fn a_proxy_is_used_but_not_for_the_loopback_interface() {
     succeeded(process_with(test, "here", state.path(), &here, &env));
 }
 
+#[test]
+fn an_array_that_waits_for_an_image_keeps_no_other_job_from_starting() {
+    if part().is_some() {
+        return run_beside_an_array();
+    }
+    if !is_possible() {
+        return;
+    }
+    let (server, state) = (Server::start(), state_dir());
+    let proxy = Proxy::new(&server.address);
+    server.push(&Image::new(vec![Layer::busybox()], json!({})), "app:1");
+    proxy.limit(0);
+    let test = "an_array_that_waits_for_an_image_keeps_no_other_job_from_starting";
+    let env = [(ABSENT, format!("{}/app:1", proxy.address))];
+    let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let here = format!("{}/app:1", server.address);
+    succeeded(process_with(test, "both", state.path(), &here, &env));
+}
+
+fn run_beside_an_array() {
+    let session = JobSession::create(None, None).unwrap();
+    let absent = job(&std::env::var(ABSENT).unwrap(), "true");
+    let array = Bulk { begin: 1, end: 300, step: 1, max_parallel: 0 };
+    let array = session.run_bulk_jobs(&absent, array).unwrap();
+    run();
+    array.control(Control::Terminate).unwrap();
+    for task in array.jobs().unwrap() {
+        task.wait_terminated(Timeout::Infinite).unwrap();
+    }
+}
+
 /// Run a job in the image.
 fn run() {
     let session = JobSession::create(None, None).unwrap();
     let job = session.run_job(job(&std::env::var(IMAGE).unwrap(), "true")).unwrap();
-    job.wait_terminated(Timeout::Infinite).unwrap();
+    job.wait_terminated(Timeout::After(Duration::from_secs(120))).unwrap();
     let info = job.info().unwrap();
     assert_eq!(info.state, JobState::Done, "{info:?}");
 }

@@ -120,15 +120,16 @@ async fn wait(core: &Core, job: &NewJob, joined: Joined) -> Result<()> {
     // Listen before looking, or a request to end would be missed.
     let mut changes = core.facts.changes();
     progress.mark_changed();
+    let mut look = true;
     loop {
-        if launch::terminated(core, &job.id) {
+        if look && launch::terminated(core, &job.id) {
             return Err(Error::state("terminated"));
         }
         tokio::select! {
             biased;
             done = &mut pull => return done,
-            // With several changes at once, or one that was missed, looking does no harm.
-            _ = changes.recv() => {}
+            // After one that was missed, looking does no harm.
+            change = changes.recv() => look = !matches!(change, Ok(Some(of)) if *of != *job.id),
             Ok(()) = progress.changed() => {
                 let text = Some(progress.borrow_and_update().text());
                 core.facts.report(Fact::Progress { id: job.id.clone(), text });

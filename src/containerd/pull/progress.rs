@@ -8,6 +8,8 @@ use crate::sync::Mutex;
 
 /// Who waits hears no more often of more bytes: each time is a transaction of the store.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// With more of those who wait, each of them hears of it more seldom.
+const MANY: usize = 8;
 
 /// What is known of a pull.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,9 +51,11 @@ impl Progress {
 
     /// So many more are done.
     pub(super) fn add(&self, bytes: u64) {
+        let crowds = u32::try_from(self.news.receiver_count() / MANY).unwrap_or(u32::MAX);
+        let interval = INTERVAL.saturating_mul(crowds.max(1));
         let mut now = self.now.lock();
         now.0.done = now.0.done.saturating_add(bytes);
-        if now.0.done >= now.0.total || now.1.is_none_or(|told| told.elapsed() >= INTERVAL) {
+        if now.0.done >= now.0.total || now.1.is_none_or(|told| told.elapsed() >= interval) {
             now.1 = Some(Instant::now());
             self.news.send_replace(now.0);
         }
