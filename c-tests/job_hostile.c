@@ -123,30 +123,19 @@ static void ends_beside_one_that_fills_it(drmaa2_jsession js)
 }
 
 /* In a containerd with little room, on a file system that it shares with the library's own files. */
-static void fills_its_file_system(const char *unused)
+static void fills_its_file_system(const char *room)
 {
-    char room[64], state[80], contact[160];
-    const char *daemon = needed("DRMAA2_TEST_CONTAINERD");
+    char state[80], contact[160];
     drmaa2_jsession js;
     drmaa2_j j;
     int i;
-    (void)unused;
 
-    snprintf(room, sizeof room, "/tmp/drmaa2-room-%ld", (long)getpid());
-    CHECK(mkdir(room, 0700) == 0);
-    system_does("mount -t tmpfs -o size=64m drmaa2-room '%s'", room);
-    system_does("'%s' start '%s'", daemon, room);
-    system_does("\"$(dirname '%s')\"/make-image '%s.tar'", daemon, room);
-    system_does("ctr --address '%s/sock' --namespace '%s' images import --snapshotter \"$(cat '%s/snapshotter')\" "
-                "'%s.tar' >/dev/null",
-                room, needed("CONTAINERD_NAMESPACE"), room, room);
     snprintf(contact, sizeof contact, "containerd://%s/sock", room);
     snprintf(state, sizeof state, "%s/drmaa2", room);
     setenv("DRMAA2_STATE_DIR", state, 1);
     js = drmaa2_create_jsession(NULL, contact);
     if (js == NULL)
         give_up("create_jsession");
-
     j = run(js, shell("cat /dev/zero > /fill && exit 0; rm /fill; exit 5"));
     ends_with(j, 5);
     others_run(js);
@@ -157,8 +146,23 @@ static void fills_its_file_system(const char *unused)
         others_run(js);
     }
     ends_beside_one_that_fills_it(js);
-
     done_with(&js);
+}
+
+static void little_room(void)
+{
+    char room[64];
+    const char *daemon = needed("DRMAA2_TEST_CONTAINERD");
+    snprintf(room, sizeof room, "/tmp/drmaa2-room-%ld", (long)getpid());
+    CHECK(mkdir(room, 0700) == 0);
+    system_does("mount -t tmpfs -o size=64m drmaa2-room '%s'", room);
+    system_does("'%s' start '%s'", daemon, room);
+    system_does("\"$(dirname '%s')\"/make-image '%s.tar'", daemon, room);
+    system_does("ctr --address '%s/sock' --namespace '%s' images import --snapshotter \"$(cat '%s/snapshotter')\" "
+                "'%s.tar' >/dev/null",
+                room, needed("CONTAINERD_NAMESPACE"), room, room);
+    /* With a process goes all that it had opened there. */
+    in_child(fills_its_file_system, room);
     system_does("'%s' stop '%s'", daemon, room);
     system_does("umount '%s' && rmdir '%s' && rm '%s.tar'", room, room, room);
 }
@@ -171,7 +175,7 @@ int main(void)
     forks_without_end(js, "64");
     /* What a job gets that asks for nothing. */
     forks_without_end(js, NULL);
-    in_child(fills_its_file_system, NULL);
+    little_room();
     others_run(js);
     done_with(&js);
     return check_result();
