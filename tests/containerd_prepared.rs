@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::process::Command;
 
 use common::*;
 use drmaa2::model::{Control, JobState};
@@ -71,6 +72,31 @@ fn a_prepared_job_starts_with_the_limits_it_has_then() {
     // Anything else makes it another job.
     rig.prepare(&job);
     assert_eq!(rig.run(NewJob { template: script("exit 5"), ..job }).exit_status, Some(5));
+}
+
+/// When a job's container was made, if it is there.
+fn made_at(rig: &Rig, id: &str) -> Option<String> {
+    let mut ctr = Command::new("ctr");
+    ctr.arg("-a").arg(&rig.settings.address).args(["-n", &rig.settings.namespace]);
+    let output = ctr.args(["containers", "info", id]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().find(|line| line.contains("\"CreatedAt\"")).map(str::to_owned)
+}
+
+#[test]
+fn a_job_whose_turn_comes_while_it_is_made_is_not_made_twice() {
+    let Some(rig) = rig() else { return };
+    for _ in 0..3 {
+        let job = job(script("sleep 1000"));
+        assert!(rig.tracker.prepare_job(job.clone()).unwrap());
+        let begun = std::iter::repeat_with(|| made_at(&rig, &job.id)).find(Option::is_some).unwrap();
+        rig.tracker.add_job(job.clone()).unwrap();
+        rig.until_started(&job.id);
+        assert_eq!(made_at(&rig, &job.id), begun);
+        rig.tracker.job_control(&job.id, Control::Terminate).unwrap();
+        rig.until_ended(&job.id);
+        rig.delete(&job.id);
+    }
 }
 
 #[test]

@@ -26,7 +26,12 @@ pub(super) async fn prepare(
     // Kept until the end: a pull goes on while somebody waits for it, and who is told to start this job
     // waits for it in turn.
     let mut ready = pin!(pull::ready(core, &job));
-    let made = tokio::select! {
+    let turn = async {
+        ready.as_mut().await?;
+        // The semaphore is never closed.
+        Ok(core.preparations.acquire().await)
+    };
+    let turn = tokio::select! {
         biased;
         // Nothing is made yet, so there is nothing to wait for.
         word = words.recv() => {
@@ -36,7 +41,13 @@ pub(super) async fn prepare(
                 None => {}
             };
         }
-        made = make(core, &job, ready.as_mut()) => made,
+        turn = turn => turn,
+    };
+    // From here on it is made to the end: the daemon goes on with what it was asked to make, also if nobody
+    // waits for the answer, and would be in the way of another attempt.
+    let made = match turn {
+        Ok(_turn) => launch::make(core, &job).await,
+        Err(error) => Err(error),
     };
     if let Some(old) = old {
         finish::remove_dir(old).await;
@@ -63,14 +74,6 @@ pub(super) async fn prepare(
         // Somebody else has started its task.
         None => {}
     }
-}
-
-/// Make a job's task once its image is there.
-async fn make(core: &Core, job: &NewJob, ready: impl Future<Output = Result<()>>) -> Result<Arc<Image>> {
-    ready.await?;
-    // The semaphore is never closed.
-    let _turn = core.preparations.acquire().await;
-    launch::make(core, job).await
 }
 
 /// Start a prepared job; `wanted` is what it is to be now.
