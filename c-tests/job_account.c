@@ -98,6 +98,49 @@ static void ended(drmaa2_jsession js)
     drmaa2_j_free(&j);
 }
 
+/* How many jobs there are with an account; one is that with this id. */
+static int with_account(drmaa2_jsession js, const char *account, const char *id)
+{
+    drmaa2_jinfo filter = drmaa2_jinfo_create();
+    drmaa2_j_list jobs;
+    int count;
+    CHECK_INT(drmaa2_set_instance_value(filter, "containerd_ji_accounting_id", account), DRMAA2_SUCCESS);
+    jobs = drmaa2_jsession_get_jobs(js, filter);
+    count = (int)drmaa2_list_size(jobs);
+    if (count == 1)
+        CHECK_STR(((drmaa2_j)drmaa2_list_get(jobs, 0))->id, id);
+    drmaa2_list_free(&jobs);
+    drmaa2_jinfo_free(&filter);
+    return count;
+}
+
+/* Jobs are found by their account, while they run and when they have ended. */
+static void accounts(void)
+{
+    static const char *const names[] = {"grant 7", "grant 8"};
+    drmaa2_jsession js = session("accounts");
+    drmaa2_j jobs[2];
+    for (size_t i = 0; i < 2; i++) {
+        drmaa2_jtemplate jt = sleeper();
+        jt->accountingId = strdup(names[i]);
+        jobs[i] = run(js, jt);
+    }
+    CHECK_INT(with_account(js, "grant 7", jobs[0]->id), 1);
+    CHECK_INT(with_account(js, "grant 9", NULL), 0);
+    {
+        char query[256];
+        snprintf(query, sizeof query, "containers info %s", jobs[1]->id);
+        CHECK_INT(ctr_lines(query, "\"drmaa2.accounting_id\": \"grant 8\""), 1);
+    }
+    end(&jobs[0]);
+    CHECK_INT(drmaa2_j_terminate(jobs[1]), DRMAA2_SUCCESS);
+    CHECK_INT(drmaa2_j_wait_terminated(jobs[1], LONG), DRMAA2_SUCCESS);
+    CHECK_INT(with_account(js, "grant 8", jobs[1]->id), 1);
+    drmaa2_j_free(&jobs[1]);
+    CHECK_INT(with_account(js, "grant", NULL), 0);
+    done_with(&js);
+}
+
 int main(void)
 {
     drmaa2_jsession js = session(NULL);
@@ -105,5 +148,6 @@ int main(void)
     suspended(js);
     ended(js);
     done_with(&js);
+    accounts();
     return check_result();
 }

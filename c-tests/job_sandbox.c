@@ -1,6 +1,8 @@
 /* What a job may reach and what runs it, as a program asks for it. */
 #include "extension.h"
 
+#include <sys/stat.h>
+
 static drmaa2_jtemplate with(const char *name, const char *value)
 {
     drmaa2_jtemplate jt = shell("exit 0");
@@ -51,9 +53,73 @@ static void without_init(drmaa2_jsession js)
     drmaa2_j_free(&j);
 }
 
-static void kept(drmaa2_jsession js)
+static char dir[] = "/tmp/drmaa2-sandbox-XXXXXX";
+
+static const char *in_dir(const char *name)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
+
+static void put(const char *name, const char *text)
+{
+    FILE *file = fopen(in_dir(name), "w");
+    CHECK(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+/* A site with a device of its own. */
+static void configure(void)
+{
+    char text[512];
+    CHECK(mkdtemp(dir) != NULL && chmod(dir, 0755) == 0);
+    put("gpu.yaml", "cdiVersion: 0.6.0\nkind: example.com/gpu\ndevices:\n- name: one\n  containerEdits:\n"
+                    "    env: [VENDOR=example]\n    deviceNodes: [{path: /dev/gpu, hostPath: /dev/full}]\n");
+    snprintf(text, sizeof text, "cdi_dirs = [\"%s\"]\n", dir);
+    put("config.toml", text);
+    setenv("DRMAA2_CONFIG", in_dir("config.toml"), 1);
+}
+
+/* Which parts of containerd run a job. */
+static void parts(drmaa2_jsession js)
+{
+    const char *usual = getenv("CONTAINERD_SNAPSHOTTER");
+    const int native = usual != NULL && strcmp(usual, "native") == 0;
+    char text[512];
+    drmaa2_jtemplate jt;
+    sees(js, "devices", "example.com/gpu=one", "echo $VENDOR; echo x 2>&1 >/dev/gpu | grep -o 'No space'",
+         "example\nNo space\n");
+    sees(js, "snapshotter", native ? "overlayfs" : "native", "grep -c '^overlay / ' /proc/mounts; true",
+         native ? "1\n" : "0\n");
+
+    snprintf(text, sizeof text, "#!/bin/sh\ntouch %s/ran\nexec runc \"$@\"\n", dir);
+    put("my-runc", text);
+    CHECK(chmod(in_dir("my-runc"), 0755) == 0);
+    jt = shell("echo run");
+    set(jt, "runtime", "io.containerd.runc.v2");
+    set(jt, "runtime_binary", in_dir("my-runc"));
+    writes(js, jt, "run\n");
+    CHECK(access(in_dir("ran"), F_OK) == 0);
+    {
+        drmaa2_jinfo ji = outcome(js, with("runtime_binary", "/no/such/runc"), text, sizeof text);
+        CHECK_INT(ji->jobState, DRMAA2_FAILED);
+        CHECK(ji->annotation != NULL && strstr(ji->annotation, "/no/such/runc") != NULL);
+        drmaa2_jinfo_free(&ji);
+    }
+}
+
+static void clear(void)
+{
+    static const char *const made[] = {"gpu.yaml", "config.toml", "my-runc", "ran"};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        CHECK(unlink(in_dir(made[i])) == 0);
+    CHECK(rmdir(dir) == 0);
+}
+
+static void kept(void)
 {
     char command[1024];
+    drmaa2_jsession js = session("kept");
     drmaa2_string id;
     drmaa2_jtemplate jt = with("keep", "on");
     drmaa2_j j = submit(js, jt);
@@ -63,6 +129,8 @@ static void kept(drmaa2_jsession js)
     id = drmaa2_j_get_id(j);
     CHECK_OK(drmaa2_j_reap(j));
     drmaa2_j_free(&j);
+    /* Waits until the job's task is gone, without which its container can be removed. */
+    done_with(&js);
     CHECK_INT(ctr_lines("containers ls", id), 1);
     snprintf(command, sizeof command, "containers rm %s", id);
     CHECK_INT(ctr_lines(command, id), 0);
@@ -72,13 +140,17 @@ static void kept(drmaa2_jsession js)
 
 int main(void)
 {
-    drmaa2_jsession js = session(NULL);
+    drmaa2_jsession js;
+    configure();
+    js = session(NULL);
     system_calls(js);
     devices(js);
     without_init(js);
     refused(js, with("runtime", "rubbish"), DRMAA2_INVALID_ARGUMENT, "rubbish");
     refused(js, with("snapshotter", "none-such"), DRMAA2_INVALID_ARGUMENT, "none-such");
-    kept(js);
+    parts(js);
     done_with(&js);
+    kept();
+    clear();
     return check_result();
 }

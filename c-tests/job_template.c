@@ -2,6 +2,7 @@
    files. What is not supported is refused by name. */
 #include "job.h"
 
+#include <pwd.h>
 #include <sys/stat.h>
 
 static char dir[] = "/tmp/drmaa2-template-XXXXXX";
@@ -129,6 +130,41 @@ static void files(drmaa2_jsession js)
     done(js, jt);
 }
 
+/* Streams and copies below the home of the submitter, who has no other name for it. */
+static void home(drmaa2_jsession js)
+{
+    char real[256], path[1024];
+    drmaa2_jtemplate jt;
+    snprintf(real, sizeof real, "%s/drmaa2-home-XXXXXX", getpwuid(geteuid())->pw_dir);
+    CHECK(mkdtemp(real) != NULL);
+    snprintf(path, sizeof path, "%s/in", real);
+    {
+        FILE *file = fopen(path, "w");
+        CHECK(file != NULL && fputs("at home\n", file) >= 0 && fclose(file) == 0);
+    }
+#define AT_HOME(name)                                                                                  \
+    (snprintf(path, sizeof path, "%s%s/%s", DRMAA2_HOME_DIR, strrchr(real, '/'), name), strdup(path))
+    jt = shell("cat; cat /copy; echo error >&2; echo back >/back");
+    jt->inputPath = AT_HOME("in");
+    jt->outputPath = AT_HOME("out");
+    jt->errorPath = AT_HOME("err");
+    jt->stageInFiles = drmaa2_dict_create(drmaa2_dict_default_callback);
+    drmaa2_dict_set(jt->stageInFiles, AT_HOME("in"), strdup("/copy"));
+    jt->stageOutFiles = drmaa2_dict_create(drmaa2_dict_default_callback);
+    drmaa2_dict_set(jt->stageOutFiles, strdup("/back"), AT_HOME("back"));
+#undef AT_HOME
+    done(js, jt);
+    snprintf(path, sizeof path, "cd '%s' && cat in out err back && rm -r '%s'", real, real);
+    {
+        char text[256] = "";
+        FILE *pipe = popen(path, "r");
+        size_t length = fread(text, 1, sizeof text - 1, pipe);
+        CHECK(pclose(pipe) == 0);
+        text[length] = '\0';
+        CHECK_STR(text, "at home\nat home\nat home\nerror\nback\n");
+    }
+}
+
 static void refused(drmaa2_jsession js, drmaa2_jtemplate jt, drmaa2_error code, const char *part)
 {
     drmaa2_j_list jobs;
@@ -225,6 +261,7 @@ int main(void)
     arguments_and_environment(js);
     directory(js);
     files(js);
+    home(js);
     done_with(&js);
     refusals();
     for (i = 0; i < sizeof made / sizeof *made; i++) {

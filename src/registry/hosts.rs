@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Url};
+use reqwest::{Certificate, Client, NoProxy, Proxy, Url};
 use rustls::crypto::CryptoProvider;
 use serde::Deserialize;
 use toml::Value;
@@ -158,7 +158,7 @@ async fn endpoint(
     if !has_scheme && is_loopback(&base) && !speaks_tls(client.as_ref().ok(), &base).await {
         // Of these two schemes each can be changed into the other.
         let _ = base.set_scheme("http");
-        client = self::client(&base, &[], false);
+        client = self::client(&base, &certificates, properties.skip_verify);
     }
     Ok(Endpoint {
         client: client.map_err(|error| bad(&cause(&error)))?,
@@ -196,22 +196,44 @@ fn client(base: &Url, certificates: &[Certificate], skip_verify: bool) -> reqwes
         // It fails if there has come to be one meanwhile, which will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
-    let mut builder = Client::builder()
-        .user_agent(concat!("drmaa2-containerd/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT)
-        .read_timeout(SILENCE);
-    if is_loopback(base) {
-        builder = builder.no_proxy();
-    }
-    if base.scheme() == "http" && is_loopback(base) {
-        // Nothing is verified, so the system's certificates need not be there.
-        builder = builder.tls_certs_only([]);
-    } else {
-        builder = builder
-            .tls_certs_merge(certificates.iter().cloned())
+    let begun = || {
+        let builder = Client::builder()
+            .user_agent(concat!("drmaa2-containerd/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .read_timeout(SILENCE)
             .tls_danger_accept_invalid_certs(skip_verify);
+        match is_loopback(base) {
+            true => proxies(&|name| std::env::var(name).ok())
+                .into_iter()
+                .fold(builder.no_proxy(), reqwest::ClientBuilder::proxy),
+            false => builder,
+        }
+    };
+    let certificates = || certificates.iter().cloned();
+    match begun().tls_certs_merge(certificates()).build() {
+        // It may send us to a place that speaks TLS; if it does not, the system's certificates need not be
+        // there.
+        Err(_) if base.scheme() == "http" && is_loopback(base) => {
+            begun().tls_certs_only(certificates()).build()
+        }
+        made => made,
     }
-    builder.build()
+}
+
+/// The proxies of an environment for where a registry on the loopback interface may send us; for that
+/// itself none.
+fn proxies(env: &dyn Fn(&str) -> Option<String>) -> Vec<Proxy> {
+    let set = |name: &str| {
+        let found = env(&name.to_lowercase()).or_else(|| env(name));
+        found.filter(|value| !value.is_empty())
+    };
+    let direct = format!("localhost,127.0.0.0/8,::1,{}", set("NO_PROXY").unwrap_or_default());
+    let all = set("ALL_PROXY");
+    let https = set("HTTPS_PROXY").or(all.clone()).map(Proxy::https);
+    let http = set("HTTP_PROXY").or(all).map(Proxy::http);
+    // One that makes no sense is left out, as it is elsewhere.
+    let made = [https, http].into_iter().flatten().filter_map(Result::ok);
+    made.map(|proxy| proxy.no_proxy(NoProxy::from_string(&direct))).collect()
 }
 
 #[cfg(test)]
@@ -259,6 +281,20 @@ mod tests {
         let is = |url: &str| is_loopback(&Url::parse(url).unwrap());
         assert!(is("https://127.8.0.1:5000") && is("http://[::1]:1") && is("https://localhost"));
         assert!(!is("https://localhost.example") && !is("https://10.0.0.1"));
+    }
+
+    #[test]
+    fn who_leaves_the_loopback_interface_goes_through_the_proxies() {
+        let of = |set: &[(&str, &str)]| {
+            let env = |name: &str| {
+                set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            };
+            proxies(&env).len()
+        };
+        assert_eq!(of(&[]), 0);
+        assert_eq!(of(&[("HTTPS_PROXY", "")]), 0);
+        assert_eq!(of(&[("https_proxy", "http://p:1"), ("NO_PROXY", "a.example")]), 1);
+        assert_eq!(of(&[("ALL_PROXY", "http://p:1")]), 2);
     }
 
     #[tokio::test]

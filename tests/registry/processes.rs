@@ -11,7 +11,7 @@ use serde_json::json;
 use super::image::{Image, Layer};
 use super::proxy::Proxy;
 use super::rig::{is_possible, job, unfinished};
-use super::server::Server;
+use super::server::{Server, sends_for_blobs};
 
 /// What a process of a test is to do, and with which image; set in those alone.
 const PART: &str = "DRMAA2_TEST_PART";
@@ -186,6 +186,29 @@ fn run_beside_an_array() {
     for task in array.jobs().unwrap() {
         task.wait_terminated(Timeout::Infinite).unwrap();
     }
+}
+
+#[test]
+fn a_registry_without_tls_may_send_to_one_that_the_system_trusts() {
+    if part().is_some() {
+        return run();
+    }
+    if !is_possible() {
+        return;
+    }
+    let (server, state) = (Server::start(), state_dir());
+    let layer = Layer::random(1000);
+    let digest = layer.digest();
+    server.push(&Image::new(vec![Layer::busybox(), layer], json!({})), "app:1");
+    let (elsewhere, certificate) = server.over_tls();
+    let file = state.path().join("certificates.pem");
+    std::fs::write(&file, certificate).unwrap();
+    let name = format!("{}/app:1", sends_for_blobs(&server, &elsewhere));
+    // All of it is on the loopback interface, where no proxy is asked.
+    let env = [("SSL_CERT_FILE", file.to_str().unwrap()), ("HTTPS_PROXY", "http://127.0.0.1:1")];
+    let test = "a_registry_without_tls_may_send_to_one_that_the_system_trusts";
+    succeeded(process_with(test, "run", state.path(), &name, &env));
+    assert_eq!(elsewhere.downloads(&digest), 1);
 }
 
 /// Run a job in the image.

@@ -1,7 +1,8 @@
 //! Debian's docker-registry on a port of its own.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
@@ -95,6 +96,45 @@ impl Server {
         let blobs = self.dir.path().join("storage/docker/registry/v2/blobs/sha256");
         blobs.join(&hash[..2]).join(hash).join("data")
     }
+}
+
+/// A registry without TLS that passes on what it is asked, but sends who wants a blob to another one, which
+/// speaks TLS. Gives its address.
+pub fn sends_for_blobs(registry: &Server, elsewhere: &Server) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (registry, elsewhere) = (registry.address.clone(), elsewhere.address.clone());
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let (registry, elsewhere) = (registry.clone(), elsewhere.clone());
+            thread::spawn(move || pass_on(stream, &registry, &elsewhere));
+        }
+    });
+    address
+}
+
+/// One request for each connection.
+fn pass_on(mut stream: TcpStream, registry: &str, elsewhere: &str) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).ok()? == 0 {
+            return None;
+        }
+    }
+    let path = head.split(' ').nth(1)?;
+    if path.contains("/blobs/") {
+        let answer = format!(
+            "HTTP/1.1 307 Temporary Redirect\r\nLocation: https://{elsewhere}{path}\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        return stream.write_all(answer.as_bytes()).ok();
+    }
+    let mut server = TcpStream::connect(registry).ok()?;
+    server
+        .write_all(format!("{}Connection: close\r\n\r\n", head.strip_suffix("\r\n")?).as_bytes())
+        .ok()?;
+    std::io::copy(&mut server, &mut stream).ok().map(drop)
 }
 
 impl Drop for Server {
