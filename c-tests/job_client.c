@@ -200,7 +200,7 @@ static void a_template_of_the_client(void)
     jt = drmaa2_j_get_jtemplate(j);
     CHECK_INT(jt->priority, DRMAA2_UNSET_NUM);
     drmaa2_jtemplate_free(&jt);
-    /* A handle that is never freed by its function. */
+    /* What the library returns is from malloc. */
     drmaa2_string id = drmaa2_j_get_id(j);
     CHECK(id != NULL);
     free(id);
@@ -240,6 +240,9 @@ static void a_filter_of_the_client(void)
     drmaa2_j_free(&j);
 }
 
+/* A client that never frees, nor closes. */
+static drmaa2_msession never_freed;
+
 int main(void)
 {
     js = session(NULL);
@@ -248,6 +251,8 @@ int main(void)
     handles_of_reservations();
     a_template_of_the_client();
     a_filter_of_the_client();
+    never_freed = drmaa2_open_msession("monitor");
+    CHECK(never_freed != NULL);
     done_with(&js);
     return check_result();
 }

@@ -42,6 +42,8 @@ static void was_killed(drmaa2_j j)
     CHECK_STR(ji->terminatingSignal, "SIGKILL");
     CHECK_INT(ji->exitStatus, 128 + 9);
     CHECK_STR(ji->annotation, "killed on request");
+    /* Without a record, this is what containerd knows. */
+    CHECK(ji->cpuTime >= 0);
     drmaa2_jinfo_free(&ji);
     CHECK_ERROR(drmaa2_j_terminate_forced(j), DRMAA2_INVALID_STATE);
 }
