@@ -33,8 +33,7 @@ write_basic_package_version_file(DRMAA2ConfigVersion.cmake COMPATIBILITY SameMaj
 install(FILES ${PROJECT_BINARY_DIR}/DRMAA2Config.cmake ${PROJECT_BINARY_DIR}/DRMAA2ConfigVersion.cmake
         DESTINATION ${package})
 
-# A page is found by the name of each function that it describes: other than the first of its names,
-# which is its own, these are files that lead to it.
+# A page is found under the name of each function that it describes: by a file that leads to it.
 file(GLOB pages CONFIGURE_DEPENDS docs/man/*.[1-9])
 foreach(page IN LISTS pages)
   get_filename_component(file ${page} NAME)
