@@ -17,7 +17,8 @@ def test_an_array(session: JobSession, tmp_path: Path) -> None:
     assert [job.id for job in jobs] == [f"{array.id}.{index}" for index in (1, 4, 7, 10)]
     for job, index in zip(array, (1, 4, 7, 10), strict=True):
         job.wait_terminated(LONG)
-        assert job.get_info().exit_status == index
+        info = job.get_info()
+        assert info.exit_status == index, info
         assert (tmp_path / str(index)).read_text() == f"{index}\n"
     assert session.get_job_array(array.id) == array == JobArray(array.id, session.name)
     assert session.get_jobs() == jobs
