@@ -3,6 +3,9 @@
 #ifndef EXTENSION_H
 #define EXTENSION_H
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include "job.h"
 
 static inline void set(drmaa2_jtemplate jt, const char *name, const char *value)
@@ -77,6 +80,24 @@ static inline void sees(drmaa2_jsession js, const char *name, const char *value,
     drmaa2_jtemplate jt = shell(script);
     set(jt, name, value);
     writes(js, jt, expected);
+}
+
+/* Submit a job that listens to its signals once it has written "ready" into the pipe /shared/pipe, and wait
+   for that; the rest of what it writes can be read from the pipe. */
+static inline drmaa2_j listening(drmaa2_jsession js, drmaa2_jtemplate jt, int *pipe)
+{
+    char dir[] = "/tmp/drmaa2-listening-XXXXXX", path[64], value[64], line[16];
+    drmaa2_j j;
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof path, "%s/pipe", dir);
+    CHECK(mkfifo(path, 0600) == 0);
+    snprintf(value, sizeof value, "%s:/shared", dir);
+    set(jt, "mounts", value);
+    j = submit(js, jt);
+    *pipe = open(path, O_RDONLY);
+    CHECK_INT(read(*pipe, line, sizeof line), 6);
+    CHECK(unlink(path) == 0 && rmdir(dir) == 0);
+    return j;
 }
 
 /* The job cannot be submitted; the error names this, and there is no job. */

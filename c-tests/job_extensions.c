@@ -127,22 +127,6 @@ static void limits(drmaa2_jsession js)
     drmaa2_jinfo_free(&ji);
 }
 
-/* A job that listens to its signals once it has written its first line into a pipe. */
-static drmaa2_j listening(drmaa2_jsession js, drmaa2_jtemplate jt, int *pipe)
-{
-    char path[128], value[256], line[16];
-    drmaa2_j j;
-    snprintf(path, sizeof path, "%s/pipe", dir);
-    CHECK(mkfifo(path, 0600) == 0);
-    snprintf(value, sizeof value, "%s:/shared", dir);
-    set(jt, "mounts", value);
-    j = submit(js, jt);
-    *pipe = open(path, O_RDONLY);
-    CHECK_INT(read(*pipe, line, sizeof line), 6);
-    CHECK(unlink(path) == 0);
-    return j;
-}
-
 static void ending(drmaa2_jsession js)
 {
     char text[16];

@@ -1,7 +1,7 @@
 //! Suspend, resume, terminate and kill.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use containerd_client::types::v1::Status;
 use drmaa2_init::{Order, TERMINATE_FILE};
 
 use super::connect::{QUICK, RUN};
-use super::{Core, account, bare, finish, launch};
+use super::{Core, account, bare, finish, launch, status};
 use crate::model::{Control, Error, ErrorCode, Result};
 
 /// How much longer than a job's grace init may take before it is killed itself.
@@ -69,7 +69,12 @@ async fn end(core: &Arc<Core>, id: &str, how: Control) -> Result<()> {
     }
     // The file first: a signal that comes before init listens is lost, the file is not.
     let file = dir.join(TERMINATE_FILE);
-    let ours = match fs::write(&file, if how == Control::Kill { finish::KILL } else { "" }) {
+    // Never emptied: killing is not taken back.
+    let noted = File::options().create(true).append(true).open(&file).and_then(|mut file| match how {
+        Control::Kill => file.write_all(finish::KILL),
+        _ => Ok(()),
+    });
+    let ours = match noted {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => {
@@ -91,10 +96,13 @@ async fn end(core: &Arc<Core>, id: &str, how: Control) -> Result<()> {
         _ => stop(core, &dir),
     };
     if let Err(status) = kill(core, id, signal, false).await {
+        let dead = status::not_found(&status);
         let refused = refusal(core, id, how, status).await;
-        // Init may have found the file already.
+        // Init may have found the file already, or somebody else has killed it and the daemon has yet to
+        // hear of its end.
         let heard = ours && finish::recorded(&dir).is_some();
-        return if heard { Ok(()) } else { Err(refused) };
+        let over = heard || (dead && refused.code == ErrorCode::TryLater);
+        return if over { Ok(()) } else { Err(refused) };
     }
     wake(core, id).await;
     if let Some(patience) = patience {

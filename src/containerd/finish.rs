@@ -22,7 +22,7 @@ use crate::tracker::Fact;
 const NO_RECORD: &str = "its container was killed, and there is no record of its end";
 
 /// What the file that asks init to end a job holds if the job is killed without asking anybody.
-pub(super) const KILL: &str = "kill";
+pub(super) const KILL: &[u8] = b"kill";
 
 /// The end of PID 1, as containerd tells it.
 pub(super) struct Exit {
@@ -146,8 +146,8 @@ fn from_record(record: Record) -> Outcome {
 pub(super) fn unrecorded(dir: Option<&Path>, exit: Exit) -> Outcome {
     match dir {
         Some(dir) if bare::is(dir) => bare::outcome(dir, exit),
-        Some(dir) => match fs::read_to_string(dir.join(TERMINATE_FILE)) {
-            Ok(how) => terminated(from_exit(exit), how == KILL),
+        Some(dir) => match fs::read(dir.join(TERMINATE_FILE)) {
+            Ok(how) => terminated(from_exit(exit), how.starts_with(KILL)),
             Err(_) => without_record(from_exit(exit)),
         },
         None => from_exit(exit),
