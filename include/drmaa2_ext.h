@@ -23,8 +23,8 @@
  *
  * What root submits on behalf of a user is that user's: he is its jobOwner, and it runs with his user
  * id, his group and the supplementary groups of the user database, and with the umask of the calling
- * process. What it names on the host is opened with his rights, what is made there is his, and he is
- * judged where not everybody may have everything. It has to have an init.
+ * process. What it names on the host is opened with his rights, what is made there is his, and he may ask
+ * for no more than in a job of his own; nor for one without an init (containerd_jt_init).
  *
  * What root controls, gives up or destroys on behalf of a user has to be that user's; else
  * DRMAA2_DENIED_BY_DRMS.

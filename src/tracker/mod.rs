@@ -168,7 +168,8 @@ pub trait JobTracker: Send + Sync {
     fn attributes(&self) -> &'static [&'static str];
 
     /// Refuse a template that this tracker can never run: an unknown category, nothing to run. What it
-    /// names on the host is looked at with the rights of the calling thread.
+    /// names on the host is looked at with the rights of the calling thread, which may not be those of
+    /// the process; no thread may be started from it.
     fn check_template(&self, template: &JobTemplate) -> Result<()>;
 
     /// Ids of the jobs that the runtime holds now, whoever made them.
