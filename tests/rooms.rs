@@ -71,7 +71,7 @@ fn the_scheduler_knows_the_model_alone() {
 
 #[test]
 fn a_client_of_registries_knows_the_model_alone() {
-    check("registry", &["model"], &["libc", "nix", "rusqlite", "tonic", "containerd_client"]);
+    check("registry", &["model"], &["libc", "rusqlite", "tonic", "containerd_client"]);
 }
 
 #[test]
