@@ -101,10 +101,11 @@ pub(super) async fn ready(core: &Arc<Core>, job: &NewJob) -> Result<()> {
     let name = core.image_name(&job.template)?;
     let extensions = job.template.extensions()?;
     let snapshotter = core.snapshotter(&extensions);
-    let found = async || core.images.find(&core.daemon, snapshotter, &name).await;
     let always = match policy(core, &job.template)? {
         Pull::Never => return Ok(()),
-        Pull::Missing if found().await?.is_some() => return Ok(()),
+        Pull::Missing if core.images.find(&core.daemon, snapshotter, &name).await?.is_some() => {
+            return Ok(());
+        }
         Pull::Missing => false,
         Pull::Always => true,
     };
