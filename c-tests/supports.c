@@ -1,5 +1,5 @@
 /*
- * Capabilities: a number that is none is not supported, and what is not supported says so.
+ * Capabilities: those that there are, those that there are not, and numbers that are none.
  */
 #include "check.h"
 
