@@ -158,7 +158,7 @@ static const struct {
     {by_exit, 0},
     {by_underscore_exit, 0},
     {by_quick_exit, 0},
-    {by_exit_of_a_thread, 1},
+    {by_exit_of_a_thread, 0},
     {by_the_end_of_its_threads, 0},
     {with_an_exit_handler, 1},
     {with_an_exit_handler_that_forks, 1},
