@@ -349,8 +349,8 @@ mod tests {
             let machines = list::blocks::<drmaa2_slotinfo_s>(info.reservedMachines).unwrap();
             assert_eq!(mem::bytes((*machines[0]).machineName), Some(&b"node1"[..]));
             assert_eq!((*machines[0]).slots, 2);
-            let names = rinfo(&reservation, Compat::Age).unwrap().reservedMachines;
-            assert_eq!(list::names("machines", names).unwrap().unwrap(), ["node1"]);
+            let info = rinfo(&reservation, Compat::Age).unwrap();
+            assert_eq!(list::names("machines", info.reservedMachines).unwrap().unwrap(), ["node1"]);
         }
     }
 

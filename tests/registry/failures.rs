@@ -203,7 +203,7 @@ fn a_pull_that_nobody_waits_for_ends() {
         _ => None,
     });
     assert!(text.starts_with("pulling ") && text.ends_with(" bytes"), "{text}");
-    rig.tracker.job_control(&id, Control::Terminate).unwrap();
+    rig.tracker.job_control(&id, Control::Kill).unwrap();
     assert_eq!(rig.end(&id).reason.unwrap(), "terminated before it started");
     proxy.until_closed();
     proxy.limit(u64::MAX);
