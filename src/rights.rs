@@ -141,9 +141,10 @@ mod tests {
         if is_root() {
             return;
         }
-        let error = of(&nobody(), || Ok(())).unwrap_err();
+        let root = Submitter { user: "root".into(), uid: 0, gid: 0, ..nobody() };
+        let error = of(&root, || Ok(())).unwrap_err();
         assert_eq!(error.code, ErrorCode::DeniedByDrms);
-        assert!(error.message.contains("nobody"), "{error}");
+        assert!(error.message.contains("rights of user root"), "{error}");
     }
 
     #[test]
