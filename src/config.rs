@@ -241,11 +241,13 @@ impl Config {
         set(&mut self.target.namespace, layer.namespace);
         set(&mut self.target.snapshotter, layer.snapshotter);
         let sendmail = self.sendmail.clone().unwrap_or_default();
+        let init = self.init.clone().unwrap_or_default();
         let paths = [
             ("address", &self.target.address),
             ("state_dir", &self.state_dir),
             ("sendmail", &sendmail),
             ("certs_dir", &self.certs_dir),
+            ("init", &init),
         ];
         let dirs = self.cdi_dirs.iter().map(|dir| ("cdi_dirs", dir));
         for (name, path) in paths.into_iter().chain(dirs) {

@@ -72,7 +72,13 @@ unsafe fn release(callback: drmaa2_dict_entryfree, mut key: *mut c_char, mut val
     }
 }
 
-/// The dictionary behind a handle.
+/// The dictionary behind a handle, to be read, as other threads may do at the same time.
+unsafe fn look<'a>(dict: drmaa2_dict) -> Result<&'a drmaa2_dict_s> {
+    // SAFETY: NULL, or a dictionary that no other thread changes now, as the header asks.
+    unsafe { dict.as_ref() }.ok_or_else(|| null("dictionary"))
+}
+
+/// The dictionary behind a handle, to be changed.
 unsafe fn get<'a>(dict: drmaa2_dict) -> Result<&'a mut drmaa2_dict_s> {
     // SAFETY: NULL, or a dictionary that no other thread uses now, as the header asks.
     unsafe { dict.as_mut() }.ok_or_else(|| null("dictionary"))
@@ -115,7 +121,7 @@ pub unsafe extern "C" fn drmaa2_dict_free(d: *mut drmaa2_dict) {
 pub unsafe extern "C" fn drmaa2_dict_list(d: drmaa2_dict) -> drmaa2_string_list {
     guard::pointer(|| {
         // SAFETY: a dictionary, or NULL.
-        let dict = unsafe { get(d) }?;
+        let dict = unsafe { look(d) }?;
         list::of_strings(dict.in_order().into_iter().map(|(key, _)| key.as_bytes()))
     })
 }
@@ -128,7 +134,7 @@ pub unsafe extern "C" fn drmaa2_dict_list(d: drmaa2_dict) -> drmaa2_string_list 
 pub unsafe extern "C" fn drmaa2_dict_has(d: drmaa2_dict, key: *const c_char) -> drmaa2_bool {
     guard::value(FALSE, || {
         // SAFETY: a dictionary and a string, or NULL.
-        let (dict, key) = unsafe { (get(d)?, content(key)?) };
+        let (dict, key) = unsafe { (look(d)?, content(key)?) };
         Ok(if dict.entries.contains_key(&key) { TRUE } else { FALSE })
     })
 }
@@ -141,7 +147,7 @@ pub unsafe extern "C" fn drmaa2_dict_has(d: drmaa2_dict, key: *const c_char) -> 
 pub unsafe extern "C" fn drmaa2_dict_get(d: drmaa2_dict, key: *const c_char) -> *const c_char {
     guard::value(ptr::null(), || {
         // SAFETY: a dictionary and a string, or NULL.
-        let (dict, key) = unsafe { (get(d)?, content(key)?) };
+        let (dict, key) = unsafe { (look(d)?, content(key)?) };
         dict.entries.get(&key).map(|entry| entry.value.cast_const()).ok_or_else(|| unknown(&key))
     })
 }

@@ -3,7 +3,7 @@
 use std::ptr;
 
 use crate::model::{Control, Result};
-use crate::session::JobArray;
+use crate::session::{JobArray, JobRef};
 
 use super::enums::drmaa2_error;
 use super::jtemplate::drmaa2_jtemplate;
@@ -137,7 +137,7 @@ impl Block for drmaa2_jarray_s {
 }
 
 /// A handle for a caller, with handles of its jobs.
-pub(super) fn handle(array: &JobArray) -> Result<Owned<drmaa2_jarray_s>> {
+pub(super) fn handle(array: &JobArray, jobs: &[JobRef]) -> Result<Owned<drmaa2_jarray_s>> {
     let unset = drmaa2_jarray_s {
         id: ptr::null_mut(),
         job_list: ptr::null_mut(),
@@ -146,7 +146,7 @@ pub(super) fn handle(array: &JobArray) -> Result<Owned<drmaa2_jarray_s>> {
     let mut ja = Owned::new(unset)?;
     ja.id = mem::string(&array.id)?;
     ja.session_name = mem::optional_string(array.session.as_ref())?;
-    ja.job_list = list::of_blocks(array.jobs()?.iter().map(job::handle))?;
+    ja.job_list = list::of_blocks(jobs.iter().map(job::handle))?;
     Ok(ja)
 }
 

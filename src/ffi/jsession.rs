@@ -7,7 +7,7 @@ use std::sync::Arc;
 use libc::time_t;
 
 use crate::model::{Error, Result};
-use crate::session::{Bulk, JobRef, JobSession, Timeout};
+use crate::session::{Bulk, JobRef, JobSession, Timeout, tasks};
 
 use super::handles::JOB_SESSIONS;
 use super::jarray::drmaa2_jarray;
@@ -101,7 +101,8 @@ pub unsafe extern "C" fn drmaa2_jsession_get_job_array(
         let session = open(js)?;
         // SAFETY: NULL or a string, as the header asks.
         let id = unsafe { mem::name("job array id", jobarray_id) }?;
-        Ok(jarray::handle(&session.job_array(id)?)?.into_raw())
+        let array = session.job_array(id)?;
+        Ok(jarray::handle(&array, &array.jobs()?)?.into_raw())
     })
 }
 
@@ -144,7 +145,8 @@ pub unsafe extern "C" fn drmaa2_jsession_run_bulk_jobs(
         // SAFETY: NULL or a template, as the header asks.
         let template = unsafe { jtemplate::read(jt) }?;
         let bulk = Bulk { begin: begin_index, end: end_index, step, max_parallel };
-        Ok(jarray::handle(&session.run_bulk_jobs(&template, bulk)?)?.into_raw())
+        let array = session.run_bulk_jobs(&template, bulk)?;
+        Ok(jarray::handle(&array, &tasks(&array, &template, bulk))?.into_raw())
     })
 }
 

@@ -80,7 +80,13 @@ unsafe fn release(callback: drmaa2_list_entryfree, mut pointer: *mut c_void) {
     }
 }
 
-/// The list behind a handle.
+/// The list behind a handle, to be read, as other threads may do at the same time.
+unsafe fn look<'a>(list: drmaa2_list) -> Result<&'a drmaa2_list_s> {
+    // SAFETY: NULL, or a list that no other thread changes now, as the header asks.
+    unsafe { list.as_ref() }.ok_or_else(|| null("list"))
+}
+
+/// The list behind a handle, to be changed.
 unsafe fn get<'a>(list: drmaa2_list) -> Result<&'a mut drmaa2_list_s> {
     // SAFETY: NULL, or a list that no other thread uses now, as the header asks.
     unsafe { list.as_mut() }.ok_or_else(|| null("list"))
@@ -125,7 +131,7 @@ pub unsafe extern "C" fn drmaa2_list_free(l: *mut drmaa2_list) {
 pub unsafe extern "C" fn drmaa2_list_get(l: drmaa2_list, pos: c_long) -> *const c_void {
     guard::value(ptr::null(), || {
         // SAFETY: a list, or NULL.
-        let list = unsafe { get(l) }?;
+        let list = unsafe { look(l) }?;
         let index = list.index(pos)?;
         list.elements
             .get(index)
@@ -181,7 +187,7 @@ pub unsafe extern "C" fn drmaa2_list_del(l: drmaa2_list, pos: c_long) -> drmaa2_
 pub unsafe extern "C" fn drmaa2_list_size(l: drmaa2_list) -> c_long {
     guard::value(-1, || {
         // SAFETY: a list, or NULL.
-        let list = unsafe { get(l) }?;
+        let list = unsafe { look(l) }?;
         c_long::try_from(list.elements.len()).map_err(|_| Error::internal("a list too long to count"))
     })
 }

@@ -221,16 +221,17 @@ pub(super) fn has_started(state: JobState) -> bool {
     state.is_started() || state.is_terminated()
 }
 
-/// Wait until one of `jobs`, all of them stored, is in a state that counts as `reached`. Gives its
-/// place in the list.
+/// Wait until one of `jobs`, all of them stored, is in a state that counts as `reached`, and
+/// give it.
 pub(super) fn wait_any(
     world: &World,
     jobs: &[&JobRef],
     timeout: Timeout,
     reached: fn(JobState) -> bool,
-) -> Result<usize> {
-    watch(world, jobs, timeout)?;
-    wait_until(world, jobs, timeout.deadline(), reached)
+) -> Result<JobRef> {
+    let found = watch(world, jobs, timeout)?;
+    let place = wait_until(world, jobs, timeout.deadline(), reached)?;
+    found.into_iter().nth(place).ok_or_else(|| Error::internal("no such place"))
 }
 
 /// Wait until each of `jobs`, all of them stored, has been in a state that counts as `reached`.
@@ -239,15 +240,18 @@ pub(super) fn wait_all(
     jobs: &[&JobRef],
     timeout: Timeout,
     reached: fn(JobState) -> bool,
-) -> Result<()> {
+) -> Result<Vec<JobRef>> {
     let deadline = timeout.deadline();
-    watch(world, jobs, timeout)?;
+    let found = watch(world, jobs, timeout)?;
     // One after the other: no change is looked at but those of the next that is not there yet.
-    jobs.iter().try_for_each(|job| wait_until(world, &[job], deadline, reached).map(drop))
+    jobs.iter().try_for_each(|job| wait_until(world, &[job], deadline, reached).map(drop))?;
+    Ok(found)
 }
 
-/// Have the changes of stored jobs reported. Without time to wait for them, look.
-fn watch(world: &World, jobs: &[&JobRef], timeout: Timeout) -> Result<()> {
+/// Have the changes of stored jobs reported. Without time to wait for them, look. Gives the jobs with all
+/// that a handle says of them.
+fn watch(world: &World, jobs: &[&JobRef], timeout: Timeout) -> Result<Vec<JobRef>> {
+    let mut found = Vec::with_capacity(jobs.len());
     for job in jobs {
         let stored = job.stored(world)?.ok_or_else(|| job.unknown())?;
         if !stored.info.state.is_terminated() {
@@ -257,10 +261,12 @@ fn watch(world: &World, jobs: &[&JobRef], timeout: Timeout) -> Result<()> {
                 engine.refresh(&job.id)?;
             }
         }
+        found.push(JobRef::of(&stored.info));
     }
-    Ok(())
+    Ok(found)
 }
 
+/// Gives the place of the job that is there.
 fn wait_until(
     world: &World,
     jobs: &[&JobRef],

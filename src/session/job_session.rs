@@ -165,13 +165,13 @@ impl JobSession {
     }
 
     /// Wait until all of `jobs` have started, or have ended.
-    pub fn wait_all_started(&self, jobs: &[JobRef], timeout: Timeout) -> Result<()> {
+    pub fn wait_all_started(&self, jobs: &[JobRef], timeout: Timeout) -> Result<Vec<JobRef>> {
         let world = self.world()?;
         wait_all(&world, &self.own(jobs)?, timeout, has_started)
     }
 
     /// Wait until all of `jobs` have ended.
-    pub fn wait_all_terminated(&self, jobs: &[JobRef], timeout: Timeout) -> Result<()> {
+    pub fn wait_all_terminated(&self, jobs: &[JobRef], timeout: Timeout) -> Result<Vec<JobRef>> {
         let world = self.world()?;
         wait_all(&world, &self.own(jobs)?, timeout, JobState::is_terminated)
     }
@@ -183,9 +183,7 @@ impl JobSession {
         reached: fn(JobState) -> bool,
     ) -> Result<JobRef> {
         let world = self.world()?;
-        let jobs = self.own(jobs)?;
-        let place = wait_any(&world, &jobs, timeout, reached)?;
-        jobs.get(place).map(|job| (*job).clone()).ok_or_else(|| Error::internal("no such place"))
+        wait_any(&world, &self.own(jobs)?, timeout, reached)
     }
 
     /// Jobs to wait for: there must be some, and all of this session.

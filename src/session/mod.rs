@@ -50,7 +50,7 @@ pub use notify::{Callback, Notification, notify};
 pub use reservation::ReservationRef;
 pub use reservation_session::ReservationSession;
 pub use serve::serve;
-pub use submit::Bulk;
+pub use submit::{Bulk, tasks};
 
 /// How long a wait may last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

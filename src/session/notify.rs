@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
+use std::thread::{self, ThreadId};
 
 use super::process;
 use super::progress::RETRY;
@@ -12,7 +13,7 @@ use super::world::World;
 use crate::model::{JobState, Result};
 use crate::runtime;
 use crate::store::Event;
-use crate::sync::Mutex;
+use crate::sync::{Condvar, Mutex};
 
 /// So many events are taken out at a time.
 const BATCH: i64 = 1000;
@@ -31,8 +32,8 @@ pub struct Notification {
 /// What is called.
 pub type Callback = Arc<dyn Fn(&Notification) + Send + Sync>;
 
-/// From here on have `callback` called, and no other, for the jobs of the sessions that are open; `None`
-/// for nothing. A call that has begun may still go on afterwards.
+/// From here on have `callback` called, and no other, for the jobs of the sessions that are open. `None`
+/// for nothing: then a call that is under way has ended when this returns, unless it is the caller.
 pub fn notify(callback: Option<Callback>) -> Result<()> {
     match (callback, process::present_world()) {
         (Some(callback), _) => register(&process::world()?, callback),
@@ -43,7 +44,11 @@ pub fn notify(callback: Option<Callback>) -> Result<()> {
 
 /// The callback of a process.
 #[derive(Default)]
-pub(super) struct Listener(Mutex<State>);
+pub(super) struct Listener {
+    state: Mutex<State>,
+    /// A call has returned.
+    returned: Condvar,
+}
 
 #[derive(Default)]
 struct State {
@@ -52,29 +57,45 @@ struct State {
     seen: i64,
     /// There is a thread that calls it.
     running: bool,
+    /// The thread that is in a call now.
+    calling: Option<ThreadId>,
 }
 
 impl Listener {
     /// The event after which the thread goes on. `None` if there is nobody to call: then it ends.
     fn goes_on(&self) -> Option<i64> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.running = state.callback.is_some();
         state.running.then_some(state.seen)
     }
 
-    /// Whom to call for this event, if anybody: it may be older than the callback.
-    fn take(&self, number: i64) -> Option<Callback> {
-        let mut state = self.0.lock();
+    /// Call the callback about this event, if there is one: the event may be older than it.
+    fn call(&self, number: i64, told: Option<Notification>) {
+        let mut state = self.state.lock();
         if number <= state.seen {
-            return None;
+            return;
         }
         state.seen = number;
-        state.callback.clone()
+        let Some((callback, told)) = state.callback.clone().zip(told) else { return };
+        state.calling = Some(thread::current().id());
+        drop(state);
+        let _call = Call(self);
+        callback(&told);
+    }
+}
+
+/// A call that is under way.
+struct Call<'a>(&'a Listener);
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().calling = None;
+        self.0.returned.notify_all();
     }
 }
 
 fn register(world: &Arc<World>, callback: Callback) -> Result<()> {
-    let mut state = world.listener.0.lock();
+    let mut state = world.listener.state.lock();
     if !state.running {
         let listener = Arc::downgrade(world);
         // It ends by itself if the rest fails.
@@ -89,12 +110,22 @@ fn register(world: &Arc<World>, callback: Callback) -> Result<()> {
 }
 
 fn unregister(world: &World) -> Result<()> {
-    let mut state = world.listener.0.lock();
-    if state.callback.take().is_none() {
-        return Ok(());
+    let listener = &world.listener;
+    let mut state = listener.state.lock();
+    let unlistened = match state.callback.take() {
+        Some(_) => {
+            world.changes.tell();
+            world.store.unlisten(&world.mine)
+        }
+        None => Ok(()),
+    };
+    // Once this has returned, the function that was called may be gone. A call does not wait for itself.
+    while state.callback.is_none()
+        && state.calling.is_some_and(|calling| calling != thread::current().id())
+    {
+        state = listener.returned.wait(state);
     }
-    world.changes.tell();
-    world.store.unlisten(&world.mine)
+    unlistened
 }
 
 /// The thread.
@@ -139,12 +170,10 @@ fn deliver_all(world: &World, mut seen: i64, events: Vec<Event>) {
 }
 
 fn deliver(world: &World, event: Event) {
-    // Who takes the callback calls it at once: it may be unregistered at any time.
     let shown = process::shows(event.session.as_ref());
-    if let Some(callback) = world.listener.take(event.number).filter(|_| shown) {
-        let session = event.session.map(|session| session.name);
-        callback(&Notification { job: event.job, session, state: event.state });
-    }
+    let session = event.session.map(|session| session.name);
+    let told = Notification { job: event.job, session, state: event.state };
+    world.listener.call(event.number, shown.then_some(told));
 }
 
 /// Hear of what the runtimes do whose jobs the callback is told of, though this process may do no more

@@ -19,7 +19,7 @@ use crate::config::{DEFAULT_QUEUE, Limits};
 use crate::model::{self, Error, ErrorCode, JobTemplate, PRIORITY_UNSET_AGE, Result, Text, now};
 use crate::rights;
 use crate::scheduler::Pool;
-use crate::store::{NewTask, Session, Submission, Terms};
+use crate::store::{NewTask, Session, Submission, Terms, task_id};
 use crate::tracker::{Stdio, Submitter};
 
 /// The attributes that the queue honours, for every tracker alike.
@@ -102,8 +102,23 @@ pub(super) fn run_job(
     // A file that cannot be opened the job could not have opened either, and that is its account.
     let files = files.unwrap_or(stdio);
     checked.store(world, session, &template, &id, &files, None, failure.as_deref())?;
-    let name = template.job_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string);
-    Ok(JobRef { id, session: Some(session.name.clone()), name })
+    Ok(JobRef { id, session: Some(session.name.clone()), name: job_name(&template) })
+}
+
+fn job_name(template: &JobTemplate) -> Option<String> {
+    template.job_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string)
+}
+
+/// The jobs of an array that was just submitted so. They are known without a look, which might fail when
+/// nothing can be undone any more.
+pub fn tasks(array: &JobArray, template: &JobTemplate, bulk: Bulk) -> Vec<JobRef> {
+    let indices = bulk.indices().into_iter().flatten();
+    let job = |index| JobRef {
+        id: task_id(&array.id, index),
+        session: array.session.clone(),
+        name: job_name(template),
+    };
+    indices.map(job).collect()
 }
 
 /// Submit a job array: all of it or nothing.

@@ -14,7 +14,7 @@ use crate::ffi::rsession::{self, drmaa2_rsession};
 use crate::ffi::rtemplate::{self, drmaa2_rtemplate};
 use crate::model::{Control, Error, Result};
 use crate::session::{
-    Behalf, Bulk, JobArray, JobRef, JobSession, ReservationRef, ReservationSession, Sudo,
+    Behalf, Bulk, JobArray, JobRef, JobSession, ReservationRef, ReservationSession, Sudo, tasks,
 };
 
 /// Length of a name, its NUL included.
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn drmaa2_jsession_run_bulk_jobs_as(
         let template = unsafe { jtemplate::read(jt) }?;
         let bulk = Bulk { begin: begin_index, end: end_index, step, max_parallel };
         let array = session.run_bulk_jobs_as(&behalf, &template, bulk)?;
-        Ok(jarray::handle(&array)?.into_raw())
+        Ok(jarray::handle(&array, &tasks(&array, &template, bulk))?.into_raw())
     })
 }
 

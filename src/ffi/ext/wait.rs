@@ -24,8 +24,8 @@ pub unsafe extern "C" fn drmaa2_jsession_wait_all_started(
         let session = jsession::open(js)?;
         // SAFETY: NULL or a list, as the header asks.
         let jobs = unsafe { jsession::jobs(l) }?;
-        session.wait_all_started(&jobs, Timeout::from_time_t(timeout)?)?;
-        list::of_blocks(jobs.iter().map(job::handle))
+        let started = session.wait_all_started(&jobs, Timeout::from_time_t(timeout)?)?;
+        list::of_blocks(started.iter().map(job::handle))
     })
 }
 
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn drmaa2_jsession_wait_all_terminated(
         let session = jsession::open(js)?;
         // SAFETY: NULL or a list, as the header asks.
         let jobs = unsafe { jsession::jobs(l) }?;
-        session.wait_all_terminated(&jobs, Timeout::from_time_t(timeout)?)?;
-        list::of_blocks(jobs.iter().map(job::handle))
+        let ended = session.wait_all_terminated(&jobs, Timeout::from_time_t(timeout)?)?;
+        list::of_blocks(ended.iter().map(job::handle))
     })
 }
