@@ -80,6 +80,36 @@ static void controls(drmaa2_jsession js)
     drmaa2_jtemplate_free(&jt);
 }
 
+/* What waits for its time is held and let go, and ends. */
+static void waiting(drmaa2_jsession js)
+{
+    drmaa2_sudo_s nobody = named("nobody", "", -1, -1);
+    drmaa2_jtemplate jt = sleeper();
+    drmaa2_jarray ja;
+    drmaa2_j task;
+    jt->startTime = time(NULL) + 3600;
+    ja = drmaa2_jsession_run_bulk_jobs_as(&nobody, js, jt, 1, 2, 1, 0);
+    CHECK(ja != NULL);
+    task = (drmaa2_j)drmaa2_list_get(ja->job_list, 1);
+    CHECK_OK(drmaa2_j_hold_as(&nobody, task));
+    CHECK_INT(drmaa2_j_get_state(task, NULL), DRMAA2_QUEUED_HELD);
+    CHECK_OK(drmaa2_j_release_as(&nobody, task));
+    CHECK_INT(drmaa2_j_get_state(task, NULL), DRMAA2_QUEUED);
+    CHECK_OK(drmaa2_jarray_hold_as(&nobody, ja));
+    CHECK_INT(drmaa2_j_get_state(task, NULL), DRMAA2_QUEUED_HELD);
+    CHECK_OK(drmaa2_jarray_terminate_as(&nobody, ja));
+    CHECK_INT(drmaa2_j_get_state(task, NULL), DRMAA2_FAILED);
+    drmaa2_jarray_free(&ja);
+
+    ja = drmaa2_jsession_run_bulk_jobs_as(&nobody, js, jt, 1, 2, 1, 0);
+    CHECK(ja != NULL);
+    task = (drmaa2_j)drmaa2_list_get(ja->job_list, 1);
+    CHECK_OK(drmaa2_j_terminate_all_as(&nobody, (drmaa2_j)drmaa2_list_get(ja->job_list, 0), DRMAA2_FALSE));
+    CHECK_INT(drmaa2_j_get_state(task, NULL), DRMAA2_FAILED);
+    drmaa2_jarray_free(&ja);
+    drmaa2_jtemplate_free(&jt);
+}
+
 /* Sessions and reservations have an owner, too. */
 static void sessions(void)
 {
@@ -144,6 +174,7 @@ int main(void)
 {
     drmaa2_jsession js = session("as");
     controls(js);
+    waiting(js);
     done_with(&js);
     sessions();
     return check_result();

@@ -38,6 +38,7 @@ static void handles_of_jobs(void)
     drmaa2_jinfo ji;
 
     jt->submitAsHold = DRMAA2_TRUE;
+    jt->jobName = strdup("own");
     j = submit_own(jt);
     id = drmaa2_j_get_id(j);
     CHECK(id != NULL);
@@ -63,9 +64,12 @@ static void handles_of_jobs(void)
     CHECK_OK(drmaa2_list_add(list, j));
     any = drmaa2_jsession_wait_any_started(js, list, LONG);
     CHECK_STR(any->id, id);
+    /* The name comes from the job and not from the handle, which has none. */
+    CHECK_STR(any->job_name, "own");
     drmaa2_j_free(&any);
     all = drmaa2_jsession_wait_all_started(js, list, LONG);
     CHECK_INT(drmaa2_list_size(all), 1);
+    CHECK_STR(((drmaa2_j)drmaa2_list_get(all, 0))->job_name, "own");
     drmaa2_list_free(&all);
     CHECK_OK(drmaa2_j_terminate_forced_all(j));
     any = drmaa2_jsession_wait_any_terminated(js, list, LONG);

@@ -1,5 +1,6 @@
 //! Notifications on a fake tracker.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -178,6 +179,36 @@ fn a_callback_that_unregisters_itself_is_called_no_more() {
     assert!(first.recv().is_err(), "nobody is there to tell it any more");
     notify(None).unwrap();
     notify(None).unwrap();
+}
+
+#[test]
+fn who_unregisters_a_callback_waits_until_it_has_returned() {
+    let (_dir, bench, session) = fresh();
+    let (inside, is_inside) = mpsc::channel();
+    let (leave, may_leave) = mpsc::channel::<()>();
+    let may_leave = Mutex::new(may_leave);
+    let returned = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&returned);
+    notify(Some(Arc::new(move |_: &Notification| {
+        inside.send(()).unwrap();
+        may_leave.lock().unwrap().recv().unwrap();
+        flag.store(true, Ordering::SeqCst);
+    })))
+    .unwrap();
+    session.run_job(template("0")).unwrap();
+    is_inside.recv().unwrap();
+    let world = Arc::clone(&bench.world);
+    let unregistering = thread::spawn(move || {
+        process::use_world(&world);
+        notify(None).unwrap();
+        returned.load(Ordering::SeqCst)
+    });
+    // It is gone from the store before it is waited for.
+    while bench.world.store.claimers().unwrap().contains(&bench.world.mine) {
+        thread::yield_now();
+    }
+    leave.send(()).unwrap();
+    assert!(unregistering.join().unwrap());
 }
 
 #[test]
