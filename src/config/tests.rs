@@ -143,3 +143,27 @@ fn a_contact_string_selects_a_runtime() {
         assert!(error.message.contains(wrong), "{error}");
     }
 }
+
+#[test]
+fn every_key_and_every_variable_is_documented() {
+    let docs = include_str!("../../docs/configuration.md");
+    let error = toml::from_str::<Layer>("nonsense = 1").unwrap_err().to_string();
+    let (_, keys) = error.split_once("expected one of ").unwrap();
+    let keys: Vec<&str> = keys.split('`').skip(1).step_by(2).collect();
+    assert!(keys.len() > 15, "{error}");
+    for key in keys {
+        let (plain, table) = (format!("| `{key}` | "), format!("| `[{key}.NAME]` | "));
+        assert!(docs.contains(&plain) || docs.contains(&table), "{key}");
+    }
+    let variables = std::cell::RefCell::new(Vec::new());
+    let asked = |name: &str| {
+        variables.borrow_mut().push(name.to_owned());
+        None
+    };
+    Config::from_sources(Path::new("/nowhere"), true, asked).unwrap();
+    assert!(variables.borrow().len() > 15);
+    for variable in variables.into_inner() {
+        // That of HOME is "~".
+        assert!(docs.contains(&variable) || variable == "HOME", "{variable}");
+    }
+}
