@@ -167,3 +167,47 @@ pub(crate) fn rlimit(value: &[u8]) -> io::Result<Rlimit> {
 fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn only_a_regular_file_of_bounded_size_is_read() {
+        let dir = std::env::temp_dir().join(format!("drmaa2-init-plain-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("file");
+        fs::write(&file, "12345").unwrap();
+        assert_eq!(read_plain(&file, 5).unwrap(), b"12345");
+        let refused = |path: &Path, limit| read_plain(path, limit).unwrap_err().kind();
+        assert_eq!(refused(&file, 4), io::ErrorKind::InvalidData);
+        assert_eq!(refused(&dir, 5), io::ErrorKind::InvalidData);
+        assert_eq!(refused(Path::new("/dev/zero"), 5), io::ErrorKind::InvalidData);
+        assert_eq!(refused(&dir.join("nothing"), 5), io::ErrorKind::NotFound);
+        let link = dir.join("link");
+        symlink(&file, &link).unwrap();
+        assert_eq!(refused(&link, 5), io::ErrorKind::InvalidData);
+        let pipe = dir.join("pipe");
+        let name = std::ffi::CString::new(pipe.as_os_str().as_encoded_bytes()).unwrap();
+        // SAFETY: the path ends in NUL.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        // Opened as it is, it would wait for a writer.
+        assert_eq!(refused(&pipe, 5), io::ErrorKind::InvalidData);
+        // What a file that goes on and on says of its size is not believed.
+        assert_eq!(refused(Path::new("/proc/self/status"), 5), io::ErrorKind::InvalidData);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn no_room_is_set_aside_behind_a_link() {
+        let dir = std::env::temp_dir().join(format!("drmaa2-init-link-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let victim = dir.join("victim");
+        fs::write(&victim, "safe").unwrap();
+        symlink(&victim, draft(&dir, "record")).unwrap();
+        reserve(&dir, "record", 10).unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), b"safe");
+        fs::remove_dir_all(dir).unwrap();
+    }
+}
