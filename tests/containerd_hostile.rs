@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::process::Command;
+
 use common::*;
 use drmaa2::model::{Control, JobState};
 use drmaa2::tracker::JobTracker;
@@ -36,6 +38,29 @@ fn a_job_can_neither_hide_nor_keep_anybody_waiting() {
         let reason = if how == Control::Kill { "killed on request" } else { "terminated on request" };
         assert_eq!(outcome.reason.as_deref(), Some(reason), "{trick}");
         assert!(outcome.image.is_some(), "{trick}");
+        rig.delete(&id);
+    }
+}
+
+/// There is no room for the files that ask a job to end, which may be its own doing.
+#[test]
+fn a_job_ends_on_request_though_nothing_can_be_noted() {
+    let Some(rig) = rig() else { return };
+    for how in [Control::Terminate, Control::Kill] {
+        let job = job(script("echo; exec sleep 1000"));
+        let id = job.id.clone();
+        let _output = rig.start_and_hear(job);
+        let dir = rig.dir_of(&id);
+        let mount = |args: &[&str]| {
+            assert!(Command::new("mount").args(args).arg(&dir).status().unwrap().success());
+        };
+        mount(&["--rbind", dir.to_str().unwrap()]);
+        mount(&["-o", "remount,bind,ro"]);
+        let asked = rig.tracker.job_control(&id, how);
+        assert!(Command::new("umount").arg("-l").arg(&dir).status().unwrap().success());
+        asked.unwrap();
+        let outcome = rig.until_ended(&id);
+        assert_eq!(outcome.state(), JobState::Failed, "{outcome:?}");
         rig.delete(&id);
     }
 }

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use drmaa2_init::{JOB_DIR, Order, Record, STAGE_OUT_FILE, TERMINATE_FILE, mark};
+use drmaa2_init::{JOB_DIR, Order, Record, STAGE_OUT_FILE, TERMINATE_FILE, is_marked, mark};
 
 use cgroup::Account;
 use child::{Child, Failure};
@@ -71,7 +71,7 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
     let stop = stop_signal(&order);
     let terminate_file = job_dir.join(TERMINATE_FILE);
     let terminated = || unstarted(stop, "terminated before the command was started".to_owned());
-    if terminate_file.exists() {
+    if is_marked(&terminate_file) {
         return terminated();
     }
     if let Err(failure) = origin::check(&order.origins) {
@@ -81,7 +81,7 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
         return record;
     }
     // The signal may have come when the last file was just copied.
-    if terminate_file.exists() {
+    if is_marked(&terminate_file) {
         return terminated();
     }
     let started = now();

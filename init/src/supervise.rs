@@ -5,6 +5,7 @@ use std::path::Path;
 use std::ptr;
 use std::time::{Duration, Instant};
 
+use drmaa2_init::is_marked;
 use libc::{c_int, pid_t};
 
 use crate::limit::Limits;
@@ -59,7 +60,7 @@ pub(crate) fn supervise(
             Some(signal)
                 if signal == libc::SIGTERM
                     || signal == stop
-                    || terminate_file.is_some_and(Path::exists) => {}
+                    || terminate_file.is_some_and(is_marked) => {}
             Some(signal) => {
                 kill(command, signal);
                 continue;

@@ -77,11 +77,18 @@ pub(super) async fn end(core: &Arc<Core>, id: &str, how: Control, request: Reque
         return outcome.state().after(how).map(drop);
     }
     // The files first: a signal that comes before init listens is lost, a file is not.
-    let ours = match ask(&dir, killing) {
+    let asked = ask(&dir, killing);
+    let repeated = request == Request::Again && matches!(asked, Ok(false));
+    let ours = match asked {
         // Init is at the end that the earlier request has brought; a signal would cut that short.
-        Ok(false) if request == Request::Again && !killing && copies_out(&dir) => return Ok(()),
+        Ok(_) if repeated && !killing && copies_out(&dir) => return Ok(()),
         Ok(_) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        // Its own files may have left no room for another. Init most often listens by now.
+        Err(error) if launch::started_at(&dir).is_some() => {
+            tracing::warn!(%error, id, "cannot note that a job is to end");
+            true
+        }
         Err(error) => {
             let text = format!("{}: {error}", dir.display());
             return Err(Error::new(ErrorCode::of_io(&error), text));
@@ -98,7 +105,7 @@ pub(super) async fn end(core: &Arc<Core>, id: &str, how: Control, request: Reque
     // without delay.
     let (signal, patience) = match killing {
         true => (libc::SIGKILL, None),
-        false => stop(core, &dir, request),
+        false => stop(core, &dir, repeated),
     };
     // Looked at before init hears of it: the request may be what makes it copy.
     let ends_copying = copies_out(&dir);
@@ -140,13 +147,13 @@ fn ask(dir: &Path, killing: bool) -> io::Result<bool> {
 
 /// The signal that makes PID 1 end its job, and how long it may take. Init keeps to the job's order by
 /// itself; a command that is PID 1 gets what init would have sent it.
-fn stop(core: &Core, dir: &Path, request: Request) -> (i32, Option<Duration>) {
+fn stop(core: &Core, dir: &Path, repeated: bool) -> (i32, Option<Duration>) {
     let order = Order::read(&shared(dir)).ok();
     let grace = order.as_ref().map(|order| Duration::from_millis(order.grace));
     let grace = grace.unwrap_or(core.settings.grace);
     if !bare::is(dir) {
         // Any signal makes init look for the file, if the job has not come to its end meanwhile.
-        let signal = if request == Request::Again { libc::SIGCONT } else { libc::SIGTERM };
+        let signal = if repeated { libc::SIGCONT } else { libc::SIGTERM };
         return (signal, Some(grace.saturating_add(MARGIN)));
     }
     let signal = order.map(|order| order.stop_signal).filter(|signal| *signal != 0);
