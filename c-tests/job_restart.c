@@ -20,7 +20,7 @@ static void wait_for_record(const char *job)
 {
     char dir[1024], record[1100], events[4096];
     int watch = inotify_init1(IN_CLOEXEC);
-    snprintf(dir, sizeof dir, "%s/jobs/%s", needed("DRMAA2_STATE_DIR"), job);
+    snprintf(dir, sizeof dir, "%s/jobs/%s/shared", needed("DRMAA2_STATE_DIR"), job);
     snprintf(record, sizeof record, "%s/record", dir);
     CHECK(watch >= 0 && inotify_add_watch(watch, dir, IN_MOVED_TO) >= 0);
     while (access(record, F_OK) != 0) {

@@ -99,28 +99,62 @@ static void limited(drmaa2_jsession js)
     left(submit(js, jt), 128 + 15, "(CPU_TIME)", "busy");
 }
 
-/* Copying takes longer than a job that was asked to end has for that: it is suspended over it. */
-static void patiently(drmaa2_jsession js)
+/* Another process follows the jobs of the state directory: it looks at all of them before it runs its own. */
+static void look_after_all(const char *name)
 {
-    struct timespec span = {.tv_sec = 8};
-    char job_dir[1024];
-    struct stat last;
+    drmaa2_jsession js = session(name);
+    drmaa2_j j = run(js, shell("true"));
+    drmaa2_jinfo ji = finish(j);
+    CHECK_INT(ji->exitStatus, 0);
+    drmaa2_jinfo_free(&ji);
+    drmaa2_j_free(&j);
+    done_with(&js);
+}
+
+/* A job that copies so many files when it is asked to end, and is suspended over that. NULL if it was through
+   before that. */
+static drmaa2_j suspended_over_copying(drmaa2_jsession js, int files)
+{
+    char job_dir[1024], script[256];
     drmaa2_j j;
-    drmaa2_jinfo ji;
     drmaa2_string id;
-    drmaa2_jtemplate jt = leaving("trap 'exit 3' TERM; mkdir /left; for i in $(seq 4000); do : >/left/$i; done; "
-                                  "touch /shared/full; sleep 1000 & wait",
-                                  "many");
+    drmaa2_jtemplate jt;
+    snprintf(script, sizeof script,
+             "trap 'exit 3' TERM; mkdir /left; for i in $(seq %d); do : >/left/$i; done; "
+             "touch /shared/full; sleep 1000 & wait",
+             files);
+    jt = leaving(script, "many");
     set(jt, "cpus", "0.1");
     set(jt, "grace", "2");
     j = submit(js, jt);
     wait_for_file(dir, "full");
-    CHECK_OK(drmaa2_j_terminate(j));
     id = drmaa2_j_get_id(j);
-    snprintf(job_dir, sizeof job_dir, "%s/jobs/%s", needed("DRMAA2_STATE_DIR"), id);
+    snprintf(job_dir, sizeof job_dir, "%s/jobs/%s/shared", needed("DRMAA2_STATE_DIR"), id);
     drmaa2_string_free(&id);
+    CHECK_OK(drmaa2_j_terminate(j));
     wait_for_file(job_dir, "staging-out");
-    CHECK_OK(drmaa2_j_suspend(j));
+    if (drmaa2_j_suspend(j) == DRMAA2_SUCCESS)
+        return j;
+    failed(DRMAA2_INVALID_STATE, "");
+    CHECK_OK(drmaa2_j_wait_terminated(j, LONG));
+    CHECK(remove(at("full")) == 0);
+    drmaa2_j_free(&j);
+    return NULL;
+}
+
+/* Copying takes longer than a job that was asked to end has for that, and another process comes over it. */
+static void patiently(drmaa2_jsession js)
+{
+    struct timespec span = {.tv_sec = 8};
+    struct stat last;
+    drmaa2_j j;
+    drmaa2_jinfo ji;
+    char name[32];
+    int files = 4000;
+    while ((j = suspended_over_copying(js, files)) == NULL)
+        files *= 2;
+    in_child(look_after_all, "staged-end-other");
+    CHECK_INT(drmaa2_j_get_state(j, NULL), DRMAA2_SUSPENDED);
     /* Its grace, and the five seconds that its init has beyond that. */
     CHECK(nanosleep(&span, NULL) == 0);
     CHECK_OK(drmaa2_j_resume(j));
@@ -128,7 +162,8 @@ static void patiently(drmaa2_jsession js)
     CHECK_INT(ji->exitStatus, 3);
     CHECK_STR(ji->annotation, "terminated on request");
     CHECK(stat(at("many"), &last) == 0 && S_ISDIR(last.st_mode));
-    CHECK(stat(at("many/1"), &last) == 0 && stat(at("many/4000"), &last) == 0);
+    snprintf(name, sizeof name, "many/%d", files);
+    CHECK(stat(at("many/1"), &last) == 0 && stat(at(name), &last) == 0);
     drmaa2_jinfo_free(&ji);
     drmaa2_j_free(&j);
 }

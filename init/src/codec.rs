@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -83,7 +83,9 @@ fn reserved(draft: &Path) -> Option<File> {
 
 /// Set room on the disk aside for a file that is written later, so that a full one cannot prevent it.
 pub(crate) fn reserve(dir: &Path, name: &str, length: usize) -> io::Result<()> {
-    let mut file = File::create(draft(dir, name))?;
+    let draft = draft(dir, name);
+    let _ = fs::remove_file(&draft);
+    let mut file = File::create_new(draft)?;
     // SAFETY: takes numbers alone.
     let done = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, length as libc::off_t) };
     let error = io::Error::last_os_error();
@@ -94,12 +96,33 @@ pub(crate) fn reserve(dir: &Path, name: &str, length: usize) -> io::Result<()> {
     }
 }
 
+/// The content of a regular file of at most `limit` bytes; anything else has invalid data. A job that runs
+/// as root may put what it likes in the place of such a file: a pipe to wait for ever at, a link to a
+/// file without end, a device that does something as soon as it is opened.
+fn read_plain(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    // To have it in hand without opening it.
+    let flags = libc::O_PATH | libc::O_NOFOLLOW;
+    let place = File::options().read(true).custom_flags(flags).open(path)?;
+    if !place.metadata()?.is_file() {
+        return Err(invalid("not a regular file"));
+    }
+    let same = format!("/proc/self/fd/{}", place.as_raw_fd());
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(same)?;
+    let mut content = Vec::new();
+    file.take(limit + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > limit {
+        return Err(invalid("the file is too large"));
+    }
+    Ok(content)
+}
+
 /// The entries of a file.
 pub(crate) struct Entries(Vec<(String, Vec<u8>)>);
 
 impl Entries {
-    pub(crate) fn read(dir: &Path, name: &str) -> io::Result<Self> {
-        let text = fs::read(dir.join(name))?;
+    /// Those of a file that has at most `limit` bytes.
+    pub(crate) fn read(dir: &Path, name: &str, limit: u64) -> io::Result<Self> {
+        let text = read_plain(&dir.join(name), limit)?;
         let Some(entries) = text.strip_suffix(b"\0") else {
             return Err(invalid("the file does not end in NUL"));
         };
@@ -143,4 +166,48 @@ pub(crate) fn rlimit(value: &[u8]) -> io::Result<Rlimit> {
 
 fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn only_a_regular_file_of_bounded_size_is_read() {
+        let dir = std::env::temp_dir().join(format!("drmaa2-init-plain-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("file");
+        fs::write(&file, "12345").unwrap();
+        assert_eq!(read_plain(&file, 5).unwrap(), b"12345");
+        let refused = |path: &Path, limit| read_plain(path, limit).unwrap_err().kind();
+        assert_eq!(refused(&file, 4), io::ErrorKind::InvalidData);
+        assert_eq!(refused(&dir, 5), io::ErrorKind::InvalidData);
+        assert_eq!(refused(Path::new("/dev/zero"), 5), io::ErrorKind::InvalidData);
+        assert_eq!(refused(&dir.join("nothing"), 5), io::ErrorKind::NotFound);
+        let link = dir.join("link");
+        symlink(&file, &link).unwrap();
+        assert_eq!(refused(&link, 5), io::ErrorKind::InvalidData);
+        let pipe = dir.join("pipe");
+        let name = std::ffi::CString::new(pipe.as_os_str().as_encoded_bytes()).unwrap();
+        // SAFETY: the path ends in NUL.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        // Opened as it is, it would wait for a writer.
+        assert_eq!(refused(&pipe, 5), io::ErrorKind::InvalidData);
+        // What a file that goes on and on says of its size is not believed.
+        assert_eq!(refused(Path::new("/proc/self/status"), 5), io::ErrorKind::InvalidData);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn no_room_is_set_aside_behind_a_link() {
+        let dir = std::env::temp_dir().join(format!("drmaa2-init-link-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let victim = dir.join("victim");
+        fs::write(&victim, "safe").unwrap();
+        symlink(&victim, draft(&dir, "record")).unwrap();
+        reserve(&dir, "record", 10).unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), b"safe");
+        fs::remove_dir_all(dir).unwrap();
+    }
 }

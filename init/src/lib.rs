@@ -4,6 +4,7 @@
 //! so a value may hold any byte but NUL. An unknown key is skipped: an older init can read a newer
 //! order.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -25,6 +26,10 @@ pub const ORDER_FILE: &str = "order";
 pub const RECORD_FILE: &str = "record";
 /// Bytes that are set aside for the record; a longer one needs room when it is written.
 const RECORD_ROOM: usize = 8192;
+/// The largest order, bytes.
+const ORDER_LIMIT: u64 = 16 << 20;
+/// The largest record, bytes.
+const RECORD_LIMIT: u64 = 1 << 20;
 /// Name of the file whose presence asks init to end the job. It is written before the signal is
 /// sent, so a signal that comes before init can catch it is not lost.
 pub const TERMINATE_FILE: &str = "terminate";
@@ -37,6 +42,21 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 pub const HOME_PLACEHOLDER: &[u8] = b"$DRMAA2_HOME_DIR$";
 /// The text that a path to stage starts with to mean the working directory.
 pub const DIRECTORY_PLACEHOLDER: &[u8] = b"$DRMAA2_WORKING_DIR$";
+
+/// Make a file that says something by being there. False if there is something of this name already, which
+/// is left alone, whatever it is.
+pub fn mark(file: &Path) -> io::Result<bool> {
+    match File::create_new(file) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Is there such a file? Nothing that it may lead to is asked for.
+pub fn is_marked(file: &Path) -> bool {
+    file.symlink_metadata().is_ok()
+}
 
 /// What init has to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -177,7 +197,7 @@ impl Order {
     pub fn read(job_dir: &Path) -> io::Result<Self> {
         let mut order = Self::default();
         let [mut submitter, mut origins, mut stage_in, mut stage_out] = [const { Vec::new() }; 4];
-        for (key, value) in Entries::read(job_dir, ORDER_FILE)?.iter() {
+        for (key, value) in Entries::read(job_dir, ORDER_FILE, ORDER_LIMIT)?.iter() {
             match key {
                 "arg" => order.args.push(value.to_vec()),
                 "env" => order.env.push(value.to_vec()),
@@ -244,7 +264,7 @@ impl Record {
     /// Read the record from the job's directory; `NotFound` if the job has not written one.
     pub fn read(job_dir: &Path) -> io::Result<Self> {
         let mut record = Self::default();
-        for (key, value) in Entries::read(job_dir, RECORD_FILE)?.iter() {
+        for (key, value) in Entries::read(job_dir, RECORD_FILE, RECORD_LIMIT)?.iter() {
             match key {
                 "exit-code" => record.exit_code = Some(codec::number(value)?),
                 "signal" => record.signal = Some(codec::number(value)?),

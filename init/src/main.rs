@@ -22,13 +22,12 @@ mod usage;
 mod user;
 
 use std::fmt::Display;
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use drmaa2_init::{JOB_DIR, Order, Record, STAGE_OUT_FILE, TERMINATE_FILE};
+use drmaa2_init::{JOB_DIR, Order, Record, STAGE_OUT_FILE, TERMINATE_FILE, is_marked, mark};
 
 use cgroup::Account;
 use child::{Child, Failure};
@@ -72,7 +71,7 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
     let stop = stop_signal(&order);
     let terminate_file = job_dir.join(TERMINATE_FILE);
     let terminated = || unstarted(stop, "terminated before the command was started".to_owned());
-    if terminate_file.exists() {
+    if is_marked(&terminate_file) {
         return terminated();
     }
     if let Err(failure) = origin::check(&order.origins) {
@@ -82,7 +81,7 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
         return record;
     }
     // The signal may have come when the last file was just copied.
-    if terminate_file.exists() {
+    if is_marked(&terminate_file) {
         return terminated();
     }
     let started = now();
@@ -94,7 +93,8 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
         Ok(child) => child,
         Err(error) => return failed(Failure::new("cannot start a process", &error)),
     };
-    let end = supervise::supervise(child.pid, signals, stop, order.grace, &terminate_file, &limits);
+    let end =
+        supervise::supervise(child.pid, signals, stop, order.grace, Some(&terminate_file), &limits);
     let reason = end.reason.or_else(|| rlimit::exceeded(&order, end.status));
     let record = match child.failure() {
         Some(failure) => failed(failure),
@@ -110,7 +110,7 @@ fn stage_in(order: &Order, signals: &Signals, stop: i32, terminate_file: &Path) 
     }
     // Times of the command itself have not begun.
     let limits = Limits::of(&Order { wall_clock: None, cpu_time: None, ..order.clone() });
-    match help(|| stage::copy_in(order), signals, terminate_file, &limits) {
+    match help(|| stage::copy_in(order), signals, Some(terminate_file), &limits) {
         Ok(None) => None,
         Ok(Some(reason)) => Some(unstarted(stop, format!("{reason}, before the command was started"))),
         Err(failure) => Some(failed(failure)),
@@ -123,11 +123,10 @@ fn stage_out(order: &Order, signals: &Signals, job_dir: &Path, record: Record) -
         return record;
     }
     // Who asked the command to end must not kill it for taking so long.
-    if let Err(error) = fs::write(job_dir.join(STAGE_OUT_FILE), "") {
+    if let Err(error) = mark(&job_dir.join(STAGE_OUT_FILE)) {
         complain(format_args!("cannot tell that files are copied out: {error}"));
     }
-    let terminate_file = job_dir.join(TERMINATE_FILE);
-    let reason = match help(|| stage::copy_out(order), signals, &terminate_file, &Limits::default()) {
+    let reason = match help(|| stage::copy_out(order), signals, None, &Limits::default()) {
         Ok(None) => return record,
         Ok(Some(reason)) => format!("stageOutFiles: {reason}").into_bytes(),
         Err(failure) => failure.reason,
@@ -140,7 +139,7 @@ fn stage_out(order: &Order, signals: &Signals, job_dir: &Path, record: Record) -
 fn help(
     work: impl FnOnce() -> Result<(), Failure>,
     signals: &Signals,
-    terminate_file: &Path,
+    terminate_file: Option<&Path>,
     limits: &Limits,
 ) -> Result<Option<String>, Failure> {
     let child = Child::help(work).map_err(|error| Failure::new("cannot start a process", &error))?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::ptr;
 use std::time::{Duration, Instant};
 
+use drmaa2_init::is_marked;
 use libc::{c_int, pid_t};
 
 use crate::limit::Limits;
@@ -21,14 +22,15 @@ pub(crate) struct End {
 /// Look after the job until its command has ended and all its other processes are gone too.
 ///
 /// A request to end is SIGTERM, the stop signal itself, or any signal once the terminate file is
-/// there. It is passed on once; asking again does not prolong the grace. A limit that comes first is
-/// such a request.
+/// there, if that is to be looked at: what is done at the end of a job goes on after the request that
+/// brought the end. It is passed on once; asking again does not prolong the grace. A limit that comes
+/// first is such a request.
 pub(crate) fn supervise(
     command: pid_t,
     signals: &Signals,
     stop: c_int,
     grace: u64,
-    terminate_file: &Path,
+    terminate_file: Option<&Path>,
     limits: &Limits,
 ) -> End {
     let (mut asked, mut killed) = (false, false);
@@ -55,7 +57,10 @@ pub(crate) fn supervise(
                 }
             }
             Some(libc::SIGCHLD) => continue,
-            Some(signal) if signal == libc::SIGTERM || signal == stop || terminate_file.exists() => {}
+            Some(signal)
+                if signal == libc::SIGTERM
+                    || signal == stop
+                    || terminate_file.is_some_and(is_marked) => {}
             Some(signal) => {
                 kill(command, signal);
                 continue;

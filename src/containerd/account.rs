@@ -140,7 +140,7 @@ pub(super) async fn job_template(core: &Core, id: &str) -> Result<JobTemplate> {
     let container = container(core, id).await?.ok_or_else(|| unknown_job(id))?;
     let mut info = JobInfo::new(id, JobState::Undetermined);
     labels::decode(&container, &mut info);
-    let (args, directory) = match Order::read(&core.job_dir(id)) {
+    let (args, directory) = match Order::read(&core.shared_dir(id)) {
         Ok(order) => (order.args.into_iter().map(Text::from).collect(), Text::from(order.directory)),
         Err(_) => process_of(&container),
     };

@@ -7,14 +7,14 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use drmaa2_init::{self as init, DEFAULT_PATH, Order, TERMINATE_FILE};
+use drmaa2_init::{self as init, DEFAULT_PATH, Order, TERMINATE_FILE, is_marked};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use serde_json::{Value, json};
 
@@ -33,18 +33,19 @@ const NO_STREAM: &str = "/dev/null";
 /// Mark the job of this directory as one without an init.
 pub(super) fn mark(dir: &Path) -> Result<()> {
     let mark = dir.join(MARK_FILE);
-    fs::write(&mark, "")
+    init::mark(&mark)
+        .map(drop)
         .map_err(|error| Error::new(ErrorCode::of_io(&error), format!("{}: {error}", mark.display())))
 }
 
 /// Is the job of this directory one without an init?
 pub(super) fn is(dir: &Path) -> bool {
-    dir.join(MARK_FILE).exists()
+    is_marked(&dir.join(MARK_FILE))
 }
 
 /// How such a job ended.
 pub(super) fn outcome(dir: &Path, exit: Exit) -> Outcome {
-    let asked = dir.join(TERMINATE_FILE).exists();
+    let asked = is_marked(&dir.join(TERMINATE_FILE));
     Outcome { reason: asked.then(|| "terminated on request".to_owned()), ..finish::from_exit(exit) }
 }
 

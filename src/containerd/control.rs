@@ -1,6 +1,5 @@
 //! Suspend, resume, terminate and kill.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,10 +8,10 @@ use std::time::Duration;
 use containerd_client::services::v1::{KillRequest, PauseTaskRequest, ResumeTaskRequest};
 use containerd_client::tonic::Status as Answer;
 use containerd_client::types::v1::Status;
-use drmaa2_init::{Order, STAGE_OUT_FILE, TERMINATE_FILE};
+use drmaa2_init::{Order, STAGE_OUT_FILE, TERMINATE_FILE, is_marked, mark};
 
 use super::connect::{QUICK, RUN};
-use super::{Core, account, bare, finish, launch, status};
+use super::{Core, account, bare, finish, launch, shared, status};
 use crate::model::{Control, Error, ErrorCode, Result};
 
 /// How much longer than a job's grace init may take before it is killed itself.
@@ -21,6 +20,15 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// How often something is tried that the job's state allows and the daemon refuses: others may be
 /// changing the state at the same time.
 const ATTEMPTS: usize = 3;
+
+/// Who asks for the end of a job.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Request {
+    /// Somebody who means it: a second one also ends what the first has left time for.
+    First,
+    /// The library, which cannot know whether an earlier request was heard.
+    Again,
+}
 
 /// Do it, or tell why it cannot be done.
 pub(super) async fn control(core: &Arc<Core>, id: &str, control: Control) -> Result<()> {
@@ -31,7 +39,7 @@ pub(super) async fn control(core: &Arc<Core>, id: &str, control: Control) -> Res
         let done = match control {
             Control::Suspend => tasks.pause(PauseTaskRequest { container_id }).await,
             Control::Resume => tasks.resume(ResumeTaskRequest { container_id }).await,
-            Control::Terminate | Control::Kill => return end(core, id, control).await,
+            Control::Terminate | Control::Kill => return end(core, id, control, Request::First).await,
             Control::Hold | Control::Release => {
                 return Err(Error::unsupported("holding a job that the runtime has"));
             }
@@ -62,21 +70,27 @@ async fn refusal(core: &Core, id: &str, control: Control, status: Answer) -> Err
     }
 }
 
-async fn end(core: &Arc<Core>, id: &str, how: Control) -> Result<()> {
+/// End a job.
+pub(super) async fn end(core: &Arc<Core>, id: &str, how: Control, request: Request) -> Result<()> {
     let (dir, killing) = (core.job_dir(id), how == Control::Kill);
     if let Some(outcome) = finish::recorded(&dir) {
         return outcome.state().after(how).map(drop);
     }
-    // The file first: a signal that comes before init listens is lost, the file is not. A job that runs as
-    // root may have put something else there, which is left alone.
-    let file = dir.join(TERMINATE_FILE);
-    let asked =
-        ask(&file).and_then(|()| if killing { ask(&dir.join(finish::KILL_FILE)) } else { Ok(()) });
+    // The files first: a signal that comes before init listens is lost, a file is not.
+    let asked = ask(&dir, killing);
+    let repeated = request == Request::Again && matches!(asked, Ok(false));
     let ours = match asked {
-        Ok(()) => true,
+        // Init is at the end that the earlier request has brought; a signal would cut that short.
+        Ok(_) if repeated && !killing && copies_out(&dir) => return Ok(()),
+        Ok(_) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        // Its own files may have left no room for another. Init most often listens by now.
+        Err(error) if launch::started_at(&dir).is_some() => {
+            tracing::warn!(%error, id, "cannot note that a job is to end");
+            true
+        }
         Err(error) => {
-            let text = format!("{}: {error}", file.display());
+            let text = format!("{}: {error}", dir.display());
             return Err(Error::new(ErrorCode::of_io(&error), text));
         }
     };
@@ -91,7 +105,7 @@ async fn end(core: &Arc<Core>, id: &str, how: Control) -> Result<()> {
     // without delay.
     let (signal, patience) = match killing {
         true => (libc::SIGKILL, None),
-        false => stop(core, &dir),
+        false => stop(core, &dir, repeated),
     };
     // Looked at before init hears of it: the request may be what makes it copy.
     let ends_copying = copies_out(&dir);
@@ -117,22 +131,30 @@ async fn end(core: &Arc<Core>, id: &str, how: Control) -> Result<()> {
     Ok(())
 }
 
-/// Make a file that asks for something, unless it is there.
-fn ask(file: &Path) -> io::Result<()> {
-    match fs::File::create_new(file) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+/// Note in the directory of a job of ours that it was asked to end, and tell its init. False if that was
+/// done before. NOT_FOUND if it is none of ours.
+fn ask(dir: &Path, killing: bool) -> io::Result<bool> {
+    let first = mark(&dir.join(TERMINATE_FILE))?;
+    if killing {
+        mark(&dir.join(finish::KILL_FILE))?;
+    }
+    match mark(&shared(dir).join(TERMINATE_FILE)) {
+        // Its directory is being made, so what is noted there comes in time.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(first),
     }
 }
 
 /// The signal that makes PID 1 end its job, and how long it may take. Init keeps to the job's order by
 /// itself; a command that is PID 1 gets what init would have sent it.
-fn stop(core: &Core, dir: &Path) -> (i32, Option<Duration>) {
-    let order = Order::read(dir).ok();
+fn stop(core: &Core, dir: &Path, repeated: bool) -> (i32, Option<Duration>) {
+    let order = Order::read(&shared(dir)).ok();
     let grace = order.as_ref().map(|order| Duration::from_millis(order.grace));
     let grace = grace.unwrap_or(core.settings.grace);
     if !bare::is(dir) {
-        return (libc::SIGTERM, Some(grace.saturating_add(MARGIN)));
+        // Any signal makes init look for the file, if the job has not come to its end meanwhile.
+        let signal = if repeated { libc::SIGCONT } else { libc::SIGTERM };
+        return (signal, Some(grace.saturating_add(MARGIN)));
     }
     let signal = order.map(|order| order.stop_signal).filter(|signal| *signal != 0);
     (signal.unwrap_or(libc::SIGTERM), Some(grace))
@@ -140,7 +162,7 @@ fn stop(core: &Core, dir: &Path) -> (i32, Option<Duration>) {
 
 /// Does init copy files out? That may take as long as it takes, unless somebody asks for its end meanwhile.
 fn copies_out(dir: &Path) -> bool {
-    dir.join(STAGE_OUT_FILE).exists()
+    is_marked(&shared(dir).join(STAGE_OUT_FILE))
 }
 
 /// A paused job gets its signal when it goes on.

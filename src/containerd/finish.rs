@@ -10,11 +10,11 @@ use containerd_client::services::v1::{
 };
 use containerd_client::tonic::Status as Answer;
 use containerd_client::types::v1::{Process, Status};
-use drmaa2_init::{Record, TERMINATE_FILE};
+use drmaa2_init::{Record, TERMINATE_FILE, is_marked};
 use prost_types::Timestamp;
 
 use super::connect::{QUICK, RUN};
-use super::{Core, account, bare, labels, launch, metrics, status};
+use super::{Core, account, bare, labels, launch, metrics, shared, status};
 use crate::model::{Millis, Outcome, Result, Usage, now};
 use crate::tracker::Fact;
 
@@ -112,7 +112,7 @@ async fn was_started(core: &Core, id: &str, dir: &Path) -> Result<bool> {
 
 /// What init wrote, if it has written.
 pub(super) fn recorded(dir: &Path) -> Option<Outcome> {
-    match Record::read(dir) {
+    match Record::read(&shared(dir)) {
         Ok(record) => Some(from_record(record)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
@@ -146,8 +146,8 @@ fn from_record(record: Record) -> Outcome {
 pub(super) fn unrecorded(dir: Option<&Path>, exit: Exit) -> Outcome {
     match dir {
         Some(dir) if bare::is(dir) => bare::outcome(dir, exit),
-        Some(dir) if dir.join(TERMINATE_FILE).exists() => {
-            terminated(from_exit(exit), dir.join(KILL_FILE).exists())
+        Some(dir) if is_marked(&dir.join(TERMINATE_FILE)) => {
+            terminated(from_exit(exit), is_marked(&dir.join(KILL_FILE)))
         }
         Some(_) => without_record(from_exit(exit)),
         None => from_exit(exit),
@@ -311,7 +311,8 @@ mod tests {
             max_rss: 4,
             ..Record::default()
         };
-        record.write(dir.path()).unwrap();
+        fs::create_dir(shared(dir.path())).unwrap();
+        record.write(&shared(dir.path())).unwrap();
         let outcome = recorded(dir.path()).unwrap();
         assert_eq!((outcome.exit_status, outcome.signal), (Some(139), Some(11)));
         assert_eq!((outcome.started, outcome.finished), (Some(1), 5));

@@ -17,7 +17,7 @@ use containerd_client::services::v1::{
 };
 use containerd_client::types::Mount;
 use containerd_client::types::v1::Status;
-use drmaa2_init::{Order, Record, TERMINATE_FILE};
+use drmaa2_init::{Order, Record, TERMINATE_FILE, is_marked};
 use prost_types::Any;
 use serde_json::Value;
 use ulid::Ulid;
@@ -29,7 +29,7 @@ use super::image::Image;
 use super::runtime::runtime;
 use super::sandbox::Sandbox;
 use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, arrange, spec};
-use super::{Core, account, bare, finish, labels, order, pull, rlimits, status, unpack};
+use super::{Core, account, bare, finish, labels, order, pull, rlimits, shared, status, unpack};
 use crate::model::extensions::Mount as HostMount;
 use crate::model::{Error, ErrorCode, Extensions, ImageRef, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob, Stdio};
@@ -73,7 +73,7 @@ pub(super) enum Started {
 /// Make the directory of a new job. That of an earlier attempt is moved out of the way to where the
 /// result says: its container may still be there, and write to it.
 pub(super) fn make_dir(core: &Core, id: &str) -> Result<Option<PathBuf>> {
-    let dir = core.job_dir(id);
+    let (dir, shared) = (core.job_dir(id), core.shared_dir(id));
     let mut builder = fs::DirBuilder::new();
     builder.mode(0o700);
     let made = builder.create(&dir).map(|()| None).or_else(|error| match error.kind() {
@@ -86,6 +86,7 @@ pub(super) fn make_dir(core: &Core, id: &str) -> Result<Option<PathBuf>> {
         io::ErrorKind::NotFound => builder.recursive(true).create(&dir).map(|()| None),
         _ => Err(error),
     });
+    let made = made.and_then(|old| builder.recursive(false).create(&shared).map(|()| old));
     made.map_err(|error| io_error(&dir, &error))
 }
 
@@ -212,7 +213,7 @@ pub(super) async fn make(core: &Core, job: &NewJob) -> Result<Arc<Image>> {
 
 /// Was a job asked to end?
 pub(super) fn terminated(core: &Core, id: &str) -> bool {
-    core.job_dir(id).join(TERMINATE_FILE).exists()
+    is_marked(&core.job_dir(id).join(TERMINATE_FILE))
 }
 
 /// A job that was asked to end need not be started any more.
@@ -264,7 +265,7 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
 
 /// Write a job's order, in the place of an earlier one, and keep room for its record.
 pub(super) async fn write_order(core: &Core, id: &str, order: Order) -> Result<()> {
-    let dir = core.job_dir(id);
+    let dir = core.shared_dir(id);
     let write = move || {
         let written = order.write(&dir).and_then(|()| Record::reserve(&dir));
         written.map_err(|error| io_error(&dir, &error))
@@ -383,7 +384,7 @@ fn spec_of(
         id: &job.id,
         namespace: core.daemon.namespace(),
         init: &core.settings.init,
-        job_dir: dir,
+        job_dir: &shared(dir),
         files,
         extensions: wanted,
         slots: job.slots,

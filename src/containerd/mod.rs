@@ -32,7 +32,7 @@ mod status;
 mod unpack;
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -53,6 +53,7 @@ use crate::sync::Mutex;
 use crate::tracker::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, TemplateSource};
 
 use connect::{Daemon, QUICK};
+use control::Request;
 use facts::{Facts, Word};
 use finish::Exit;
 use image::{Image, Images};
@@ -186,6 +187,11 @@ impl Core {
         self.settings.jobs_dir.join(id)
     }
 
+    /// What of it the job's init sees as well.
+    fn shared_dir(&self, id: &str) -> PathBuf {
+        shared(&self.job_dir(id))
+    }
+
     /// The image that a template's category stands for.
     async fn image_of(&self, template: &JobTemplate) -> Result<Arc<Image>> {
         let name = self.image_name(template)?;
@@ -315,6 +321,12 @@ fn checked(id: &str) -> Result<String> {
     if fits && id.chars().all(plain) { Ok(id.to_owned()) } else { Err(account::unknown_job(id)) }
 }
 
+/// What of a job's directory is mounted into its container. A job that runs as root can put anything there;
+/// what is beside it nobody but the library can touch.
+fn shared(dir: &Path) -> PathBuf {
+    dir.join("shared")
+}
+
 /// One attempt at a job at a time.
 fn under_way(id: &str) -> Error {
     Error::state(format!("job {id} is being started"))
@@ -391,6 +403,11 @@ impl JobTracker for ContainerdTracker {
     fn job_control(&self, id: &str, control: Control) -> Result<()> {
         let id = checked(id)?;
         self.run(|core| async move { control::control(&core, &id, control).await })
+    }
+
+    fn end_again(&self, id: &str, how: Control) -> Result<()> {
+        let id = checked(id)?;
+        self.run(|core| async move { control::end(&core, &id, how, Request::Again).await })
     }
 
     fn wait(&self, id: &str, timeout: Option<Duration>, states: &[JobState]) -> Result<JobState> {

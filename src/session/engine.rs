@@ -22,6 +22,9 @@ const FIRST_WORD: Duration = Duration::from_secs(30);
 /// How often a job is started, if it cannot be for reasons that may pass.
 const ATTEMPTS: i64 = 5;
 
+/// A method of a tracker that controls a job.
+type Method = fn(&(dyn JobTracker + 'static), &str, Control) -> Result<()>;
+
 /// A tracker, and the work that its facts give.
 pub(super) struct Engine {
     pub(super) tracker: Arc<dyn JobTracker>,
@@ -387,15 +390,20 @@ impl Engine {
     /// End a job that somebody gave up before it started.
     pub(super) fn end_if_asked(&self, id: &str, how: Option<Control>) {
         if let Some(how) = how {
-            self.control(id.to_owned(), how);
+            self.ask(id.to_owned(), how, <dyn JobTracker>::end_again);
         }
     }
 
-    /// Ask the runtime for it. Not here: facts must not wait for it.
+    /// Ask the runtime for it.
     pub(super) fn control(&self, id: String, control: Control) {
+        self.ask(id, control, <dyn JobTracker>::job_control);
+    }
+
+    /// The same by a method of the tracker. Not here: facts must not wait for it.
+    fn ask(&self, id: String, control: Control, method: Method) {
         let tracker = Arc::clone(&self.tracker);
         let spawned = runtime::thread("drmaa2-control", move || {
-            if let Err(error) = tracker.job_control(&id, control) {
+            if let Err(error) = method(&*tracker, &id, control) {
                 tracing::warn!(job = %id, %error, "cannot {control} a job");
             }
         });

@@ -207,6 +207,13 @@ pub trait JobTracker: Send + Sync {
     /// fact follows. Hold and release belong to the queue, which is not the tracker's.
     fn job_control(&self, id: &str, control: Control) -> Result<()>;
 
+    /// Terminate or kill a started job of which it is not known whether the runtime has heard that
+    /// already. Unlike a second `job_control`, which a user means as such, this must not cut short what the
+    /// first has brought about.
+    fn end_again(&self, id: &str, how: Control) -> Result<()> {
+        self.job_control(id, how)
+    }
+
     /// Wait until a job is in one of `states`; `None` waits for ever. The error is TIMEOUT, or
     /// INVALID_ARGUMENT once the runtime knows no such job.
     fn wait(&self, id: &str, timeout: Option<Duration>, states: &[JobState]) -> Result<JobState>;

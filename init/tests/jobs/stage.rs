@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
-use drmaa2_init::{Origin, Submitter, Transfer};
+use drmaa2_init::{Origin, Submitter, TERMINATE_FILE, Transfer};
 
 use crate::harness::Job;
 
@@ -194,4 +194,18 @@ fn a_request_to_end_ends_the_copying_too() {
     stage_in(&mut job, "endless", b"in");
     let ended = job.start().signal_until_end(libc::SIGTERM);
     ended.assert_signal(libc::SIGTERM, "terminated on request, before the command was started");
+}
+
+#[test]
+fn a_request_from_before_the_copying_does_not_end_it() {
+    const FILES: usize = 5000;
+    // Nothing but init takes the signal for a request.
+    let script =
+        format!("mkdir out; for i in $(seq {FILES}); do : >out/$i; done; echo >{TERMINATE_FILE}");
+    let mut job = job(&script);
+    stage_out(&mut job, b"$DRMAA2_WORKING_DIR$/out", "result");
+    let ended = job.start().signal_until_end(libc::SIGCONT);
+    // A signal may have come just when the command was through.
+    assert!(!ended.reason().contains("stageOutFiles"), "{}", ended.reason());
+    assert!(ended.job.path(&format!("host/result/{FILES}")).exists());
 }

@@ -45,7 +45,7 @@ pub(super) struct SpecInput<'a> {
     pub(super) namespace: &'a str,
     /// Host path of init.
     pub(super) init: &'a Path,
-    /// Host path of the job's directory.
+    /// Host path of what the job's init shares with the library.
     pub(super) job_dir: &'a Path,
     /// Host files to mount.
     pub(super) files: &'a [FileMount],
