@@ -217,7 +217,20 @@ static void has_his_rights(drmaa2_jsession js)
     j = submit_as(nobody, js, jt);
     fails(&j, path, "Permission denied");
     holds("closed/open", "kept\n");
+    jt = command("true");
+    snprintf(value, sizeof value, "%s:/x:ro", path);
+    set(jt, "mounts", value);
+    CHECK_NULL(drmaa2_jsession_run_job_as(&nobody, js, jt), DRMAA2_INVALID_ARGUMENT);
+    failed(DRMAA2_INVALID_ARGUMENT, "Permission denied");
+    drmaa2_jtemplate_free(&jt);
     CHECK(close(fd) == 0);
+    CHECK(chdir(at("closed/place")) == 0);
+    jt = command("true");
+    set(jt, "mounts", "/proc/self/cwd:/x");
+    CHECK_NULL(drmaa2_jsession_run_job_as(&nobody, js, jt), DRMAA2_INVALID_ARGUMENT);
+    failed(DRMAA2_INVALID_ARGUMENT, "Permission denied");
+    drmaa2_jtemplate_free(&jt);
+    CHECK(chdir("/") == 0);
 
     jt = command("true");
     snprintf(value, sizeof value, "%s:/x:ro", at("secret"));
@@ -255,6 +268,19 @@ static void nothing_is_bent_later(drmaa2_jsession js)
     CHECK_OK(drmaa2_j_release_as(&nobody, j));
     fails(&j, at("his/place/secret"), "was replaced");
     holds("secret", "kept\n");
+
+    /* What he had is mounted, whatever his link leads to then. */
+    CHECK(symlink(at("his/group"), at("his/mount")) == 0);
+    jt = shell("cat /x");
+    jt->submitAsHold = DRMAA2_TRUE;
+    jt->outputPath = strdup(at("his/mounted"));
+    snprintf(value, sizeof value, "%s:/x:ro", at("his/mount"));
+    set(jt, "mounts", value);
+    j = submit_as(nobody, js, jt);
+    CHECK(unlink(at("his/mount")) == 0 && symlink(at("secret"), at("his/mount")) == 0);
+    CHECK_OK(drmaa2_j_release_as(&nobody, j));
+    done_by(&j, "nobody");
+    holds("his/mounted", "kept\n");
 
     /* Devices and profiles are looked at again by who starts the job. */
     CHECK(mknod(at("device"), S_IFCHR | 0600, makedev(1, 3)) == 0);
@@ -339,6 +365,7 @@ int main(void)
     CHECK(mkdir(at("his"), 0700) == 0 && chown(at("his"), NOBODY, NOBODY) == 0);
     CHECK(mkdir(at("closed"), 0700) == 0);
     make("closed/open", 0666);
+    CHECK(mkdir(at("closed/place"), 0755) == 0 && chmod(at("closed/place"), 0777) == 0);
     make("secret", 0600);
     make("his/group", 0640);
     CHECK(chown(at("his/group"), 0, FIRST) == 0);

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::ExitCode;
 
-use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, umask};
 
 use crate::agent::{LOCK_FD, Lock};
@@ -103,7 +103,9 @@ fn on_demand(descriptor: RawFd) -> Result<()> {
     redirect(&config).map_err(|error| os("standard streams", &error))?;
     close_others(descriptor).map_err(|error| os("inherited descriptors", &error))?;
     env::set_current_dir("/").map_err(|error| os("/", &error))?;
-    default_signals().map_err(|error| os("signals", &error))?;
+    // Signals end the agent: it has nothing to lose, for all that counts is in the store. The library
+    // has started it with every signal blocked.
+    SigSet::empty().thread_set_mask().map_err(|error| os("signals", &error))?;
     drms::start_log();
     session::serve(config, Some(lock))
 }
@@ -151,16 +153,6 @@ fn close_each(kept: RawFd) -> io::Result<()> {
         unsafe { libc::close(descriptor) };
     }
     Ok(())
-}
-
-/// Signals end the agent: it has nothing to lose, for all that counts is in the store. The library
-/// started it with every signal blocked, and its host may have had some ignored.
-fn default_signals() -> nix::Result<()> {
-    for number in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
-        // SAFETY: no handler is installed.
-        unsafe { signal(number, SigHandler::SigDfl) }?;
-    }
-    SigSet::empty().thread_set_mask()
 }
 
 #[cfg(test)]

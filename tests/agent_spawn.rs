@@ -169,6 +169,28 @@ fn the_callers_signal_mask_stays_and_the_program_starts_with_all_blocked() {
 }
 
 #[test]
+fn what_the_host_ignores_the_program_does_not() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    let ignored = [Signal::SIGCHLD, Signal::SIGPIPE];
+    // SAFETY: no handler is installed.
+    let before = ignored.map(|signal| unsafe { sigaction(signal, &ignore) }.unwrap());
+    let status =
+        Started::script("while read -r line; do echo \"$line\"; done </proc/$$/status >&3").rest();
+    let own = fs::read_to_string("/proc/self/status").unwrap();
+    for (signal, before) in ignored.iter().zip(&before) {
+        // SAFETY: as it was, which counts or ignores.
+        unsafe { sigaction(*signal, before) }.unwrap();
+    }
+    let bits = |status: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+        u64::from_str_radix(line.trim(), 16).unwrap()
+    };
+    assert_eq!(bits(&status), 0);
+    assert_ne!(bits(&own), 0, "the host's own stay as they are");
+}
+
+#[test]
 fn an_agent_that_cannot_be_started_is_an_error_and_leaves_the_lock_free() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();

@@ -96,7 +96,7 @@ def test_control(session: JobSession) -> None:
     job.resume()
     assert state(job) == JobState.RUNNING
     job.terminate()
-    job.wait_terminated()
+    job.wait_terminated(LONG)
     assert job.get_info().terminating_signal == "SIGTERM"
     with pytest.raises(InvalidState):
         job.terminate()
@@ -138,7 +138,7 @@ def test_wait_any(session: JobSession) -> None:
     with pytest.raises(Timeout):
         session.wait_any_terminated([waiting, running], ZERO_TIME)
     waiting.terminate()
-    assert session.wait_any_terminated(iter([running, waiting])) == waiting
+    assert session.wait_any_terminated(iter([running, waiting]), LONG) == waiting
     with pytest.raises(InvalidArgument):
         session.wait_any_terminated([])
     with pytest.raises(InvalidArgument):
@@ -152,12 +152,12 @@ def test_wait_all(session: JobSession) -> None:
     with pytest.raises(Timeout):
         session.wait_all_started(jobs, ZERO_TIME)
     second.release()
-    assert session.wait_all_started(jobs) == jobs
+    assert session.wait_all_started(jobs, LONG) == jobs
     with pytest.raises(Timeout):
         session.wait_all_terminated(iter(jobs), ZERO_TIME)
     for job in jobs:
         job.terminate()
-    assert session.wait_all_terminated(jobs) == jobs
+    assert session.wait_all_terminated(jobs, LONG) == jobs
     with pytest.raises(InvalidArgument):
         session.wait_all_started([])
 

@@ -31,7 +31,7 @@ def test_eight_threads_submit(session: JobSession) -> None:
 
 def test_a_wait_lets_others_go_on(session: JobSession) -> None:
     job = session.run_job(shell("exit 0", submit_as_hold=True))
-    waiters = [threading.Thread(target=job.wait_terminated) for _ in range(2)]
+    waiters = [threading.Thread(target=job.wait_terminated, daemon=True) for _ in range(2)]
     for waiter in waiters:
         waiter.start()
     # They wait without limit for what this thread lets happen.
@@ -46,8 +46,9 @@ def test_a_wait_on_the_main_thread_lets_others_go_on(session: JobSession) -> Non
     job = session.run_job(shell("exit 0", submit_as_hold=True))
     other = threading.Thread(target=job.release)
     other.start()
-    job.wait_terminated()
-    other.join()
+    job.wait_terminated(LONG)
+    other.join(LONG)
+    assert not other.is_alive()
     assert state(job) == JobState.DONE
 
 
@@ -56,8 +57,9 @@ def test_a_wait_ends_with_its_session(session: JobSession) -> None:
     other = threading.Thread(target=session.destroy)
     other.start()
     with pytest.raises(InvalidSession):
-        job.wait_started()
-    other.join()
+        job.wait_started(LONG)
+    other.join(LONG)
+    assert not other.is_alive()
     with MonitoringSession():
         job.terminate()
 
@@ -80,8 +82,9 @@ def test_a_signal_handler_runs_during_a_wait(session: JobSession) -> None:
         other = threading.Thread(target=kill)
         other.start()
         # Ends because the handler runs meanwhile, and goes on after it.
-        job.wait_terminated()
-        other.join()
+        job.wait_terminated(LONG)
+        other.join(LONG)
+        assert not other.is_alive()
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert handled == [signal.SIGUSR1]

@@ -21,7 +21,8 @@ pub const DESCRIPTOR: RawFd = 3;
 /// What a program gets, and what else.
 #[derive(Clone, Copy)]
 pub enum Handed<'a> {
-    /// As [`DESCRIPTOR`], everything that is not close-on-exec, and every signal blocked.
+    /// As [`DESCRIPTOR`], everything that is not close-on-exec, and every signal blocked. As for every
+    /// program, no signal is ignored.
     Descriptor(BorrowedFd<'a>),
     /// As its standard input, and little else: its output goes nowhere, and no signal is blocked.
     Input {
@@ -131,6 +132,7 @@ extern "C" fn execute(order: *mut c_void) -> c_int {
     // lists. Descriptors are this process's own: the table of them is not shared.
     unsafe {
         let order = &*order.cast::<Order>();
+        default_signals();
         let moved = match order.nowhere {
             None => put(order.handed, DESCRIPTOR),
             Some((nowhere, lifeline)) => {
@@ -158,6 +160,22 @@ extern "C" fn execute(order: *mut c_void) -> c_int {
         }
         (*order.error).store(errno(), Ordering::SeqCst);
         libc::_exit(127)
+    }
+}
+
+/// What the host ignores would stay ignored in the program, and one of its handlers must not run here
+/// once signals are no longer blocked.
+///
+/// # Safety
+/// Only in a process with a table of handlers of its own.
+unsafe fn default_signals() {
+    // SAFETY: all zeroes is a valid sigaction, and stands for SIG_DFL. An error is that of a signal that
+    // cannot be changed. The caller promises the rest.
+    unsafe {
+        let default: libc::sigaction = std::mem::zeroed();
+        for signal in 1..=libc::SIGRTMAX() {
+            libc::sigaction(signal, &raw const default, ptr::null_mut());
+        }
     }
 }
 

@@ -223,7 +223,7 @@ fn not_terminated(core: &Core, id: &str) -> Result<()> {
 
 async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, Obstacle> {
     let dir = core.job_dir(&job.id);
-    let wanted = job.template.extensions()?;
+    let wanted = order::extensions(job)?;
     let on_host = {
         let (stdio, place, wanted) = (job.stdio.clone(), dir.clone(), wanted.clone());
         let (submitter, cdi_dirs) = (job.submitter.clone(), core.settings.cdi_dirs.clone());

@@ -9,6 +9,7 @@ use oci_spec::image::Config;
 
 use super::rlimits;
 use super::spec::{self, FileMount, Host, STAGE_IN, STAGE_OUT, STDERR, STDIN, STDOUT};
+use crate::model::extensions::PREFIX;
 use crate::model::{Error, Extensions, JobTemplate, Result, Text, signal_number, with_index};
 use crate::tracker::{NewJob, Origin, Stdio, Submitter, Transfer};
 
@@ -18,7 +19,7 @@ const INDEX_VARIABLE: &str = "TASK_ID";
 /// The order for a job in a container of an image with this configuration; INVALID_ARGUMENT if there is
 /// nothing to run.
 pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Order> {
-    let extensions = job.template.extensions()?;
+    let extensions = extensions(job)?;
     let limits = job.template.limits()?;
     let rlimits = rlimits::rlimits(&limits, &extensions);
     let raises_limits = rlimits::may_raise(&rlimits, &job.submitter);
@@ -103,6 +104,18 @@ fn transfers(transfers: &[Transfer], place: &str) -> Vec<init::Transfer> {
         mount: format!("{place}/{number}").into_bytes(),
     };
     transfers.iter().enumerate().map(transfer).collect()
+}
+
+/// What the job is to have beyond the standard. Its mounts are those of the real paths that the
+/// submitter found.
+pub(super) fn extensions(job: &NewJob) -> Result<Extensions> {
+    let mut extensions = job.template.extensions()?;
+    let attribute = format!("{PREFIX}mounts");
+    let found = job.stdio.origins.iter().filter(|origin| origin.attribute == attribute);
+    for (mount, origin) in extensions.mounts.iter_mut().zip(found) {
+        mount.source = origin.path.to_string();
+    }
+    Ok(extensions)
 }
 
 /// What the mounts of host files have to be. The same file may be mounted more than once.

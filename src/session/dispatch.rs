@@ -34,7 +34,7 @@ const RETRY: Millis = 1000;
 /// What the thread remembers from one time to the next.
 struct Dispatcher {
     cores: usize,
-    /// Other processes that work on jobs, or are told of them.
+    /// Other processes that work on jobs, send mails about them, or are told of them.
     others: HashMap<Claim, OwnedFd>,
     /// Those that are known to have died, and may have left something to those who come later.
     dead: HashSet<Claim>,
@@ -123,7 +123,7 @@ impl Dispatcher {
     fn send_mails(&mut self, world: &World) -> Result<Option<Millis>> {
         let Some(sendmail) = &world.config.sendmail else { return Ok(None) };
         while self.mails.len() < MAILS {
-            match world.store.send_mail(|mail| mail::send(sendmail, mail)) {
+            match world.store.send_mail(&world.mine, |mail| mail::send(sendmail, mail)) {
                 Ok(Some(sending)) => self.mails.push(sending),
                 Ok(None) => return Ok(None),
                 Err(error) if error.may_pass() => {
@@ -157,12 +157,12 @@ impl Dispatcher {
         world.store.admit(now, &targets, &world.mine, &mut decide).map(drop)
     }
 
-    /// Hear of the death of every process that works on jobs, or is told of them.
+    /// Hear of the death of every process that works on jobs, sends mails about them, or is told of them.
     fn watch_others(&mut self, world: &World, engines: &[Arc<Engine>]) -> Result<()> {
         let claimers = world.store.claimers()?;
         self.others.retain(|claim, _| claimers.contains(claim));
         self.dead.retain(|claim| claimers.contains(claim));
-        let mut news = false;
+        let mut dead = Vec::new();
         for claim in claimers {
             if claim == world.mine || self.others.contains_key(&claim) || self.dead.contains(&claim) {
                 continue;
@@ -174,15 +174,14 @@ impl Dispatcher {
                     self.others.insert(claim, descriptor);
                 }
                 (true, None) => tracing::debug!(%claim, "the death of this process will not be noticed"),
-                (false, _) => {
-                    self.dead.insert(claim);
-                    news = true;
-                }
+                (false, _) => dead.push(claim),
             }
         }
-        if news {
+        if !dead.is_empty() {
             engines.iter().for_each(|engine| engine.settle_soon());
             world.store.forget_dead_listeners()?;
+            // Now that all is done: after an error it is tried again.
+            self.dead.extend(dead);
         }
         Ok(())
     }

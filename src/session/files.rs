@@ -63,7 +63,8 @@ fn home(submitter: &Submitter) -> Result<Text> {
     Ok(Text::from(dir.as_path()))
 }
 
-/// What shall be mounted in the container; INVALID_ARGUMENT for what the submitter has no right to.
+/// What shall be mounted in the container, in this order; INVALID_ARGUMENT for what the submitter has no
+/// right to.
 fn mounts(mounts: &[Mount]) -> Result<Vec<Origin>> {
     let attribute = format!("{PREFIX}mounts");
     let mut origins = Vec::new();
@@ -71,10 +72,14 @@ fn mounts(mounts: &[Mount]) -> Result<Vec<Origin>> {
         let source = Text::from(source.as_str());
         let error = |cause: io::Error| Error::argument(format!("{attribute} {source}: {cause}"));
         let found = fs::metadata(source.as_path()).map_err(error)?;
+        let real = real_path(&source, &found).map_err(error)?;
+        if real.as_path().to_str().is_none() {
+            return Err(error(io::Error::other("its real path is not UTF-8")));
+        }
         let write = if *read_only { 0 } else { libc::W_OK };
         let enter = if found.is_dir() { libc::X_OK } else { 0 };
-        rights::may(source.as_path(), libc::R_OK | write | enter).map_err(error)?;
-        origins.push(origin(&attribute, &Found::new(source.clone(), &found)));
+        rights::may(real.as_path(), libc::R_OK | write | enter).map_err(error)?;
+        origins.push(origin(&attribute, &Found::new(real, &found)));
     }
     Ok(origins)
 }
@@ -153,19 +158,29 @@ fn find(attribute: &str, path: &Text) -> Result<Found> {
     });
     let file: File = options.open(path.as_path()).map_err(|cause| error(&cause))?;
     let found = file.metadata().map_err(|cause| error(&cause))?;
+    let real = real_path(path, &found).map_err(|cause| error(&cause))?;
     match attribute {
         "stageOutFiles" if !found.is_dir() => return Err(error(&"not a directory")),
         "stageOutFiles" => {
-            rights::may(path.as_path(), libc::W_OK | libc::X_OK).map_err(|cause| error(&cause))?;
+            rights::may(real.as_path(), libc::W_OK | libc::X_OK).map_err(|cause| error(&cause))?;
         }
         "stageInFiles" if found.is_dir() => {}
         _ if !found.is_file() => return Err(error(&"not a regular file")),
         _ => {}
     }
-    // The links in /proc lead past directories that are closed; their real path does not.
-    let real = fs::canonicalize(path.as_path()).map_err(|cause| error(&cause))?;
     if matches!(attribute, "outputPath" | "errorPath") {
         file.set_len(0).map_err(|cause| error(&cause))?;
     }
-    Ok(Found::new(Text::from(real.as_path()), &found))
+    Ok(Found::new(real, &found))
+}
+
+/// The real path of what was found at this one. The links in /proc lead past directories that are
+/// closed, and to what has been deleted or covered; a real path does not.
+fn real_path(path: &Text, found: &Metadata) -> io::Result<Text> {
+    let real = fs::canonicalize(path.as_path())?;
+    let there = fs::metadata(&real)?;
+    if (there.dev(), there.ino()) != (found.dev(), found.ino()) {
+        return Err(io::Error::other(format!("another file is at {}", real.display())));
+    }
+    Ok(Text::from(real.as_path()))
 }

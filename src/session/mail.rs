@@ -40,8 +40,10 @@ impl AsFd for Sending {
     }
 }
 
-/// Send a mail. Returns when the program has begun; what it makes of the mail is its own affair. No
-/// thread may fork meanwhile.
+/// Send a mail. Returns when the program has begun; what it makes of the mail is its own affair. That
+/// may take as long as the program's file system does, so no lock may be held: a child that is forked
+/// meanwhile has the lifeline as well, which then tells nothing, and the program is taken to be at work
+/// for all of its time.
 pub(super) fn send(sendmail: &Path, mail: &Mail) -> Result<Sending> {
     let refuse = |error: std::io::Error| {
         let text = format!("cannot send a mail about job {} with {}", mail.info.id, sendmail.display());

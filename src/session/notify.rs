@@ -177,12 +177,14 @@ fn deliver(world: &World, event: Event) {
 }
 
 /// Hear of what the runtimes do whose jobs the callback is told of, though this process may do no more
-/// than that. Done once for each session; `followed` are those for which it is.
+/// than that. Done once for each session; `followed` are those for which it is. What fails is tried again
+/// with the next change.
 fn follow(world: &World, followed: &mut HashSet<Option<i64>>) {
     let sessions = process::job_sessions().into_iter().map(Some);
     let all = process::is_monitoring().then_some(None);
     for session in sessions.chain(all) {
-        if !followed.insert(session.as_ref().map(|session| session.id)) {
+        let id = session.as_ref().map(|session| session.id);
+        if followed.contains(&id) {
             continue;
         }
         let contact = session.as_ref().and_then(|session| session.contact.as_deref());
@@ -197,8 +199,13 @@ fn follow(world: &World, followed: &mut HashSet<Option<i64>>) {
                 Ok(())
             })
         });
-        if let Err(error) = subscribed {
-            tracing::warn!(%error, "the callback may be told late of what a runtime does");
+        match subscribed {
+            Ok(()) => {
+                followed.insert(id);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the callback may be told late of what a runtime does");
+            }
         }
     }
 }

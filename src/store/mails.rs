@@ -1,12 +1,12 @@
 //! Mails about jobs that somebody has still to send. Triggers note them with the change that they
-//! are about, whoever makes it. A mail goes out in the transaction that removes it: no two processes
-//! send it, and one that dies over it leaves it to the others.
+//! are about, whoever makes it. A process claims a mail, sends it and removes it: no two send the same
+//! one, and what a process that dies had claimed falls to the others.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, params};
 
 use super::query::{self, parsed};
 use super::sessions::sweep;
-use super::{Failable, Store};
+use super::{Claim, Failable, Store};
 use crate::model::{JobInfo, JobTemplate, Result, Text};
 
 /// A mail about a job.
@@ -21,50 +21,96 @@ pub struct Mail {
 }
 
 impl Store {
-    /// Is there a mail that is to be sent?
+    /// Is there a mail that is still to be sent, or that somebody is at?
     pub fn any_mail(&self) -> Result<bool> {
         self.read(|sql| Ok(sql.prepare_cached("SELECT 1 FROM mails LIMIT 1")?.exists([])?))
     }
 
-    /// Have the next mail sent that is to be; `None` if there is none. It stays if that fails for a
-    /// reason that may pass, and is dropped with any other failure.
+    /// Have the next mail sent that nobody is at; `None` if there is none. It stays if that fails for a
+    /// reason that may pass, and is dropped with any other failure. One thread of a process may do so.
     ///
-    /// `send` runs inside the transaction: it must not use the store, and no thread forks meanwhile.
-    pub fn send_mail<T>(&self, mut send: impl FnMut(&Mail) -> Result<T>) -> Result<Option<T>> {
-        while self.any_mail()? {
-            let sent = self.write(|sql| {
-                let Some((number, mail)) = next(sql)? else { return Ok(None) };
-                let sent = match mail.as_ref().map(&mut send).transpose() {
-                    Err(error) if error.may_pass() => return Err(error.into()),
-                    Err(error) => {
-                        tracing::warn!(%error, "a mail is not sent");
-                        None
-                    }
-                    Ok(sent) => sent,
-                };
-                sql.prepare_cached("DELETE FROM mails WHERE number = ?")?.execute([number])?;
-                sweep(sql)?;
-                Ok(sent)
-            })?;
+    /// `send` runs between two transactions: however long it takes, it keeps nobody waiting.
+    pub fn send_mail<T>(
+        &self,
+        mine: &Claim,
+        mut send: impl FnMut(&Mail) -> Result<T>,
+    ) -> Result<Option<T>> {
+        while let Some((number, mail)) = self.claim_mail(mine)? {
+            let sent = match mail.as_ref().map(&mut send).transpose() {
+                Err(error) if error.may_pass() => {
+                    self.leave_mail(number, mine)?;
+                    return Err(error);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a mail is not sent");
+                    None
+                }
+                Ok(sent) => sent,
+            };
+            self.drop_mail(number, mine)?;
             if sent.is_some() {
                 return Ok(sent);
             }
         }
         Ok(None)
     }
+
+    /// The next mail that nobody is at, with its row; without a mail if nobody knows its job any more.
+    fn claim_mail(&self, mine: &Claim) -> Result<Option<(i64, Option<Mail>)>> {
+        // Each transaction rings the bell, which makes everybody look again.
+        if self.read(|sql| next(sql, mine))?.is_none() {
+            return Ok(None);
+        }
+        self.write(|sql| {
+            let Some(Noted { number, job, started }) = next(sql, mine)? else { return Ok(None) };
+            let claim = "UPDATE mails SET claim = ?2 WHERE number = ?1";
+            sql.prepare_cached(claim)?.execute(params![number, mine])?;
+            let mail = match query::by_number(sql, job)? {
+                Some(info) => Some(Mail { to: recipients(sql, job)?, started, info }),
+                None => None,
+            };
+            Ok(Some((number, mail)))
+        })
+    }
+
+    /// Somebody may try it later.
+    fn leave_mail(&self, number: i64, mine: &Claim) -> Result<()> {
+        self.write(|sql| {
+            let leave = "UPDATE mails SET claim = NULL WHERE number = ?1 AND claim = ?2";
+            sql.prepare_cached(leave)?.execute(params![number, mine])?;
+            Ok(())
+        })
+    }
+
+    fn drop_mail(&self, number: i64, mine: &Claim) -> Result<()> {
+        self.write(|sql| {
+            let drop = "DELETE FROM mails WHERE number = ?1 AND claim = ?2";
+            sql.prepare_cached(drop)?.execute(params![number, mine])?;
+            Ok(sweep(sql)?)
+        })
+    }
 }
 
-/// The next mail, with its row; without a mail if nobody knows its job any more.
-fn next(sql: &Connection) -> Failable<Option<(i64, Option<Mail>)>> {
-    let next = "SELECT number, job, started FROM mails ORDER BY started DESC, number LIMIT 1";
-    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let noted: Option<(i64, i64, bool)> = sql.prepare_cached(next)?.query_row([], read).optional()?;
-    let Some((number, job, started)) = noted else { return Ok(None) };
-    let mail = match query::by_number(sql, job)? {
-        Some(info) => Some(Mail { to: recipients(sql, job)?, started, info }),
-        None => None,
-    };
-    Ok(Some((number, mail)))
+/// The row of a mail.
+struct Noted {
+    number: i64,
+    job: i64,
+    started: bool,
+}
+
+/// The next mail that nobody is at: who claims it has died, or is this process, which could not store
+/// what became of it.
+fn next(sql: &Connection, mine: &Claim) -> Failable<Option<Noted>> {
+    let next = "SELECT number, job, started, claim FROM mails ORDER BY started DESC, number";
+    let mut query = sql.prepare_cached(next)?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let claim: Option<Claim> = row.get(3)?;
+        if claim.is_none_or(|claim| claim == *mine || !claim.is_alive()) {
+            return Ok(Some(Noted { number: row.get(0)?, job: row.get(1)?, started: row.get(2)? }));
+        }
+    }
+    Ok(None)
 }
 
 fn recipients(sql: &Connection, job: i64) -> Failable<Vec<Text>> {

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::query::state;
 use super::{Claim, Store};
-use crate::model::Result;
+use crate::model::{Result, now_nanos};
 
 /// How often a job may be lost before it fails: whatever it is that ends it, it does so each time.
 const MAX_LOSSES: i64 = 10;
@@ -61,12 +61,14 @@ impl Store {
         self.write(|sql| {
             let changed = sql
                 .prepare_cached(
+                    // What is told late of the run that was lost is before that, and so none of the next.
                     "UPDATE jobs SET state = 5, phase = 3, claim = ?4, leftovers = 1, slots = NULL,
-                         losses = losses + 1, attempts = 0, annotation = ?3
+                         losses = losses + 1, attempts = 0, annotation = ?3,
+                         switched = max(switched, ?5)
                      WHERE id = ?1 AND losses = ?2 AND phase = 2 AND terminate = 0
                          AND (state IN (3, 4) OR (state IN (1, 5) AND claim = ?4))",
                 )?
-                .execute(params![id, losses, reason, mine])?;
+                .execute(params![id, losses, reason, mine, now_nanos()])?;
             Ok(changed == 1)
         })
     }

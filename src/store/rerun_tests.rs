@@ -1,8 +1,8 @@
 //! Losses, deadlines, mails and accounts in the store.
 
-use super::jobs_tests::{NOW, admit, insert, job, phase, store, submit_template, template, terms};
+use super::jobs_tests::{NOW, admit, dead, insert, job, phase, store, submit_template, template, terms};
 use super::*;
-use crate::model::{Control, ImageRef, JobState, JobTemplate, Outcome, Usage};
+use crate::model::{Control, ImageRef, JobState, JobTemplate, Outcome, Usage, now_nanos};
 
 fn rerunnable(store: &Store, session: &Session, id: &str) {
     let template = JobTemplate { rerunnable: true, ..template() };
@@ -35,6 +35,22 @@ fn a_lost_job_is_put_back_once_for_each_loss_and_not_for_ever() {
     }
     start(&store, &mine, "a", 20);
     assert_eq!(store.loss("a", &mine).unwrap(), Loss::End);
+}
+
+#[test]
+fn a_suspension_of_a_run_that_was_lost_is_none_of_the_next() {
+    let (_dir, store, session) = store();
+    let mine = Claim::mine();
+    rerunnable(&store, &session, "a");
+    start(&store, &mine, "a", 5);
+    let (suspended, last) = (now_nanos(), store.unsettled_job("a").unwrap().unwrap().switched);
+    assert!(store.job_requeued("a", 0, "lost", &mine).unwrap());
+    store.job_deleted("a").unwrap();
+    start(&store, &mine, "a", 8);
+    assert!(!store.job_suspended("a", Word::Told { at: suspended }).unwrap(), "told late");
+    assert!(!store.job_suspended("a", Word::Found { last }).unwrap(), "looked up before");
+    let at = store.unsettled_job("a").unwrap().unwrap().switched + 1;
+    assert!(store.job_suspended("a", Word::Told { at }).unwrap());
 }
 
 #[test]
@@ -105,7 +121,7 @@ fn a_mail_is_sent_once_and_outlives_the_forgetting_of_its_job() {
         ..template()
     };
     submit_template(&store, &session, "a", &mailing, &terms());
-    let take = || store.send_mail(|mail| Ok(mail.clone())).unwrap();
+    let take = || store.send_mail(&mine, |mail| Ok(mail.clone())).unwrap();
     assert_eq!(take(), None);
     start(&store, &mine, "a", 5);
     store.job_suspended("a", Word::Told { at: 1 }).unwrap();
@@ -125,21 +141,53 @@ fn a_mail_is_sent_once_and_outlives_the_forgetting_of_its_job() {
 #[test]
 fn a_mail_that_cannot_be_sent_stays_if_that_may_pass() {
     let (_dir, store, session) = store();
+    let mine = Claim::mine();
     let mailing =
         JobTemplate { email: Some(vec!["a@b".into()]), email_on_terminated: true, ..template() };
     for id in ["a", "b"] {
         submit_template(&store, &session, id, &mailing, &terms());
         store.terminate(Which::Job(id), Control::Terminate).unwrap();
     }
-    let busy = store.send_mail(|_| -> Result<()> { Err(Error::new(ErrorCode::TryLater, "busy")) });
+    let busy =
+        store.send_mail(&mine, |_| -> Result<()> { Err(Error::new(ErrorCode::TryLater, "busy")) });
     assert_eq!(busy.unwrap_err().message, "busy");
+    assert_eq!(store.claimers().unwrap(), [], "anybody may try it later");
     let mut tried = Vec::new();
-    let refused = store.send_mail(|mail| {
+    let refused = store.send_mail(&mine, |mail| {
         tried.push(mail.info.id.clone());
         if tried.len() < 2 { Err(Error::argument("no program")) } else { Ok(()) }
     });
     assert_eq!((refused.unwrap(), tried), (Some(()), vec!["a".to_owned(), "b".to_owned()]));
     assert!(!store.any_mail().unwrap());
+}
+
+#[test]
+fn a_mail_that_somebody_is_at_is_left_to_him_until_he_dies() {
+    let (dir, store, session) = store();
+    let mine = Claim::mine();
+    let mailing =
+        JobTemplate { email: Some(vec!["a@b".into()]), email_on_terminated: true, ..template() };
+    submit_template(&store, &session, "a", &mailing, &terms());
+    store.terminate(Which::Job("a"), Control::Terminate).unwrap();
+    let other = Store::open(dir.path()).unwrap();
+    let take = |claim: &Claim| other.send_mail(claim, |mail| Ok(mail.info.id.clone())).unwrap();
+    let alive = Claim::of_process(1).unwrap();
+    // The program takes its time, and nobody has to wait for it.
+    let sent = store.send_mail(&mine, |_| {
+        assert_eq!(store.claimers().unwrap(), [mine.clone()], "who waits hears of its death");
+        assert_eq!(take(&alive), None);
+        assert!(other.any_mail().unwrap(), "the agent stays");
+        insert(&other, &session, "b");
+        Ok(())
+    });
+    assert_eq!(sent.unwrap(), Some(()));
+    assert!(!other.any_mail().unwrap());
+
+    submit_template(&store, &session, "c", &mailing, &terms());
+    store.terminate(Which::Job("c"), Control::Terminate).unwrap();
+    let claim = "UPDATE mails SET claim = ?";
+    store.write(|sql| Ok(sql.execute(claim, [dead()])?)).unwrap();
+    assert_eq!(take(&mine), Some("c".to_owned()));
 }
 
 #[test]

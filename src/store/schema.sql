@@ -175,7 +175,9 @@ CREATE TABLE mails (
     number  INTEGER PRIMARY KEY,
     job     INTEGER NOT NULL,
     -- About its start, else about its end.
-    started INTEGER NOT NULL
+    started INTEGER NOT NULL,
+    -- Who is sending it now.
+    claim   TEXT
 );
 CREATE INDEX mail_by_job ON mails (job);
 CREATE TRIGGER job_has_started AFTER UPDATE OF dispatched ON jobs
@@ -258,4 +260,4 @@ CREATE INDEX reservation_by_session ON reservations (session, number);
 -- Those that are over are many and never looked for.
 CREATE INDEX reservation_by_end ON reservations (ends);
 
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;

@@ -93,7 +93,8 @@ impl Store {
     pub fn claimers(&self) -> Result<Vec<Claim>> {
         self.read(|sql| {
             let mut query = sql.prepare_cached(
-                "SELECT claim FROM jobs WHERE claim IS NOT NULL UNION SELECT claim FROM listeners",
+                "SELECT claim FROM jobs WHERE claim IS NOT NULL UNION SELECT claim FROM listeners
+                 UNION SELECT claim FROM mails WHERE claim IS NOT NULL",
             )?;
             Ok(query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
         })
