@@ -932,9 +932,13 @@ drmaa2_string drmaa2_describe_attribute(const void *instance, const char *name);
  *
  * instance: a struct of the kind that name belongs to. value: copied; NULL or empty for not set.
  * DRMAA2_INVALID_ARGUMENT if instance or name is NULL, there is no such attribute, or instance is a
- * struct of another kind that the library has made.
+ * struct of another kind that the library has made. Of a struct of the library's that the caller has
+ * let go of with free(), instead of its free function, it does not know: a struct of his own that is at
+ * the same address later is taken for the earlier one.
  */
-drmaa2_error drmaa2_set_instance_value(void *instance, const char *name, const char *value);
+drmaa2_error drmaa2_set_instance_value(void *instance,
+                                       const char *name,
+                                       const char *value);
 
 /*
  * Get the name of the DRM system (GFD.231, SessionManager).

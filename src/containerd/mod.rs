@@ -5,6 +5,7 @@
 
 mod account;
 mod ahead;
+mod attributes;
 mod bare;
 mod cdi;
 mod connect;
@@ -52,6 +53,7 @@ use crate::runtime::Runtime;
 use crate::sync::Mutex;
 use crate::tracker::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, TemplateSource};
 
+use attributes::ATTRIBUTES;
 use connect::{Daemon, QUICK};
 use control::Request;
 use facts::{Facts, Word};
@@ -59,51 +61,6 @@ use finish::Exit;
 use image::{Image, Images};
 use pull::Pulls;
 use sandbox::Sandbox;
-
-/// The attributes of a job template that this tracker honours.
-const ATTRIBUTES: [&str; 41] = [
-    "remoteCommand",
-    "args",
-    "jobEnvironment",
-    "workingDirectory",
-    "jobCategory",
-    "jobName",
-    "inputPath",
-    "outputPath",
-    "errorPath",
-    "joinFiles",
-    "stageInFiles",
-    "stageOutFiles",
-    "resourceLimits",
-    "containerd_jt_network",
-    "containerd_jt_mounts",
-    "containerd_jt_tmpfs",
-    "containerd_jt_user",
-    "containerd_jt_groups",
-    "containerd_jt_cap_add",
-    "containerd_jt_cap_drop",
-    "containerd_jt_privileged",
-    "containerd_jt_read_only",
-    "containerd_jt_shm_size",
-    "containerd_jt_hostname",
-    "containerd_jt_rlimits",
-    "containerd_jt_memory",
-    "containerd_jt_cpus",
-    "containerd_jt_pids",
-    "containerd_jt_cgroup_parent",
-    "containerd_jt_labels",
-    "containerd_jt_stop_signal",
-    "containerd_jt_grace",
-    "containerd_jt_pull",
-    "containerd_jt_entrypoint",
-    "containerd_jt_devices",
-    "containerd_jt_init",
-    "containerd_jt_keep",
-    "containerd_jt_runtime",
-    "containerd_jt_runtime_binary",
-    "containerd_jt_seccomp",
-    "containerd_jt_snapshotter",
-];
 
 /// Launches in flight for each core: a launch is mostly waiting for programs that the daemon
 /// starts, and with more of them the rate falls again.

@@ -38,7 +38,7 @@ pub(super) struct Engine {
     subscribed: Once,
     news: Sender<News>,
     /// Jobs to clean up.
-    ended: Sender<String>,
+    pub(super) ended: Sender<String>,
     pub(super) progress: Mutex<Progress>,
     pub(super) changed: Condvar,
 }
@@ -466,18 +466,6 @@ impl Engine {
         self.tell(id, JobState::Failed, failed)
     }
 
-    pub(super) fn clean_up(&self, id: &str) {
-        let before = self.progress.lock().clean(id);
-        if before != Some(Doing::Cleaning) {
-            self.send_to_cleaner(id);
-        }
-    }
-
-    fn send_to_cleaner(&self, id: &str) {
-        // The receiver lives as long as the process.
-        let _ = self.ended.send(id.to_owned());
-    }
-
     /// This process works on the job no longer.
     pub(super) fn done(&self, id: &str) {
         let mut progress = self.progress.lock();
@@ -486,21 +474,5 @@ impl Engine {
         drop(progress);
         self.changed.notify_all();
         self.kick.ring();
-    }
-
-    /// The clean-up thread: a result is on stable storage before its job's files go.
-    fn clean(&self, ended: &Receiver<String>) {
-        while let Ok(first) = ended.recv() {
-            let batch: Vec<String> = std::iter::once(first).chain(ended.try_iter()).collect();
-            let synced = self.store.sync();
-            for id in batch {
-                let deleted = synced.clone().and_then(|()| self.tracker.delete_job(&id));
-                if let Err(error) = deleted {
-                    // It stays marked in the store; the next process, or the next Live, tries again.
-                    tracing::warn!(job = %id, %error, "cannot clean up an ended job");
-                    self.done(&id);
-                }
-            }
-        }
     }
 }

@@ -4,6 +4,7 @@ mod agent;
 mod array;
 mod behalf;
 mod changes;
+mod cleanup;
 mod dispatch;
 mod engine;
 mod files;
