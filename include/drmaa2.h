@@ -932,9 +932,13 @@ drmaa2_string drmaa2_describe_attribute(const void *instance, const char *name);
  *
  * instance: a struct of the kind that name belongs to. value: copied; NULL or empty for not set.
  * DRMAA2_INVALID_ARGUMENT if instance or name is NULL, there is no such attribute, or instance is a
- * struct of another kind that the library has made.
+ * struct of another kind that the library has made. Of a struct of the library's that the caller has
+ * let go of with free(), instead of its free function, it does not know: a struct of his own that is at
+ * the same address later is taken for the earlier one.
  */
-drmaa2_error drmaa2_set_instance_value(void *instance, const char *name, const char *value);
+drmaa2_error drmaa2_set_instance_value(void *instance,
+                                       const char *name,
+                                       const char *value);
 
 /*
  * Get the name of the DRM system (GFD.231, SessionManager).
@@ -1079,10 +1083,11 @@ drmaa2_string_list drmaa2_get_rsession_names(void);
 /*
  * Have a function called whenever a job comes into a state, whichever process brings that about
  * (GFD.231, SessionManager). It concerns the jobs of the job sessions that are open in this process,
- * and all jobs of the user while a monitoring session is open; what happened before is not told.
+ * and all jobs that are stored with them while a monitoring session is open; what happened before is not told.
  *
  * callback: the one function that is called from here on; it replaces the one before, and NULL is
- * none. A call that has begun may still go on afterwards. Each call hands over a notification that is
+ * none. With NULL a call that is under way is waited for, unless it is the one that asks; so hold
+ * nothing then that the callback waits for. Each call hands over a notification that is
  * the callee's, to be freed with drmaa2_notification_free. Calls come one at a time, in the order of
  * the events, on a thread of the library on which all signals are blocked; the event of a job may
  * come before the call that submits the job has returned. The callback may call every function of

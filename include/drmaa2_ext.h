@@ -116,7 +116,7 @@ drmaa2_string_list drmaa2_slotinfo_impl_spec(void);
  * Get all implementation-specific attributes of a version that are set, with their values.
  *
  * Returns a new dictionary, which may be empty, to be freed with drmaa2_dict_free. NULL on error:
- * DRMAA2_INVALID_ARGUMENT if v is NULL.
+ * DRMAA2_INVALID_ARGUMENT if v is NULL, or a struct of another kind that the library has made.
  */
 drmaa2_dict uge_vi_impl_spec_get(drmaa2_version v);
 
