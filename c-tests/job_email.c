@@ -138,6 +138,7 @@ int main(void)
     mail_has(text, sizeof text, "is FAILED");
     CHECK(strstr(text, "Signal: SIGTERM\n") != NULL && strstr(text, id) != NULL);
     drmaa2_string_free(&id);
+    CHECK(signal(SIGCHLD, SIG_DFL) == SIG_IGN);
 
     /* Each only if it is asked for, and also of a job that never ran. */
     j = run(js, mailing(command("true"), "a@b", 0, 1));
