@@ -38,6 +38,9 @@ pub enum Handed<'a> {
 /// A stack for each of the two processes; they call nothing but the C library's system calls.
 const STACK: usize = 64 * 1024;
 
+/// The length of the kernel's set of signals, bytes.
+const SIGNAL_SET: usize = 8;
+
 /// Start `program`, `arguments[0]` being its name for itself, in a session of its own. Returns when the
 /// program has begun; an error is that of the operating system.
 pub fn spawn(
@@ -169,12 +172,14 @@ extern "C" fn execute(order: *mut c_void) -> c_int {
 /// # Safety
 /// Only in a process with a table of handlers of its own.
 unsafe fn default_signals() {
-    // SAFETY: all zeroes is a valid sigaction, and stands for SIG_DFL. An error is that of a signal that
-    // cannot be changed. The caller promises the rest.
+    // SAFETY: all zeroes stands for SIG_DFL, and is no shorter than what the kernel reads. An error is that
+    // of a signal that cannot be changed. The caller promises the rest.
     unsafe {
         let default: libc::sigaction = std::mem::zeroed();
+        let none = ptr::null_mut::<libc::sigaction>();
         for signal in 1..=libc::SIGRTMAX() {
-            libc::sigaction(signal, &raw const default, ptr::null_mut());
+            // The C library's function would leave out the signals that it uses by itself.
+            libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, none, SIGNAL_SET);
         }
     }
 }

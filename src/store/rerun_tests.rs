@@ -174,7 +174,11 @@ fn a_mail_that_somebody_is_at_is_left_to_him_until_he_dies() {
     let alive = Claim::of_process(1).unwrap();
     // The program takes its time, and nobody has to wait for it.
     let sent = store.send_mail(&mine, |_| {
-        assert_eq!(store.claimers().unwrap(), vec![mine.clone()], "who waits hears of its death");
+        assert_eq!(
+            store.claimers().unwrap(),
+            std::slice::from_ref(&mine),
+            "who waits hears of its death"
+        );
         assert_eq!(take(&alive), None);
         assert!(other.any_mail().unwrap(), "the agent stays");
         insert(&other, &session, "b");
