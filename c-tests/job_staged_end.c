@@ -30,6 +30,27 @@ static void wait_for_file(const char *directory, const char *name)
     close(watch);
 }
 
+/* Wait until a file of this name is made in a watched directory, which may be gone by then. */
+static void wait_for_creation(int watch, const char *name)
+{
+    union {
+        struct inotify_event first;
+        char bytes[4096];
+    } events;
+    const struct inotify_event *event;
+    ssize_t length, next;
+    for (;;) {
+        await_readable(watch, name);
+        length = read(watch, &events, sizeof events);
+        CHECK(length > 0);
+        for (next = 0; next < length; next += (ssize_t)(sizeof *event + event->len)) {
+            event = (const void *)(events.bytes + next);
+            if (event->len > 0 && strcmp(event->name, name) == 0)
+                return;
+        }
+    }
+}
+
 /* A job that leaves something at this place of the host. The script can tell by `touch /shared/NAME`. */
 static drmaa2_jtemplate leaving(const char *script, const char *place)
 {
@@ -116,6 +137,7 @@ static void look_after_all(const char *name)
 static drmaa2_j suspended_over_copying(drmaa2_jsession js, int files)
 {
     char job_dir[1024], script[256];
+    int watch = inotify_init1(IN_CLOEXEC);
     drmaa2_j j;
     drmaa2_string id;
     drmaa2_jtemplate jt;
@@ -131,8 +153,10 @@ static drmaa2_j suspended_over_copying(drmaa2_jsession js, int files)
     id = drmaa2_j_get_id(j);
     snprintf(job_dir, sizeof job_dir, "%s/jobs/%s/shared", needed("DRMAA2_STATE_DIR"), id);
     drmaa2_string_free(&id);
+    CHECK(watch >= 0 && inotify_add_watch(watch, job_dir, IN_CREATE) >= 0);
     CHECK_OK(drmaa2_j_terminate(j));
-    wait_for_file(job_dir, "staging-out");
+    wait_for_creation(watch, "staging-out");
+    close(watch);
     if (drmaa2_j_suspend(j) == DRMAA2_SUCCESS)
         return j;
     failed(DRMAA2_INVALID_STATE, "");
