@@ -137,6 +137,10 @@ fn ask(dir: &Path, killing: bool) -> io::Result<bool> {
     let first = mark(&dir.join(TERMINATE_FILE))?;
     if killing {
         mark(&dir.join(finish::KILL_FILE))?;
+        // Init need not know: it would end the job in its own way, should it come first.
+        if launch::started_at(dir).is_some() {
+            return Ok(first);
+        }
     }
     match mark(&shared(dir).join(TERMINATE_FILE)) {
         // Its directory is being made, so what is noted there comes in time.
