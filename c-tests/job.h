@@ -70,6 +70,16 @@ static inline void await_readable(int fd, const char *what)
     }
 }
 
+/* A path in a directory; the last eight that were asked for are good. */
+static inline const char *path_in(const char *dir, const char *name)
+{
+    static char paths[8][128];
+    static int next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", dir, name);
+    return path;
+}
+
 static inline drmaa2_jsession session(const char *name)
 {
     drmaa2_jsession js = drmaa2_create_jsession(name, NULL);

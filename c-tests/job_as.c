@@ -18,11 +18,7 @@ static char dir[] = "/var/tmp/drmaa2-as.XXXXXX";
 
 static const char *at(const char *name)
 {
-    static char paths[8][128];
-    static int next;
-    char *path = paths[next++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", dir, name);
-    return path;
+    return path_in(dir, name);
 }
 
 static void make(const char *name, mode_t mode)

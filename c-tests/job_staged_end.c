@@ -9,11 +9,7 @@ static char dir[] = "/var/tmp/drmaa2-staged-XXXXXX";
 
 static const char *at(const char *name)
 {
-    static char paths[4][128];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", dir, name);
-    return path;
+    return path_in(dir, name);
 }
 
 /* Wait for a file of a directory. */

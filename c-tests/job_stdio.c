@@ -19,11 +19,7 @@ static char dir[] = "/var/tmp/drmaa2-stdio.XXXXXX";
 
 static const char *at(const char *name)
 {
-    static char paths[8][128];
-    static int next;
-    char *path = paths[next++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", dir, name);
-    return path;
+    return path_in(dir, name);
 }
 
 /* So many mebibytes that no part of is like another. */
