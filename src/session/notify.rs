@@ -80,7 +80,14 @@ impl Listener {
         state.calling = Some(thread::current().id());
         drop(state);
         let _call = Call(self);
+        let process = std::process::id();
         callback(&told);
+        if std::process::id() != process {
+            // A child that was forked inside the callback: there is nowhere to return to, and the lock may
+            // be that of a thread which is not here.
+            // SAFETY: it ends this process, and runs nothing of what it took over.
+            unsafe { libc::_exit(0) };
+        }
     }
 }
 
@@ -153,7 +160,6 @@ fn listen(world: &Weak<World>) {
 }
 
 fn deliver_all(world: &World, mut seen: i64, events: Vec<Event>) {
-    let process = std::process::id();
     for event in events {
         let missing = event.number - seen - 1;
         if missing > 0 {
@@ -161,11 +167,6 @@ fn deliver_all(world: &World, mut seen: i64, events: Vec<Event>) {
         }
         seen = event.number;
         deliver(world, event);
-        if std::process::id() != process {
-            // A child that was forked inside the callback: there is nowhere to return to.
-            // SAFETY: it ends this process, and runs nothing of what it took over.
-            unsafe { libc::_exit(0) };
-        }
     }
 }
 
