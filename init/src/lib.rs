@@ -9,9 +9,11 @@ use std::io;
 use std::path::Path;
 
 mod codec;
+mod fence;
 mod host;
 
 use codec::{Entries, Writer};
+pub use fence::Fence;
 pub use host::{Origin, Submitter, Transfer};
 
 /// Where the job's directory is mounted in the container.
@@ -285,10 +287,10 @@ impl Record {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn scratch(name: &str) -> std::path::PathBuf {
+    pub(crate) fn scratch(name: &str) -> std::path::PathBuf {
         let dir = std::env::temp_dir().join(format!("drmaa2-init-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         dir

@@ -1,7 +1,7 @@
 //! PID 1 of a job: runs the command the order names and records how it ended.
 //!
-//! `drmaa2-init [JOB_DIR]` reads the [`Order`] from the job's directory, starts the command as its
-//! child, looks after it, and writes the [`Record`] before it exits with the command's code, or
+//! `drmaa2-init [JOB_DIR]` makes the [`Fence`] in the job's directory, reads the [`Order`], starts the
+//! command as its child, looks after it, and writes the [`Record`] before it exits with the command's code, or
 //! 128 plus the signal that ended it. It holds no state but these two files, so nothing that
 //! happens outside the container can lose how the job ended.
 
@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use drmaa2_init::{JOB_DIR, Order, Record, STAGE_OUT_FILE, TERMINATE_FILE, is_marked, mark};
+use drmaa2_init::{Fence, JOB_DIR, Order, Record, STAGE_OUT_FILE, TERMINATE_FILE, is_marked, mark};
 
 use cgroup::Account;
 use child::{Child, Failure};
@@ -48,7 +48,14 @@ fn main() -> ExitCode {
     let job_dir = std::env::args_os().nth(1).map_or(JOB_DIR.into(), PathBuf::from);
     let account = Account::begin();
     let begun = now();
-    let mut record = run(&job_dir, &signals);
+    let mut record = match Fence::begin(&job_dir) {
+        Ok(true) => run(&job_dir, &signals),
+        Ok(false) => {
+            complain("this start was withdrawn, or it is not the first");
+            return ExitCode::from(REFUSED);
+        }
+        Err(error) => failed(Failure::new("cannot note that the job begins", &error)),
+    };
     if record.started == 0 {
         record.started = begun;
     }

@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::process::Command;
+use std::process::{Command, Output};
 
-use drmaa2_init::{HOME_PLACEHOLDER, Record};
+use drmaa2_init::{Fence, HOME_PLACEHOLDER, Record};
 
 use crate::harness::{INIT, Job, quoted};
 
@@ -149,6 +149,36 @@ fn without_an_order_there_is_a_record() {
     let record = Record::read(&job.path("")).unwrap();
     assert_eq!(record.exit_code, Some(126));
     assert_eq!(record.reason.unwrap(), b"order: the file does not end in NUL");
+}
+
+/// Run init on a job's directory, past the harness, which expects a record.
+fn init(job: &Job) -> Output {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--pid", "--fork", "--mount-proc", INIT]).arg(job.path("")).output().unwrap()
+}
+
+#[test]
+fn what_was_withdrawn_runs_nothing() {
+    let job = Job::sh("echo ran");
+    job.order.write(&job.path("")).unwrap();
+    assert_eq!(Fence::withdraw(&job.path("")).unwrap(), Fence::Withdrawn);
+    let output = init(&job);
+    assert_eq!(output.status.code(), Some(125));
+    assert_eq!(output.stderr, b"drmaa2-init: this start was withdrawn, or it is not the first\n");
+    assert_eq!(job.get("stdout"), "");
+    assert!(Record::read(&job.path("")).is_err());
+}
+
+#[test]
+fn a_job_runs_once_whoever_starts_it_again() {
+    let job = Job::sh("echo ran; exit 3");
+    job.order.write(&job.path("")).unwrap();
+    assert_eq!(init(&job).status.code(), Some(3));
+    assert_eq!(Fence::look(&job.path("")).unwrap(), Some(Fence::Begun));
+    fs::remove_file(job.path("record")).unwrap();
+    assert_eq!(init(&job).status.code(), Some(125));
+    assert_eq!(job.get("stdout"), "ran\n");
+    assert!(Record::read(&job.path("")).is_err());
 }
 
 #[test]
