@@ -17,23 +17,43 @@ static drmaa2_jtemplate template(int rerunnable)
     return jt;
 }
 
-/* Kill the shim of a job: the parent of its init. */
-static void kill_shim(drmaa2_j j)
+/* The process of a job's init. */
+static pid_t init_of(drmaa2_j j)
 {
     char command[512];
     long pid = 0;
     FILE *pipe;
     drmaa2_string id = drmaa2_j_get_id(j);
     snprintf(command, sizeof command,
-             "ctr --address '%s' --namespace '%s' tasks list | awk '$1 == \"%s\" { print $2 }' |"
-             " xargs -I PID awk '/^PPid:/ { print $2 }' /proc/PID/status",
+             "ctr --address '%s' --namespace '%s' tasks list | awk '$1 == \"%s\" { print $2 }'",
              needed("CONTAINERD_ADDRESS"), needed("CONTAINERD_NAMESPACE"), id);
     pipe = popen(command, "r");
     CHECK(pipe != NULL && fscanf(pipe, "%ld", &pid) == 1 && pid > 1);
     CHECK_INT(pclose(pipe), 0);
-    if (pid > 1)
-        CHECK(kill((pid_t)pid, SIGKILL) == 0);
     drmaa2_string_free(&id);
+    return (pid_t)pid;
+}
+
+/* Kill the shim of a job: the parent of its init. */
+static void kill_shim(drmaa2_j j)
+{
+    char status[64], line[128];
+    long shim = 0;
+    FILE *file;
+    snprintf(status, sizeof status, "/proc/%ld/status", (long)init_of(j));
+    file = fopen(status, "r");
+    CHECK(file != NULL);
+    while (shim == 0 && fgets(line, sizeof line, file) != NULL)
+        sscanf(line, "PPid: %ld", &shim);
+    fclose(file);
+    CHECK(shim > 1 && kill((pid_t)shim, SIGKILL) == 0);
+}
+
+/* What a machine that goes down does to every process. */
+static void shut_down(drmaa2_j j)
+{
+    pid_t init = init_of(j);
+    CHECK(init > 1 && kill(init, SIGTERM) == 0);
 }
 
 static int count_runs(void)
@@ -65,7 +85,7 @@ static void feed(void)
     CHECK(file != NULL && fputs("go\n", file) >= 0 && fclose(file) == 0);
 }
 
-static void runs_again(drmaa2_jsession js)
+static void runs_again(drmaa2_jsession js, void (*lose)(drmaa2_j))
 {
     time_t dispatched;
     drmaa2_j j = run(js, template(1));
@@ -73,7 +93,7 @@ static void runs_again(drmaa2_jsession js)
     dispatched = ji->dispatchTime;
     drmaa2_jinfo_free(&ji);
     wait_for_runs(1);
-    kill_shim(j);
+    lose(j);
     /* Not before: the first run may live for a moment yet, and must not be the one that reads it. */
     wait_for_runs(2);
     feed();
@@ -97,6 +117,21 @@ static void fails(drmaa2_jsession js)
     CHECK(ji->annotation != NULL && strstr(ji->annotation, "runtime lost") != NULL);
     drmaa2_jinfo_free(&ji);
     drmaa2_j_free(&j);
+
+    j = run(js, sleeper());
+    shut_down(j);
+    ji = finish(j);
+    CHECK_INT(ji->jobState, DRMAA2_FAILED);
+    CHECK_STR(ji->terminatingSignal, "SIGTERM");
+    CHECK(ji->annotation != NULL && strstr(ji->annotation, "nobody asked for") != NULL);
+    drmaa2_jinfo_free(&ji);
+    drmaa2_j_free(&j);
+}
+
+static void start_anew(void)
+{
+    CHECK(fclose(fopen(path, "w")) == 0);
+    CHECK(remove(runs) == 0);
 }
 
 /* With one slot, a job that was lost stays REQUEUED while another has it. */
@@ -160,7 +195,9 @@ int main(void)
     snprintf(runs, sizeof runs, "%s.runs", path);
     CHECK(fclose(fopen(path, "w")) == 0);
     js = session(NULL);
-    runs_again(js);
+    runs_again(js, kill_shim);
+    start_anew();
+    runs_again(js, shut_down);
     fails(js);
     done_with(&js);
     CHECK(remove(path) == 0);

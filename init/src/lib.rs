@@ -33,7 +33,7 @@ const ORDER_LIMIT: u64 = 16 << 20;
 /// The largest record, bytes.
 const RECORD_LIMIT: u64 = 1 << 20;
 /// Name of the file whose presence asks init to end the job. It is written before the signal is
-/// sent, so a signal that comes before init can catch it is not lost.
+/// sent, so a signal that comes before init can catch it is not lost, and one without it is no request.
 pub const TERMINATE_FILE: &str = "terminate";
 /// Name of the file by which init tells that the command has ended and its files are being copied out,
 /// which may take longer than the grace of a job that was asked to end.
@@ -138,6 +138,9 @@ pub struct Record {
     pub signal: Option<i32>,
     /// Why, if there is more to say than the code or the signal does.
     pub reason: Option<Vec<u8>>,
+    /// It was ended by a signal that nobody asked for. The machine went down most often, and so this says
+    /// nothing of the command.
+    pub interrupted: bool,
     /// When the command was started, milliseconds since the epoch.
     pub started: i64,
     /// When it ended.
@@ -252,6 +255,7 @@ impl Record {
         if let Some(reason) = &self.reason {
             out.bytes("reason", reason);
         }
+        out.flag("interrupted", self.interrupted);
         out.number("started", self.started);
         out.number("finished", self.finished);
         out.number("cpu-time", self.cpu_time);
@@ -271,6 +275,7 @@ impl Record {
                 "exit-code" => record.exit_code = Some(codec::number(value)?),
                 "signal" => record.signal = Some(codec::number(value)?),
                 "reason" => record.reason = Some(value.to_vec()),
+                "interrupted" => record.interrupted = true,
                 "started" => record.started = codec::number(value)?,
                 "finished" => record.finished = codec::number(value)?,
                 "cpu-time" => record.cpu_time = codec::number(value)?,
@@ -354,6 +359,7 @@ pub(crate) mod tests {
             exit_code: Some(139),
             signal: Some(11),
             reason: Some(b"why".to_vec()),
+            interrupted: true,
             started: 1,
             finished: 2,
             cpu_time: 3,

@@ -33,6 +33,7 @@ use cgroup::Account;
 use child::{Child, Failure};
 use limit::Limits;
 use signals::Signals;
+use supervise::{Reason, Request};
 
 /// Exit code of an init that does not run as PID 1, as Docker's for its own failures.
 const REFUSED: u8 = 125;
@@ -77,7 +78,7 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
     };
     let stop = stop_signal(&order);
     let terminate_file = job_dir.join(TERMINATE_FILE);
-    let terminated = || unstarted(stop, "terminated before the command was started".to_owned());
+    let terminated = || unstarted(stop, "terminated before the command was started".to_owned().into());
     if is_marked(&terminate_file) {
         return terminated();
     }
@@ -94,15 +95,15 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
     let started = now();
     let limits = Limits::of(&order);
     if let Some(reason) = limits.exceeded() {
-        return unstarted(stop, format!("{reason}, before the command was started"));
+        return unstarted(stop, format!("{reason}, before the command was started").into());
     }
     let child = match Child::start(&order) {
         Ok(child) => child,
         Err(error) => return failed(Failure::new("cannot start a process", &error)),
     };
-    let end =
-        supervise::supervise(child.pid, signals, stop, order.grace, Some(&terminate_file), &limits);
-    let reason = end.reason.or_else(|| rlimit::exceeded(&order, end.status));
+    let request = Request { file: &terminate_file, any_signal: true };
+    let end = supervise::supervise(child.pid, signals, stop, order.grace, &request, &limits);
+    let reason = end.reason.or_else(|| rlimit::exceeded(&order, end.status).map(Reason::from));
     let record = match child.failure() {
         Some(failure) => failed(failure),
         None => stage_out(&order, signals, job_dir, ended(end.status, reason)),
@@ -117,9 +118,13 @@ fn stage_in(order: &Order, signals: &Signals, stop: i32, terminate_file: &Path) 
     }
     // Times of the command itself have not begun.
     let limits = Limits::of(&Order { wall_clock: None, cpu_time: None, ..order.clone() });
-    match help(|| stage::copy_in(order), signals, Some(terminate_file), &limits) {
+    let request = Request { file: terminate_file, any_signal: true };
+    match help(|| stage::copy_in(order), signals, &request, &limits) {
         Ok(None) => None,
-        Ok(Some(reason)) => Some(unstarted(stop, format!("{reason}, before the command was started"))),
+        Ok(Some(Reason { text, interrupted })) => {
+            let text = format!("{text}, before the command was started");
+            Some(unstarted(stop, Reason { text, interrupted }))
+        }
         Err(failure) => Some(failed(failure)),
     }
 }
@@ -133,28 +138,35 @@ fn stage_out(order: &Order, signals: &Signals, job_dir: &Path, record: Record) -
     if let Err(error) = mark(&job_dir.join(STAGE_OUT_FILE)) {
         complain(format_args!("cannot tell that files are copied out: {error}"));
     }
-    let reason = match help(|| stage::copy_out(order), signals, None, &Limits::default()) {
-        Ok(None) => return record,
-        Ok(Some(reason)) => format!("stageOutFiles: {reason}").into_bytes(),
-        Err(failure) => failure.reason,
-    };
+    let request = Request { file: &job_dir.join(TERMINATE_FILE), any_signal: false };
+    let (reason, interrupted) =
+        match help(|| stage::copy_out(order), signals, &request, &Limits::default()) {
+            Ok(None) => return record,
+            Ok(Some(reason)) => {
+                (format!("stageOutFiles: {}", reason.text).into_bytes(), reason.interrupted)
+            }
+            Err(failure) => (failure.reason, false),
+        };
+    let interrupted = record.interrupted || interrupted;
     let earlier = record.reason.map(|earlier| [earlier, b"; ".to_vec()].concat());
-    Record { reason: Some([earlier.unwrap_or_default(), reason].concat()), ..record }
+    Record { reason: Some([earlier.unwrap_or_default(), reason].concat()), interrupted, ..record }
 }
 
 /// Have a part of init's own work done by a child; gives the reason if that was ended early.
 fn help(
     work: impl FnOnce() -> Result<(), Failure>,
     signals: &Signals,
-    terminate_file: Option<&Path>,
+    request: &Request<'_>,
     limits: &Limits,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<Reason>, Failure> {
     let child = Child::help(work).map_err(|error| Failure::new("cannot start a process", &error))?;
-    let end = supervise::supervise(child.pid, signals, libc::SIGKILL, u64::MAX, terminate_file, limits);
+    let end = supervise::supervise(child.pid, signals, libc::SIGKILL, u64::MAX, request, limits);
     match child.failure() {
         Some(failure) => Err(failure),
         None if end.status == 0 => Ok(None),
-        None => Ok(Some(end.reason.unwrap_or_else(|| "the copying process was killed".to_owned()))),
+        None => {
+            Ok(Some(end.reason.unwrap_or_else(|| "the copying process was killed".to_owned().into())))
+        }
     }
 }
 
@@ -164,8 +176,8 @@ fn stop_signal(order: &Order) -> i32 {
 }
 
 /// The record of a command that was not to be started any more.
-fn unstarted(stop: i32, reason: String) -> Record {
-    Record { signal: Some(stop), reason: Some(reason.into_bytes()), ..Record::default() }
+fn unstarted(stop: i32, Reason { text, interrupted }: Reason) -> Record {
+    Record { signal: Some(stop), reason: Some(text.into_bytes()), interrupted, ..Record::default() }
 }
 
 /// The record of a command that could not be started.
@@ -175,11 +187,12 @@ fn failed(failure: Failure) -> Record {
 }
 
 /// The record of a command that ended with this wait status.
-fn ended(status: i32, reason: Option<String>) -> Record {
+fn ended(status: i32, reason: Option<Reason>) -> Record {
     Record {
         exit_code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
         signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
-        reason: reason.map(String::into_bytes),
+        interrupted: reason.as_ref().is_some_and(|reason| reason.interrupted),
+        reason: reason.map(|reason| reason.text.into_bytes()),
         ..Record::default()
     }
 }

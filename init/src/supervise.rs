@@ -16,21 +16,52 @@ pub(crate) struct End {
     /// Its wait status.
     pub(crate) status: c_int,
     /// What the status does not tell: that the command ended because it was asked to, and why.
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<Reason>,
 }
+
+/// Why a command ended, or was not started.
+pub(crate) struct Reason {
+    /// For people.
+    pub(crate) text: String,
+    /// Nobody has asked for the end, see [`drmaa2_init::Record::interrupted`].
+    pub(crate) interrupted: bool,
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Self { text, interrupted: false }
+    }
+}
+
+/// Where a request to end is noted before its signal is sent.
+pub(crate) struct Request<'a> {
+    pub(crate) file: &'a Path,
+    /// Is any signal a request once the file is there? What is done at the end of a job goes on after the
+    /// request that brought the end, so then it is not.
+    pub(crate) any_signal: bool,
+}
+
+impl Request<'_> {
+    fn is_noted(&self) -> bool {
+        is_marked(self.file)
+    }
+}
+
+/// Why a command ended that got a signal to end, and of a request there is no file.
+const UNASKED: &str = "ended by a signal that nobody asked for: the machine went down, or its container \
+                       was signalled from outside";
 
 /// Look after the job until its command has ended and all its other processes are gone too.
 ///
-/// A request to end is SIGTERM, the stop signal itself, or any signal once the terminate file is
-/// there, if that is to be looked at: what is done at the end of a job goes on after the request that
-/// brought the end. It is passed on once; asking again does not prolong the grace. A limit that comes
-/// first is such a request.
+/// A request to end is SIGTERM, the stop signal itself, or any signal once the file is there. It is passed
+/// on once; asking again does not prolong the grace. A limit that comes first is such a request. Without
+/// the file the signal was nobody's request: a machine that goes down sends one to every process.
 pub(crate) fn supervise(
     command: pid_t,
     signals: &Signals,
     stop: c_int,
     grace: u64,
-    terminate_file: Option<&Path>,
+    request: &Request<'_>,
     limits: &Limits,
 ) -> End {
     let (mut asked, mut killed) = (false, false);
@@ -60,7 +91,7 @@ pub(crate) fn supervise(
             Some(signal)
                 if signal == libc::SIGTERM
                     || signal == stop
-                    || terminate_file.is_some_and(is_marked) => {}
+                    || (request.any_signal && request.is_noted()) => {}
             Some(signal) => {
                 kill(command, signal);
                 continue;
@@ -76,14 +107,17 @@ pub(crate) fn supervise(
     kill_all();
     reap_all();
     let killed = killed && libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
-    let reason = match (exceeded, killed) {
+    // At the end: somebody may ask for what a signal of nobody has begun.
+    let interrupted = asked && exceeded.is_none() && !request.is_noted();
+    let cause = if interrupted { Some(UNASKED.to_owned()) } else { exceeded };
+    let text = match (cause, killed) {
         _ if !asked => None,
         (None, false) => Some("terminated on request".to_owned()),
         (None, true) => Some(overdue(stop, grace)),
-        (Some(limit), false) => Some(limit),
-        (Some(limit), true) => Some(format!("{limit}; {}", overdue(stop, grace))),
+        (Some(cause), false) => Some(cause),
+        (Some(cause), true) => Some(format!("{cause}; {}", overdue(stop, grace))),
     };
-    End { status, reason }
+    End { status, reason: text.map(|text| Reason { text, interrupted }) }
 }
 
 /// Why a job that was asked to end had to be killed.

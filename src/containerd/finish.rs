@@ -129,6 +129,8 @@ fn from_record(record: Record) -> Outcome {
         reason: record.reason.map(|reason| String::from_utf8_lossy(&reason).into_owned()),
         started: Some(record.started),
         finished: record.finished,
+        // A machine that goes down ends a job in order; it has not come to an end of its own all the same.
+        lost: record.interrupted,
         usage: Usage {
             cpu_time: Some(record.cpu_time),
             max_rss: Some(record.max_rss),
@@ -317,6 +319,9 @@ mod tests {
         assert_eq!((outcome.exit_status, outcome.signal), (Some(139), Some(11)));
         assert_eq!((outcome.started, outcome.finished), (Some(1), 5));
         assert_eq!((outcome.usage.cpu_time, outcome.usage.max_rss), (Some(3), Some(4)));
+        assert!(!outcome.lost);
+        Record { interrupted: true, ..record }.write(&shared(dir.path())).unwrap();
+        assert!(recorded(dir.path()).unwrap().lost);
     }
 
     #[test]

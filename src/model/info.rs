@@ -69,7 +69,8 @@ pub struct Outcome {
     pub usage: Usage,
     /// The image it ran in.
     pub image: Option<ImageRef>,
-    /// Its runtime lost it: nobody knows how it ended, nor that it did by itself.
+    /// Its runtime lost it: nobody knows how it ended, nor that it did by itself; or the machine that went
+    /// down has ended it.
     pub lost: bool,
 }
 

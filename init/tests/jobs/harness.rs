@@ -10,13 +10,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use drmaa2_init::{Order, Record};
+use drmaa2_init::{Order, Record, TERMINATE_FILE};
 
 /// The built init.
 pub(crate) const INIT: &str = env!("CARGO_BIN_EXE_drmaa2-init");
 
 /// Longer than any job here takes; a test that needs it has failed.
 const TIMEOUT_MS: i32 = 60_000;
+
+/// The reason of a job that got a signal to end without a request.
+pub(crate) const UNASKED: &str = "ended by a signal that nobody asked for: the machine went down, or its \
+                                  container was signalled from outside";
 
 /// Puts the job's own account files in place and becomes init.
 const CONTAINER: &str = r#"set -e
@@ -130,6 +134,12 @@ impl Running {
         self
     }
 
+    /// Ask for the job's end as the library does: by a file, and a signal afterwards.
+    pub(crate) fn request(self, signal: i32) -> Self {
+        self.job.put(TERMINATE_FILE, b"");
+        self.signal(signal)
+    }
+
     /// Send init a signal from outside its container, as containerd does.
     pub(crate) fn signal(self, signal: i32) -> Self {
         self.send(signal);
@@ -187,6 +197,12 @@ impl Ended {
     pub(crate) fn assert_exit(&self, code: i32) {
         assert_eq!((self.reason().as_str(), self.code), ("", code), "{}", self.job.get("stderr"));
         assert_eq!((self.record.exit_code, self.record.signal), (Some(code), None));
+    }
+
+    /// The end was nobody's request.
+    pub(crate) fn assert_interrupted(&self, signal: i32, reason: &str) {
+        assert!(self.record.interrupted, "{:?}", self.record);
+        self.assert_signal(signal, reason);
     }
 
     /// The command was ended by this signal.

@@ -126,12 +126,12 @@ fn error_of_writer(job: &Job) -> Option<i32> {
 #[test]
 fn a_request_before_the_limit_is_a_request() {
     let job = limited(&format!("trap 'exit 5' TERM; {WAIT}"), |order| order.wall_clock = Some(60_000));
-    job.start().ready().signal(libc::SIGTERM).wait().assert_reason(5, "terminated on request");
+    job.start().ready().request(libc::SIGTERM).wait().assert_reason(5, "terminated on request");
     // The grace that a request begins is not cut short, nor begun anew, by the limit.
     let job = limited(&format!("trap '' TERM; {WAIT}"), |order| {
         (order.wall_clock, order.grace) = (Some(LIMIT), LIMIT + 500);
     });
-    let ended = job.start().ready().signal(libc::SIGTERM).wait();
+    let ended = job.start().ready().request(libc::SIGTERM).wait();
     ended.assert_signal(libc::SIGKILL, "did not end within 2.5 s of SIGTERM; killed");
     assert!(ran_for(&ended) >= 2500, "{:?}", ended.record);
 }

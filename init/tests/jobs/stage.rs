@@ -6,7 +6,7 @@ use std::path::Path;
 
 use drmaa2_init::{Origin, Submitter, TERMINATE_FILE, Transfer};
 
-use crate::harness::Job;
+use crate::harness::{Job, UNASKED};
 
 const USER: u32 = 4711;
 const SUBMITTER: u32 = 4712;
@@ -186,14 +186,14 @@ fn a_file_that_was_replaced_is_not_used() {
 }
 
 #[test]
-fn a_request_to_end_ends_the_copying_too() {
+fn a_signal_to_end_ends_the_copying_too() {
     let mut job = job("true");
     // It would take hours.
     put(&job, "host/endless", "", 0o600, SUBMITTER);
     fs::File::options().write(true).open(job.path("host/endless")).unwrap().set_len(1 << 43).unwrap();
     stage_in(&mut job, "endless", b"in");
     let ended = job.start().signal_until_end(libc::SIGTERM);
-    ended.assert_signal(libc::SIGTERM, "terminated on request, before the command was started");
+    ended.assert_interrupted(libc::SIGTERM, &format!("{UNASKED}, before the command was started"));
 }
 
 #[test]

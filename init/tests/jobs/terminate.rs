@@ -2,7 +2,7 @@
 
 use drmaa2_init::TERMINATE_FILE;
 
-use crate::harness::Job;
+use crate::harness::{Job, UNASKED};
 
 const REQUESTED: &str = "terminated on request";
 /// Ends up in a wait that a trap can interrupt.
@@ -10,7 +10,7 @@ const WAIT: &str = "echo > ready; sleep 1000 & wait; wait";
 
 #[test]
 fn a_cooperative_job_ends_by_the_signal() {
-    let ended = Job::sh("echo > ready; exec sleep 1000").start().ready().signal(libc::SIGTERM).wait();
+    let ended = Job::sh("echo > ready; exec sleep 1000").start().ready().request(libc::SIGTERM).wait();
     ended.assert_signal(libc::SIGTERM, REQUESTED);
 }
 
@@ -18,20 +18,20 @@ fn a_cooperative_job_ends_by_the_signal() {
 fn the_whole_process_group_is_asked() {
     // The shell waits for its foreground command and does not end before it.
     let job = Job::sh("trap 'exit 5' TERM; sh -c 'echo > ready; exec sleep 1000'");
-    job.start().ready().signal(libc::SIGTERM).wait().assert_reason(5, REQUESTED);
+    job.start().ready().request(libc::SIGTERM).wait().assert_reason(5, REQUESTED);
 }
 
 #[test]
 fn a_job_that_exits_0_on_request_is_no_success() {
     let running = Job::sh(&format!("trap 'exit 0' TERM; {WAIT}")).start().ready();
-    running.signal(libc::SIGTERM).wait().assert_reason(0, REQUESTED);
+    running.request(libc::SIGTERM).wait().assert_reason(0, REQUESTED);
 }
 
 #[test]
 fn a_job_that_ignores_the_request_is_killed() {
     let mut job = Job::sh(&format!("trap '' TERM; {WAIT}"));
     job.order.grace = 300;
-    let ended = job.start().ready().signal(libc::SIGTERM).wait();
+    let ended = job.start().ready().request(libc::SIGTERM).wait();
     ended.assert_signal(libc::SIGKILL, "did not end within 0.3 s of SIGTERM; killed");
     assert!(ended.record.finished - ended.record.started >= 300);
 }
@@ -40,7 +40,7 @@ fn a_job_that_ignores_the_request_is_killed() {
 fn asking_again_does_not_prolong_the_grace() {
     let mut job = Job::sh("trap 'echo asked' TERM; echo > ready; while :; do sleep 1000 & wait; done");
     job.order.grace = 500;
-    let ended = job.start().ready().signal_until_end(libc::SIGTERM);
+    let ended = job.start().ready().request(libc::SIGTERM).signal_until_end(libc::SIGTERM);
     ended.assert_signal(libc::SIGKILL, "did not end within 0.5 s of SIGTERM; killed");
     assert_eq!(ended.stdout(), "asked\n");
 }
@@ -50,7 +50,7 @@ fn no_grace_is_no_mercy() {
     let mut job = Job::sh(&format!("trap '' INT; {WAIT}"));
     job.order.grace = 0;
     job.order.stop_signal = libc::SIGINT;
-    let ended = job.start().ready().signal(libc::SIGTERM).wait();
+    let ended = job.start().ready().request(libc::SIGTERM).wait();
     ended.assert_signal(libc::SIGKILL, "did not end within 0 s of signal 2; killed");
 }
 
@@ -59,7 +59,7 @@ fn the_stop_signal_is_the_orders() {
     for sent in [libc::SIGTERM, libc::SIGQUIT] {
         let mut job = Job::sh(&format!("trap 'exit 4' QUIT; trap '' TERM; {WAIT}"));
         job.order.stop_signal = libc::SIGQUIT;
-        job.start().ready().signal(sent).wait().assert_reason(4, REQUESTED);
+        job.start().ready().request(sent).wait().assert_reason(4, REQUESTED);
     }
 }
 
@@ -67,7 +67,7 @@ fn the_stop_signal_is_the_orders() {
 fn a_stopped_job_can_end_on_request() {
     // The inner shell says so once the outer one is stopped.
     let job = Job::sh("trap 'exit 6' TERM; sh -c 'kill -STOP $PPID; echo > ready; exec sleep 1000'");
-    job.start().ready().signal(libc::SIGTERM).wait().assert_reason(6, REQUESTED);
+    job.start().ready().request(libc::SIGTERM).wait().assert_reason(6, REQUESTED);
 }
 
 #[test]
@@ -80,22 +80,19 @@ fn a_request_from_before_the_start_is_kept() {
 }
 
 #[test]
-fn a_request_reaches_a_job_whose_start_hangs() {
+fn a_signal_reaches_a_job_whose_start_hangs() {
     let mut job = Job::sh("echo ran");
     job.fifo("input");
     job.order.stdin = job.bytes("input");
     let ended = job.start().signal_until_end(libc::SIGTERM);
-    ended.assert_signal(libc::SIGTERM, REQUESTED);
+    ended.assert_interrupted(libc::SIGTERM, UNASKED);
     assert_eq!(ended.stdout(), "");
 }
 
 #[test]
 fn any_signal_is_a_request_once_the_file_is_there() {
     let job = Job::sh("echo > ready; exec sleep 1000");
-    let file = job.path(TERMINATE_FILE);
-    let running = job.start().ready();
-    std::fs::write(file, b"").unwrap();
-    running.signal(libc::SIGUSR1).wait().assert_signal(libc::SIGTERM, REQUESTED);
+    job.start().ready().request(libc::SIGUSR1).wait().assert_signal(libc::SIGTERM, REQUESTED);
 }
 
 #[test]
@@ -113,5 +110,46 @@ fn other_signals_are_the_commands() {
 #[test]
 fn a_request_ends_what_the_command_left_behind() {
     let script = "trap '' TERM; setsid sleep 1000 & trap 'exit 0' TERM; echo > ready; wait; wait";
-    Job::sh(script).start().ready().signal(libc::SIGTERM).wait().assert_reason(0, REQUESTED);
+    Job::sh(script).start().ready().request(libc::SIGTERM).wait().assert_reason(0, REQUESTED);
+}
+
+#[test]
+fn a_machine_that_goes_down_is_nobodys_request() {
+    let job = Job::sh("echo > ready; exec sleep 1000");
+    job.start().ready().signal(libc::SIGTERM).wait().assert_interrupted(libc::SIGTERM, UNASKED);
+
+    let mut job = Job::sh(&format!("trap '' QUIT; {WAIT}"));
+    job.order.stop_signal = libc::SIGQUIT;
+    job.order.grace = 300;
+    let ended = job.start().ready().signal(libc::SIGQUIT).wait();
+    let reason = format!("{UNASKED}; did not end within 0.3 s of signal 3; killed");
+    ended.assert_interrupted(libc::SIGKILL, &reason);
+
+    let running = Job::sh(&format!("trap 'exit 0' TERM; {WAIT}")).start().ready();
+    let ended = running.signal(libc::SIGTERM).wait();
+    ended.assert_reason(0, UNASKED);
+    assert!(ended.record.interrupted);
+}
+
+#[test]
+fn what_ends_for_a_reason_of_its_own_was_not_interrupted() {
+    let ended = Job::sh("echo > ready; exec sleep 1000").start().ready().request(libc::SIGTERM).wait();
+    assert!(!ended.record.interrupted);
+
+    let mut job = Job::sh(&format!("trap '' TERM; {WAIT}"));
+    job.order.wall_clock = Some(300);
+    job.order.grace = 300;
+    let ended = job.start().ready().wait();
+    assert!(!ended.record.interrupted, "{:?}", ended.record);
+
+    assert!(!Job::sh("exit 3").run().record.interrupted);
+}
+
+#[test]
+fn a_request_counts_that_comes_after_a_signal_of_nobody() {
+    let mut job = Job::sh(&format!("trap '' TERM; {WAIT}"));
+    job.order.grace = 2000;
+    let ended = job.start().ready().signal(libc::SIGTERM).request(libc::SIGTERM).wait();
+    ended.assert_signal(libc::SIGKILL, "did not end within 2 s of SIGTERM; killed");
+    assert!(!ended.record.interrupted);
 }
