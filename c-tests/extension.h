@@ -15,11 +15,8 @@ static inline void set(drmaa2_jtemplate jt, const char *name, const char *value)
     CHECK_OK(drmaa2_set_instance_value(jt, full, value));
 }
 
-/* The directory of the script's own control group, with the host's hierarchy at /cg; the unified one where
-   there is no other for that controller. */
-#define GROUP                                                                                          \
-    "group() { line=$(grep -E \"^[0-9]+:([^:]*,)?$1(,[^:]*)?:\" /proc/self/cgroup) && line=${line#*:} &&"  \
-    " echo /cg/${line%%:*}${line#*:} || echo /cg$(sed -n 's/^0:://p' /proc/self/cgroup); }; "
+/* The directory in which the script sees its own control group: that of a controller, or the unified one. */
+#define GROUP "group() { [ -d /sys/fs/cgroup/$1 ] && echo /sys/fs/cgroup/$1 || echo /sys/fs/cgroup; }; "
 
 /* Its CPU limit in hundredths of a processor, 0 for none. */
 #define CPU_LIMIT                                                                                      \
@@ -31,11 +28,8 @@ static inline void set(drmaa2_jtemplate jt, const char *name, const char *value)
 static inline drmaa2_jtemplate in_group(const char *script)
 {
     char whole[2048];
-    drmaa2_jtemplate jt;
     snprintf(whole, sizeof whole, "%s%s", GROUP, script);
-    jt = shell(whole);
-    set(jt, "mounts", "/sys/fs/cgroup:/cg:ro");
-    return jt;
+    return shell(whole);
 }
 
 /* Submit a job of which nothing is to be left behind, wait for its end, and give its account. What it

@@ -110,9 +110,10 @@ static void names(drmaa2_jsession js)
 
 static void limits(drmaa2_jsession js)
 {
-    char text[4096];
+    char text[4096], find[256];
     drmaa2_jtemplate jt;
     drmaa2_jinfo ji;
+    drmaa2_j j;
 
     jt = in_group("g=$(group memory); cat $g/memory.limit_in_bytes $g/memory.max 2>/dev/null; "
                   "cat $g/memory.memsw.limit_in_bytes 2>/dev/null || echo 33554432");
@@ -138,9 +139,12 @@ static void limits(drmaa2_jsession js)
     set(jt, "memory", "6m");
     writes(js, jt, "started\n");
 
-    jt = in_group("g=$(group memory); echo ${g%/*} | grep -o '/drmaa2-extensions/.*'");
+    jt = sleeper();
     set(jt, "cgroup_parent", "drmaa2-extensions/low");
-    writes(js, jt, "/drmaa2-extensions/low\n");
+    j = run(js, jt);
+    snprintf(find, sizeof find, "find /sys/fs/cgroup -path '*/drmaa2-extensions/low/%s' | grep -q .", j->id);
+    CHECK_INT(system(find), 0);
+    end(&j);
 
     /* They bite: a job that takes too much memory is killed, one that forks too often cannot. */
     jt = shell("x=aaaaaaaaaaaaaaaa; while true; do x=$x$x; done");

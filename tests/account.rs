@@ -101,6 +101,33 @@ fn memory_image_and_container_are_told() {
     session.close().unwrap();
 }
 
+#[test]
+fn a_job_sees_its_own_control_group_and_nothing_above() {
+    if !ready() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // The paths of its groups, its limit, whether it is in there, and what it can change.
+    let look = "cut -d: -f3 /proc/self/cgroup | sort -u; cd /sys/fs/cgroup; \
+                cat memory.max memory/memory.limit_in_bytes; \
+                for file in cgroup.procs memory/cgroup.procs; do \
+                    [ ! -e $file ] || { grep -c '^1$' $file; echo 1 >$file || echo read-only; }; done";
+    let session = JobSession::create(None, None).unwrap();
+    for init in ["on", "off"] {
+        let out = dir.path().join(init);
+        let extensions = [("containerd_jt_memory", "64m"), ("containerd_jt_init", init)];
+        let template = JobTemplate {
+            output_path: Some(out.as_path().into()),
+            extensions: extensions.map(|(name, value)| (name.to_owned(), value.into())).into(),
+            ..script(look)
+        };
+        let info = finish(&session.run_job(template).unwrap());
+        assert_eq!(info.state, JobState::Done, "{info:?}");
+        assert_eq!(fs::read_to_string(&out).unwrap(), "/\n67108864\n1\nread-only\n", "init {init}");
+    }
+    session.close().unwrap();
+}
+
 /// The file that limits the memory of a control group, and what is not below it.
 fn limit_file(job: &str) -> PathBuf {
     let group = Path::new(&env::var("CONTAINERD_NAMESPACE").unwrap()).join(job);

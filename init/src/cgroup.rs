@@ -1,4 +1,9 @@
 //! The account that the kernel keeps of the job's control group, of version 1 or 2.
+//!
+//! A group is not believed for where it is mounted: without a cgroup namespace the place shows the group
+//! of the whole machine, and a runtime that may make no groups leaves the job in its own. The kernel names
+//! the members of a group. At the start of the job init is alone, so a group is the job's if init, and
+//! nobody else, is in it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,20 +11,71 @@ use std::time::Duration;
 
 use drmaa2_init::{CGROUP_DIR, Record};
 
-/// The control group, and what it had used before the job's command.
-pub(crate) struct Account {
+/// The hierarchies: the only one of version 2, and those of version 1 that are read.
+const HIERARCHIES: [&str; 5] = ["", "cpuacct", "memory", "blkio", "pids"];
+
+/// The control group, as far as it is the job's alone.
+#[derive(Clone, Default)]
+pub(crate) struct Group {
     dir: PathBuf,
+    /// The hierarchies in which it is.
+    own: Vec<&'static str>,
+}
+
+impl Group {
+    /// Look for it, while init has no child yet.
+    pub(crate) fn find() -> Self {
+        Self::at(Path::new(CGROUP_DIR))
+    }
+
+    fn at(dir: &Path) -> Self {
+        let own = HIERARCHIES.into_iter().filter(|hierarchy| is_own(&dir.join(hierarchy))).collect();
+        let group = Self { dir: dir.to_owned(), own };
+        // Version 1 names no members of other PID namespaces, but counts them.
+        match group.number("pids.current").or_else(|| group.number("pids/pids.current")) {
+            None | Some(1) => group,
+            Some(_) => Self::default(),
+        }
+    }
+
+    fn number(&self, file: &str) -> Option<i64> {
+        self.read(file)?.trim().parse().ok()
+    }
+
+    /// The number behind a word at the beginning of a line.
+    fn entry(&self, file: &str, key: &str) -> Option<i64> {
+        let text = self.read(file)?;
+        text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+    }
+
+    /// A file of the group, if its hierarchy, which it begins with, is to be believed.
+    fn read(&self, file: &str) -> Option<String> {
+        let hierarchy = file.split_once('/').map_or("", |(hierarchy, _)| hierarchy);
+        if !self.own.contains(&hierarchy) {
+            return None;
+        }
+        fs::read_to_string(self.dir.join(file)).ok()
+    }
+}
+
+/// Is init the only member of a group, as far as its PID namespace shows? Version 2 shows a member of
+/// another one as 0. Version 1 leaves it out; but its root group, which the machine's own processes are in,
+/// has a file that no other has.
+fn is_own(dir: &Path) -> bool {
+    let members = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    members.trim() == "1" && !dir.join("release_agent").exists()
+}
+
+/// What the job uses, from a moment on.
+pub(crate) struct Account {
+    group: Group,
     cpu_before: Option<i64>,
 }
 
 impl Account {
     /// Begin the account of what is used from here on.
-    pub(crate) fn begin() -> Self {
-        Self::at(Path::new(CGROUP_DIR))
-    }
-
-    fn at(dir: &Path) -> Self {
-        let mut account = Self { dir: dir.to_owned(), cpu_before: None };
+    pub(crate) fn begin(group: &Group) -> Self {
+        let mut account = Self { group: group.clone(), cpu_before: None };
         account.cpu_before = account.cpu_micros();
         account
     }
@@ -36,27 +92,26 @@ impl Account {
         if let Some(used) = self.cpu_time() {
             record.cpu_time = i64::try_from(used.as_millis()).unwrap_or(i64::MAX);
         }
-        let number = |file| self.read(file)?.trim().parse().ok();
-        record.peak_memory =
-            number("memory/memory.max_usage_in_bytes").or_else(|| number("memory.peak"));
-        let killed = self
-            .entry("memory/memory.oom_control", "oom_kill")
-            .or_else(|| self.entry("memory.events", "oom_kill"));
+        let group = &self.group;
+        let peak = group.number("memory/memory.max_usage_in_bytes");
+        record.peak_memory = peak.or_else(|| group.number("memory.peak"));
+        let killed = group.entry("memory/memory.oom_control", "oom_kill");
+        let killed = killed.or_else(|| group.entry("memory.events", "oom_kill"));
         record.oom_killed = killed.is_some_and(|processes| processes > 0);
         (record.read_bytes, record.written_bytes) =
             (self.io("Read", "rbytes"), self.io("Write", "wbytes"));
     }
 
     fn cpu_micros(&self) -> Option<i64> {
-        let nanos = || self.read("cpuacct/cpuacct.usage")?.trim().parse::<i64>().ok();
-        nanos().map(|nanos| nanos / 1000).or_else(|| self.entry("cpu.stat", "usage_usec"))
+        let nanos = self.group.number("cpuacct/cpuacct.usage");
+        nanos.map(|nanos| nanos / 1000).or_else(|| self.group.entry("cpu.stat", "usage_usec"))
     }
 
     /// Bytes of all devices: version 1 has a line `DEVICE Read BYTES` for each, version 2 one with
     /// `rbytes=BYTES` in it. Version 1 has at least a total, version 2 no line for a device that was
     /// not used.
     fn io(&self, word: &str, key: &str) -> Option<i64> {
-        if let Some(text) = self.read("blkio/blkio.throttle.io_service_bytes") {
+        if let Some(text) = self.group.read("blkio/blkio.throttle.io_service_bytes") {
             let lines = text.lines().filter_map(|line| {
                 let mut fields = line.split_whitespace().skip(1);
                 fields.next().filter(|field| *field == word)?;
@@ -64,19 +119,9 @@ impl Account {
             });
             return Some(lines.sum());
         }
-        let text = self.read("io.stat")?;
+        let text = self.group.read("io.stat")?;
         let bytes = |field: &str| field.strip_prefix(key)?.strip_prefix('=')?.parse::<i64>().ok();
         Some(text.split_whitespace().filter_map(bytes).sum())
-    }
-
-    /// The number behind a word at the beginning of a line.
-    fn entry(&self, file: &str, key: &str) -> Option<i64> {
-        let text = self.read(file)?;
-        text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
-    }
-
-    fn read(&self, file: &str) -> Option<String> {
-        fs::read_to_string(self.dir.join(file)).ok()
     }
 }
 
@@ -95,12 +140,55 @@ mod tests {
             }
         };
         put(before);
-        let account = Account::at(&dir);
+        let account = Account::begin(&Group::at(&dir));
         put(after);
         let mut record = Record { cpu_time: 77, ..Record::default() };
         account.close(&mut record);
         let _ = fs::remove_dir_all(&dir);
         record
+    }
+
+    /// Groups of version 1 in which init is.
+    const FIRST: [(&str, &str); 5] = [
+        ("cpuacct/cgroup.procs", "1\n"),
+        ("memory/cgroup.procs", "1\n"),
+        ("blkio/cgroup.procs", "1\n"),
+        ("pids/cgroup.procs", "1\n"),
+        ("cpuacct/cpuacct.usage", "1000000\n"),
+    ];
+
+    /// What version 1 tells in the end.
+    const FIRST_END: [(&str, &str); 4] = [
+        ("cpuacct/cpuacct.usage", "1501000000\n"),
+        ("memory/memory.max_usage_in_bytes", "4096\n"),
+        ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"),
+        (
+            "blkio/blkio.throttle.io_service_bytes",
+            "8:0 Read 10\n8:0 Write 5\n8:0 Total 15\n8:1 Read 20\nTotal 35\n",
+        ),
+    ];
+
+    /// What version 2 tells in the end.
+    const SECOND_END: [(&str, &str); 4] = [
+        ("cpu.stat", "usage_usec 1501000\nuser_usec 1\n"),
+        ("memory.peak", "4096\n"),
+        ("memory.events", "oom 3\noom_kill 2\noom_group_kill 0\n"),
+        ("io.stat", "8:0 rbytes=10 wbytes=5 rios=1\n8:1 rbytes=20 wbytes=0\n"),
+    ];
+
+    /// With these files at the start, version 1.
+    fn first(name: &str, more: &[(&str, &str)]) -> Record {
+        record(name, &[&FIRST, more].concat(), &FIRST_END)
+    }
+
+    /// With these members and a file at the start, version 2.
+    fn second(name: &str, members: &str, more: &[(&str, &str)]) -> Record {
+        let group = [("cgroup.procs", members), ("cpu.stat", "usage_usec 1000\n")];
+        record(name, &[&group, more].concat(), &SECOND_END)
+    }
+
+    fn nothing() -> Record {
+        Record { cpu_time: 77, ..Record::default() }
     }
 
     #[test]
@@ -113,27 +201,40 @@ mod tests {
             written_bytes: Some(5),
             ..Record::default()
         };
-        let first = [
-            ("cpuacct/cpuacct.usage", "1501000000\n"),
-            ("memory/memory.max_usage_in_bytes", "4096\n"),
-            ("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"),
-            (
-                "blkio/blkio.throttle.io_service_bytes",
-                "8:0 Read 10\n8:0 Write 5\n8:0 Total 15\n8:1 Read 20\nTotal 35\n",
-            ),
-        ];
-        assert_eq!(record("v1", &[("cpuacct/cpuacct.usage", "1000000\n")], &first), expected);
-        let second = [
-            ("cpu.stat", "usage_usec 1501000\nuser_usec 1\n"),
-            ("memory.peak", "4096\n"),
-            ("memory.events", "oom 3\noom_kill 2\noom_group_kill 0\n"),
-            ("io.stat", "8:0 rbytes=10 wbytes=5 rios=1\n8:1 rbytes=20 wbytes=0\n"),
-        ];
-        assert_eq!(record("v2", &[("cpu.stat", "usage_usec 1000\n")], &second), expected);
+        assert_eq!(first("v1", &[("pids/pids.current", "1\n")]), expected);
+        assert_eq!(first("v1-uncounted", &[]), expected);
+        assert_eq!(second("v2", "1\n", &[("pids.current", "1\n")]), expected);
+        assert_eq!(second("v2-uncounted", "1\n", &[]), expected);
+    }
+
+    #[test]
+    fn the_group_of_the_machine_is_not_the_jobs() {
+        // What a mount without a cgroup namespace shows: every process, init among those further down.
+        assert_eq!(second("v2-root", "0\n0\n0\n", &[]), nothing());
+        assert_eq!(second("v2-empty", "", &[]), nothing());
+        // And where there is no group but that of the machine.
+        assert_eq!(second("v2-alone", "0\n0\n1\n", &[]), nothing());
+        let roots = ["cpuacct", "memory", "blkio", "pids"].map(|it| format!("{it}/release_agent"));
+        let roots: Vec<_> = roots.iter().map(|root| (root.as_str(), "\n")).collect();
+        assert_eq!(first("v1-root", &roots), nothing());
+    }
+
+    #[test]
+    fn a_group_with_others_is_not_the_jobs() {
+        assert_eq!(second("v2-shared", "0\n1\n", &[]), nothing());
+        assert_eq!(second("v2-below", "1\n", &[("pids.current", "12\n")]), nothing());
+        assert_eq!(first("v1-shared", &[("pids/pids.current", "12\n")]), nothing());
+    }
+
+    #[test]
+    fn each_hierarchy_of_version_1_stands_for_itself() {
+        let expected =
+            Record { cpu_time: 1500, read_bytes: Some(30), written_bytes: Some(5), ..Record::default() };
+        assert_eq!(first("v1-half", &[("memory/cgroup.procs", "")]), expected);
     }
 
     #[test]
     fn what_is_not_told_stays_open() {
-        assert_eq!(record("none", &[], &[]), Record { cpu_time: 77, ..Record::default() });
+        assert_eq!(record("none", &[], &[]), nothing());
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use drmaa2_init::Order;
 
-use crate::cgroup::Account;
+use crate::cgroup::{Account, Group};
 use crate::usage;
 
 /// The shortest time between two looks at the CPU time that was used.
@@ -31,9 +31,9 @@ struct Limit {
 
 impl Limits {
     /// Those of an order, for a command that is started now.
-    pub(crate) fn of(order: &Order) -> Self {
+    pub(crate) fn of(order: &Order, group: &Group) -> Self {
         let cpu = order.cpu_time.map(Duration::from_millis);
-        let cpu = cpu.map(|limit| CpuLimit { limit, account: Account::begin() });
+        let cpu = cpu.map(|limit| CpuLimit { limit, account: Account::begin(group) });
         Self { time: Limit::of(order), cpu }
     }
 
@@ -59,7 +59,7 @@ impl Limits {
 
 impl CpuLimit {
     /// The processes themselves do not tell of children that nobody has waited for; their control group
-    /// does.
+    /// does, if it is theirs.
     fn used(&self) -> Duration {
         self.account.cpu_time().unwrap_or_else(usage::cpu_time)
     }

@@ -29,7 +29,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use drmaa2_init::{Fence, JOB_DIR, Order, Record, STAGE_OUT_FILE, TERMINATE_FILE, is_marked, mark};
 
-use cgroup::Account;
+use cgroup::{Account, Group};
 use child::{Child, Failure};
 use limit::Limits;
 use signals::Signals;
@@ -47,10 +47,11 @@ fn main() -> ExitCode {
         return ExitCode::from(REFUSED);
     }
     let job_dir = std::env::args_os().nth(1).map_or(JOB_DIR.into(), PathBuf::from);
-    let account = Account::begin();
+    let group = Group::find();
+    let account = Account::begin(&group);
     let begun = now();
     let mut record = match Fence::begin(&job_dir) {
-        Ok(true) => run(&job_dir, &signals),
+        Ok(true) => run(&job_dir, &signals, &group),
         Ok(false) => {
             complain("this start was withdrawn, or it is not the first");
             return ExitCode::from(REFUSED);
@@ -71,7 +72,7 @@ fn main() -> ExitCode {
 }
 
 /// Do what the order says, until nothing of the job is left.
-fn run(job_dir: &Path, signals: &Signals) -> Record {
+fn run(job_dir: &Path, signals: &Signals, group: &Group) -> Record {
     let order = match Order::read(job_dir) {
         Ok(order) => order,
         Err(error) => return failed(Failure::new("order", &error)),
@@ -85,7 +86,7 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
     if let Err(failure) = origin::check(&order.origins) {
         return failed(failure);
     }
-    if let Some(record) = stage_in(&order, signals, stop, &terminate_file) {
+    if let Some(record) = stage_in(&order, signals, stop, &terminate_file, group) {
         return record;
     }
     // The signal may have come when the last file was just copied.
@@ -93,7 +94,7 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
         return terminated();
     }
     let started = now();
-    let limits = Limits::of(&order);
+    let limits = Limits::of(&order, group);
     if let Some(reason) = limits.exceeded() {
         return unstarted(stop, format!("{reason}, before the command was started").into());
     }
@@ -112,12 +113,18 @@ fn run(job_dir: &Path, signals: &Signals) -> Record {
 }
 
 /// Copy what the command shall find, or tell why it is not started.
-fn stage_in(order: &Order, signals: &Signals, stop: i32, terminate_file: &Path) -> Option<Record> {
+fn stage_in(
+    order: &Order,
+    signals: &Signals,
+    stop: i32,
+    terminate_file: &Path,
+    group: &Group,
+) -> Option<Record> {
     if order.stage_in.is_empty() {
         return None;
     }
     // Times of the command itself have not begun.
-    let limits = Limits::of(&Order { wall_clock: None, cpu_time: None, ..order.clone() });
+    let limits = Limits::of(&Order { wall_clock: None, cpu_time: None, ..order.clone() }, group);
     let request = Request { file: terminate_file, any_signal: true };
     match help(|| stage::copy_in(order), signals, &request, &limits) {
         Ok(None) => None,

@@ -1,5 +1,7 @@
 //! What the control group of a container counted, as containerd tells it: readable from the start of a
 //! task to its deletion, and the only account of a job that has no init, or whose init was killed.
+//! It is believed only of a group in which nobody is left: where a runtime makes none for the container, it
+//! is that of the shim.
 //!
 //! The messages are those of containerd's cgroups package, reduced to the fields that are needed.
 
@@ -14,7 +16,7 @@ use crate::model::Usage;
 const V1: &str = "io.containerd.cgroups.v1.Metrics";
 const V2: &str = "io.containerd.cgroups.v2.Metrics";
 
-/// What a job used up to now; nothing where nobody counts.
+/// What a job used that has ended; nothing where nobody counts.
 pub(super) async fn usage(core: &Core, id: &str) -> Usage {
     let ask = async {
         let filters = vec![format!("id=={id}")];
@@ -46,16 +48,31 @@ fn decode(data: &Any) -> Result<Usage, DecodeError> {
     }
 }
 
+/// The processes and threads of a group.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Pids {
+    #[prost(uint64, tag = "1")]
+    current: u64,
+}
+
+/// Is a group, of these processes, that of a job that has ended? Init may be on its way out; a shim has more
+/// threads than that.
+fn is_over(pids: Option<&Pids>) -> bool {
+    pids.is_some_and(|pids| pids.current <= 1)
+}
+
 /// A count; one that says nothing is taken for one that is not kept.
 fn counted(count: u64) -> Option<i64> {
     i64::try_from(count).ok().filter(|count| *count > 0)
 }
 
 mod v1 {
-    use super::{Usage, counted};
+    use super::{Pids, Usage, counted, is_over};
 
     #[derive(Clone, PartialEq, prost::Message)]
     pub(super) struct Metrics {
+        #[prost(message, optional, tag = "2")]
+        pub(super) pids: Option<Pids>,
         #[prost(message, optional, tag = "3")]
         pub(super) cpu: Option<Cpu>,
         #[prost(message, optional, tag = "4")]
@@ -113,6 +130,9 @@ mod v1 {
 
     impl From<Metrics> for Usage {
         fn from(metrics: Metrics) -> Self {
+            if !is_over(metrics.pids.as_ref()) {
+                return Self::default();
+            }
             let cpu = metrics.cpu.and_then(|cpu| cpu.usage).and_then(|usage| counted(usage.total));
             let memory = metrics.memory.and_then(|memory| memory.usage);
             let entries = metrics.blkio.map_or_else(Vec::new, |blkio| blkio.bytes);
@@ -135,10 +155,12 @@ mod v1 {
 }
 
 mod v2 {
-    use super::{Usage, counted};
+    use super::{Pids, Usage, counted, is_over};
 
     #[derive(Clone, PartialEq, prost::Message)]
     pub(super) struct Metrics {
+        #[prost(message, optional, tag = "1")]
+        pub(super) pids: Option<Pids>,
         #[prost(message, optional, tag = "2")]
         pub(super) cpu: Option<Cpu>,
         #[prost(message, optional, tag = "4")]
@@ -184,7 +206,11 @@ mod v2 {
 
     impl From<Metrics> for Usage {
         fn from(metrics: Metrics) -> Self {
-            let devices = metrics.io.map(|io| io.devices);
+            if !is_over(metrics.pids.as_ref()) {
+                return Self::default();
+            }
+            // One that does not keep the counts looks like one that used no device.
+            let devices = metrics.io.map(|io| io.devices).filter(|devices| !devices.is_empty());
             let sum = |count: fn(&IoEntry) -> u64| {
                 let counts = devices.as_ref()?.iter().map(|entry| i64::try_from(count(entry)).ok());
                 counts.sum::<Option<i64>>()
@@ -215,7 +241,9 @@ mod tests {
     #[test]
     fn both_versions_of_the_control_group_tell_the_same() {
         let entry = |op: &str, value| v1::BlkIoEntry { op: op.into(), value };
+        let pids = |current| Some(Pids { current });
         let first = v1::Metrics {
+            pids: pids(0),
             cpu: Some(v1::Cpu { usage: Some(v1::CpuUsage { total: 1_500_000_000 }) }),
             memory: Some(v1::Memory { usage: Some(v1::MemoryUsage { max: 4096 }) }),
             blkio: Some(v1::BlkIo {
@@ -225,6 +253,7 @@ mod tests {
         };
         let device = |read, written| v2::IoEntry { read, written };
         let second = v2::Metrics {
+            pids: pids(1),
             cpu: Some(v2::Cpu { usage_micros: 1_500_000 }),
             memory: Some(v2::Memory { max: 4096 }),
             io: Some(v2::Io { devices: vec![device(1, 0), device(2, 10)] }),
@@ -239,7 +268,19 @@ mod tests {
             written_bytes: Some(10),
         };
         assert_eq!(decode(&any(V1, &first)), Ok(expected.clone()));
-        assert_eq!(decode(&any(&format!("type.googleapis.com/{V2}"), &second)), Ok(expected));
+        assert_eq!(decode(&any(&format!("type.googleapis.com/{V2}"), &second)), Ok(expected.clone()));
+        // A group in which there are others is not the job's, nor is one that does not say.
+        for pids in [pids(2), None] {
+            for metrics in [
+                any(V1, &v1::Metrics { pids: pids.clone(), ..first.clone() }),
+                any(V2, &v2::Metrics { pids: pids.clone(), ..second.clone() }),
+            ] {
+                assert_eq!(decode(&metrics), Ok(Usage::default()));
+            }
+        }
+        let no_device = v2::Metrics { io: Some(v2::Io { devices: vec![] }), ..second };
+        let unknown = Usage { read_bytes: None, written_bytes: None, ..expected };
+        assert_eq!(decode(&any(V2, &no_device)), Ok(unknown));
     }
 
     #[test]

@@ -4,9 +4,11 @@
 //! spec are elsewhere: user, groups, stop signal, grace and entrypoint in the order, labels in the
 //! container.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use super::{Host, SpecInput, rights};
+use super::{CGROUPS, Host, SpecInput, rights};
 use crate::model::Extensions;
 use crate::model::extensions::{Mount, Network, Tmpfs};
 
@@ -56,9 +58,11 @@ fn privileged(spec: &mut Value) {
     spec["linux"]["maskedPaths"] = json!([]);
     spec["linux"]["readonlyPaths"] = json!([]);
     spec["linux"]["resources"]["devices"] = json!([{ "allow": true, "access": "rwm" }]);
-    if let Some(options) = mount_options(spec, "/sys") {
-        options.retain(|option| option != "ro");
-        options.push("rw".into());
+    for place in ["/sys", CGROUPS] {
+        if let Some(options) = mount_options(spec, place) {
+            options.retain(|option| option != "ro");
+            options.push("rw".into());
+        }
     }
 }
 
@@ -83,6 +87,13 @@ fn mounts(spec: &mut Value, extensions: &Extensions, host: &Host) {
             (true, false) => ["bind", "ro"],
         };
         push(&mut spec["mounts"], bind(source, destination, &options));
+    }
+    // What a job has in the place of /sys need not have a place for its control group.
+    let covers = |place: &str| place != CGROUPS && Path::new(CGROUPS).starts_with(place);
+    if extensions.mounts.iter().any(|mount| covers(&mount.destination))
+        && let Some(mounts) = spec["mounts"].as_array_mut()
+    {
+        mounts.retain(|mount| mount["destination"] != CGROUPS);
     }
 }
 

@@ -31,6 +31,9 @@ pub(super) const STDOUT: &str = "/.drmaa2/stdout";
 /// See [`STDIN`].
 pub(super) const STDERR: &str = "/.drmaa2/stderr";
 
+/// Where a container sees its own control group.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
 /// Where the host's side of what is staged in is mounted, each by its number.
 pub(super) const STAGE_IN: &str = "/.drmaa2/in";
 /// The directories that are staged out to, likewise.
@@ -184,6 +187,7 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
                 { "type": "ipc" },
                 { "type": "uts" },
                 { "type": "mount" },
+                { "type": "cgroup" },
             ],
             "maskedPaths": MASKED,
             "readonlyPaths": READ_ONLY,
@@ -228,6 +232,8 @@ fn system_mounts() -> Vec<Value> {
         ("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
         ("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         ("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
+        // Where programs look for their limits.
+        (CGROUPS, "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"]),
         ("/run", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
         // Init's own: the job's user finds no way through it.
         (PRIVATE, "tmpfs", "tmpfs", &["nosuid", "nodev", "noexec", "mode=700", "size=64k"]),

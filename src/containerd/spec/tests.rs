@@ -128,6 +128,20 @@ fn mounts() {
 }
 
 #[test]
+fn a_job_that_has_something_else_in_the_place_of_sys_has_no_groups_there() {
+    let shows = |mounts: &str| {
+        let spec = extended(&[("mounts", mounts)]);
+        let mounts = spec["mounts"].as_array().unwrap();
+        mounts.iter().filter(|mount| mount["type"] == "cgroup" && !is_private(mount)).count()
+    };
+    assert_eq!(shows("/data:/sysroot"), 1);
+    assert_eq!(shows("/sys/fs/cgroup:/sys/fs/cgroup:ro"), 1);
+    for covering in ["/data:/sys", "/data:/sys/fs:ro"] {
+        assert_eq!(shows(covering), 0, "{covering}");
+    }
+}
+
+#[test]
 fn rights() {
     golden("capabilities", &[("cap_add", "SYS_TIME"), ("cap_drop", "CHOWN,KILL")]);
     golden("privileged", &[("privileged", "on")]);
