@@ -100,7 +100,8 @@ async fn start_task(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJ
             return Err(Error::state("it is another job than the one that was prepared"));
         }
         // Limits are in the order alone, which init has not read yet.
-        let order = order::order(wanted, &image.config, core.settings.grace)?;
+        let host = core.host().await;
+        let order = order::order(wanted, &image.config, core.settings.grace, &host)?;
         launch::write_order(core, &wanted.id, order).await?;
     }
     launch::start(core, &wanted.id).await

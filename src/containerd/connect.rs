@@ -64,6 +64,11 @@ impl Daemon {
         Self { address, namespace, channel: OnceCell::new() }
     }
 
+    /// The daemon's socket.
+    pub(super) fn address(&self) -> &Path {
+        &self.address
+    }
+
     /// The namespace that all calls go to.
     pub(super) fn namespace(&self) -> &str {
         &self.namespace

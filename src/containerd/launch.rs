@@ -236,12 +236,12 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
             Ok((files, sandbox))
         })
     };
-    let (image, on_host) = tokio::join!(core.image_of(&job.template), on_host);
+    let (image, on_host, host) = tokio::join!(core.image_of(&job.template), on_host, core.host());
     // Held until the task is made: then the shim has opened them.
     let (image, ((files, _held), sandbox)) = (image?, on_host?);
-    let mut order = order::order(job, &image.config, core.settings.grace)?;
+    let mut order = order::order(job, &image.config, core.settings.grace, &host)?;
     sandbox.amend(&mut order);
-    let mut spec = spec_of(core, job, &wanted, &dir, &files, &order)?;
+    let mut spec = spec_of(core, job, &wanted, &dir, &files, &order, &host)?;
     sandbox.apply(&mut spec);
     arrange(&mut spec);
     let mut streams = [NO_STREAM; 3].map(str::to_owned);
@@ -379,6 +379,7 @@ fn spec_of(
     dir: &Path,
     files: &[FileMount],
     order: &Order,
+    host: &Host,
 ) -> Result<Value> {
     let input = SpecInput {
         id: &job.id,
@@ -389,7 +390,7 @@ fn spec_of(
         extensions: wanted,
         slots: job.slots,
         raises_limits: rlimits::may_raise(&order.rlimits, &job.submitter),
-        host: &Host::look(),
+        host,
     };
     spec(&input).map_err(|path| Error::argument(format!("{path:?} is not UTF-8")))
 }

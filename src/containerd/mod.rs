@@ -14,6 +14,7 @@ mod devices;
 mod events;
 mod facts;
 mod finish;
+mod grants;
 mod image;
 mod labels;
 mod launch;
@@ -61,6 +62,7 @@ use finish::Exit;
 use image::{Image, Images};
 use pull::Pulls;
 use sandbox::Sandbox;
+use spec::Host;
 
 /// Launches in flight for each core: a launch is mostly waiting for programs that the daemon
 /// starts, and with more of them the rate falls again.
@@ -159,6 +161,11 @@ impl Core {
         };
         let wanted = template.extensions()?;
         self.images.resolve(&self.daemon, self.snapshotter(&wanted), &name).await
+    }
+
+    /// What the spec of a job has to know of this machine.
+    async fn host(&self) -> Host {
+        Host::look(grants::grants(&self.daemon).await)
     }
 
     /// The snapshotter that makes the root file system of a job.

@@ -18,7 +18,7 @@ const INDEX_VARIABLE: &str = "TASK_ID";
 
 /// The order for a job in a container of an image with this configuration; INVALID_ARGUMENT if there is
 /// nothing to run.
-pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Order> {
+pub(super) fn order(job: &NewJob, image: &Config, grace: Duration, host: &Host) -> Result<Order> {
     let extensions = extensions(job)?;
     let limits = job.template.limits()?;
     let rlimits = rlimits::rlimits(&limits, &extensions);
@@ -41,7 +41,7 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration) -> Result<Ord
         user,
         groups,
         more_groups: Vec::new(),
-        drop_capabilities: spec::dropped(&extensions, &Host::look(), raises_limits),
+        drop_capabilities: spec::dropped(&extensions, host, raises_limits),
         umask: Some(job.submitter.umask),
         stdin: mounted(job.stdio.input.as_ref(), STDIN),
         stdout: mounted(job.stdio.output.as_ref(), STDOUT),
@@ -284,7 +284,8 @@ mod tests {
             working_directory: Some("$DRMAA2_HOME_DIR$/run".into()),
             ..JobTemplate::default()
         };
-        let order = order(&job(template, 1000), &image(), Duration::from_secs(10)).unwrap();
+        let order =
+            order(&job(template, 1000), &image(), Duration::from_secs(10), &Host::default()).unwrap();
         assert_eq!(order.args, [&b"/entry"[..], b"echo", b"a b", b""]);
         let env: Vec<_> = order.env.iter().map(|entry| String::from_utf8_lossy(entry)).collect();
         assert_eq!(env, ["PATH=/bin", "A=template", "B=x=y", "DRMAA2_JOB_ID=01j", "DRMAA2_SESSION=s"]);
@@ -298,7 +299,7 @@ mod tests {
     #[test]
     fn the_image_fills_what_the_template_leaves_open() {
         let template = JobTemplate { working_directory: Some("".into()), ..JobTemplate::default() };
-        let order = order(&job(template, 0), &image(), Duration::MAX).unwrap();
+        let order = order(&job(template, 0), &image(), Duration::MAX, &Host::default()).unwrap();
         assert_eq!(order.directory, b"/work");
         assert!(order.create_directory);
         assert_eq!(order.user, b"job");
@@ -320,8 +321,13 @@ mod tests {
             mounts,
             [FileMount { source: "/o".into(), target: STDOUT.to_owned(), read_only: false }]
         );
-        let order = order(&NewJob { stdio, ..job(JobTemplate::default(), 0) }, &image(), Duration::ZERO)
-            .unwrap();
+        let order = order(
+            &NewJob { stdio, ..job(JobTemplate::default(), 0) },
+            &image(),
+            Duration::ZERO,
+            &Host::default(),
+        )
+        .unwrap();
         assert_eq!((order.stdin, order.stdout), (vec![], STDOUT.as_bytes().to_vec()));
         assert!(order.join);
     }
@@ -353,7 +359,7 @@ mod tests {
         ];
         assert_eq!(files(&stdio), expected);
         let job = NewJob { stdio, ..job(JobTemplate::default(), 1000) };
-        let order = order(&job, &image(), Duration::ZERO).unwrap();
+        let order = order(&job, &image(), Duration::ZERO, &Host::default()).unwrap();
         assert_eq!(order.stage_in[1].mount, b"/.drmaa2/in/1");
         assert_eq!(order.stage_out[0].destination, b"/h/f");
         let checked: Vec<_> =
@@ -371,7 +377,9 @@ mod tests {
             ..JobTemplate::default()
         };
         let task = Some(Task { array: "01a".into(), index: 7 });
-        let order = order(&NewJob { task, ..job(template, 0) }, &image(), Duration::ZERO).unwrap();
+        let order =
+            order(&NewJob { task, ..job(template, 0) }, &image(), Duration::ZERO, &Host::default())
+                .unwrap();
         assert_eq!(order.directory, b"/7/7");
         let env: Vec<_> = order.env.iter().map(|entry| String::from_utf8_lossy(entry)).collect();
         let expected = [
@@ -391,7 +399,7 @@ mod tests {
     fn the_limits_are_the_jobs() {
         let limits = |wall_clock, ends| {
             let job = NewJob { wall_clock, ends, ..job(JobTemplate::default(), 0) };
-            let order = order(&job, &image(), Duration::ZERO).unwrap();
+            let order = order(&job, &image(), Duration::ZERO, &Host::default()).unwrap();
             (order.wall_clock, order.deadline, order.deadline_reason)
         };
         assert_eq!(limits(None, None), (None, None, vec![]));
@@ -417,7 +425,7 @@ mod tests {
                 ..JobTemplate::default()
             };
             let job = job(with(&[("entrypoint", entrypoint)], template), 0);
-            let order = order(&job, image, Duration::ZERO).ok()?;
+            let order = order(&job, image, Duration::ZERO, &Host::default()).ok()?;
             Some(order.args.into_iter().map(|arg| String::from_utf8(arg).unwrap()).collect::<Vec<_>>())
         };
         let words =
@@ -443,7 +451,7 @@ mod tests {
             ("cap_drop", "CHOWN"),
         ];
         let job = job(with(&attributes, JobTemplate::default()), 0);
-        let order = order(&job, &image(), Duration::from_secs(10)).unwrap();
+        let order = order(&job, &image(), Duration::from_secs(10), &Host::default()).unwrap();
         assert_eq!(order.user, b"alice:video");
         assert_eq!(order.groups, Some(vec![b"audio".to_vec(), b"7".to_vec()]));
         assert_eq!((order.stop_signal, order.grace), (10, 500));
@@ -454,7 +462,7 @@ mod tests {
     fn the_image_does_not_say_which_group_a_submitter_has() {
         let user = |attributes: &[(&str, &str)]| {
             let job = job(with(attributes, JobTemplate::default()), 1000);
-            let order = order(&job, &image(), Duration::ZERO).unwrap();
+            let order = order(&job, &image(), Duration::ZERO, &Host::default()).unwrap();
             (String::from_utf8(order.user).unwrap(), order.groups.unwrap().len())
         };
         assert_eq!(user(&[("user", "1000")]), ("1000:100".to_owned(), 2));

@@ -69,7 +69,7 @@ pub(super) struct Host {
     pub(super) counts_swap: bool,
     /// The files in which it looks up host names.
     pub(super) name_files: Vec<&'static str>,
-    /// The capabilities that it has to give, by their numbers.
+    /// The capabilities that its daemon has to give, by their numbers.
     pub(super) capabilities: u64,
     /// Its kernel can make a mount read-only with all that is mounted below it.
     pub(super) read_only_trees: bool,
@@ -81,8 +81,8 @@ pub(super) struct Host {
 const SHARE: i64 = 15;
 
 impl Host {
-    /// This machine.
-    pub(super) fn look() -> Self {
+    /// This machine, whose daemon has these capabilities to give.
+    pub(super) fn look(capabilities: u64) -> Self {
         // The unified hierarchy always can.
         let swap = ["memory/memory.memsw.limit_in_bytes", "cgroup.controllers"];
         Self {
@@ -91,19 +91,11 @@ impl Host {
                 .into_iter()
                 .filter(|file| Path::new(file).exists())
                 .collect(),
-            capabilities: capabilities().unwrap_or(u64::MAX),
+            capabilities,
             read_only_trees: kernel().is_some_and(|version| version >= (5, 12)),
             pids: pids(),
         }
     }
-}
-
-/// Those that root can have here. The kernel may not know all of them, and a host that is itself confined
-/// does not have all.
-fn capabilities() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let set = status.lines().find_map(|line| line.strip_prefix("CapBnd:"))?;
-    u64::from_str_radix(set.trim(), 16).ok()
 }
 
 /// A job's share of the processes that the machine can have.

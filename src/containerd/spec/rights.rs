@@ -57,7 +57,7 @@ pub(in crate::containerd) fn dropped(
 }
 
 /// As Docker has it: what is dropped is dropped from the default ones, or from all if all are added;
-/// what is added by its name is there. All are those that this machine has to give.
+/// what is added by its name is there. All are those that the daemon has to give.
 fn of_job(extensions: &Extensions, host: &Host) -> Vec<&'static str> {
     let Extensions { cap_add, cap_drop, privileged, .. } = extensions;
     let named = |list: &[String], name: &str| list.iter().any(|item| item == name);

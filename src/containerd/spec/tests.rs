@@ -230,5 +230,5 @@ fn a_job_that_names_no_limit_of_processes_has_that_of_the_machine() {
     };
     assert_eq!(limit(&Extensions::default()), 7);
     assert_eq!(limit(&Extensions { pids: Some(9), ..Extensions::default() }), 9);
-    assert!(Host::look().pids.is_none_or(|pids| pids > 0));
+    assert!(Host::look(0).pids.is_none_or(|pids| pids > 0));
 }
