@@ -4,24 +4,30 @@
 //! misspelt key is not a setting silently lost.
 
 mod category;
+mod sources;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::extensions::Pull;
-use crate::model::{Error, ErrorCode, Result, Text};
+use crate::model::{Error, ErrorCode, JobTemplate, Result, Text};
 
 pub use category::Category;
+pub use sources::Sources;
 
 const SYSTEM_FILE: &str = "/etc/drmaa2/drmaa2.toml";
+/// Names the file to read instead of the user's.
+const FILE_VARIABLE: &str = "DRMAA2_CONFIG";
 const SYSTEM_STATE: &str = "/var/lib/drmaa2";
 /// The queue of a job that names none.
 pub const DEFAULT_QUEUE: &str = "default";
@@ -29,7 +35,8 @@ pub const DEFAULT_QUEUE: &str = "default";
 const CERTS_DIR: &str = "/etc/containerd/certs.d";
 const SCHEME: &str = "containerd://";
 
-/// The settings of this process.
+/// Settings: those that this process goes by itself, and those that hold for what it submits. The latter are
+/// stored with each job, so they are read anew for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Where the job store and the jobs' files are.
@@ -64,6 +71,8 @@ pub struct Config {
     pub sendmail: Option<PathBuf>,
     /// Whose C structs the program expects.
     pub compat: Compat,
+    /// Where all this was read; `None` if it was not.
+    pub sources: Option<Arc<Sources>>,
 }
 
 /// Whose C structs a program expects, where libraries cannot agree.
@@ -120,6 +129,19 @@ pub struct Target {
     pub snapshotter: String,
 }
 
+impl Target {
+    /// Its name in the store.
+    pub fn name(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| Error::internal(error.to_string()))
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Result<Self> {
+        serde_json::from_str(name)
+            .map_err(|error| Error::internal(format!("runtime \"{name}\" in the store: {error}")))
+    }
+}
+
 /// One source of settings; what it leaves out stays as it was.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -149,8 +171,17 @@ struct Layer {
 impl Config {
     /// The settings as files and environment have them now.
     pub fn load() -> Result<Self> {
-        let root = nix::unistd::geteuid().is_root();
-        Self::from_sources(Path::new(SYSTEM_FILE), root, |name| env::var_os(name).map(PathBuf::from))
+        Sources::of_process().read()
+    }
+
+    /// The same with the files as they are now, and the environment as it was.
+    pub fn reload(&self) -> Result<Self> {
+        self.sources.as_ref().map_or_else(|| Ok(self.clone()), Sources::read)
+    }
+
+    /// A variable of that environment.
+    pub fn variable(&self, name: &str) -> Option<OsString> {
+        self.sources.as_ref()?.variable(name)
     }
 
     fn from_sources(
@@ -164,7 +195,7 @@ impl Config {
         };
         let mut config = Self::built_in();
         config.apply(read(system_file, false)?)?;
-        match env("DRMAA2_CONFIG") {
+        match env(FILE_VARIABLE) {
             Some(file) => config.apply(read(&file, true)?)?,
             None => {
                 if let Some(dir) = xdg("XDG_CONFIG_HOME", ".config") {
@@ -204,6 +235,7 @@ impl Config {
             queues: [(DEFAULT_QUEUE.to_owned(), Queue::default())].into(),
             sendmail: None,
             compat: Compat::Standard,
+            sources: None,
         }
     }
 
@@ -259,11 +291,23 @@ impl Config {
         Ok(())
     }
 
-    /// The attributes that jobs of a category have unless they set others.
-    pub fn category_attributes(&self, category: Option<&str>) -> BTreeMap<String, Text> {
-        let category = category.or(self.default_category.as_deref());
-        let category = category.and_then(|category| self.categories.get(category));
+    /// The name of the category of a job, if it has one.
+    fn category<'a>(&'a self, template: &'a JobTemplate) -> Option<Cow<'a, str>> {
+        let own = template.job_category.as_ref().filter(|category| !category.is_empty());
+        own.map(|own| Cow::Owned(own.to_string()))
+            .or_else(|| self.default_category.as_deref().map(Cow::Borrowed))
+    }
+
+    /// The attributes that a job has from its category unless it sets others.
+    pub fn category_attributes(&self, template: &JobTemplate) -> BTreeMap<String, Text> {
+        let category = self.category(template).and_then(|name| self.categories.get(&*name));
         category.map(|category| category.attributes.clone()).unwrap_or_default()
+    }
+
+    /// The image that the category of a job stands for: one that is not configured is an image's name.
+    pub fn image(&self, template: &JobTemplate) -> Option<String> {
+        let name = self.category(template)?;
+        Some(self.categories.get(&*name).map_or_else(|| name.to_string(), |known| known.image.clone()))
     }
 
     /// The runtime that a session's contact string selects, and the limits that hold there; NULL and

@@ -3,39 +3,46 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
-use crate::config::{self, Config, Target};
-use crate::containerd::{self, ContainerdTracker, Settings};
-use crate::model::{Error, Result};
+use crate::config::{Config, Target};
+use crate::containerd::{ContainerdTracker, JobSettings, Settings};
+use crate::model::{Error, JobTemplate, Result};
 use crate::registry;
 use crate::runtime::Runtime;
 use crate::store;
-use crate::tracker::JobTracker;
+use crate::tracker::{self, JobTracker, Submitter};
 
 /// Name of the DRM system.
 pub const NAME: &str = "containerd";
 
 /// The tracker of a runtime. Does not need the daemon to be up.
 pub fn tracker(config: &Config, target: &Target, runtime: &Arc<Runtime>) -> Result<Arc<dyn JobTracker>> {
-    let image = |(name, category): (&String, &config::Category)| {
-        (name.clone(), containerd::Category { image: category.image.clone() })
-    };
     let settings = Settings {
         address: target.address.clone(),
         namespace: target.namespace.clone(),
         snapshotter: target.snapshotter.clone(),
+        jobs_dir: store::jobs_dir(&config.state_dir)?,
+        pulls_dir: config.state_dir.join("pulls"),
+        init: init(config)?,
+    };
+    Ok(ContainerdTracker::new(settings, Arc::clone(runtime)))
+}
+
+/// What a job with this template is run with if it is submitted now, by a process of this user.
+pub fn job_settings(
+    config: &Config,
+    template: &JobTemplate,
+    process: Submitter,
+) -> Result<tracker::Settings> {
+    let variable = |name: &str| config.variable(name);
+    tracker::Settings::of(&JobSettings {
+        image: config.image(template),
         runtime: config.runtime.clone(),
         runtime_binary: config.runtime_binary.clone(),
         cdi_dirs: config.cdi_dirs.clone(),
-        jobs_dir: store::jobs_dir(&config.state_dir)?,
-        init: init(config)?,
-        categories: config.categories.iter().map(image).collect(),
-        default_category: config.default_category.clone(),
         grace: config.grace,
         pull: config.pull,
-        pulls_dir: config.state_dir.join("pulls"),
-        registry: registry::Settings::from_env(config.certs_dir.clone(), |name| std::env::var_os(name)),
-    };
-    Ok(ContainerdTracker::new(settings, Arc::clone(runtime)))
+        registry: registry::Settings::from_env(&config.certs_dir, Some(process), variable),
+    })
 }
 
 /// Where `drmaa2-init` is.

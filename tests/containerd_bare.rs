@@ -30,7 +30,7 @@ fn the_command_is_pid_1_and_all_else_is_as_under_init() {
         working_directory: Some("/tmp".into()),
         ..without_init(script(text))
     };
-    rig.tracker.check_template(&template).unwrap();
+    rig.check(&template).unwrap();
     let job = NewJob { submitter: submitter(1234), ..job(template) };
     let id = job.id.clone();
     let (outcome, text) = rig.output(job);
@@ -191,7 +191,7 @@ fn what_only_init_can_do_is_refused() {
     let Some(rig) = rig() else { return };
     let limits = Some(vec![("WALLCLOCK_TIME".into(), "60".into())]);
     let template = JobTemplate { resource_limits: limits, ..without_init(script("exit 0")) };
-    let error = rig.tracker.check_template(&template).unwrap_err();
+    let error = rig.check(&template).unwrap_err();
     assert_eq!(error.code, ErrorCode::UnsupportedAttribute);
     for part in ["resourceLimits", "WALLCLOCK_TIME", "containerd_jt_init"] {
         assert!(error.message.contains(part), "{error}");
@@ -200,7 +200,7 @@ fn what_only_init_can_do_is_refused() {
         extensions: [("containerd_jt_init".to_owned(), Text::from("rubbish"))].into(),
         ..script("exit 0")
     };
-    let error = rig.tracker.check_template(&rubbish).unwrap_err();
+    let error = rig.check(&rubbish).unwrap_err();
     assert_eq!(error.code, ErrorCode::InvalidArgument);
     assert!(error.message.contains("containerd_jt_init is \"rubbish\""), "{error}");
 }

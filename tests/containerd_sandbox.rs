@@ -26,7 +26,7 @@ fn with(attributes: &[(&str, &str)], template: JobTemplate) -> JobTemplate {
 
 /// The message with which a template is refused at submission.
 fn refusal(rig: &Rig, attribute: &str, value: &str) -> String {
-    let error = rig.tracker.check_template(&with(&[(attribute, value)], script("exit 0"))).unwrap_err();
+    let error = rig.check(&with(&[(attribute, value)], script("exit 0"))).unwrap_err();
     assert_eq!(error.code, ErrorCode::InvalidArgument, "{error}");
     assert!(error.message.contains(&format!("containerd_jt_{attribute}")), "{error}");
     error.message
@@ -68,7 +68,7 @@ fn a_profile_of_the_users_own_is_enforced() {
     let path = rig.file("profile.json", profile, 0);
     let attributes = [("seccomp", path.to_str().unwrap())];
     let template = with(&attributes, script("mkdir /new"));
-    rig.tracker.check_template(&template).unwrap();
+    rig.check(&template).unwrap();
     let (outcome, text) = rig.output(job(template));
     assert_eq!(outcome.state(), JobState::Failed);
     assert!(text.contains("No space left"), "{text}");
@@ -94,7 +94,7 @@ fn a_device_is_there_with_the_rights_asked_for() {
     let text = "ls -l /dev/my; true < /dev/my && echo reads; true > /dev/my && echo writes; true";
     let value = format!("{source}:/dev/my:r");
     let device = [("devices", value.as_str())];
-    rig.tracker.check_template(&with(&device, script(text))).unwrap();
+    rig.check(&with(&device, script(text))).unwrap();
     let (_, text) = rig.output(job_with(&device, text));
     assert!(text.contains(&format!("{major}, {minor:>3}")) && text.contains("reads"), "{text}");
     assert!(text.contains("ermitted") && !text.contains("writes"), "{text}");
@@ -129,13 +129,13 @@ fn a_device_that_its_submitter_may_not_use_is_refused() {
     nix::sys::stat::mknod(&path, SFlag::S_IFCHR, owner_only, libc::makedev(1, 7)).unwrap();
     let value = format!("{}:/dev/my:r", path.display());
     let template = with(&[("devices", &value)], script("exit 0"));
-    rig.tracker.check_template(&template).unwrap();
-    let tracker = rig.tracker.clone();
+    rig.check(&template).unwrap();
+    let (tracker, settings) = (rig.tracker.clone(), resolved(&template));
     let refused = std::thread::spawn(move || {
         // SAFETY: the call takes numbers. Past the C library, it changes this thread alone.
         let changed = unsafe { libc::syscall(libc::SYS_setresuid, -1, 65534, -1) };
         assert_eq!(changed, 0);
-        tracker.check_template(&template).unwrap_err()
+        tracker.check_template(&template, &settings).unwrap_err()
     });
     let error = refused.join().unwrap();
     assert_eq!(error.code, ErrorCode::InvalidArgument);
@@ -172,16 +172,18 @@ devices:
 #[test]
 fn a_cdi_device_comes_with_all_that_belongs_to_it() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(rig) = rig_with(|settings| settings.cdi_dirs = vec![dir.path().to_owned()]) else { return };
+    let Some(rig) = rig() else { return };
     let trace = dir.path().join("trace");
     describe(dir.path(), &trace);
     let text =
         "echo $VENDOR; id -G; cat /vendor; echo x > /vendor; ls -l /dev/gpu; echo x > /dev/gpu; true";
     let device = [("devices", "example.com/gpu=one")];
-    rig.tracker.check_template(&with(&device, script(text))).unwrap();
+    let template = with(&device, script(text));
+    let settings = resolved_with(&template, |settings| settings.cdi_dirs = vec![dir.path().to_owned()]);
+    rig.tracker.check_template(&template, &settings).unwrap();
     for uid in [0, 1234] {
-        let (outcome, text) =
-            rig.output(NewJob { submitter: submitter(uid), ..job_with(&device, text) });
+        let (submitter, settings) = (submitter(uid), settings.clone());
+        let (outcome, text) = rig.output(NewJob { submitter, settings, ..job_with(&device, text) });
         assert_eq!(outcome.state(), JobState::Done, "{outcome:?}: {text}");
         for part in ["example\n", "5151", "of the vendor", "1,   7", "No space left"] {
             assert!(text.contains(part), "{part}: {text}");
@@ -206,10 +208,10 @@ fn the_runtimes_program_can_be_chosen() {
     assert!(fs::read_to_string(&trace).unwrap().contains("ran"));
 
     fs::remove_file(&trace).unwrap();
-    let Some(configured) = rig_with(|settings| settings.runtime_binary = Some(binary.to_owned())) else {
-        return;
-    };
-    assert_eq!(configured.run(job(script("exit 5"))).exit_status, Some(5));
+    let template = script("exit 5");
+    let settings =
+        resolved_with(&template, |settings| settings.runtime_binary = Some(binary.to_owned()));
+    assert_eq!(rig.run(NewJob { settings, ..job(template) }).exit_status, Some(5));
     assert!(trace.exists());
 }
 
@@ -230,7 +232,7 @@ fn a_snapshotter_of_ones_own_is_used_and_cleaned_up() {
     let other = if rig.settings.snapshotter == "native" { "overlayfs" } else { "native" };
     let attributes = [("snapshotter", other)];
     let template = with(&attributes, script("grep ' / ' /proc/mounts"));
-    rig.tracker.check_template(&template).unwrap();
+    rig.check(&template).unwrap();
     let first = job(template);
     let id = first.id.clone();
     let (outcome, text) = rig.output(first);

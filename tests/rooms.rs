@@ -70,8 +70,12 @@ fn the_scheduler_knows_the_model_alone() {
 }
 
 #[test]
-fn a_client_of_registries_knows_the_model_alone() {
-    check("registry", &["model"], &["libc", "rusqlite", "tonic", "containerd_client"]);
+fn a_client_of_registries_knows_the_model_and_whose_credentials_are_meant() {
+    check(
+        "registry",
+        &["model", "rights", "tracker"],
+        &["libc", "rusqlite", "tonic", "containerd_client"],
+    );
 }
 
 #[test]

@@ -5,13 +5,13 @@
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use drmaa2::containerd::{ContainerdTracker, Settings};
+use drmaa2::containerd::{ContainerdTracker, JobSettings, Settings};
 use drmaa2::model::extensions::Pull;
 use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate, Outcome, Text};
 use drmaa2::registry;
 use drmaa2::runtime::Runtime;
 use drmaa2::tracker::fake::{CATEGORY, FakeTracker};
-use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
+use drmaa2::tracker::{self, EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
 
 /// Nothing here takes so long unless it hangs.
 const LONG: Duration = Duration::from_secs(60);
@@ -78,17 +78,9 @@ fn containerd() -> Subject {
         address: set("CONTAINERD_ADDRESS").into(),
         namespace: set("CONTAINERD_NAMESPACE"),
         snapshotter: set("CONTAINERD_SNAPSHOTTER"),
-        runtime: "io.containerd.runc.v2".into(),
-        runtime_binary: None,
-        cdi_dirs: vec![],
         jobs_dir: jobs_dir.path().to_owned(),
-        init: set("DRMAA2_INIT").into(),
-        categories: Default::default(),
-        default_category: None,
-        grace: Duration::from_secs(5),
-        pull: Pull::Missing,
         pulls_dir: jobs_dir.path().join(".pulls"),
-        registry: registry::Settings::default(),
+        init: set("DRMAA2_INIT").into(),
     };
     let tracker = ContainerdTracker::new(settings, Arc::new(Runtime::start().unwrap()));
     subject(
@@ -99,10 +91,26 @@ fn containerd() -> Subject {
     )
 }
 
+/// What a job is run with on containerd; the fake has no use for it.
+fn settings(template: &JobTemplate) -> tracker::Settings {
+    tracker::Settings::of(&JobSettings {
+        image: template.job_category.as_ref().map(ToString::to_string),
+        runtime: "io.containerd.runc.v2".into(),
+        runtime_binary: None,
+        cdi_dirs: vec![],
+        grace: Duration::from_secs(5),
+        pull: Pull::Missing,
+        registry: registry::Settings::default(),
+    })
+    .unwrap()
+}
+
 impl Subject {
     fn new_job(&self, template: JobTemplate) -> NewJob {
-        self.tracker.check_template(&template).unwrap();
+        let settings = settings(&template);
+        self.tracker.check_template(&template, &settings).unwrap();
         NewJob {
+            settings,
             id: ulid::Ulid::generate().to_string().to_lowercase(),
             session: "contract".to_owned(),
             template,
@@ -307,10 +315,10 @@ fn a_template_that_can_never_run_is_refused(subject: &Subject) {
     let no_command = JobTemplate { remote_command: None, job_category: None, ..good.clone() };
     let no_category = JobTemplate { job_category: Some("no/such/Category:1".into()), ..good.clone() };
     for template in [no_command, no_category] {
-        let error = subject.tracker.check_template(&template).unwrap_err();
+        let error = subject.tracker.check_template(&template, &settings(&template)).unwrap_err();
         assert_eq!(error.code, ErrorCode::InvalidArgument, "{error}");
     }
-    subject.tracker.check_template(&good).unwrap();
+    subject.tracker.check_template(&good, &settings(&good)).unwrap();
     for name in ["remoteCommand", "args", "jobCategory"] {
         assert!(subject.tracker.attributes().contains(&name), "{name}");
     }

@@ -49,6 +49,36 @@ fn what_comes_later_wins() {
 }
 
 #[test]
+fn a_file_that_was_edited_is_seen_and_the_environment_is_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("drmaa2.toml");
+    fs::write(&file, "grace_seconds = 1\npull = 'never'\n").unwrap();
+    let first = Sources::of(&file, &[("DRMAA2_PULL", "always"), ("HTTP_PROXY", "p")]).read().unwrap();
+    fs::write(&file, "grace_seconds = 2\n[categories.c]\nimage = 'i'\n").unwrap();
+    let second = first.reload().unwrap();
+    assert_eq!((first.grace, second.grace), (Duration::from_secs(1), Duration::from_secs(2)));
+    assert_eq!((first.categories.len(), second.categories.len()), (0, 1));
+    assert_eq!(second.pull, Pull::Always);
+    assert_eq!(second.variable("HTTP_PROXY").as_deref(), Some("p".as_ref()));
+    fs::write(&file, "grace = 2").unwrap();
+    assert!(second.reload().unwrap_err().message.contains("drmaa2.toml"));
+}
+
+#[test]
+fn the_image_of_a_job_is_that_of_its_category() {
+    let config = load("default_category = 'c'\n[categories.c]\nimage = 'i'", true, &[]).unwrap();
+    let image = |category: Option<&str>| {
+        let job_category = category.map(Text::from);
+        config.image(&JobTemplate { job_category, ..JobTemplate::default() })
+    };
+    assert_eq!(image(None).as_deref(), Some("i"));
+    assert_eq!(image(Some("")).as_deref(), Some("i"));
+    assert_eq!(image(Some("c")).as_deref(), Some("i"));
+    assert_eq!(image(Some("other")).as_deref(), Some("other"));
+    assert_eq!(load("", true, &[]).unwrap().image(&JobTemplate::default()), None);
+}
+
+#[test]
 fn the_program_says_whose_structs_it_expects() {
     let compat = |value| load("", true, &[("DRMAA2_COMPAT", value)]).map(|config| config.compat);
     assert_eq!(compat(""), Ok(Compat::Standard));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::facts::{Ticket, Word, Words};
 use super::image::Image;
 use super::launch::{self, Started};
-use super::{Core, finish, order, pull};
+use super::{Core, JobSettings, finish, order, pull};
 use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::{Fact, NewJob};
 
@@ -100,8 +100,8 @@ async fn start_task(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJ
             return Err(Error::state("it is another job than the one that was prepared"));
         }
         // Limits are in the order alone, which init has not read yet.
-        let host = core.host().await;
-        let order = order::order(wanted, &image.config, core.settings.grace, &host)?;
+        let (host, grace) = (core.host().await, JobSettings::of(wanted)?.grace);
+        let order = order::order(wanted, &image.config, grace, &host)?;
         launch::write_order(core, &wanted.id, order).await?;
     }
     launch::start(core, &wanted.id).await

@@ -14,6 +14,8 @@ use super::connect::{QUICK, RUN};
 use super::{Core, account, bare, finish, launch, shared, status};
 use crate::model::{Control, Error, ErrorCode, Result};
 
+/// How long a job may take to end whose order cannot be read.
+const GRACE: Duration = Duration::from_secs(10);
 /// How much longer than a job's grace init may take before it is killed itself.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -105,7 +107,7 @@ pub(super) async fn end(core: &Arc<Core>, id: &str, how: Control, request: Reque
     // without delay.
     let (signal, patience) = match killing {
         true => (libc::SIGKILL, None),
-        false => stop(core, &dir, repeated),
+        false => stop(&dir, repeated),
     };
     // Looked at before init hears of it: the request may be what makes it copy.
     let ends_copying = copies_out(&dir);
@@ -151,10 +153,10 @@ fn ask(dir: &Path, killing: bool) -> io::Result<bool> {
 
 /// The signal that makes PID 1 end its job, and how long it may take. Init keeps to the job's order by
 /// itself; a command that is PID 1 gets what init would have sent it.
-fn stop(core: &Core, dir: &Path, repeated: bool) -> (i32, Option<Duration>) {
+fn stop(dir: &Path, repeated: bool) -> (i32, Option<Duration>) {
     let order = Order::read(&shared(dir)).ok();
     let grace = order.as_ref().map(|order| Duration::from_millis(order.grace));
-    let grace = grace.unwrap_or(core.settings.grace);
+    let grace = grace.unwrap_or(GRACE);
     if !bare::is(dir) {
         // Any signal makes init look for the file, if the job has not come to its end meanwhile.
         let signal = if repeated { libc::SIGCONT } else { libc::SIGTERM };

@@ -298,7 +298,7 @@ mod tests {
 
     fn job() -> Box<NewJob> {
         use crate::model::JobTemplate;
-        use crate::tracker::{Stdio, Submitter};
+        use crate::tracker::{Settings, Stdio, Submitter};
         let submitter = Submitter {
             user: "u".into(),
             uid: 0,
@@ -313,6 +313,7 @@ mod tests {
             template: JobTemplate::default(),
             submitter,
             stdio: Stdio::default(),
+            settings: Settings::default(),
             task: None,
             slots: None,
             wall_clock: None,

@@ -90,7 +90,7 @@ fn shortened(key: &str, mut value: String) -> String {
 mod tests {
     use super::*;
     use crate::model::{JobState, JobTemplate};
-    use crate::tracker::{Stdio, Submitter, Task};
+    use crate::tracker::{Settings, Stdio, Submitter, Task};
 
     #[test]
     fn a_task_bears_its_array_and_its_index() {
@@ -107,6 +107,7 @@ mod tests {
                 machine: "m".into(),
             },
             stdio: Stdio::default(),
+            settings: Settings::default(),
             task: Some(Task { array: "01a".into(), index: 3 }),
             slots: None,
             wall_clock: None,

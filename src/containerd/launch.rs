@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use containerd_client::services::v1::container::Runtime;
 use containerd_client::services::v1::snapshots::PrepareSnapshotRequest;
 use containerd_client::services::v1::{
     Container, CreateContainerRequest, CreateTaskRequest, StartRequest,
@@ -29,7 +30,9 @@ use super::image::Image;
 use super::runtime::runtime;
 use super::sandbox::Sandbox;
 use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, arrange, spec};
-use super::{Core, account, bare, finish, labels, order, pull, rlimits, shared, status, unpack};
+use super::{
+    Core, JobSettings, account, bare, finish, labels, order, pull, rlimits, shared, status, unpack,
+};
 use crate::model::extensions::Mount as HostMount;
 use crate::model::{Error, ErrorCode, Extensions, ImageRef, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob, Stdio};
@@ -223,10 +226,10 @@ fn not_terminated(core: &Core, id: &str) -> Result<()> {
 
 async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, Obstacle> {
     let dir = core.job_dir(&job.id);
-    let wanted = order::extensions(job)?;
+    let (wanted, settings) = (order::extensions(job)?, JobSettings::of(job)?);
     let on_host = {
         let (stdio, place, wanted) = (job.stdio.clone(), dir.clone(), wanted.clone());
-        let (submitter, cdi_dirs) = (job.submitter.clone(), core.settings.cdi_dirs.clone());
+        let (submitter, cdi_dirs) = (job.submitter.clone(), settings.cdi_dirs.clone());
         blocking(move || {
             let sandbox = Sandbox::read_for(&submitter, &cdi_dirs, &wanted)?;
             let files = match wanted.no_init {
@@ -236,10 +239,10 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
             Ok((files, sandbox))
         })
     };
-    let (image, on_host, host) = tokio::join!(core.image_of(&job.template), on_host, core.host());
+    let (image, on_host, host) = tokio::join!(core.image_of(&wanted, &settings), on_host, core.host());
     // Held until the task is made: then the shim has opened them.
     let (image, ((files, _held), sandbox)) = (image?, on_host?);
-    let mut order = order::order(job, &image.config, core.settings.grace, &host)?;
+    let mut order = order::order(job, &image.config, settings.grace, &host)?;
     sandbox.amend(&mut order);
     let mut spec = spec_of(core, job, &wanted, &dir, &files, &order, &host)?;
     sandbox.apply(&mut spec);
@@ -251,7 +254,8 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
         streams = bare::streams(&files, job.stdio.join)?;
     }
     let mounted = if wanted.no_init { order.origins.clone() } else { Vec::new() };
-    let container = container(core, job, &wanted, &image, &spec);
+    let runtime = runtime(&settings, &wanted);
+    let container = container(core, job, &wanted, runtime, &image, &spec);
     note_image(&dir, &image.reference())?;
 
     // The order goes to stable storage while the daemon works; init reads it only once started.
@@ -395,7 +399,14 @@ fn spec_of(
     spec(&input).map_err(|path| Error::argument(format!("{path:?} is not UTF-8")))
 }
 
-fn container(core: &Core, job: &NewJob, wanted: &Extensions, image: &Image, spec: &Value) -> Container {
+fn container(
+    core: &Core,
+    job: &NewJob,
+    wanted: &Extensions,
+    runtime: Runtime,
+    image: &Image,
+    spec: &Value,
+) -> Container {
     let mut labels = labels::encode(job, &image.reference(), &wanted.labels);
     if wanted.keep {
         labels::keep(&mut labels);
@@ -404,7 +415,7 @@ fn container(core: &Core, job: &NewJob, wanted: &Extensions, image: &Image, spec
         id: job.id.clone(),
         labels,
         image: image.name.clone(),
-        runtime: Some(runtime(&core.settings, wanted)),
+        runtime: Some(runtime),
         spec: Some(Any { type_url: SPEC_TYPE.to_owned(), value: spec.to_string().into_bytes() }),
         snapshotter: core.snapshotter(wanted).to_owned(),
         snapshot_key: job.id.clone(),

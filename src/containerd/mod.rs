@@ -28,12 +28,13 @@ mod runtime;
 mod sandbox;
 mod seccomp;
 mod seccomp_table;
+mod settings;
 mod snapshot;
 mod spec;
 mod status;
 mod unpack;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,10 +50,9 @@ use crate::model::{
     Control, Error, ErrorCode, Extensions, JobInfo, JobState, JobTemplate, Machine, Queue, Result, Text,
     Version,
 };
-use crate::registry;
 use crate::runtime::Runtime;
 use crate::sync::Mutex;
-use crate::tracker::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, TemplateSource};
+use crate::tracker::{self, Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, TemplateSource};
 
 use attributes::ATTRIBUTES;
 use connect::{Daemon, QUICK};
@@ -62,6 +62,7 @@ use finish::Exit;
 use image::{Image, Images};
 use pull::Pulls;
 use sandbox::Sandbox;
+pub use settings::{JobSettings, Settings};
 use spec::Host;
 
 /// Launches in flight for each core: a launch is mostly waiting for programs that the daemon
@@ -74,46 +75,6 @@ const PREPARATIONS_PER_CORE: usize = 1;
 const DELETIONS_PER_CORE: usize = 1;
 /// containerd takes no longer id.
 const MAX_ID: usize = 76;
-
-/// An environment that a site offers to its jobs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Category {
-    /// Name of its image.
-    pub image: String,
-}
-
-/// What a tracker has to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// The daemon's socket.
-    pub address: PathBuf,
-    /// The daemon's namespace that jobs live in.
-    pub namespace: String,
-    /// The daemon's plugin that makes root file systems.
-    pub snapshotter: String,
-    /// The daemon's plugin that runs containers, such as `io.containerd.runc.v2`.
-    pub runtime: String,
-    /// The program that this plugin uses; `None` is the plugin's own choice.
-    pub runtime_binary: Option<String>,
-    /// Directories with descriptions of devices, the most important last.
-    pub cdi_dirs: Vec<PathBuf>,
-    /// Directory for the jobs' directories. The same for all who use the namespace; UTF-8.
-    pub jobs_dir: PathBuf,
-    /// The init program; UTF-8.
-    pub init: PathBuf,
-    /// The site's categories by name. Any other category is the name of an image.
-    pub categories: BTreeMap<String, Category>,
-    /// The category of a job that names none.
-    pub default_category: Option<String>,
-    /// How long a job may take to end after it was asked to, before it is killed.
-    pub grace: Duration,
-    /// When images are pulled, if a job does not say.
-    pub pull: Pull,
-    /// Directory for the locks of those who pull. The same for all who use the namespace.
-    pub pulls_dir: PathBuf,
-    /// How registries are spoken to.
-    pub registry: registry::Settings,
-}
 
 /// Runs jobs as containers of a containerd daemon.
 pub struct ContainerdTracker {
@@ -151,16 +112,15 @@ impl Core {
         shared(&self.job_dir(id))
     }
 
-    /// The image that a template's category stands for.
-    async fn image_of(&self, template: &JobTemplate) -> Result<Arc<Image>> {
-        let name = self.image_name(template)?;
-        let name = match pull::policy(self, template)? {
+    /// The image of a job.
+    async fn image_of(&self, wanted: &Extensions, settings: &JobSettings) -> Result<Arc<Image>> {
+        let name = settings.image()?;
+        let name = match settings.policy(wanted) {
             // What was pulled has its full name; another image may have the short one.
-            Pull::Always => reference::full_name(&name),
-            Pull::Missing | Pull::Never => name,
+            Pull::Always => reference::full_name(name),
+            Pull::Missing | Pull::Never => name.to_owned(),
         };
-        let wanted = template.extensions()?;
-        self.images.resolve(&self.daemon, self.snapshotter(&wanted), &name).await
+        self.images.resolve(&self.daemon, self.snapshotter(wanted), &name).await
     }
 
     /// What the spec of a job has to know of this machine.
@@ -173,13 +133,6 @@ impl Core {
         wanted.snapshotter.as_ref().unwrap_or(&self.settings.snapshotter)
     }
 
-    /// Its name.
-    fn image_name(&self, template: &JobTemplate) -> Result<String> {
-        let category = self.category(template)?;
-        let known = self.settings.categories.get(&category);
-        Ok(known.map_or(category, |known| known.image.clone()))
-    }
-
     /// Refuse an image that can never be had, as far as that is known without a registry.
     async fn check_image(&self, name: &str, snapshotter: &str, policy: Pull) -> Result<()> {
         match policy {
@@ -189,15 +142,6 @@ impl Core {
                 Some(_) => Ok(()),
                 None => pull::check_name(name),
             },
-        }
-    }
-
-    fn category(&self, template: &JobTemplate) -> Result<String> {
-        match template.job_category.as_ref().filter(|category| !category.is_empty()) {
-            Some(category) => Ok(category.to_string()),
-            None => self.settings.default_category.clone().ok_or_else(|| {
-                Error::argument("the job template has no jobCategory, and there is no default category")
-            }),
         }
     }
 
@@ -301,7 +245,7 @@ impl JobTracker for ContainerdTracker {
         &ATTRIBUTES
     }
 
-    fn check_template(&self, template: &JobTemplate) -> Result<()> {
+    fn check_template(&self, template: &JobTemplate, settings: &tracker::Settings) -> Result<()> {
         // An image may have a command of its own; one that nobody has named is not meant to be run.
         let set = |text: &Option<Text>| text.as_ref().is_some_and(|text| !text.is_empty());
         if !set(&template.remote_command) && !set(&template.job_category) {
@@ -310,11 +254,14 @@ impl JobTracker for ContainerdTracker {
         let wanted = template.extensions()?;
         sandbox::check_without_init(template, &wanted)?;
         bare::check(template, &wanted)?;
-        Sandbox::read(&self.core.settings.cdi_dirs, &wanted)?;
-        let (name, policy) = (self.core.image_name(template)?, pull::policy(&self.core, template)?);
-        let category = self.core.category(template)?;
+        let settings: JobSettings = settings.read()?;
+        Sandbox::read(&settings.cdi_dirs, &wanted)?;
+        let name = settings.image()?.to_owned();
+        let category = template.job_category.as_ref().filter(|category| !category.is_empty());
+        let category = category.map_or_else(|| name.clone(), Text::to_string);
         self.run(|core| async move {
             snapshot::check(&core, &wanted).await?;
+            let policy = settings.policy(&wanted);
             let checked = core.check_image(&name, core.snapshotter(&wanted), policy).await;
             checked.map_err(|error| error.of(format_args!("jobCategory \"{category}\"")))
         })
@@ -394,8 +341,7 @@ impl JobTracker for ContainerdTracker {
             let answer = core.daemon.within(QUICK)?.images().list(ListImagesRequest::default()).await;
             Ok(answer.map_err(|status| core.daemon.error(status))?.into_inner().images)
         })?;
-        let configured = self.core.settings.categories.keys().cloned();
-        Ok(configured.chain(images.into_iter().map(|image| image.name)).collect())
+        Ok(images.into_iter().map(|image| image.name).collect())
     }
 
     fn contact(&self) -> Result<Contact> {

@@ -240,7 +240,7 @@ fn our_variables(job: &NewJob) -> Vec<(&'static str, String)> {
 mod tests {
     use super::*;
     use crate::model::JobTemplate;
-    use crate::tracker::{End, Task};
+    use crate::tracker::{End, Settings, Task};
 
     fn job(template: JobTemplate, uid: u32) -> NewJob {
         NewJob {
@@ -256,6 +256,7 @@ mod tests {
                 machine: "host".into(),
             },
             stdio: Stdio::default(),
+            settings: Settings::default(),
             task: None,
             slots: None,
             wall_clock: None,

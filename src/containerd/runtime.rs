@@ -4,7 +4,7 @@ use containerd_client::services::v1::container::Runtime;
 use prost::Message;
 use prost_types::Any;
 
-use super::Settings;
+use super::JobSettings;
 use crate::model::Extensions;
 
 /// The options of containerd's plugin for runc and what is called like it. Of its fields only this
@@ -19,7 +19,7 @@ struct Options {
 const OPTIONS_TYPE: &str = "containerd.runc.v1.Options";
 
 /// What a job asks for, or else what is configured.
-pub(super) fn runtime(settings: &Settings, wanted: &Extensions) -> Runtime {
+pub(super) fn runtime(settings: &JobSettings, wanted: &Extensions) -> Runtime {
     let name = wanted.runtime.as_ref().unwrap_or(&settings.runtime).clone();
     // A program that was configured belongs to the plugin that was.
     let configured = settings.runtime_binary.as_ref().filter(|_| name == settings.runtime);

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::{Settings, helper};
-use crate::model::{Error, ErrorCode, Result};
+use crate::model::{Error, ErrorCode, Result, Text};
 
 /// The name under which the credentials of Docker's own registry are kept.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
@@ -56,7 +56,7 @@ struct Entry {
 impl Place {
     /// Those of the first file that has some.
     pub(super) fn credentials(&self, settings: &Settings) -> Result<Option<Credentials>> {
-        for file in &settings.auth_files {
+        for file in settings.auth_files.iter().map(Text::as_path) {
             let of = |error: Error| error.of(format_args!("credentials in {}", file.display()));
             if let Some(found) = self.credentials_of(file, settings).map_err(of)? {
                 return Ok(Some(found));
@@ -66,7 +66,7 @@ impl Place {
     }
 
     fn credentials_of(&self, file: &Path, settings: &Settings) -> Result<Option<Credentials>> {
-        let text = match fs::read(file) {
+        let text = match settings.as_owner(|| Ok(fs::read(file)))? {
             Ok(text) => text,
             Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(None),
             // With another user's environment, as after `su`: what is his is not meant.
@@ -146,6 +146,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
+    use crate::tracker::Submitter;
+
     fn place(host: &str, repository: &str) -> Place {
         Place { host: host.into(), repository: repository.into() }
     }
@@ -173,7 +175,8 @@ mod tests {
         let json = serde_json::json!({ "auths": { "quay.io": { "auth": auth("late:1") },
             "empty.example": { "username": "u", "password": "p" } }});
         fs::write(&second, json.to_string()).unwrap();
-        let settings = Settings { auth_files: vec![missing, first, second], ..Settings::default() };
+        let auth_files = [missing, first, second].iter().map(|file| file.as_path().into()).collect();
+        let settings = Settings { auth_files, ..Settings::default() };
         let of = |host: &str, repository: &str| user(&place(host, repository), &settings);
         assert_eq!(of("docker.io", "library/x").as_deref(), Some("hub:a:b"));
         assert_eq!(of("quay.io", "other/x").as_deref(), Some("all:1"));
@@ -194,13 +197,53 @@ mod tests {
         fs::write(&bad, "{").unwrap();
         let below = plain.join("config.json");
         let of = |files: &[&PathBuf]| {
-            let auth_files = files.iter().map(PathBuf::from).collect();
+            let auth_files = files.iter().map(|file| file.as_path().into()).collect();
             place("h", "x").credentials(&Settings { auth_files, ..Settings::default() })
         };
         assert!(of(&[&below, &good]).unwrap().is_some());
         assert!(of(&[&below]).unwrap().is_none());
         let error = of(&[&bad, &good]).unwrap_err();
         assert!(error.message.contains(&format!("credentials in {}", bad.display())), "{error}");
+    }
+
+    #[test]
+    fn credentials_of_another_user_are_looked_for_with_his_rights() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mode =
+            |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        mode(dir.path(), 0o755);
+        let [roots, his, helper] =
+            ["roots", "his", "docker-credential-his"].map(|name| dir.path().join(name));
+        let auths = serde_json::json!({ "auths": { "h": { "username": "u", "password": "p" } } });
+        fs::write(&roots, auths.to_string()).unwrap();
+        mode(&roots, 0o600);
+        fs::write(&his, r#"{"credsStore": "his"}"#).unwrap();
+        let script = r#"#!/bin/sh
+echo "{\"Username\":\"$(id -u):$(id -G)\",\"Secret\":\"$HOME\"}"
+"#;
+        fs::write(&helper, script).unwrap();
+        mode(&helper, 0o755);
+        let path = format!("{}:/usr/bin:/bin", dir.path().display());
+        let nobody = Submitter {
+            user: "nobody".into(),
+            uid: 65534,
+            gid: 65534,
+            groups: vec![65534],
+            umask: 0o22,
+            machine: "m".into(),
+        };
+        let mut settings = Settings {
+            auth_files: vec![roots.as_path().into(), his.as_path().into()],
+            env: [("PATH".to_owned(), path.into()), ("HOME".to_owned(), "/his".into())].into(),
+            owner: Some(nobody),
+            ..Settings::default()
+        };
+        assert_eq!(user(&place("h", "x"), &settings).unwrap(), "65534:65534:/his");
+        settings.owner = None;
+        assert_eq!(user(&place("h", "x"), &settings).unwrap(), "u:p");
     }
 
     #[test]
@@ -219,8 +262,8 @@ mod tests {
         let json = serde_json::json!({ "credsStore": "good",
             "credHelpers": { DOCKER_HUB: "hub", "https://url.example/v2/": "hub", "none.example": "none", "bad.example": "bad", "gone.example": "gone" } });
         fs::write(&file, json.to_string()).unwrap();
-        let settings =
-            Settings { auth_files: vec![file], path: dir.path().into(), ..Settings::default() };
+        let env = [("PATH".to_owned(), dir.path().into())].into();
+        let settings = Settings { auth_files: vec![file.as_path().into()], env, ..Settings::default() };
         assert_eq!(user(&place("docker.io", "x"), &settings).unwrap(), format!("hub:{DOCKER_HUB}"));
         assert_eq!(user(&place("url.example", "x"), &settings).unwrap(), "hub:url.example");
         assert_eq!(user(&place("h:5000", "x"), &settings).unwrap(), "get:h:5000");

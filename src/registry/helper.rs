@@ -3,16 +3,19 @@
 use std::env;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::geteuid;
 use serde::Deserialize;
 
 use super::Settings;
 use super::credentials::Credentials;
+use super::settings::kept_names;
 use crate::model::{Error, ErrorCode, Result};
 
 /// How a helper says that it has nothing.
@@ -35,7 +38,7 @@ pub(super) fn ask(name: &str, server: &str, settings: &Settings) -> Result<Optio
     let of = |error: Error| error.of(format_args!("helper {program}"));
     let path = find(&program, settings)
         .ok_or_else(|| of(Error::argument("there is no such program in PATH")))?;
-    let output = run(&path, server, PATIENCE)
+    let output = run(command(&path, settings), server, PATIENCE)
         .map_err(|error| of(Error::new(ErrorCode::of_io(&error), error.to_string())))?;
     match serde_json::from_slice::<Answer>(&output) {
         Ok(answer) if answer.username == TOKEN_USER => Ok(Some(Credentials::Token(answer.secret))),
@@ -50,16 +53,31 @@ pub(super) fn ask(name: &str, server: &str, settings: &Settings) -> Result<Optio
 }
 
 fn find(program: &str, settings: &Settings) -> Option<PathBuf> {
-    env::split_paths(&settings.path).map(|dir| dir.join(program)).find(|path| path.is_file())
+    let path = settings.variable("PATH").unwrap_or_default();
+    env::split_paths(path).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
-fn run(path: &Path, server: &str, patience: Duration) -> io::Result<Vec<u8>> {
-    let mut child = Command::new(path)
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
+/// The helper of the user whose credentials are meant. It finds its way by the variables that were kept;
+/// one that takes a secret from a variable has it only where this process does, and is that user's.
+fn command(path: &Path, settings: &Settings) -> Command {
+    let mut command = Command::new(path);
+    match &settings.owner {
+        Some(owner) if owner.uid != geteuid().as_raw() => {
+            command.env_clear().current_dir("/").uid(owner.uid).gid(owner.gid);
+        }
+        _ => kept_names().for_each(|name| {
+            command.env_remove(name);
+        }),
+    }
+    for (name, value) in &settings.env {
+        command.env(name, value.as_path());
+    }
+    command
+}
+
+fn run(mut command: Command, server: &str, patience: Duration) -> io::Result<Vec<u8>> {
+    let mut child =
+        command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let spoken = match (child.stdin.take(), child.stdout.take()) {
         (Some(mut stdin), Some(mut stdout)) => {
             // One that does not want to know has its answer ready.
@@ -114,7 +132,7 @@ mod tests {
         let script = format!("#!/bin/sh\necho $$ >{}\necho begun\nexec sleep 1000\n", pid.display());
         fs::write(&path, script).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        let error = run(&path, "h", Duration::from_secs(10)).unwrap_err();
+        let error = run(Command::new(&path), "h", Duration::from_secs(10)).unwrap_err();
         assert!(error.to_string().contains("within 10 s"), "{error}");
         let pid = fs::read_to_string(pid).unwrap();
         assert!(!Path::new("/proc").join(pid.trim()).exists());

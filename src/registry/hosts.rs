@@ -2,25 +2,20 @@
 
 use std::fs;
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use reqwest::{Certificate, Client, NoProxy, Proxy, Url};
-use rustls::crypto::CryptoProvider;
+use reqwest::{Certificate, Client, Url};
 use serde::Deserialize;
 use toml::Value;
 
 use super::auth::Authority;
+use super::client::{client, is_loopback};
 use super::credentials::Place;
 use super::endpoint::{Endpoint, cause};
 use super::{Failure, Name, Settings};
 use crate::sync::Mutex;
 
-const CONNECT: Duration = Duration::from_secs(10);
-/// Between one byte and the next: a download may take as long as it likes, if it goes on.
-const SILENCE: Duration = Duration::from_secs(60);
 /// Docker's own registry is not at the address that is in the names of its images.
 const DOCKER_HUB: &str = "registry-1.docker.io";
 /// The directory for registries that have none of their own.
@@ -72,7 +67,7 @@ impl Properties {
 
 /// The places for an image, in the order in which they are to be tried.
 pub(super) async fn endpoints(name: &Name, settings: &Settings) -> Result<Vec<Endpoint>, Failure> {
-    let dirs = directories(&name.host).map(|dir| settings.certs_dir.join(dir));
+    let dirs = directories(&name.host).map(|dir| settings.certs_dir.as_path().join(dir));
     let Some(dir) = dirs.iter().find(|dir| dir.join("hosts.toml").exists()) else {
         return Ok(vec![endpoint(&name.host, &Properties::default(), &dirs[0], name, settings).await?]);
     };
@@ -154,14 +149,14 @@ async fn endpoint(
         base.query_pairs_mut().append_pair("ns", &name.host);
     }
     let certificates = properties.certificates(dir)?;
-    let mut client = client(&base, &certificates, properties.skip_verify);
-    if !has_scheme && is_loopback(&base) && !speaks_tls(client.as_ref().ok(), &base).await {
+    let made = client(&base, &certificates, properties.skip_verify, settings);
+    let client = made.map_err(|error| bad(&cause(&error)))?;
+    if !has_scheme && is_loopback(&base) && !speaks_tls(&client, &base).await {
         // Of these two schemes each can be changed into the other.
         let _ = base.set_scheme("http");
-        client = self::client(&base, &certificates, properties.skip_verify);
     }
     Ok(Endpoint {
-        client: client.map_err(|error| bad(&cause(&error)))?,
+        client,
         base,
         resolves: properties.allows("resolve"),
         pulls: properties.allows("pull"),
@@ -175,65 +170,12 @@ async fn endpoint(
 }
 
 /// Only a server that was spoken to gives an answer, whatever it is.
-async fn speaks_tls(client: Option<&Client>, base: &Url) -> bool {
-    match client {
-        Some(client) => match client.get(base.clone()).send().await {
-            Ok(_) => true,
-            // A certificate that is not trusted was sent by one that speaks TLS.
-            Err(error) => cause(&error).contains("certificate"),
-        },
-        None => false,
+async fn speaks_tls(client: &Client, base: &Url) -> bool {
+    match client.get(base.clone()).send().await {
+        Ok(_) => true,
+        // A certificate that is not trusted was sent by one that speaks TLS.
+        Err(error) => cause(&error).contains("certificate"),
     }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn client(base: &Url, certificates: &[Certificate], skip_verify: bool) -> reqwest::Result<Client> {
-    if CryptoProvider::get_default().is_none() {
-        // It fails if there has come to be one meanwhile, which will do.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    }
-    let begun = || {
-        let builder = Client::builder()
-            .user_agent(concat!("drmaa2-containerd/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            .tls_danger_accept_invalid_certs(skip_verify);
-        match is_loopback(base) {
-            true => proxies(&|name| std::env::var(name).ok())
-                .into_iter()
-                .fold(builder.no_proxy(), reqwest::ClientBuilder::proxy),
-            false => builder,
-        }
-    };
-    let certificates = || certificates.iter().cloned();
-    match begun().tls_certs_merge(certificates()).build() {
-        // It may send us to a place that speaks TLS; if it does not, the system's certificates need not be
-        // there.
-        Err(_) if base.scheme() == "http" && is_loopback(base) => {
-            begun().tls_certs_only(certificates()).build()
-        }
-        made => made,
-    }
-}
-
-/// The proxies of an environment for where a registry on the loopback interface may send us; for that
-/// itself none.
-fn proxies(env: &dyn Fn(&str) -> Option<String>) -> Vec<Proxy> {
-    let set = |name: &str| {
-        let found = env(&name.to_lowercase()).or_else(|| env(name));
-        found.filter(|value| !value.is_empty())
-    };
-    let direct = format!("localhost,127.0.0.0/8,::1,{}", set("NO_PROXY").unwrap_or_default());
-    let all = set("ALL_PROXY");
-    let https = set("HTTPS_PROXY").or(all.clone()).map(Proxy::https);
-    let http = set("HTTP_PROXY").or(all).map(Proxy::http);
-    // One that makes no sense is left out, as it is elsewhere.
-    let made = [https, http].into_iter().flatten().filter_map(Result::ok);
-    made.map(|proxy| proxy.no_proxy(NoProxy::from_string(&direct))).collect()
 }
 
 #[cfg(test)]
@@ -274,27 +216,6 @@ mod tests {
     fn a_registry_with_a_port_has_a_directory_in_either_form() {
         assert_eq!(directories("h.example:5000"), ["h.example_5000_", "h.example:5000", "_default"]);
         assert_eq!(directories("quay.io"), ["quay.io", "quay.io", "_default"]);
-    }
-
-    #[test]
-    fn loopback_has_many_names() {
-        let is = |url: &str| is_loopback(&Url::parse(url).unwrap());
-        assert!(is("https://127.8.0.1:5000") && is("http://[::1]:1") && is("https://localhost"));
-        assert!(!is("https://localhost.example") && !is("https://10.0.0.1"));
-    }
-
-    #[test]
-    fn who_leaves_the_loopback_interface_goes_through_the_proxies() {
-        let of = |set: &[(&str, &str)]| {
-            let env = |name: &str| {
-                set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
-            };
-            proxies(&env).len()
-        };
-        assert_eq!(of(&[]), 0);
-        assert_eq!(of(&[("HTTPS_PROXY", "")]), 0);
-        assert_eq!(of(&[("https_proxy", "http://p:1"), ("NO_PROXY", "a.example")]), 1);
-        assert_eq!(of(&[("ALL_PROXY", "http://p:1")]), 2);
     }
 
     #[tokio::test]

@@ -6,14 +6,14 @@
 mod auth;
 mod blob;
 mod challenge;
+mod client;
 mod credentials;
 mod endpoint;
 mod helper;
 mod hosts;
 mod name;
+mod settings;
 
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
@@ -22,6 +22,7 @@ use crate::model::{Error, ErrorCode};
 pub use blob::Blob;
 use endpoint::{Endpoint, Wanted};
 pub use name::Name;
+pub use settings::Settings;
 
 /// The forms of a manifest that are understood, of OCI and of Docker.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
@@ -30,38 +31,6 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json";
 /// A manifest is a few kilobytes; this much is a mistake.
 const MAX_MANIFEST: usize = 8 << 20;
-
-/// What a client of registries has to know.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settings {
-    /// The directory with a `hosts.toml` in a directory for each registry.
-    pub certs_dir: PathBuf,
-    /// The files that may hold credentials; the first that knows a registry counts.
-    pub auth_files: Vec<PathBuf>,
-    /// Where credential helpers are looked for, as in `PATH`.
-    pub path: OsString,
-}
-
-impl Settings {
-    /// With the places for credentials that an environment names: those of Docker and of podman.
-    pub fn from_env(certs_dir: PathBuf, env: impl Fn(&str) -> Option<OsString>) -> Self {
-        let dir = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let home = |below: &str| dir("HOME").map(|home| home.join(below));
-        let files = [
-            dir("REGISTRY_AUTH_FILE"),
-            dir("DOCKER_CONFIG").or_else(|| home(".docker")).map(|dir| dir.join("config.json")),
-            dir("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")),
-            dir("XDG_CONFIG_HOME")
-                .or_else(|| home(".config"))
-                .map(|dir| dir.join("containers/auth.json")),
-        ];
-        Self {
-            certs_dir,
-            auth_files: files.into_iter().flatten().collect(),
-            path: env("PATH").unwrap_or_default(),
-        }
-    }
-}
 
 /// Why something could not be had from a registry.
 #[derive(Debug, Clone)]
@@ -193,28 +162,4 @@ async fn read(endpoint: &Endpoint, wanted: &Wanted, digest: Option<&str>) -> Res
         return Err(endpoint.lasting(&wanted.path, &format!("its digest is {found}, not {digest}")));
     }
     Ok(Manifest { bytes, media_type, digest: found })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn credentials_are_where_docker_and_podman_keep_them() {
-        let of = |set: &[(&str, &str)]| {
-            let env =
-                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
-            Settings::from_env("/c".into(), env).auth_files
-        };
-        let home = [PathBuf::from("/h/.docker/config.json"), "/h/.config/containers/auth.json".into()];
-        assert_eq!(of(&[("HOME", "/h"), ("DOCKER_CONFIG", "")]), home);
-        let set = [
-            ("REGISTRY_AUTH_FILE", "/a"),
-            ("DOCKER_CONFIG", "/d"),
-            ("XDG_RUNTIME_DIR", "/r"),
-            ("XDG_CONFIG_HOME", "/x"),
-        ];
-        let all = ["/a", "/d/config.json", "/r/containers/auth.json", "/x/containers/auth.json"];
-        assert_eq!(of(&set), all.map(PathBuf::from));
-    }
 }

@@ -119,11 +119,10 @@ impl Dispatcher {
         Ok(wake.into_iter().chain(self.send_mails(world)?).min())
     }
 
-    /// Send what is to be sent, if this process can. Gives when to go on if that is not all.
+    /// Send what is to be sent. Gives when to go on if that is not all.
     fn send_mails(&mut self, world: &World) -> Result<Option<Millis>> {
-        let Some(sendmail) = &world.config.sendmail else { return Ok(None) };
         while self.mails.len() < MAILS {
-            match world.store.send_mail(&world.mine, |mail| mail::send(sendmail, mail)) {
+            match world.store.send_mail(&world.mine, mail::send) {
                 Ok(Some(sending)) => self.mails.push(sending),
                 Ok(None) => return Ok(None),
                 Err(error) if error.may_pass() => {
@@ -189,8 +188,6 @@ impl Dispatcher {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::model::{JobInfo, JobState};
     use crate::store::Mail;
@@ -198,8 +195,9 @@ mod tests {
     #[test]
     fn a_program_that_has_ended_wakes_the_thread_once() {
         let info = JobInfo::new("j", JobState::Done);
-        let mail = Mail { to: vec!["a@b".into()], started: false, info };
-        let sending = mail::send(Path::new("/bin/true"), &mail).unwrap();
+        let program = "/bin/true".into();
+        let mail = Mail { program, to: vec!["a@b".into()], started: false, info };
+        let sending = mail::send(&mail).unwrap();
         let mut dispatcher =
             Dispatcher { cores: 1, others: HashMap::new(), dead: HashSet::new(), mails: vec![sending] };
         dispatcher.wait(&Alarm::new().unwrap(), &Kick::new().unwrap());

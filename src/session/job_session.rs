@@ -105,8 +105,10 @@ impl JobSession {
     /// Names that `jobCategory` may take.
     pub fn job_categories(&self) -> Result<Vec<String>> {
         let world = self.world()?;
-        let engine = world.engine(&world.contact(self.contact())?.0)?;
-        engine.tracker().list_job_categories()
+        let config = world.config.reload()?;
+        let engine = world.engine(&config.contact(self.contact())?.0.name()?)?;
+        let others = engine.tracker().list_job_categories()?;
+        Ok(config.categories.into_keys().chain(others).collect())
     }
 
     /// Its jobs that match, in the order of their submission.

@@ -5,7 +5,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{ErrorKind, PipeReader, Read, Seek, Write, pipe};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -44,7 +43,8 @@ impl AsFd for Sending {
 /// may take as long as the program's file system does, so no lock may be held: a child that is forked
 /// meanwhile has the lifeline as well, which then tells nothing, and the program is taken to be at work
 /// for all of its time.
-pub(super) fn send(sendmail: &Path, mail: &Mail) -> Result<Sending> {
+pub(super) fn send(mail: &Mail) -> Result<Sending> {
+    let sendmail = mail.program.as_path();
     let refuse = |error: std::io::Error| {
         let text = format!("cannot send a mail about job {} with {}", mail.info.id, sendmail.display());
         Error::new(ErrorCode::of_io(&error), format!("{text}: {error}"))
@@ -120,7 +120,8 @@ mod tests {
             exit_status: Some(3),
             ..JobInfo::new("j", JobState::Failed)
         };
-        let mail = Mail { to: vec!["a@b".into(), "root".into()], started: false, info };
+        let mail =
+            Mail { program: "/p".into(), to: vec!["a@b".into(), "root".into()], started: false, info };
         let text = message(&mail);
         assert!(text.starts_with("To: a@b, root\nSubject: Job j (aBcc: x@y) is FAILED\n"), "{text}");
         let (headers, body) = text.split_once("\n\n").unwrap();

@@ -25,7 +25,7 @@ use crate::store::{
     Claim, NewTask, Queue, Session, Store, Submission, Targets, Terms, Unsettled, Which,
 };
 use crate::sync::Mutex;
-use crate::tracker::{Contact, EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
+use crate::tracker::{Contact, EventSink, Fact, JobTracker, NewJob, Settings, Stdio, Submitter};
 
 const TARGET: &str = "t";
 const SLOTS: i64 = 2;
@@ -149,7 +149,7 @@ impl JobTracker for Reach {
         &[]
     }
 
-    fn check_template(&self, _: &JobTemplate) -> Result<()> {
+    fn check_template(&self, _: &JobTemplate, _: &Settings) -> Result<()> {
         Ok(())
     }
 
@@ -194,10 +194,6 @@ impl JobTracker for Reach {
 
     fn delete_job(&self, id: &str) -> Result<()> {
         self.ask(Request::Delete(id.to_owned()))
-    }
-
-    fn list_job_categories(&self) -> Result<Vec<String>> {
-        Ok(Vec::new())
     }
 
     fn contact(&self) -> Result<Contact> {
@@ -297,6 +293,8 @@ impl Machine {
                 template: &template,
                 submitter: &submitter,
                 stdio: &Stdio::default(),
+                settings: &Settings::default(),
+                mailer: None,
                 terms: &terms,
                 tasks: Some(&tasks),
                 failure: None,

@@ -65,13 +65,19 @@ impl MonitoringSession {
 
     /// All machines, or those named.
     pub fn machines(&self, names: Option<&[String]>) -> Result<Vec<Machine>> {
-        self.list(names, |_| Vec::new(), |monitoring| monitoring.all_machines(), |machine| &machine.name)
+        self.list(
+            names,
+            |_| Ok(Vec::new()),
+            |monitoring| monitoring.all_machines(),
+            |machine| &machine.name,
+        )
     }
 
     /// All queues, or those named.
     pub fn queues(&self, names: Option<&[String]>) -> Result<Vec<Queue>> {
         let configured = |world: &World| {
-            world.config.queues.keys().map(|name| Queue { name: name.clone() }).collect()
+            let queues = world.config.reload()?.queues;
+            Ok(queues.into_keys().map(|name| Queue { name }).collect())
         };
         self.list(names, configured, |monitoring| monitoring.all_queues(), |queue| &queue.name)
     }
@@ -79,13 +85,13 @@ impl MonitoringSession {
     fn list<T>(
         &self,
         names: Option<&[String]>,
-        ours: fn(&World) -> Vec<T>,
+        ours: fn(&World) -> Result<Vec<T>>,
         all: fn(&dyn Monitoring) -> Result<Vec<T>>,
         name: fn(&T) -> &String,
     ) -> Result<Vec<T>> {
         let world = self.world()?;
         let engine = world.default_engine()?;
-        let mut items = ours(&world);
+        let mut items = ours(&world)?;
         if let Some(monitoring) = engine.tracker().monitoring() {
             items.extend(all(monitoring)?);
         }

@@ -72,7 +72,7 @@ impl Work for Service {
             let text = format!("{} is gone", self.world.config.state_dir.display());
             return Err(Error::new(ErrorCode::SessionManagement, text).of("state directory"));
         }
-        let mut any = self.world.config.sendmail.is_some() && self.world.store.any_mail()?;
+        let mut any = self.world.store.any_mail()?;
         for target in self.world.store.unsettled_targets()? {
             any |= self.follow(target);
         }

@@ -13,14 +13,15 @@ use super::behalf::Behalf;
 use super::engine::Engine;
 use super::files::{expand_paths, make_files, make_task_files};
 use super::job::JobRef;
-use super::policy;
 use super::world::{World, processors};
-use crate::config::{DEFAULT_QUEUE, Limits};
+use super::{policy, submitter};
+use crate::config::{Config, DEFAULT_QUEUE, Limits};
+use crate::drms;
 use crate::model::{self, Error, ErrorCode, JobTemplate, PRIORITY_UNSET_AGE, Result, Text, now};
 use crate::rights;
 use crate::scheduler::Pool;
-use crate::store::{NewTask, Session, Submission, Terms, task_id};
-use crate::tracker::{Stdio, Submitter};
+use crate::store::{Mailer, NewTask, Session, Submission, Terms, task_id};
+use crate::tracker::{Settings, Stdio, Submitter};
 
 /// The attributes that the queue honours, for every tracker alike.
 const ATTRIBUTES: [&str; 14] = [
@@ -93,8 +94,9 @@ pub(super) fn run_job(
     behalf: &Behalf,
     template: JobTemplate,
 ) -> Result<JobRef> {
-    let template = with_defaults(world, template);
-    let checked = check(world, session, behalf, &template, model::Submission::Single)?;
+    let config = world.config.reload()?;
+    let template = with_defaults(&config, template);
+    let checked = check(world, &config, session, behalf, &template, model::Submission::Single)?;
     let stdio = expand_paths(&template, &checked.submitter)?;
     let files = rights::of(&checked.submitter, || Ok(make_files(&stdio)))?;
     let failure = files.as_ref().err().map(|error| error.message.clone());
@@ -130,8 +132,9 @@ pub(super) fn run_bulk_jobs(
     bulk: Bulk,
 ) -> Result<JobArray> {
     let indices = bulk.indices()?;
-    let template = &with_defaults(world, template.clone());
-    let mut checked = check(world, session, behalf, template, model::Submission::Array)?;
+    let config = world.config.reload()?;
+    let template = &with_defaults(&config, template.clone());
+    let mut checked = check(world, &config, session, behalf, template, model::Submission::Array)?;
     checked.terms.max_parallel = Some(bulk.max_parallel).filter(|limit| *limit > 0);
     let stdio = expand_paths(template, &checked.submitter)?;
     let tasks = rights::of(&checked.submitter, || Ok(make_task_files(&stdio, indices)))?;
@@ -142,10 +145,8 @@ pub(super) fn run_bulk_jobs(
 
 /// The template with what its category gives it now: a job is what it was submitted as, whatever becomes
 /// of the configuration.
-fn with_defaults(world: &World, template: JobTemplate) -> JobTemplate {
-    let category = template.job_category.as_ref().filter(|category| !category.is_empty());
-    let category = category.map(Text::to_string);
-    JobTemplate { defaults: world.config.category_attributes(category.as_deref()), ..template }
+fn with_defaults(config: &Config, template: JobTemplate) -> JobTemplate {
+    JobTemplate { defaults: config.category_attributes(&template), ..template }
 }
 
 /// A submission that can be stored.
@@ -153,27 +154,39 @@ struct Checked {
     engine: Arc<Engine>,
     target: String,
     submitter: Submitter,
+    settings: Settings,
+    mailer: Option<Mailer>,
     terms: Terms,
 }
 
 fn check(
     world: &World,
+    config: &Config,
     session: &Session,
     behalf: &Behalf,
     template: &JobTemplate,
     submission: model::Submission,
 ) -> Result<Checked> {
-    let (target, limits) = world.contact(session.contact.as_deref())?;
+    let contact = session.contact.as_deref();
+    let (target, limits) = config.contact(contact)?;
+    let target = target.name()?;
     let engine = world.engine(&target)?;
-    let mail: &[&str] = if world.config.sendmail.is_some() { &MAIL_ATTRIBUTES } else { &[] };
+    let mail: &[&str] = if config.sendmail.is_some() { &MAIL_ATTRIBUTES } else { &[] };
     let supported = [engine.tracker().attributes(), &ATTRIBUTES, mail].concat();
     template.check(&supported, submission)?;
     let submitter = behalf.submitter()?;
     policy::check(behalf, &submitter, &template.extensions()?)?;
-    rights::of(&submitter, || engine.tracker().check_template(template))?;
-    let contact = session.contact.as_deref();
-    let terms = terms(world, template, contact, limits, &submitter.user)?;
-    Ok(Checked { engine, target, submitter, terms })
+    // Credentials and the mail program are those of the process, whoever the job is for.
+    let process = match behalf {
+        Behalf::Himself => submitter.clone(),
+        Behalf::Of(_) => submitter::submitter()?,
+    };
+    let program = config.sendmail.as_deref().map(Text::from);
+    let mailer = program.map(|program| Mailer { program, uid: process.uid });
+    let settings = drms::job_settings(config, template, process)?;
+    rights::of(&submitter, || engine.tracker().check_template(template, &settings))?;
+    let terms = terms(world, config, template, contact, limits, &submitter.user)?;
+    Ok(Checked { engine, target, submitter, settings, mailer, terms })
 }
 
 impl Checked {
@@ -197,11 +210,13 @@ impl Checked {
             template,
             submitter: &self.submitter,
             stdio,
+            settings: &self.settings,
+            mailer: self.mailer.as_ref(),
             terms: &self.terms,
             tasks,
             failure,
         })?;
-        world.accepted(session.id, id);
+        world.accepted(session.id, id, &self.engine);
         self.engine.subscribe();
         // It may have left just before. From here on the job does not depend on this process.
         match agent::ensure(world) {
@@ -214,6 +229,7 @@ impl Checked {
 /// Where and when a job may run; INVALID_ARGUMENT if it never could.
 fn terms(
     world: &World,
+    config: &Config,
     template: &JobTemplate,
     contact: Option<&str>,
     limits: Limits,
@@ -221,7 +237,7 @@ fn terms(
 ) -> Result<Terms> {
     let name = template.queue_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string);
     let name = name.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
-    let queue = world.config.queues.get(&name);
+    let queue = config.queues.get(&name);
     let queue =
         queue.ok_or_else(|| Error::argument(format!("queueName \"{name}\": there is no such queue")))?;
     let (least, most) = template.slots()?;

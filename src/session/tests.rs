@@ -83,6 +83,7 @@ pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
         queues: [("default".to_owned(), Queue::default())].into(),
         sendmail: None,
         compat: Compat::Standard,
+        sources: None,
         certs_dir: "/none".into(),
         pull: Pull::Missing,
     }

@@ -38,6 +38,9 @@ pub(super) struct Capacity {
     pub(super) memory: Option<i64>,
 }
 
+/// The id of what was submitted, and what runs it.
+type Accepted = (String, Arc<Engine>);
+
 /// See the module.
 pub(super) struct World {
     pub(super) config: Config,
@@ -52,7 +55,7 @@ pub(super) struct World {
     /// This process.
     pub(super) mine: Claim,
     /// What was submitted through each session, if nobody but this process may be there to start it.
-    accepted: Mutex<HashMap<i64, Vec<String>>>,
+    accepted: Mutex<HashMap<i64, Vec<Accepted>>>,
 }
 
 impl World {
@@ -104,9 +107,8 @@ impl World {
     /// The name in the store of the runtime that a contact string selects, and the limits that hold
     /// for what is submitted there.
     pub(super) fn contact(&self, contact: Option<&str>) -> Result<(String, Limits)> {
-        let (target, limits) = self.config.contact(contact)?;
-        let name = serde_json::to_string(&target).map_err(|error| Error::internal(error.to_string()))?;
-        Ok((name, limits))
+        let (target, limits) = self.config.reload()?.contact(contact)?;
+        Ok((target.name()?, limits))
     }
 
     /// The engine of a runtime.
@@ -115,9 +117,7 @@ impl World {
         if let Some(engine) = engines.get(target) {
             return Ok(Arc::clone(engine));
         }
-        let parsed: Target = serde_json::from_str(target)
-            .map_err(|error| Error::internal(format!("runtime \"{target}\" in the store: {error}")))?;
-        let tracker = (self.make_tracker)(&self.config, &parsed)?;
+        let tracker = (self.make_tracker)(&self.config, &Target::named(target)?)?;
         let (store, waits) = (Arc::clone(&self.store), Arc::clone(&self.waits));
         let engine = Engine::start(
             tracker,
@@ -160,9 +160,10 @@ impl World {
     }
 
     /// A session has stored a job or a job array.
-    pub(super) fn accepted(&self, session: i64, id: &str) {
+    pub(super) fn accepted(&self, session: i64, id: &str, engine: &Arc<Engine>) {
         if self.config.agent == Agent::Off {
-            self.accepted.lock().entry(session).or_default().push(id.to_owned());
+            let job = (id.to_owned(), Arc::clone(engine));
+            self.accepted.lock().entry(session).or_default().push(job);
         }
     }
 
@@ -170,10 +171,10 @@ impl World {
     /// what was submitted through the session is started first, as far as it is its time.
     pub(super) fn drain(&self, session: &Session) -> Result<()> {
         let accepted = self.accepted.lock().remove(&session.id).unwrap_or_default();
-        let engine = self.engine(&self.contact(session.contact.as_deref())?.0);
-        while let Ok(engine) = &engine {
+        loop {
             let seen = self.changes.seen();
-            if engine.is_lost() || !self.store.any_waits(&accepted, now())? {
+            let startable = accepted.iter().filter(|(_, engine)| !engine.is_lost()).map(|(id, _)| id);
+            if !self.store.any_waits(startable, now())? {
                 break;
             }
             self.changes.wait(seen, None);

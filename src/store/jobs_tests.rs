@@ -1,9 +1,11 @@
 //! The life of jobs in the store.
 
+use nix::unistd::geteuid;
+
 use super::*;
 use crate::model::{Control, ErrorCode, JobState, JobTemplate, Millis, Outcome, SlotInfo, Text};
 use crate::scheduler::{Pick, Plan, Pool};
-use crate::tracker::{Stdio, Submitter};
+use crate::tracker::{Settings, Stdio, Submitter};
 
 pub(super) fn store() -> (tempfile::TempDir, Store, Session) {
     let dir = tempfile::tempdir().unwrap();
@@ -70,6 +72,7 @@ fn submit_tasks(
     tasks: Option<&[NewTask]>,
 ) {
     let stdio = Stdio { output: Some("/o".into()), join: true, ..Stdio::default() };
+    let mailer = Mailer { program: "/sendmail".into(), uid: geteuid().as_raw() };
     store
         .submit(&Submission {
             id,
@@ -78,6 +81,8 @@ fn submit_tasks(
             template,
             submitter: &submitter(),
             stdio: &stdio,
+            settings: &Settings::stored("{}".into()),
+            mailer: Some(&mailer),
             terms,
             tasks,
             failure: None,
@@ -427,7 +432,7 @@ fn what_waits_though_it_is_its_time_is_known() {
     let (_dir, store, session) = store();
     insert(&store, &session, "a");
     submit(&store, &session, "later", &Terms { start: Some(NOW + 1), ..terms() }, None);
-    let waits = |id: &str, now| store.any_waits(&[id.to_owned()], now).unwrap();
+    let waits = |id: &str, now| store.any_waits([&id.to_owned()], now).unwrap();
     assert!(waits("a", NOW) && !waits("later", NOW) && waits("later", NOW + 1));
     store.hold(Which::Job("a")).unwrap();
     assert!(!waits("a", NOW) && !waits("none", NOW));

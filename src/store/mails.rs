@@ -2,7 +2,9 @@
 //! are about, whoever makes it. A process claims a mail, sends it and removes it: no two send the same
 //! one, and what a process that dies had claimed falls to the others.
 
+use nix::unistd::geteuid;
 use rusqlite::{Connection, params};
+use serde::{Deserialize, Serialize};
 
 use super::query::{self, parsed};
 use super::sessions::sweep;
@@ -12,6 +14,8 @@ use crate::model::{JobInfo, JobTemplate, Result, Text};
 /// A mail about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
+    /// The program that sends it.
+    pub program: Text,
     /// Who gets it.
     pub to: Vec<Text>,
     /// It is about the start of the job, else about its end.
@@ -20,10 +24,26 @@ pub struct Mail {
     pub info: JobInfo,
 }
 
+/// What sends the mails about a submission: what was configured where it was submitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mailer {
+    /// A program that takes them as sendmail does.
+    pub program: Text,
+    /// The user of the process that it was configured for. Nobody else runs it.
+    pub uid: u32,
+}
+
+/// The mails that a process of this user may send, and those about jobs that nobody knows any more.
+const MINE: &str = "FROM mails m
+    LEFT JOIN jobs j ON j.number = m.job
+    LEFT JOIN submissions b ON b.number = j.submission
+    WHERE b.mailer IS NULL OR b.mailer ->> 'uid' = ?1";
+
 impl Store {
-    /// Is there a mail that is still to be sent, or that somebody is at?
+    /// Is there a mail that this process may send, or that somebody is at?
     pub fn any_mail(&self) -> Result<bool> {
-        self.read(|sql| Ok(sql.prepare_cached("SELECT 1 FROM mails LIMIT 1")?.exists([])?))
+        let query = format!("SELECT 1 {MINE} LIMIT 1");
+        self.read(|sql| Ok(sql.prepare_cached(&query)?.exists([geteuid().as_raw()])?))
     }
 
     /// Have the next mail sent that nobody is at; `None` if there is none. It stays if that fails for a
@@ -66,7 +86,7 @@ impl Store {
             let claim = "UPDATE mails SET claim = ?2 WHERE number = ?1";
             sql.prepare_cached(claim)?.execute(params![number, mine])?;
             let mail = match query::by_number(sql, job)? {
-                Some(info) => Some(Mail { to: recipients(sql, job)?, started, info }),
+                Some(info) => mail(sql, job, started, info)?,
                 None => None,
             };
             Ok(Some((number, mail)))
@@ -101,9 +121,10 @@ struct Noted {
 /// The next mail that nobody is at: who claims it has died, or is this process, which could not store
 /// what became of it.
 fn next(sql: &Connection, mine: &Claim) -> Failable<Option<Noted>> {
-    let next = "SELECT number, job, started, claim FROM mails ORDER BY started DESC, number";
-    let mut query = sql.prepare_cached(next)?;
-    let mut rows = query.query([])?;
+    let next =
+        format!("SELECT m.number, m.job, m.started, m.claim {MINE} ORDER BY m.started DESC, m.number");
+    let mut query = sql.prepare_cached(&next)?;
+    let mut rows = query.query([geteuid().as_raw()])?;
     while let Some(row) = rows.next()? {
         let claim: Option<Claim> = row.get(3)?;
         if claim.is_none_or(|claim| claim == *mine || !claim.is_alive()) {
@@ -113,12 +134,16 @@ fn next(sql: &Connection, mine: &Claim) -> Failable<Option<Noted>> {
     Ok(None)
 }
 
-fn recipients(sql: &Connection, job: i64) -> Failable<Vec<Text>> {
-    let json: String = sql
+/// The mail about a job of this row; `None` if there is no program to send it.
+fn mail(sql: &Connection, job: i64, started: bool, info: JobInfo) -> Failable<Option<Mail>> {
+    let (template, mailer): (String, Option<String>) = sql
         .prepare_cached(
-            "SELECT b.template FROM jobs j JOIN submissions b ON b.number = j.submission
+            "SELECT b.template, b.mailer FROM jobs j JOIN submissions b ON b.number = j.submission
              WHERE j.number = ?",
         )?
-        .query_row([job], |row| row.get(0))?;
-    Ok(parsed::<JobTemplate>(&json)?.email.unwrap_or_default())
+        .query_row([job], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let Some(mailer) = mailer else { return Ok(None) };
+    let program = parsed::<Mailer>(&mailer)?.program;
+    let to = parsed::<JobTemplate>(&template)?.email.unwrap_or_default();
+    Ok(Some(Mail { program, to, started, info }))
 }

@@ -43,7 +43,7 @@ pub use claim::Claim;
 pub use control::{Terminating, Which};
 pub use events::Event;
 pub use life::{Retry, Word};
-pub use mails::Mail;
+pub use mails::{Mail, Mailer};
 pub use query::{Array, Job};
 pub use queue::{Decide, Queue, Targets};
 pub use rerun::Loss;
@@ -57,7 +57,7 @@ const FILE: &str = "drmaa2.db";
 /// the transaction can be seen.
 const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 5;
+const SCHEMA_VERSION: i64 = 6;
 /// How long a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(10);
 

@@ -9,7 +9,7 @@ use crate::model::{
     Control, Error, ImageRef, JobInfo, JobState, JobTemplate, Millis, Result, SlotInfo, Usage, now,
     signal_name,
 };
-use crate::tracker::{End, NewJob, Task};
+use crate::tracker::{End, NewJob, Settings, Task};
 
 /// Where a stored job is in its life, and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Store {
                 "SELECT s.name, b.template, b.submitter, coalesce(j.stdio, b.stdio), b.id, j.task,
                              b.wall_clock, r.ends, b.deadline,
                              CASE WHEN p.slots IS NOT NULL OR p.queue_slots IS NOT NULL
-                                 THEN coalesce(j.slots, b.min_slots) END
+                                 THEN coalesce(j.slots, b.min_slots) END, b.settings
                          FROM jobs j
                          JOIN submissions b ON b.number = j.submission
                          JOIN pools p ON p.id = b.pool
@@ -87,6 +87,7 @@ impl Store {
                 wall_clock: row.get(6)?,
                 ends: end(row.get(7)?, row.get(8)?),
                 slots: row.get(9)?,
+                settings: Settings::stored(row.get(10)?),
             }))
         })
     }

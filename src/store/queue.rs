@@ -74,7 +74,7 @@ impl Store {
     }
 
     /// Does one of these jobs or job arrays wait, though it is its time?
-    pub fn any_waits(&self, ids: &[String], now: Millis) -> Result<bool> {
+    pub fn any_waits<'a>(&self, ids: impl IntoIterator<Item = &'a String>, now: Millis) -> Result<bool> {
         self.read(|sql| {
             let mut query = sql.prepare_cached(
                 "SELECT 1 FROM submissions b LEFT JOIN reservations r ON r.number = b.reservation

@@ -139,6 +139,25 @@ fn a_mail_is_sent_once_and_outlives_the_forgetting_of_its_job() {
 }
 
 #[test]
+fn a_mail_is_sent_with_the_program_of_its_submitter_and_by_his_user_alone() {
+    let (_dir, store, session) = store();
+    let mine = Claim::mine();
+    let mailing =
+        JobTemplate { email: Some(vec!["a@b".into()]), email_on_terminated: true, ..template() };
+    for id in ["a", "b"] {
+        submit_template(&store, &session, id, &mailing, &terms());
+        store.terminate(Which::Job(id), Control::Terminate).unwrap();
+    }
+    let others = "UPDATE submissions SET mailer = json_set(mailer, '$.uid', 47110) WHERE id = 'a'";
+    store.write(|sql| Ok(sql.execute(others, [])?)).unwrap();
+    let take = || store.send_mail(&mine, |mail| Ok(mail.clone())).unwrap();
+    let mail = take().unwrap();
+    assert_eq!((mail.info.id.as_str(), mail.program), ("b", "/sendmail".into()));
+    assert_eq!(take(), None);
+    assert!(!store.any_mail().unwrap(), "it keeps no agent that may not send it");
+}
+
+#[test]
 fn a_mail_that_cannot_be_sent_stays_if_that_may_pass() {
     let (_dir, store, session) = store();
     let mine = Claim::mine();

@@ -1,4 +1,4 @@
--- Version 4. Times are milliseconds since the epoch; states are numbers of `drmaa2_jstate`.
+-- Version 6. Times are milliseconds since the epoch; states are numbers of `drmaa2_jstate`.
 
 -- Numbers of sessions and reservations are never used again: handles and jobs refer to them.
 
@@ -38,6 +38,8 @@ CREATE TABLE submissions (
     template     TEXT NOT NULL,
     submitter    TEXT NOT NULL,
     stdio        TEXT NOT NULL,
+    -- JSON of the tracker: what was configured for them where they were submitted.
+    settings     TEXT NOT NULL,
     owner        TEXT NOT NULL,
     machine      TEXT NOT NULL,
     submitted    INTEGER NOT NULL,
@@ -62,6 +64,8 @@ CREATE TABLE submissions (
     -- Mails are sent at the start, and at the end, of its jobs.
     mail_started INTEGER NOT NULL,
     mail_ended   INTEGER NOT NULL,
+    -- JSON: the program that sends them, and whose it is.
+    mailer       TEXT,
 
     -- How many of its jobs may be admitted, how many hold slots, and about how many there is something
     -- to do yet; kept by the triggers below.
@@ -260,4 +264,4 @@ CREATE INDEX reservation_by_session ON reservations (session, number);
 -- Those that are over are many and never looked for.
 CREATE INDEX reservation_by_end ON reservations (ends);
 
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;

@@ -3,10 +3,10 @@
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
-use super::{Failable, Store};
+use super::{Failable, Mailer, Store};
 use crate::model::{Error, JobState, JobTemplate, Millis, Result, Text, now};
 use crate::scheduler::Pool;
-use crate::tracker::{Stdio, Submitter};
+use crate::tracker::{Settings, Stdio, Submitter};
 
 /// A job or a job array to store.
 pub struct Submission<'a> {
@@ -22,6 +22,10 @@ pub struct Submission<'a> {
     pub submitter: &'a Submitter,
     /// Host files of its standard streams; a task may have its own.
     pub stdio: &'a Stdio,
+    /// What they are run with.
+    pub settings: &'a Settings,
+    /// What sends mails about them, if anything does.
+    pub mailer: Option<&'a Mailer>,
     /// Where and when it may run.
     pub terms: &'a Terms,
     /// Its tasks; `None` for a single job.
@@ -79,7 +83,7 @@ impl Store {
             |text: &Option<Text>| text.as_ref().filter(|text| !text.is_empty()).map(Text::to_string);
         let (name, accounting_id) = (text(&new.template.job_name), text(&new.template.accounting_id));
         let (template, submitter) = (json(new.template)?, json(new.submitter)?);
-        let stdio = json(new.stdio)?;
+        let (stdio, mailer) = (json(new.stdio)?, new.mailer.map(json).transpose()?);
         let terms = new.terms;
         self.write(|sql| {
             let pool = pool(sql, &terms.pool)?;
@@ -89,9 +93,9 @@ impl Store {
                          (id, is_array, session, name, target, template, submitter, stdio, owner,
                           machine, submitted, pool, rank, priority, min_slots, max_slots, memory,
                           max_parallel, start_time, wall_clock, reservation, deadline, rerunnable,
-                          accounting_id, mail_started, mail_ended)
+                          accounting_id, mail_started, mail_ended, settings, mailer)
                      SELECT ?1, ?3, id, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-                         ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26
+                         ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28
                      FROM sessions WHERE id = ?2 AND destroyed = 0",
                 )?
                 .execute(params![
@@ -121,6 +125,8 @@ impl Store {
                     accounting_id,
                     new.template.email_on_started,
                     new.template.email_on_terminated,
+                    new.settings.as_str(),
+                    mailer,
                 ])?;
             if added == 0 {
                 return Err(Error::session("the job session has been destroyed").into());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob};
+use super::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, Settings};
 use crate::model::{
     Control, Cpu, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Os, Outcome, Queue, Result,
     Version, now, now_nanos, signal_name, signal_number,
@@ -135,7 +135,7 @@ impl JobTracker for FakeTracker {
         &["remoteCommand", "args", "jobCategory", "jobName", "inputPath", "outputPath", "errorPath"]
     }
 
-    fn check_template(&self, template: &JobTemplate) -> Result<()> {
+    fn check_template(&self, template: &JobTemplate, _: &Settings) -> Result<()> {
         drop(self.up()?);
         if template.remote_command.as_ref().is_none_or(|command| command.is_empty()) {
             return Err(Error::argument("remoteCommand is not set"));

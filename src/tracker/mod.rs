@@ -12,6 +12,7 @@ mod files;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
@@ -22,7 +23,7 @@ use crate::model::{
 pub use files::{Origin, Stdio, Transfer};
 
 /// Who submitted a job, and from where: what the job inherits from its submitter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Submitter {
     /// Login name, or the uid in digits where it has none.
     pub user: String,
@@ -38,6 +39,38 @@ pub struct Submitter {
     pub machine: String,
 }
 
+/// What a job is run with that its template does not say: what was configured for it where and when it
+/// was submitted. It is stored with the job, so it holds whoever starts it. The tracker's own JSON; nobody
+/// else reads it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings(String);
+
+impl Settings {
+    /// What a tracker will read.
+    pub fn of(value: &impl Serialize) -> Result<Self> {
+        let json = serde_json::to_string(value);
+        json.map(Self)
+            .map_err(|error| Error::internal(format!("the settings of a job cannot be stored: {error}")))
+    }
+
+    /// What the tracker wrote.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_str(&self.0).map_err(|error| {
+            Error::internal(format!("the settings of a stored job cannot be read: {error}"))
+        })
+    }
+
+    /// From the store.
+    pub fn stored(json: String) -> Self {
+        Self(json)
+    }
+
+    /// For the store.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A job to start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewJob {
@@ -51,6 +84,8 @@ pub struct NewJob {
     pub submitter: Submitter,
     /// Host paths of its standard streams, placeholders filled in, files made.
     pub stdio: Stdio,
+    /// What it is run with.
+    pub settings: Settings,
     /// Its place in a job array.
     pub task: Option<Task>,
     /// The slots it was given, where they are counted; a job that is made ready before it gets any has
@@ -167,10 +202,10 @@ pub trait JobTracker: Send + Sync {
     /// The attributes of a job template that this tracker honours, by their DRMAA2 names.
     fn attributes(&self) -> &'static [&'static str];
 
-    /// Refuse a template that this tracker can never run: an unknown category, nothing to run. What it
-    /// names on the host is looked at with the rights of the calling thread, which may not be those of
-    /// the process; no thread may be started from it.
-    fn check_template(&self, template: &JobTemplate) -> Result<()>;
+    /// Refuse a template that this tracker can never run with these settings: an unknown category,
+    /// nothing to run. What it names on the host is looked at with the rights of the calling thread, which
+    /// may not be those of the process; no thread may be started from it.
+    fn check_template(&self, template: &JobTemplate, settings: &Settings) -> Result<()>;
 
     /// Ids of the jobs that the runtime holds now, whoever made them.
     fn list_jobs(&self) -> Result<Vec<String>>;
@@ -222,8 +257,10 @@ pub trait JobTracker: Send + Sync {
     /// `Deleted` or `NotDeleted` follows.
     fn delete_job(&self, id: &str) -> Result<()>;
 
-    /// The names that `jobCategory` may take.
-    fn list_job_categories(&self) -> Result<Vec<String>>;
+    /// The names that `jobCategory` may take, beside those that are configured.
+    fn list_job_categories(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 
     /// Name and version of the system, if it answers.
     fn contact(&self) -> Result<Contact>;

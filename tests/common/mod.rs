@@ -8,7 +8,6 @@
 // Each test program uses a part of this.
 #![allow(dead_code)]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -20,12 +19,12 @@ use containerd_client::services::v1::snapshots::StatSnapshotRequest;
 use containerd_client::services::v1::{DeleteTaskRequest, GetContainerRequest, GetRequest, KillRequest};
 use containerd_client::tonic::metadata::{Ascii, MetadataValue};
 use containerd_client::tonic::{Code, Request};
-use drmaa2::containerd::{Category, ContainerdTracker, Settings};
+use drmaa2::containerd::{ContainerdTracker, JobSettings, Settings};
 use drmaa2::model::extensions::Pull;
 use drmaa2::model::{ErrorCode, JobState, JobTemplate, Outcome};
 use drmaa2::registry;
 use drmaa2::runtime::Runtime;
-use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
+use drmaa2::tracker::{self, EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
 
 /// Nothing here takes so long unless it hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -66,43 +65,52 @@ pub(crate) fn settings(jobs_dir: PathBuf) -> Option<Settings> {
         eprintln!("SKIPPED: {missing} not set; nothing was tested against containerd");
         return None;
     }
-    let category = Category { image: setting("DRMAA2_TEST_IMAGE")? };
     Some(Settings {
         address: setting("CONTAINERD_ADDRESS")?.into(),
         namespace: setting("CONTAINERD_NAMESPACE").unwrap_or_else(|| "default".into()),
         snapshotter: setting("CONTAINERD_SNAPSHOTTER").unwrap_or_else(|| "overlayfs".into()),
-        runtime: "io.containerd.runc.v2".into(),
-        runtime_binary: None,
-        cdi_dirs: vec![],
         pulls_dir: jobs_dir.with_file_name("pulls"),
         jobs_dir,
         init: setting("DRMAA2_INIT")?.into(),
-        categories: BTreeMap::from([("test".to_owned(), category)]),
-        default_category: Some("test".into()),
-        grace: Duration::from_secs(1),
-        pull: Pull::Missing,
-        registry: registry::Settings::default(),
     })
 }
 
-pub(crate) fn rig() -> Option<Rig> {
-    rig_with(|_| ())
+/// What a job is run with.
+pub(crate) fn resolved(template: &JobTemplate) -> tracker::Settings {
+    resolved_with(template, |_| ())
 }
 
-/// A rig whose tracker has other settings.
-pub(crate) fn rig_with(change: impl FnOnce(&mut Settings)) -> Option<Rig> {
+/// The same where something else is configured.
+pub(crate) fn resolved_with(
+    template: &JobTemplate,
+    change: impl FnOnce(&mut JobSettings),
+) -> tracker::Settings {
+    let category = template.job_category.as_ref().map(ToString::to_string);
+    let mut settings = JobSettings {
+        image: category.or_else(|| setting("DRMAA2_TEST_IMAGE")),
+        runtime: "io.containerd.runc.v2".into(),
+        runtime_binary: None,
+        cdi_dirs: vec![],
+        grace: Duration::from_secs(1),
+        pull: Pull::Missing,
+        registry: registry::Settings::default(),
+    };
+    change(&mut settings);
+    tracker::Settings::of(&settings).unwrap()
+}
+
+pub(crate) fn rig() -> Option<Rig> {
     let daemon = DAEMON.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let mut rig = rig_without_lock(change)?;
+    let mut rig = rig_without_lock()?;
     rig._daemon = Some(daemon);
     Some(rig)
 }
 
-pub(crate) fn rig_without_lock(change: impl FnOnce(&mut Settings)) -> Option<Rig> {
+pub(crate) fn rig_without_lock() -> Option<Rig> {
     let dir = tempfile::tempdir().unwrap();
     // A job's user needs the way to his files.
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
-    let mut settings = settings(dir.path().join("jobs"))?;
-    change(&mut settings);
+    let settings = settings(dir.path().join("jobs"))?;
     let tracker = ContainerdTracker::new(settings.clone(), Arc::new(Runtime::start().unwrap()));
     let (sender, facts) = mpsc::channel();
     tracker.subscribe(Arc::new(Sink(Mutex::new(sender))));
@@ -134,6 +142,7 @@ pub(crate) fn job(template: JobTemplate) -> NewJob {
     NewJob {
         id: ulid::Ulid::generate().to_string().to_lowercase(),
         session: "session".into(),
+        settings: resolved(&template),
         template,
         submitter: submitter(0),
         stdio: Stdio::default(),
@@ -160,6 +169,11 @@ pub(crate) fn id_of(fact: &Fact) -> Option<&str> {
 }
 
 impl Rig {
+    /// Is this a template that can be run?
+    pub(crate) fn check(&self, template: &JobTemplate) -> drmaa2::model::Result<()> {
+        self.tracker.check_template(template, &resolved(template))
+    }
+
     fn facts(&self) -> MutexGuard<'_, mpsc::Receiver<Fact>> {
         self.facts.lock().unwrap()
     }

@@ -7,9 +7,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(unreachable_pub, missing_docs)]
 
+mod configured;
 mod failures;
 mod image;
 mod images;
+mod part;
 mod processes;
 mod proxy;
 mod pulls;

@@ -1,7 +1,7 @@
-//! Pulls as processes with sessions see them. Such a process is this very program, with one test to run.
+//! Pulls as processes with sessions see them.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use drmaa2::model::{Control, JobState};
@@ -9,48 +9,23 @@ use drmaa2::session::{Bulk, JobSession, Timeout};
 use serde_json::json;
 
 use super::image::{Image, Layer};
+use super::part::{self, IMAGE, part, state_dir, succeeded};
 use super::proxy::Proxy;
 use super::rig::{is_possible, job, unfinished};
 use super::server::{Server, sends_for_blobs};
 
-/// What a process of a test is to do, and with which image; set in those alone.
-const PART: &str = "DRMAA2_TEST_PART";
-const IMAGE: &str = "DRMAA2_TEST_PART_IMAGE";
 const ABSENT: &str = "DRMAA2_TEST_PART_ABSENT";
 const SESSION: &str = "watched";
 const PROCESSES: usize = 10;
 
-/// A process with a part in `test`. Those of the same state directory share all there is.
+/// A process with a part in a test of this file.
 fn process(test: &str, part: &str, state: &Path, image: &str) -> Child {
     process_with(test, part, state, image, &[])
 }
 
 /// The same with more in its environment.
 fn process_with(test: &str, part: &str, state: &Path, image: &str, env: &[(&str, &str)]) -> Child {
-    let namespace = state.file_name().unwrap().to_str().unwrap();
-    Command::new(std::env::current_exe().unwrap())
-        .args([&format!("processes::{test}"), "--exact", "--nocapture"])
-        .env(PART, part)
-        .env(IMAGE, image)
-        .env("DRMAA2_STATE_DIR", state)
-        .env("DRMAA2_AGENT", "off")
-        .env("CONTAINERD_NAMESPACE", namespace)
-        .envs(env.iter().copied())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-fn part() -> Option<String> {
-    std::env::var(PART).ok()
-}
-
-fn state_dir() -> tempfile::TempDir {
-    tempfile::Builder::new().prefix("drmaa2-pull-").tempdir().unwrap()
-}
-
-fn succeeded(mut process: Child) {
-    assert!(process.wait().unwrap().success());
+    part::process(&format!("processes::{test}"), part, state, image, env)
 }
 
 #[test]

@@ -92,7 +92,8 @@ fn a_policy_says_when_an_image_is_pulled() {
 
 #[test]
 fn what_is_pulled_for_each_job_is_what_it_runs_in() {
-    let Some(rig) = Rig::with(|settings| settings.pull = Pull::Always) else { return };
+    let Some(mut rig) = Rig::new() else { return };
+    rig.configured.pull = Pull::Always;
     let server = Server::start();
     let old = server.push(&version("old"), "me/app:1");
     rig.file("certs.d/docker.io/hosts.toml", &format!("server = 'http://{}'", server.address));
@@ -153,7 +154,8 @@ fn what_others_have_of_an_index_stays_theirs() {
 
 #[test]
 fn the_policy_of_a_category_counts_unless_the_job_has_its_own() {
-    let Some(rig) = Rig::with(|settings| settings.pull = Pull::Always) else { return };
+    let Some(mut rig) = Rig::new() else { return };
+    rig.configured.pull = Pull::Always;
     let server = Server::start();
     let name = server.push(&version("here"), "app:1");
     let defaults = [("containerd_jt_pull".to_owned(), Text::from("never"))].into();

@@ -15,12 +15,12 @@ use containerd_client::services::v1::{
 use containerd_client::tonic::Request;
 use containerd_client::tonic::metadata::{Ascii, MetadataValue};
 use containerd_client::types::Descriptor;
-use drmaa2::containerd::{ContainerdTracker, Settings};
+use drmaa2::containerd::{ContainerdTracker, JobSettings, Settings};
 use drmaa2::model::extensions::Pull;
 use drmaa2::model::{JobTemplate, Outcome, Text};
 use drmaa2::registry;
 use drmaa2::runtime::Runtime;
-use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
+use drmaa2::tracker::{self, EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
 
 /// Nothing here takes so long unless it hangs.
 pub const LONG: Duration = Duration::from_secs(120);
@@ -37,6 +37,8 @@ pub struct Rig {
     pub tracker: Arc<ContainerdTracker>,
     pub dir: tempfile::TempDir,
     pub settings: Settings,
+    /// What jobs are run with; their template names the image.
+    pub configured: JobSettings,
     facts: Mutex<mpsc::Receiver<Fact>>,
 }
 
@@ -81,30 +83,32 @@ impl Rig {
     fn make(change: impl FnOnce(&mut Settings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings {
-            runtime_binary: None,
-            cdi_dirs: vec![],
             address: setting("CONTAINERD_ADDRESS").unwrap().into(),
             namespace: format!("drmaa2-pull-{}", ulid::Ulid::generate().to_string().to_lowercase()),
             snapshotter: setting("CONTAINERD_SNAPSHOTTER").unwrap_or_else(|| "overlayfs".into()),
-            runtime: "io.containerd.runc.v2".into(),
             jobs_dir: dir.path().join("jobs"),
             init: setting("DRMAA2_INIT").unwrap().into(),
-            categories: Default::default(),
-            default_category: None,
-            grace: Duration::from_secs(1),
-            pull: Pull::Missing,
             pulls_dir: dir.path().join("pulls"),
-            registry: registry::Settings {
-                certs_dir: dir.path().join("certs.d"),
-                auth_files: vec![dir.path().join("auth.json")],
-                path: dir.path().into(),
-            },
         };
         change(&mut settings);
+        let configured = JobSettings {
+            image: None,
+            runtime: "io.containerd.runc.v2".into(),
+            runtime_binary: None,
+            cdi_dirs: vec![],
+            grace: Duration::from_secs(1),
+            pull: Pull::Missing,
+            registry: registry::Settings {
+                certs_dir: dir.path().join("certs.d").as_path().into(),
+                auth_files: vec![dir.path().join("auth.json").as_path().into()],
+                env: [("PATH".to_owned(), dir.path().into())].into(),
+                owner: None,
+            },
+        };
         let tracker = ContainerdTracker::new(settings.clone(), Arc::new(Runtime::start().unwrap()));
         let (sender, facts) = mpsc::channel();
         tracker.subscribe(Arc::new(Sink(Mutex::new(sender))));
-        let rig = Self { tracker, dir, settings, facts: Mutex::new(facts) };
+        let rig = Self { tracker, dir, settings, configured, facts: Mutex::new(facts) };
         rig.until(|fact| matches!(fact, Fact::Live).then_some(()));
         rig
     }
@@ -142,7 +146,10 @@ impl Rig {
             umask: 0o022,
             machine: "m".into(),
         };
+        let image = template.job_category.as_ref().map(ToString::to_string);
+        let settings = JobSettings { image, ..self.configured.clone() };
         let job = NewJob {
+            settings: tracker::Settings::of(&settings).unwrap(),
             slots: None,
             id: ulid::Ulid::generate().to_string().to_lowercase(),
             session: "pull".into(),

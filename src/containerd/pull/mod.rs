@@ -21,10 +21,10 @@ use tokio::sync::{Semaphore, watch};
 
 use self::fetch::Fetch;
 use self::progress::{Bytes, Progress};
-use super::{Core, launch, reference};
+use super::{Core, JobSettings, launch, reference};
 use crate::model::extensions::Pull;
-use crate::model::{Error, JobTemplate, Result};
-use crate::registry::Name;
+use crate::model::{Error, Result};
+use crate::registry::{self, Name};
 use crate::sync::Mutex;
 use crate::tracker::{Fact, NewJob};
 
@@ -48,6 +48,8 @@ struct Wanted {
     always: bool,
     /// The snapshotter that is to have it.
     snapshotter: String,
+    /// How its registry is spoken to: what one may have, another may not.
+    registry: registry::Settings,
 }
 
 struct Known {
@@ -86,11 +88,6 @@ impl Pulls {
     }
 }
 
-/// When the image of a job is pulled.
-pub(super) fn policy(core: &Core, template: &JobTemplate) -> Result<Pull> {
-    Ok(template.extensions()?.pull.unwrap_or(core.settings.pull))
-}
-
 /// Refuse the name of an image that no registry can have.
 pub(super) fn check_name(text: &str) -> Result<()> {
     Name::parse(&reference::full_name(text)).map(drop)
@@ -98,19 +95,21 @@ pub(super) fn check_name(text: &str) -> Result<()> {
 
 /// Wait until the image of a job is there, if it is to be pulled. Who asks the job to end ends the wait.
 pub(super) async fn ready(core: &Arc<Core>, job: &NewJob) -> Result<()> {
-    let name = core.image_name(&job.template)?;
+    let settings = JobSettings::of(job)?;
+    let name = settings.image()?;
     let extensions = job.template.extensions()?;
     let snapshotter = core.snapshotter(&extensions);
-    let always = match policy(core, &job.template)? {
+    let always = match settings.policy(&extensions) {
         Pull::Never => return Ok(()),
-        Pull::Missing if core.images.find(&core.daemon, snapshotter, &name).await?.is_some() => {
+        Pull::Missing if core.images.find(&core.daemon, snapshotter, name).await?.is_some() => {
             return Ok(());
         }
         Pull::Missing => false,
         Pull::Always => true,
     };
-    let name = reference::full_name(&name);
-    let joined = core.pulls.join(core, Wanted { name, always, snapshotter: snapshotter.to_owned() });
+    let (name, snapshotter) = (reference::full_name(name), snapshotter.to_owned());
+    let wanted = Wanted { name, always, snapshotter, registry: settings.registry };
+    let joined = core.pulls.join(core, wanted);
     let done = wait(core, job, joined).await;
     core.facts.report(Fact::Progress { id: job.id.clone(), text: None });
     done
@@ -141,7 +140,7 @@ async fn wait(core: &Core, job: &NewJob, joined: Joined) -> Result<()> {
 
 async fn pull(core: Arc<Core>, wanted: Wanted, progress: Progress) -> Result<()> {
     let core = &*core;
-    let Wanted { name, always, snapshotter } = wanted;
+    let Wanted { name, always, snapshotter, registry } = wanted;
     let permit = Arc::clone(&core.pulls.turns).acquire_owned().await;
     let permit = permit.map_err(|_| Error::internal("no more images are pulled"))?;
     let settings = &core.settings;
@@ -153,10 +152,16 @@ async fn pull(core: Arc<Core>, wanted: Wanted, progress: Progress) -> Result<()>
     let fetch = Fetch {
         daemon: &core.daemon,
         snapshotter: &snapshotter,
-        settings: &settings.registry,
+        settings: &registry,
         locks: &settings.pulls_dir,
         name: &name,
         progress: &progress,
     };
-    fetch.run().await.map_err(|error| error.of(format_args!("cannot pull image {name}")))
+    fetch.run().await.map_err(|mut error| {
+        if let Some(proxy) = registry.strange_proxy() {
+            let lacks = "; user and password of this proxy are not in the environment of this process: ";
+            error.message.push_str(&format!("{lacks}{proxy}"));
+        }
+        error.of(format_args!("cannot pull image {name}"))
+    })
 }

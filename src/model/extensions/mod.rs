@@ -12,6 +12,8 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Error, JobTemplate, Millis, Result, Text, signal_number};
 use parse::Refusal;
 
@@ -64,7 +66,7 @@ pub enum Device {
 }
 
 /// When an image is pulled.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Pull {
     /// If containerd does not have it.
     #[default]

@@ -1,0 +1,55 @@
+//! Where a process has its settings from. A host program may live for long: its environment is looked at
+//! once, since a program may change it under the library's threads; files are read as they are now.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::{OsStr, OsString};
+#[cfg(test)]
+use std::path::Path;
+use std::path::{PathBuf, absolute};
+use std::sync::Arc;
+
+use super::{Config, FILE_VARIABLE, SYSTEM_FILE};
+use crate::model::Result;
+
+/// The environment of a process, and the file of the system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sources {
+    system_file: PathBuf,
+    root: bool,
+    variables: BTreeMap<OsString, OsString>,
+}
+
+impl Sources {
+    /// Those of this process, as they are now.
+    pub(super) fn of_process() -> Arc<Self> {
+        let mut variables: BTreeMap<OsString, OsString> = env::vars_os().collect();
+        // It means the same after the process has gone to another directory.
+        if let Some(file) = variables.get_mut(OsStr::new(FILE_VARIABLE))
+            && let Ok(path) = absolute(&*file)
+        {
+            *file = path.into();
+        }
+        let root = nix::unistd::geteuid().is_root();
+        Arc::new(Self { system_file: SYSTEM_FILE.into(), root, variables })
+    }
+
+    /// The settings as the files have them now.
+    pub(super) fn read(self: &Arc<Self>) -> Result<Config> {
+        let mut config = Config::from_sources(&self.system_file, self.root, |name| self.variable(name))?;
+        config.sources = Some(Arc::clone(self));
+        Ok(config)
+    }
+
+    /// A variable of the environment.
+    pub(super) fn variable<T: From<OsString>>(&self, name: &str) -> Option<T> {
+        self.variables.get(OsStr::new(name)).cloned().map(T::from)
+    }
+
+    /// For a test.
+    #[cfg(test)]
+    pub(super) fn of(system_file: &Path, set: &[(&str, &str)]) -> Arc<Self> {
+        let variables = set.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Arc::new(Self { system_file: system_file.to_owned(), root: true, variables })
+    }
+}

@@ -1,0 +1,203 @@
+//! What a client of registries has to know. It is resolved where a job is submitted, stored with it, and
+//! holds in every process that pulls for it; so there is no secret in it, only the places of secrets.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::{self, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Result, Text};
+use crate::rights;
+use crate::tracker::Submitter;
+
+/// The variables of an environment that tell where proxies are. What one holds of a user and a password
+/// is not kept.
+const PROXIES: [&str; 6] =
+    ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+/// Those that tell where trusted certificates are.
+pub(super) const CERTIFICATES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+/// Those by which credential helpers find what they need.
+const HELPERS: [&str; 18] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "DOCKER_CONFIG",
+    "REGISTRY_AUTH_FILE",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "GNUPGHOME",
+    "PASSWORD_STORE_DIR",
+    "AWS_PROFILE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AZURE_CONFIG_DIR",
+    "CLOUDSDK_CONFIG",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+];
+/// Others that are kept.
+const OTHERS: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// What a client of registries has to know.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Settings {
+    /// The directory with a `hosts.toml` in a directory for each registry.
+    pub certs_dir: Text,
+    /// The files that may hold credentials; the first that knows a registry counts.
+    pub auth_files: Vec<Text>,
+    /// Variables that tell where proxies, trusted certificates, and credential helpers with what they
+    /// need are.
+    pub env: BTreeMap<String, Text>,
+    /// The user whose credentials those are; `None` is the one of this process.
+    pub owner: Option<Submitter>,
+}
+
+impl Settings {
+    /// With the places for credentials that an environment names: those of Docker and of podman.
+    pub fn from_env(
+        certs_dir: &Path,
+        owner: Option<Submitter>,
+        env: impl Fn(&str) -> Option<OsString>,
+    ) -> Self {
+        let dir = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = |below: &str| dir("HOME").map(|home| home.join(below));
+        let files = [
+            dir("REGISTRY_AUTH_FILE"),
+            dir("DOCKER_CONFIG").or_else(|| home(".docker")).map(|dir| dir.join("config.json")),
+            dir("XDG_RUNTIME_DIR").map(|dir| dir.join("containers/auth.json")),
+            dir("XDG_CONFIG_HOME")
+                .or_else(|| home(".config"))
+                .map(|dir| dir.join("containers/auth.json")),
+        ];
+        let kept = |name: &&'static str| {
+            let value = env(name).filter(|value| !value.is_empty())?;
+            let value = match *name {
+                name if PROXIES.contains(&name) => without_user(&value),
+                "SSL_CERT_FILE" => Text::from(absolute(Path::new(&value)).as_path()),
+                _ => Text::from(Path::new(&value)),
+            };
+            Some(((*name).to_owned(), value))
+        };
+        Self {
+            certs_dir: Text::from(certs_dir),
+            auth_files: files.iter().flatten().map(|file| absolute(file).as_path().into()).collect(),
+            env: kept_names().filter_map(|name| kept(&name)).collect(),
+            owner,
+        }
+    }
+
+    /// Read something with the rights of the user whose credentials are meant.
+    pub(super) fn as_owner<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        match &self.owner {
+            Some(owner) => rights::of(owner, work),
+            None => work(),
+        }
+    }
+
+    /// A variable of the environment that these settings are from.
+    pub(super) fn variable(&self, name: &str) -> Option<&OsStr> {
+        self.env.get(name).map(|value| value.as_path().as_os_str())
+    }
+
+    /// A proxy of that environment. A user and a password are to be had only where this process has them
+    /// in its own, for the same proxy.
+    pub(super) fn proxy(&self, name: &str) -> Option<String> {
+        let kept = self.env.get(name)?;
+        Some(own(name, kept).unwrap_or_else(|| kept.to_string()))
+    }
+
+    /// A proxy that wants to know a user whom this process does not know.
+    pub fn strange_proxy(&self) -> Option<&Text> {
+        let strange = |(name, kept): &(&String, &Text)| {
+            PROXIES.contains(&name.as_str()) && kept.contains("@") && own(name, kept).is_none()
+        };
+        self.env.iter().find(strange).map(|(_, kept)| kept)
+    }
+}
+
+/// The names of all variables that are kept.
+pub(super) fn kept_names() -> impl Iterator<Item = &'static str> {
+    PROXIES.into_iter().chain(CERTIFICATES).chain(HELPERS).chain(OTHERS)
+}
+
+/// What this process has in a variable, if it is the same proxy.
+fn own(name: &str, kept: &Text) -> Option<String> {
+    let own = env::var_os(name).filter(|own| without_user(own) == *kept)?;
+    Some(own.to_string_lossy().into_owned())
+}
+
+/// Another process works in another directory.
+fn absolute(file: &Path) -> PathBuf {
+    path::absolute(file).unwrap_or_else(|_| file.to_owned())
+}
+
+/// The address of a proxy without the user, and whatever else stands before the last `@`, which is left
+/// to tell that there was one.
+fn without_user(proxy: &OsStr) -> Text {
+    let text = proxy.to_string_lossy();
+    let (scheme, rest) = text.split_once("://").map_or(("", &*text), |(scheme, rest)| (scheme, rest));
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    let place = rest.rsplit_once('@').map_or(rest.to_owned(), |(_, place)| format!("@{place}"));
+    format!("{scheme}{separator}{place}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(set: &[(&str, &str)]) -> Settings {
+        let env = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
+        Settings::from_env(Path::new("/c"), None, env)
+    }
+
+    #[test]
+    fn credentials_are_where_docker_and_podman_keep_them() {
+        let home = ["/h/.docker/config.json", "/h/.config/containers/auth.json"];
+        assert_eq!(of(&[("HOME", "/h"), ("DOCKER_CONFIG", "")]).auth_files, home.map(Text::from));
+        let set = [
+            ("REGISTRY_AUTH_FILE", "/a"),
+            ("DOCKER_CONFIG", "/d"),
+            ("XDG_RUNTIME_DIR", "/r"),
+            ("XDG_CONFIG_HOME", "/x"),
+        ];
+        let all = ["/a", "/d/config.json", "/r/containers/auth.json", "/x/containers/auth.json"];
+        assert_eq!(of(&set).auth_files, all.map(Text::from));
+    }
+
+    #[test]
+    fn a_path_means_the_same_in_another_directory() {
+        let here = env::current_dir().unwrap();
+        let settings = of(&[("REGISTRY_AUTH_FILE", "a.json"), ("SSL_CERT_FILE", "c.pem")]);
+        assert_eq!(settings.auth_files, [here.join("a.json").as_path().into()]);
+        assert_eq!(settings.variable("SSL_CERT_FILE"), Some(here.join("c.pem").as_os_str()));
+    }
+
+    #[test]
+    fn no_secret_is_kept() {
+        let secrets = [
+            ("HTTP_PROXY", "http://user:secret@p:1"),
+            ("https_proxy", "user:secret@p:1"),
+            ("ALL_PROXY", "http://user:sec/ret@x:secret@p:1/"),
+            ("HTTPS_PROXY", "http://secret@p:1"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("PATH", "/bin"),
+        ];
+        let settings = of(&secrets);
+        let stored = serde_json::to_string(&settings).unwrap();
+        assert!(!stored.contains("sec") && !stored.contains("user"), "{stored}");
+        assert_eq!(settings.variable("HTTP_PROXY"), Some(OsStr::new("http://@p:1")));
+        assert_eq!(settings.variable("https_proxy"), Some(OsStr::new("@p:1")));
+        assert_eq!(settings.variable("PATH"), Some(OsStr::new("/bin")));
+        assert_eq!(serde_json::from_str::<Settings>(&stored).unwrap(), settings);
+        let plain = of(&[("HTTP_PROXY", "http://p:1")]);
+        assert_eq!(plain.proxy("HTTP_PROXY").as_deref(), Some("http://p:1"));
+        assert_eq!(plain.proxy("HTTPS_PROXY"), None);
+        assert_eq!(plain.strange_proxy(), None);
+        let own = of(&[("HTTPS_PROXY", "http://user:secret@p:1")]);
+        assert_eq!(own.strange_proxy(), Some(&"http://@p:1".into()), "this process has no such proxy");
+    }
+}
