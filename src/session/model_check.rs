@@ -25,7 +25,7 @@ use crate::store::{
     Claim, NewTask, Queue, Session, Store, Submission, Targets, Terms, Unsettled, Which,
 };
 use crate::sync::Mutex;
-use crate::tracker::{Contact, EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
+use crate::tracker::{Contact, EventSink, Fact, JobTracker, NewJob, Stdio, Submitter, Withdrawn};
 
 const TARGET: &str = "t";
 const SLOTS: i64 = 2;
@@ -49,6 +49,12 @@ struct Runtime {
     losses: BTreeMap<String, usize>,
     /// How often each job's command was started.
     runs: BTreeMap<String, usize>,
+    /// The jobs that are started and whose command has not begun.
+    starting: BTreeSet<String>,
+    /// Those that do not begin.
+    withdrawn: BTreeSet<String>,
+    /// Those of which somebody was told that they are held.
+    held: BTreeSet<String>,
     /// What is asked for and not done yet, by process.
     requests: Vec<VecDeque<Request>>,
     /// What each process has not heard yet.
@@ -62,8 +68,28 @@ impl Runtime {
         self.facts.iter_mut().for_each(|facts| facts.push_back(fact.clone()));
     }
 
+    /// The command of a job that is started begins.
+    fn begin(&mut self, id: &str) {
+        if self.starting.remove(id) {
+            assert!(!self.held.contains(id), "{id} runs though it is held");
+            *self.runs.entry(id.to_owned()).or_default() += 1;
+        }
+    }
+
+    fn withdraw(&mut self, id: &str) -> Withdrawn {
+        if self.starting.remove(id) {
+            self.jobs.insert(id.to_owned(), JobState::Queued);
+            self.tell_all(&Fact::Withdrawn { id: id.to_owned() });
+        } else if self.jobs.get(id).is_some_and(|state| !state.is_queued()) {
+            return Withdrawn::Begun;
+        }
+        self.withdrawn.insert(id.to_owned());
+        Withdrawn::Nothing
+    }
+
     /// The job's command ends.
     fn exit(&mut self, id: &str, exit_status: i32) {
+        self.begin(id);
         if self.jobs.get(id).is_some_and(|state| state.is_started()) {
             let state = if exit_status == 0 { JobState::Done } else { JobState::Failed };
             self.jobs.insert(id.to_owned(), state);
@@ -75,6 +101,7 @@ impl Runtime {
 
     /// The job's command is gone, and nobody knows how it ended.
     fn lose(&mut self, id: &str) {
+        self.begin(id);
         if self.jobs.get(id).is_some_and(|state| state.is_started()) {
             self.jobs.insert(id.to_owned(), JobState::Failed);
             self.lost.insert(id.to_owned());
@@ -88,8 +115,13 @@ impl Runtime {
         let Some(request) = self.requests[process].pop_front() else { return };
         let prepares = matches!(request, Request::Prepare(_));
         match request {
+            Request::Start(id) if self.withdrawn.remove(&id) => {
+                self.jobs.remove(&id);
+                self.facts[process].push_back(Fact::Withdrawn { id });
+            }
             Request::Prepare(id) | Request::Start(id)
-                if !works && self.jobs.get(&id).is_none_or(|state| state.is_queued()) =>
+                if (!works || self.withdrawn.contains(&id))
+                    && self.jobs.get(&id).is_none_or(|state| state.is_queued()) =>
             {
                 self.jobs.remove(&id);
                 let error = Error::new(ErrorCode::TryLater, "full");
@@ -109,7 +141,7 @@ impl Runtime {
                 self.tell_all(&Fact::Ended { id, outcome });
             }
             Request::Start(id) => {
-                *self.runs.entry(id.clone()).or_default() += 1;
+                self.starting.insert(id.clone());
                 self.jobs.insert(id.clone(), JobState::Running);
                 self.tell_all(&Fact::Started { id, at: now(), image: None });
             }
@@ -117,6 +149,7 @@ impl Runtime {
                 assert!(!self.jobs.get(&id).is_some_and(|state| state.is_started()), "deleted {id}");
                 self.jobs.remove(&id);
                 self.lost.remove(&id);
+                self.withdrawn.remove(&id);
                 self.facts[process].push_back(Fact::Deleted { id });
             }
         }
@@ -167,6 +200,10 @@ impl JobTracker for Reach {
 
     fn prepare_job(&self, job: NewJob) -> Result<bool> {
         self.ask(Request::Prepare(job.id)).map(|()| true)
+    }
+
+    fn withdraw(&self, id: &str) -> Result<Withdrawn> {
+        Ok(self.runtime.lock().withdraw(id))
     }
 
     fn job_state(&self, id: &str) -> Result<(JobState, Option<String>)> {
@@ -250,6 +287,8 @@ struct Machine {
     runtime: Arc<Mutex<Runtime>>,
     processes: Vec<Process>,
     submitted: Vec<String>,
+    /// Jobs that somebody wants to hold, though they are being started; what he knows of that.
+    holding: VecDeque<(String, Option<Withdrawn>)>,
     _dir: tempfile::TempDir,
 }
 
@@ -265,7 +304,15 @@ impl Machine {
         };
         let runtime = Arc::new(Mutex::new(runtime));
         let processes = (0..PROCESSES).map(|place| Process::start(place, &store, &runtime)).collect();
-        Self { store, session, runtime, processes, submitted: Vec::new(), _dir: dir }
+        Self {
+            store,
+            session,
+            runtime,
+            processes,
+            submitted: Vec::new(),
+            holding: VecDeque::new(),
+            _dir: dir,
+        }
     }
 
     fn submit(&mut self, tasks: i64, hold: bool, parallel: Option<i64>) {
@@ -338,6 +385,29 @@ impl Machine {
         }
     }
 
+    fn hold(&mut self, which: Which<'_>) {
+        let holding = self.store.hold(which).unwrap();
+        self.holding.extend(holding.starting.into_iter().map(|(id, _)| (id, None)));
+    }
+
+    /// Who wants to hold a job goes on, or dies over it.
+    fn withdraw(&mut self) {
+        match self.holding.pop_front() {
+            Some((id, None)) => {
+                let withdrawn = self.runtime.lock().withdraw(&id);
+                self.holding.push_back((id, Some(withdrawn)));
+            }
+            Some((id, Some(Withdrawn::Nothing))) => {
+                self.store.job_withdrawn(&id).unwrap();
+                let state = self.store.job_state(&id).unwrap();
+                if matches!(state, Some(JobState::QueuedHeld | JobState::RequeuedHeld)) {
+                    self.runtime.lock().held.insert(id);
+                }
+            }
+            Some((_, Some(Withdrawn::Begun))) | None => {}
+        }
+    }
+
     fn check(&self) {
         let runtime = self.runtime.lock();
         assert!(runtime.running() <= SLOTS as usize, "slots are given away twice");
@@ -368,8 +438,13 @@ impl Machine {
                 }
             }
             Act::Lose => self.runtime.lock().lose(&job),
-            Act::Hold => drop(self.store.hold(which).unwrap()),
-            Act::Release => drop(self.store.release(which).unwrap()),
+            Act::Hold => self.hold(which),
+            Act::Withdraw => self.withdraw(),
+            Act::Begin => self.runtime.lock().begin(&job),
+            Act::Release => {
+                self.store.release(which).unwrap();
+                self.runtime.lock().held.remove(&job);
+            }
             Act::Terminate => {
                 for id in self.store.terminate(which, Control::Terminate).unwrap().started {
                     self.runtime.lock().exit(&id, 143);
@@ -391,10 +466,13 @@ impl Machine {
     /// Nobody interferes any more: everything has to come to its end.
     fn finish(&mut self) {
         self.runtime.lock().mute = false;
-        for id in &self.submitted {
-            self.store.release(Which::Job(id)).unwrap();
-        }
+        self.runtime.lock().held.clear();
+        self.holding.clear();
         for round in 0.. {
+            // What somebody wanted to hold may be held only now.
+            for id in &self.submitted {
+                self.store.release(Which::Job(id)).unwrap();
+            }
             for process in 0..PROCESSES {
                 self.processes[process].engine.settle_all().unwrap();
                 self.admit(process);
@@ -443,7 +521,11 @@ enum Act {
     Hear,
     Exit,
     Lose,
+    /// Somebody wants to hold a job, and then has its start withdrawn.
     Hold,
+    Withdraw,
+    /// The command of a job that is started begins.
+    Begin,
     Release,
     Terminate,
     /// The runtime answers no questions, or does again.
@@ -469,8 +551,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => Just(Act::Hear),
         3 => Just(Act::Exit),
         2 => Just(Act::Lose),
-        1 => Just(Act::Hold),
-        1 => Just(Act::Release),
+        2 => Just(Act::Hold),
+        3 => Just(Act::Withdraw),
+        4 => Just(Act::Begin),
+        2 => Just(Act::Release),
         1 => Just(Act::Terminate),
         1 => Just(Act::Mute),
         2 => Just(Act::Settle),

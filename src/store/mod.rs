@@ -9,6 +9,7 @@ mod control;
 mod events;
 #[cfg(test)]
 mod events_tests;
+mod hold;
 #[cfg(test)]
 mod jobs_tests;
 mod life;
@@ -42,6 +43,7 @@ use ballast::Ballast;
 pub use claim::Claim;
 pub use control::{Terminating, Which};
 pub use events::Event;
+pub use hold::Holding;
 pub use life::{Retry, Word};
 pub use mails::Mail;
 pub use query::{Array, Job};
@@ -57,7 +59,7 @@ const FILE: &str = "drmaa2.db";
 /// the transaction can be seen.
 const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 5;
+const SCHEMA_VERSION: i64 = 6;
 /// How long a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(10);
 
