@@ -40,7 +40,10 @@ fn settle(dir: &Path) -> io::Result<Fence> {
             Ok((before, fence, after)) if before == after => return Ok(fence),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::DirBuilder::new().recursive(true).mode(0o700).create(&shared)?;
+                match fs::DirBuilder::new().recursive(true).mode(0o700).create(&shared) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
             }
             Err(error) => return Err(error),
         }

@@ -7,7 +7,6 @@ use super::tests::{Bench, code, fresh, start, template};
 use super::{Bulk, JobRef, JobSession, Timeout};
 use crate::model::{Control, Error, ErrorCode, JobState, JobTemplate};
 use crate::store::Which;
-use crate::tracker::JobTracker;
 use crate::tracker::fake::FakeTracker;
 
 #[test]
@@ -41,17 +40,9 @@ fn a_held_job_waits_for_its_release() {
 fn starting(bench: &Bench, session: &JobSession, command: &str) -> JobRef {
     bench.tracker.set_slow(true);
     let job = session.run_job(template(command)).unwrap();
-    let seen = |(state, detail): (JobState, Option<String>)| {
-        assert_eq!(state, JobState::Queued);
-        detail.as_deref() == Some("creating")
-    };
-    loop {
-        let changes = bench.world.changes.seen();
-        if seen(job.state().unwrap()) && bench.tracker.list_jobs().unwrap().contains(&job.id) {
-            return job;
-        }
-        bench.world.changes.wait(changes, None);
-    }
+    bench.tracker.wait_until_starting(&job.id);
+    assert_eq!(job.state().unwrap(), (JobState::Queued, Some("creating".into())));
+    job
 }
 
 #[test]
@@ -111,7 +102,7 @@ fn the_tasks_of_an_array_that_have_not_begun_are_held() {
     let dir = tempfile::tempdir().unwrap();
     let bench = Bench::with_slots(dir.path(), FakeTracker::new(), Some(2));
     let session = JobSession::create(None, None).unwrap();
-    let bulk = Bulk { begin: 1, end: 4, step: 1, max_parallel: None };
+    let bulk = Bulk { begin: 1, end: 4, step: 1, max_parallel: 0 };
     let running = start(&session, template("sleep"));
     bench.tracker.set_slow(true);
     let array = session.run_bulk_jobs(&template("0"), bulk).unwrap();

@@ -11,6 +11,8 @@ mod events;
 mod events_tests;
 mod hold;
 #[cfg(test)]
+mod hold_tests;
+#[cfg(test)]
 mod jobs_tests;
 mod life;
 mod mails;

@@ -76,6 +76,14 @@ impl FakeTracker {
         waiting.into_iter().for_each(|job| self.start(job));
     }
 
+    /// Wait until a job waits for that.
+    pub fn wait_until_starting(&self, id: &str) {
+        let mut state = self.state.lock();
+        while !state.starting.iter().any(|job| job.id == id) {
+            state = self.changed.wait(state);
+        }
+    }
+
     /// From here on facts get lost, or come again.
     pub fn set_silent(&self, silent: bool) {
         self.state.lock().silent = silent;
@@ -218,6 +226,7 @@ impl JobTracker for FakeTracker {
         if state.slow {
             state.jobs.insert(id.clone(), JobInfo::new(&id, JobState::Queued));
             state.starting.push(job);
+            self.changed.notify_all();
             return Ok(());
         }
         drop(state);
