@@ -15,7 +15,7 @@ use prost_types::Timestamp;
 use ulid::Ulid;
 
 use super::connect::{QUICK, RUN};
-use super::withdraw::is_withdrawn;
+use super::withdraw::{WITHDRAW_FILE, is_withdrawn};
 use super::{Core, account, bare, labels, launch, metrics, shared, status};
 use crate::model::{Millis, Outcome, Result, Usage, now};
 use crate::tracker::Fact;
@@ -240,7 +240,7 @@ async fn remove_traces(core: &Core, id: &str) -> Result<bool> {
         taken => taken.map_err(|error| launch::io_error(&dir, &error))?,
     };
     // From here on who withdraws the start finds no directory.
-    let withdrawn = is_withdrawn(&old);
+    let withdrawn = is_marked(&old.join(WITHDRAW_FILE));
     remove_dir(old).await?;
     Ok(withdrawn)
 }

@@ -28,8 +28,9 @@ use super::image::Image;
 use super::runtime::runtime;
 use super::sandbox::Sandbox;
 use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, arrange, spec};
-use super::withdraw::{self, is_withdrawn};
-use super::{Core, account, bare, finish, labels, order, pull, rlimits, shared, status, unpack};
+use super::{
+    Core, account, bare, finish, labels, order, pull, rlimits, shared, status, unpack, withdraw,
+};
 use crate::model::extensions::Mount as HostMount;
 use crate::model::{Error, ErrorCode, Extensions, ImageRef, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob, Stdio};
@@ -181,7 +182,7 @@ pub(super) async fn conclude(core: &Core, id: &str, ticket: Ticket, started: Res
 
 /// Undo what was done, and report how the launch failed.
 async fn give_up(core: &Core, id: &str, error: Error) {
-    let (terminated, withdrawn) = (terminated(core, id), is_withdrawn(&core.job_dir(id)));
+    let (terminated, withdrawn) = (terminated(core, id), not_withdrawn(core, id).is_err());
     let left = undo(core, id).await.err();
     let job = id.to_owned();
     let fact = if terminated {
@@ -233,7 +234,9 @@ pub(super) fn still_wanted(core: &Core, id: &str) -> Result<()> {
 }
 
 fn not_withdrawn(core: &Core, id: &str) -> Result<()> {
-    if is_withdrawn(&core.job_dir(id)) { Err(withdrawn()) } else { Ok(()) }
+    let dir = core.job_dir(id);
+    let withdrawn = withdraw::decide(&dir).map_err(|error| io_error(&dir, &error))?;
+    if withdrawn { Err(self::withdrawn()) } else { Ok(()) }
 }
 
 /// The job can be started another time.
