@@ -11,7 +11,7 @@ use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate, Outcome, Text};
 use drmaa2::registry;
 use drmaa2::runtime::Runtime;
 use drmaa2::tracker::fake::{CATEGORY, FakeTracker};
-use drmaa2::tracker::{self, EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
+use drmaa2::tracker::{self, EventSink, Fact, JobTracker, NewJob, Stdio, Submitter, Withdrawn};
 
 /// Nothing here takes so long unless it hangs.
 const LONG: Duration = Duration::from_secs(60);
@@ -151,6 +151,7 @@ impl Subject {
             | Fact::Resumed { id, .. }
             | Fact::Ended { id, .. }
             | Fact::NotStarted { id, .. }
+            | Fact::Withdrawn { id }
             | Fact::NotPrepared { id, .. }
             | Fact::NotDeleted { id, .. }
             | Fact::Progress { id, .. }
@@ -203,6 +204,27 @@ impl Subject {
             Fact::NotStarted { id, error } if id == job => panic!("not started: {error}"),
             _ => None,
         })
+    }
+
+    /// A start was withdrawn; it may have been told before that.
+    fn withdrawn(&self, job: &str) {
+        self.until(|fact| match fact {
+            Fact::Withdrawn { id } if id == job => Some(()),
+            Fact::Ended { id, outcome } if id == job => panic!("ended: {outcome:?}"),
+            Fact::NotStarted { id, error } if id == job => panic!("not started: {error}"),
+            _ => None,
+        })
+    }
+
+    /// Nothing is left of a job that was withdrawn; it can be run as if nothing had been.
+    fn runs_after_all(&self, job: NewJob, exit_status: i32) {
+        self.delete(&job.id);
+        let error = self.tracker.job_info(&job.id).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidArgument);
+        self.tracker.add_job(job.clone()).unwrap();
+        self.started(&job.id);
+        assert_eq!(self.ended(&job.id).exit_status, Some(exit_status));
+        self.delete(&job.id);
     }
 
     fn delete(&self, job: &str) {
@@ -426,6 +448,65 @@ fn a_prepared_job_that_is_terminated_does_not_run(subject: &Subject) {
     }
 }
 
+fn a_start_that_is_withdrawn_in_time_does_not_happen(subject: &Subject) {
+    let job = subject.new_job((subject.exits)(5));
+    let withdraw = || subject.tracker.withdraw(&job.id).unwrap();
+    assert_eq!(withdraw(), Withdrawn::Nothing, "it is only about to be started");
+    subject.tracker.add_job(job.clone()).unwrap();
+    assert_eq!(subject.next(&job.id), Fact::Withdrawn { id: job.id.clone() });
+    subject.runs_after_all(job, 5);
+
+    // Once more, whatever the runtime is at.
+    for looks in 0..4 {
+        let job = subject.new_job((subject.exits)(6));
+        subject.tracker.add_job(job.clone()).unwrap();
+        (0..looks).for_each(|_| drop(subject.tracker.job_info(&job.id)));
+        match subject.tracker.withdraw(&job.id).unwrap() {
+            Withdrawn::Nothing => {
+                assert_eq!(subject.tracker.withdraw(&job.id).unwrap(), Withdrawn::Nothing);
+                subject.withdrawn(&job.id);
+                subject.runs_after_all(job, 6);
+            }
+            Withdrawn::Begun => {
+                assert_eq!(subject.ended(&job.id).exit_status, Some(6));
+                subject.delete(&job.id);
+            }
+        }
+    }
+}
+
+fn a_prepared_job_that_is_withdrawn_does_not_run(subject: &Subject) {
+    for wait in [false, true] {
+        let Some(job) = subject.prepare((subject.exits)(7)) else { return };
+        if wait {
+            subject.silent_about(&job.id);
+        }
+        assert_eq!(subject.tracker.withdraw(&job.id).unwrap(), Withdrawn::Nothing);
+        subject.tracker.add_job(job.clone()).unwrap();
+        assert_eq!(subject.next(&job.id), Fact::Withdrawn { id: job.id.clone() });
+        subject.runs_after_all(job, 7);
+    }
+}
+
+fn a_start_that_is_withdrawn_can_be_undone_at_once(subject: &Subject) {
+    for _ in 0..3 {
+        let job = subject.new_job((subject.exits)(8));
+        subject.tracker.add_job(job.clone()).unwrap();
+        if subject.tracker.withdraw(&job.id).unwrap() == Withdrawn::Begun {
+            subject.ended(&job.id);
+        }
+        subject.runs_after_all(job, 8);
+    }
+}
+
+fn what_has_begun_is_not_withdrawn(subject: &Subject) {
+    let job = subject.add((subject.exits)(0));
+    subject.ended(&job);
+    assert_eq!(subject.tracker.withdraw(&job).unwrap(), Withdrawn::Begun);
+    assert_eq!(subject.state(&job), JobState::Done);
+    subject.delete(&job);
+}
+
 fn live_is_told(subject: &Subject) {
     subject.until(|fact| matches!(fact, Fact::Live).then_some(()));
 }
@@ -454,6 +535,10 @@ contract! {
     a_job_is_started_while_it_is_being_prepared
     a_preparation_can_be_undone
     a_prepared_job_that_is_terminated_does_not_run
+    a_start_that_is_withdrawn_in_time_does_not_happen
+    a_prepared_job_that_is_withdrawn_does_not_run
+    a_start_that_is_withdrawn_can_be_undone_at_once
+    what_has_begun_is_not_withdrawn
 }
 
 /// Is there a containerd to test with? Where there has to be one, its absence is a failure.

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::connect::QUICK;
 use super::finish::{self, Exit};
+use super::withdraw::is_withdrawn;
 use super::{Core, labels, launch, status};
 use crate::model::{Error, JobInfo, JobState, JobTemplate, Millis, Outcome, Result, SlotInfo, Text};
 
@@ -23,6 +24,8 @@ struct Traces {
     outcome: Option<Outcome>,
     /// Its directory, which our own jobs have.
     dir: Option<PathBuf>,
+    /// Its start was withdrawn.
+    withdrawn: bool,
     /// When its start was marked.
     started: Option<Millis>,
 }
@@ -36,8 +39,9 @@ impl Traces {
         dir: &Path,
     ) -> Self {
         let outcome = finish::recorded(dir);
+        let withdrawn = is_withdrawn(dir);
         let dir = dir.is_dir().then(|| dir.to_owned());
-        Self { container, process, outcome, started, dir }
+        Self { container, process, outcome, started: started.filter(|_| !withdrawn), withdrawn, dir }
     }
 }
 
@@ -199,6 +203,9 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
     if let Some(outcome) = &traces.outcome {
         return (outcome.state(), None, Some(outcome.clone()));
     }
+    if traces.withdrawn {
+        return (JobState::Queued, Some("withdrawn"), None);
+    }
     let Some(process) = &traces.process else {
         return if traces.started.is_some() {
             let lost = finish::lost(traces.dir.as_deref());
@@ -250,7 +257,7 @@ mod tests {
             exit_status,
             ..Process::default()
         });
-        Traces { container: None, process, outcome: None, dir: None, started: None }
+        Traces { container: None, process, outcome: None, dir: None, withdrawn: false, started: None }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::facts::{Ticket, Word, Words};
 use super::image::Image;
 use super::launch::{self, Started};
-use super::{Core, JobSettings, finish, order, pull};
+use super::{Core, JobSettings, finish, order, pull, withdraw};
 use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::{Fact, NewJob};
 
@@ -49,17 +49,16 @@ pub(super) async fn prepare(
         Ok(_turn) => launch::make(core, &job).await,
         Err(error) => Err(error),
     };
-    if let Some(old) = old {
-        finish::remove_dir(old).await;
-    }
+    launch::forget(old).await;
     let image = match made {
         Ok(image) => Ok(image),
-        // Who has asked it to end says what is to become of it then.
-        Err(error) if launch::terminated(core, &job.id) => Err(error),
+        // Who has asked it to end, or has withdrawn it, says what is to become of it then.
+        Err(error) if launch::still_wanted(core, &job.id).is_err() => Err(error),
         Err(error) => {
-            launch::undo(core, &job.id).await;
+            // What is left is in the way of nobody but the next attempt, which replaces it.
+            let withdrawn = launch::undo(core, &job.id).await.unwrap_or_default();
             let fact = Fact::NotPrepared { id: job.id.clone(), error };
-            return undone(core, &job.id, ticket, words, fact).await;
+            return undone(core, &job.id, ticket, words, fact, withdrawn).await;
         }
     };
     match words.recv().await {
@@ -83,6 +82,7 @@ async fn start(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJob) -
         Err(error) if error.code != ErrorCode::DrmCommunication => error,
         done => return done,
     };
+    launch::still_wanted(core, id)?;
     // Its task may have been killed, or its container is not what it has to be.
     tracing::debug!(%error, id, "a prepared job is made anew");
     launch::unmark(core, id)?;
@@ -112,22 +112,29 @@ async fn undo(core: &Arc<Core>, id: &str, ticket: Ticket, words: Words, old: Opt
     // The semaphore is never closed.
     let turn = core.deletions.acquire().await;
     let removed = core.daemon.patiently(|| finish::remove(core, id)).await;
-    if let Some(old) = old {
-        finish::remove_dir(old).await;
-    }
+    launch::forget(old).await;
     drop(turn);
     let id = id.to_owned();
     let fact = match removed {
-        Ok(()) => Fact::Deleted { id: id.clone() },
+        Ok(_) => Fact::Deleted { id: id.clone() },
         Err(error) => Fact::NotDeleted { id: id.clone(), error },
     };
-    undone(core, &id, ticket, words, fact).await;
+    undone(core, &id, ticket, words, fact, false).await;
 }
 
-/// Report that nothing is left of a prepared job, and why. It may be wanted again by now.
-async fn undone(core: &Arc<Core>, id: &str, ticket: Ticket, mut words: Words, fact: Fact) {
+/// Report that nothing is left of a prepared job, and why. It may be wanted again by now, unless it was
+/// `withdrawn`.
+async fn undone(
+    core: &Arc<Core>,
+    id: &str,
+    ticket: Ticket,
+    mut words: Words,
+    fact: Fact,
+    withdrawn: bool,
+) {
     let Some(wanted) = core.facts.undone(id, &mut words, fact) else { return };
-    match launch::make_dir(core, id) {
+    let again = if withdrawn { withdraw::withdraw(core, id).map(drop) } else { Ok(()) };
+    match again.and_then(|()| launch::make_dir(core, id)) {
         Ok(old) => launch::launch(core, &wanted, ticket, old).await,
         Err(error) => launch::conclude(core, id, ticket, Err(error)).await,
     }

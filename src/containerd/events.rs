@@ -14,6 +14,7 @@ use ulid::Ulid;
 
 use super::connect::QUICK;
 use super::finish::{self, Exit};
+use super::withdraw::is_withdrawn;
 use super::{Core, launch};
 use crate::model::{Error, Result, now, now_nanos};
 use crate::tracker::Fact;
@@ -101,7 +102,11 @@ fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), Decode
         START => {
             let at = at.map_or_else(now, finish::millis);
             let TaskStart { container_id, pid } = TaskStart::decode(event)?;
-            let image = launch::image_of(&core.job_dir(&container_id));
+            let dir = core.job_dir(&container_id);
+            if is_withdrawn(&dir) {
+                return Ok(());
+            }
+            let image = launch::image_of(&dir);
             core.facts.started(container_id, pid, at, image);
         }
         PAUSED => {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{broadcast, mpsc};
 
-use crate::model::{ImageRef, Millis};
+use crate::model::{Error, ImageRef, Millis};
 use crate::sync::Mutex;
 use crate::tracker::{EventSink, Fact, NewJob};
 
@@ -38,6 +38,8 @@ struct Launch {
     ended: bool,
     /// The way to it, while it is one that waits to be told what to do with its task.
     words: Option<mpsc::UnboundedSender<Word>>,
+    /// It was withdrawn, and who did that waits until nothing is left of it.
+    undo: bool,
 }
 
 /// What to do with a job that was, or is being, made ready.
@@ -54,6 +56,17 @@ pub(super) type Words = mpsc::UnboundedReceiver<Word>;
 /// Tells one launch from a later one of the same job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket(u64);
+
+/// What a launch that has its answer comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Launched {
+    /// The job runs.
+    Started,
+    /// Its end was seen in between.
+    Ended,
+    /// It was withdrawn in between.
+    Undo,
+}
 
 /// Something changed for this job, or with `None` perhaps for any.
 pub(super) type Change = Option<Arc<str>>;
@@ -121,12 +134,13 @@ impl Facts {
         match self.launching.lock().entry(id.to_owned()) {
             Entry::Occupied(_) => None,
             Entry::Vacant(place) => {
-                Some(place.insert(Launch { ticket, pid: None, ended: false, words }).ticket)
+                Some(place.insert(Launch { ticket, pid: None, ended: false, words, undo: false }).ticket)
             }
         }
     }
 
-    /// Say what to do with a prepared job. Gives the word back if there is no such job.
+    /// Say what to do with a prepared job; that of a job that is being started can only be undone, once it
+    /// was withdrawn. Gives the word back if there is no such job.
     pub(super) fn tell(&self, id: &str, word: Word) -> Result<(), Word> {
         let mut launching = self.launching.lock();
         let Some(launch) = launching.get_mut(id) else { return Err(word) };
@@ -136,6 +150,10 @@ impl Facts {
         };
         match words {
             Some(words) => words.send(word).map_err(|unheard| unheard.0),
+            None if matches!(word, Word::Undo) => {
+                launch.undo = true;
+                Ok(())
+            }
             None => Err(word),
         }
     }
@@ -171,7 +189,7 @@ impl Facts {
         }
     }
 
-    /// The launch got its answer: the job has started. True if its end was seen in between.
+    /// The launch got its answer: the job has started.
     #[must_use]
     pub(super) fn launched(
         &self,
@@ -179,31 +197,40 @@ impl Facts {
         ticket: Ticket,
         at: Millis,
         image: Option<ImageRef>,
-    ) -> bool {
+    ) -> Launched {
         let mut launching = self.launching.lock();
         match launching.get(id) {
+            Some(launch) if launch.ticket == ticket && launch.undo => Launched::Undo,
             Some(launch) if launch.ticket == ticket => {
                 let ended = launch.ended;
                 launching.remove(id);
                 self.report(Fact::Started { id: id.to_owned(), at, image });
-                ended
+                if ended { Launched::Ended } else { Launched::Started }
             }
             // The stream was faster.
-            _ => false,
+            _ => Launched::Started,
         }
     }
 
-    /// The launch failed; `fact` says how.
-    pub(super) fn not_launched(&self, id: &str, fact: Fact) {
+    /// The launch failed; `fact` says how, `left` why something is left of it.
+    pub(super) fn not_launched(&self, id: &str, fact: Fact, left: Option<Error>) {
         let mut launching = self.launching.lock();
-        launching.remove(id);
-        self.report(fact);
+        let undo = launching.remove(id).is_some_and(|launch| launch.undo);
+        let id = id.to_owned();
+        self.report(match (fact, left) {
+            // Who waits for the removal hears of it by the clean-up of the ended job.
+            (fact @ Fact::Ended { .. }, _) => fact,
+            (_, Some(error)) if undo => Fact::NotDeleted { id, error },
+            (_, None) if undo => Fact::Deleted { id },
+            (fact, _) => fact,
+        });
     }
 
     /// The stream of events says that the job has started.
     pub(super) fn started(&self, id: String, pid: u32, at: Millis, image: Option<ImageRef>) {
         let mut launching = self.launching.lock();
-        if launching.get(&id).is_some_and(|launch| launch.pid != Some(pid)) {
+        // One that is undone is dealt with by the launch.
+        if launching.get(&id).is_some_and(|launch| launch.pid != Some(pid) || launch.undo) {
             return;
         }
         launching.remove(&id);
@@ -226,6 +253,7 @@ fn subject(fact: &Fact) -> Option<&str> {
         | Fact::Resumed { id, .. }
         | Fact::Ended { id, .. }
         | Fact::NotStarted { id, .. }
+        | Fact::Withdrawn { id }
         | Fact::NotPrepared { id, .. }
         | Fact::NotDeleted { id, .. }
         | Fact::Progress { id, .. }
@@ -237,7 +265,7 @@ fn subject(fact: &Fact) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Error, Outcome};
+    use crate::model::Outcome;
 
     fn queued(facts: &Facts) -> Vec<Fact> {
         let mut outlet = facts.outlet.lock();
@@ -258,7 +286,7 @@ mod tests {
         assert!(!facts.ended_while_launching("j", 10));
         let end = Fact::Ended { id: "j".into(), outcome: Outcome::default() };
         facts.report(end.clone());
-        assert!(!facts.launched("j", ticket, 2, None));
+        assert_eq!(facts.launched("j", ticket, 2, None), Launched::Started);
         assert_eq!(queued(&facts), [started(1), end]);
     }
 
@@ -268,7 +296,7 @@ mod tests {
         let ticket = facts.launch("j").unwrap();
         facts.created("j", 10);
         assert!(facts.ended_while_launching("j", 10));
-        assert!(facts.launched("j", ticket, 2, None));
+        assert_eq!(facts.launched("j", ticket, 2, None), Launched::Ended);
         assert_eq!(queued(&facts), [started(2)]);
     }
 
@@ -280,7 +308,7 @@ mod tests {
         assert!(facts.ended_while_launching("j", 9));
         facts.created("j", 10);
         facts.started("j".into(), 9, 1, None);
-        assert!(!facts.launched("j", ticket, 2, None));
+        assert_eq!(facts.launched("j", ticket, 2, None), Launched::Started);
         assert_eq!(queued(&facts), [started(2)]);
     }
 
@@ -291,8 +319,8 @@ mod tests {
         facts.created("j", 9);
         facts.started("j".into(), 9, 1, None);
         let second = facts.launch("j").unwrap();
-        assert!(!facts.launched("j", first, 2, None));
-        assert!(!facts.launched("j", second, 3, None));
+        assert_eq!(facts.launched("j", first, 2, None), Launched::Started);
+        assert_eq!(facts.launched("j", second, 3, None), Launched::Started);
         assert_eq!(queued(&facts), [started(1), started(3)]);
     }
 
@@ -336,10 +364,9 @@ mod tests {
         assert!(facts.ended_while_launching("j", 9));
         assert!(facts.tell("j", Word::Start(job())).is_ok());
         assert!(facts.tell("j", Word::Start(job())).is_err());
-        assert!(facts.tell("j", Word::Undo).is_err());
         assert!(matches!(words.try_recv(), Ok(Word::Start(_))));
         facts.created("j", 10);
-        assert!(!facts.launched("j", ticket, 2, None));
+        assert_eq!(facts.launched("j", ticket, 2, None), Launched::Started);
         assert_eq!(queued(&facts), [started(2)]);
     }
 
@@ -365,6 +392,29 @@ mod tests {
             assert_eq!(queued(&facts), expected, "{said:?}");
             // Only one that is wanted again is still under way.
             assert_eq!(facts.launch("j").is_none(), wanted, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_launch_that_is_undone_tells_when_nothing_is_left_of_it() {
+        let not_started = || Fact::NotStarted { id: "j".into(), error: Error::internal("x") };
+        let not_deleted = || Fact::NotDeleted { id: "j".into(), error: Error::internal("y") };
+        let ended = || Fact::Ended { id: "j".into(), outcome: Outcome::failed("x") };
+        for (fact, left, expected) in [
+            (not_started(), false, deleted()),
+            (Fact::Withdrawn { id: "j".into() }, false, deleted()),
+            (not_started(), true, not_deleted()),
+            (ended(), false, ended()),
+        ] {
+            let facts = Facts::new();
+            let ticket = facts.launch("j").unwrap();
+            facts.created("j", 10);
+            assert!(facts.tell("j", Word::Undo).is_ok());
+            facts.started("j".into(), 10, 1, None);
+            assert_eq!(facts.launched("j", ticket, 2, None), Launched::Undo);
+            facts.not_launched("j", fact, left.then(|| Error::internal("y")));
+            assert_eq!(queued(&facts), [expected]);
+            assert!(facts.launch("j").is_some());
         }
     }
 

@@ -12,8 +12,10 @@ use containerd_client::tonic::Status as Answer;
 use containerd_client::types::v1::{Process, Status};
 use drmaa2_init::{Record, TERMINATE_FILE, is_marked};
 use prost_types::Timestamp;
+use ulid::Ulid;
 
 use super::connect::{QUICK, RUN};
+use super::withdraw::{WITHDRAW_FILE, is_withdrawn};
 use super::{Core, account, bare, labels, launch, metrics, shared, status};
 use crate::model::{Millis, Outcome, Result, Usage, now};
 use crate::tracker::Fact;
@@ -44,7 +46,8 @@ impl From<Process> for Exit {
     }
 }
 
-/// How a job has ended, or `None` if it has not, or if it was a prepared one whose task was removed.
+/// How a job has ended, or `None` if it has not, or if it was a prepared one whose task was removed, or one
+/// whose start was withdrawn.
 /// `exit` is what an event told, which may have been about an earlier attempt at the same job.
 pub(super) async fn end(core: &Core, id: &str, exit: Option<Exit>) -> Result<Option<Outcome>> {
     let dir = core.job_dir(id);
@@ -105,7 +108,7 @@ fn is_unexplained(outcome: &Outcome) -> bool {
 /// last that is removed of it; with the container gone as well, there is nothing to tell of any more.
 async fn was_started(core: &Core, id: &str, dir: &Path) -> Result<bool> {
     match dir.is_dir() {
-        true => Ok(launch::started_at(dir).is_some()),
+        true => Ok(launch::started_at(dir).is_some() && !is_withdrawn(dir)),
         false => Ok(account::container(core, id).await?.is_some()),
     }
 }
@@ -202,47 +205,59 @@ pub(super) async fn delete(core: &Core, id: String) {
     // The semaphore is never closed.
     let Ok(_turn) = core.deletions.acquire().await else { return };
     match core.daemon.patiently(|| remove_ended(core, &id)).await {
-        Ok(()) => core.facts.report(Fact::Deleted { id }),
+        Ok(_) => core.facts.report(Fact::Deleted { id }),
         Err(error) => core.facts.report(Fact::NotDeleted { id, error }),
     }
 }
 
 /// Remove what there is of a job, but for a container and a snapshot that are to be kept. Those of a
 /// job that has not run hold nothing of interest.
-async fn remove_ended(core: &Core, id: &str) -> Result<()> {
+async fn remove_ended(core: &Core, id: &str) -> Result<bool> {
     let dir = core.job_dir(id);
-    let has_run = !dir.is_dir() || launch::started_at(&dir).is_some();
+    let has_run = !dir.is_dir() || (launch::started_at(&dir).is_some() && !is_withdrawn(&dir));
     let record = account::record(core, id).await?;
     if !record.is_some_and(|record| has_run && labels::is_kept(&record.labels)) {
         return remove(core, id).await;
     }
     remove_task(core, id).await?;
-    core.memory.lock().remove(id);
-    remove_dir(dir).await;
-    Ok(())
+    remove_traces(core, id).await
 }
 
 /// Remove whatever there is of a job: task, container, snapshot and directory, in this order. A
 /// container without its task's shim could never be cleaned up, and the directory tells what the
-/// others are.
-pub(super) async fn remove(core: &Core, id: &str) -> Result<()> {
+/// others are. True if its start was withdrawn.
+pub(super) async fn remove(core: &Core, id: &str) -> Result<bool> {
     remove_container(core, id).await?;
-    core.memory.lock().remove(id);
-    remove_dir(core.job_dir(id)).await;
-    Ok(())
+    remove_traces(core, id).await
 }
 
-/// Remove the directory of a job that has no container any more.
-pub(super) async fn remove_dir(dir: PathBuf) {
-    let remove = move || match fs::remove_dir_all(&dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!(%error, dir = %dir.display(), "cannot remove the directory of a job");
-        }
-        _ => {}
+/// Remove what is known here of a job that has no container any more.
+async fn remove_traces(core: &Core, id: &str) -> Result<bool> {
+    core.memory.lock().remove(id);
+    let dir = core.job_dir(id);
+    let old = match take_away(core, &dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        taken => taken.map_err(|error| launch::io_error(&dir, &error))?,
     };
-    if tokio::task::spawn_blocking(remove).await.is_err() {
-        tracing::warn!("the removal of a directory died");
-    }
+    // From here on who withdraws the start finds no directory.
+    let withdrawn = is_marked(&old.join(WITHDRAW_FILE));
+    remove_dir(old).await?;
+    Ok(withdrawn)
+}
+
+/// Give the directory of a job a name that no job can have: none begins with a dot.
+pub(super) fn take_away(core: &Core, dir: &Path) -> io::Result<PathBuf> {
+    let old = core.settings.jobs_dir.join(format!(".{}", Ulid::generate()));
+    fs::rename(dir, &old).map(|()| old)
+}
+
+/// Remove the directory of an attempt at a job that has no container any more.
+pub(super) async fn remove_dir(dir: PathBuf) -> Result<()> {
+    let remove = move || match fs::remove_dir_all(&dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(launch::io_error(&dir, &error)),
+        _ => Ok(()),
+    };
+    launch::blocking(remove).await
 }
 
 /// The same but for the directory.

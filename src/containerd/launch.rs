@@ -21,17 +21,17 @@ use containerd_client::types::v1::Status;
 use drmaa2_init::{Order, Record, TERMINATE_FILE, is_marked};
 use prost_types::Any;
 use serde_json::Value;
-use ulid::Ulid;
 
 use super::bare::Held;
 use super::connect::{QUICK, RUN};
-use super::facts::Ticket;
+use super::facts::{Launched, Ticket};
 use super::image::Image;
 use super::runtime::runtime;
 use super::sandbox::Sandbox;
 use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, arrange, spec};
 use super::{
     Core, JobSettings, account, bare, finish, labels, order, pull, rlimits, shared, status, unpack,
+    withdraw,
 };
 use crate::model::extensions::Mount as HostMount;
 use crate::model::{Error, ErrorCode, Extensions, ImageRef, Millis, Outcome, Result, now};
@@ -81,15 +81,17 @@ pub(super) fn make_dir(core: &Core, id: &str) -> Result<Option<PathBuf>> {
     builder.mode(0o700);
     let made = builder.create(&dir).map(|()| None).or_else(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
-            // No job's id begins with a dot.
-            let old = core.settings.jobs_dir.join(format!(".{}", Ulid::generate()));
-            fs::rename(&dir, &old)?;
+            let old = finish::take_away(core, &dir)?;
             builder.create(&dir).map(|()| Some(old))
         }
         io::ErrorKind::NotFound => builder.recursive(true).create(&dir).map(|()| None),
         _ => Err(error),
     });
-    let made = made.and_then(|old| builder.recursive(false).create(&shared).map(|()| old));
+    let made = made.and_then(|old| {
+        // Who withdraws the start at this moment may have made it.
+        builder.recursive(true).create(&shared)?;
+        old.iter().try_for_each(|old| withdraw::carry_over(old, &dir)).map(|()| old)
+    });
     made.map_err(|error| io_error(&dir, &error))
 }
 
@@ -114,10 +116,17 @@ fn note_image(dir: &Path, image: &ImageRef) -> Result<()> {
 /// Start a job for which [`make_dir`] was called, and report what became of it.
 pub(super) async fn launch(core: &Arc<Core>, job: &NewJob, ticket: Ticket, old: Option<PathBuf>) {
     let started = launch_ready(core, job).await;
-    if let Some(old) = old {
-        finish::remove_dir(old).await;
-    }
+    forget(old).await;
     conclude(core, &job.id, ticket, started).await;
+}
+
+/// Remove the directory of an earlier attempt. If that fails, who opens next tries again.
+pub(super) async fn forget(old: Option<PathBuf>) {
+    if let Some(old) = old
+        && let Err(error) = finish::remove_dir(old).await
+    {
+        tracing::warn!(%error, "cannot remove what an earlier attempt left");
+    }
 }
 
 /// Start a job once its image is there.
@@ -160,45 +169,47 @@ pub(super) async fn start_anew(core: &Core, job: &NewJob) -> Result<Started> {
 
 /// Report what became of a start.
 pub(super) async fn conclude(core: &Core, id: &str, ticket: Ticket, started: Result<Started>) {
+    let started = started.and_then(|started| not_withdrawn(core, id).map(|()| started));
     let started = match started {
         Ok(started) => started,
-        Err(error) => {
-            let fact = give_up(core, id, error).await;
-            return core.facts.not_launched(id, fact);
-        }
+        Err(error) => return give_up(core, id, error).await,
     };
     let image = image_of(&core.job_dir(id));
-    if core.facts.launched(id, ticket, now(), image) || started == Started::Unanswered {
-        core.report_end(id, None).await;
+    match core.facts.launched(id, ticket, now(), image) {
+        Launched::Undo => give_up(core, id, withdrawn()).await,
+        Launched::Started if started == Started::Answered => {}
+        Launched::Started | Launched::Ended => core.report_end(id, None).await,
     }
 }
 
-/// Undo what was done, and tell how the launch failed.
-async fn give_up(core: &Core, id: &str, error: Error) -> Fact {
-    let terminated = terminated(core, id);
-    undo(core, id).await;
-    let id = id.to_owned();
-    if terminated {
-        Fact::Ended { id, outcome: Outcome::failed("terminated before it started") }
+/// Undo what was done, and report how the launch failed.
+async fn give_up(core: &Core, id: &str, error: Error) {
+    let (terminated, withdrawn) = (terminated(core, id), not_withdrawn(core, id).is_err());
+    let left = undo(core, id).await.err();
+    let job = id.to_owned();
+    let fact = if terminated {
+        Fact::Ended { id: job, outcome: Outcome::failed("terminated before it started") }
+    } else if withdrawn {
+        Fact::Withdrawn { id: job }
     } else if error.may_pass() {
-        Fact::NotStarted { id, error }
+        Fact::NotStarted { id: job, error }
     } else {
-        Fact::Ended { id, outcome: Outcome::failed(error.message) }
-    }
+        Fact::Ended { id: job, outcome: Outcome::failed(error.message) }
+    };
+    core.facts.not_launched(id, fact, left);
 }
 
-/// Remove what an attempt has made.
-pub(super) async fn undo(core: &Core, id: &str) {
-    if let Err(error) = core.daemon.patiently(|| finish::remove(core, id)).await {
-        tracing::warn!(%error, id, "cannot undo a launch");
-    }
+/// Remove what an attempt has made. True if its start was withdrawn.
+pub(super) async fn undo(core: &Core, id: &str) -> Result<bool> {
+    let undone = core.daemon.patiently(|| finish::remove(core, id)).await;
+    undone.inspect_err(|error| tracing::warn!(%error, id, "cannot undo a launch"))
 }
 
 /// Make a job's container and its task, which waits to be started. Gives the job's image.
 pub(super) async fn make(core: &Core, job: &NewJob) -> Result<Arc<Image>> {
     let mut pause = MIN_PAUSE;
     loop {
-        not_terminated(core, &job.id)?;
+        still_wanted(core, &job.id)?;
         match attempt(core, job).await {
             Ok(image) => return Ok(image),
             Err(Obstacle::Failure(error)) => return Err(error),
@@ -219,9 +230,20 @@ pub(super) fn terminated(core: &Core, id: &str) -> bool {
     is_marked(&core.job_dir(id).join(TERMINATE_FILE))
 }
 
-/// A job that was asked to end need not be started any more.
-fn not_terminated(core: &Core, id: &str) -> Result<()> {
-    if terminated(core, id) { Err(Error::state("terminated")) } else { Ok(()) }
+/// A job that was asked to end, or is to wait on, need not be started any more.
+pub(super) fn still_wanted(core: &Core, id: &str) -> Result<()> {
+    if terminated(core, id) { Err(Error::state("terminated")) } else { not_withdrawn(core, id) }
+}
+
+fn not_withdrawn(core: &Core, id: &str) -> Result<()> {
+    let dir = core.job_dir(id);
+    let withdrawn = withdraw::decide(&dir).map_err(|error| io_error(&dir, &error))?;
+    if withdrawn { Err(self::withdrawn()) } else { Ok(()) }
+}
+
+/// The job can be started another time.
+fn withdrawn() -> Error {
+    Error::new(ErrorCode::TryLater, "its start was withdrawn")
 }
 
 async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, Obstacle> {
@@ -279,9 +301,17 @@ pub(super) async fn write_order(core: &Core, id: &str, order: Order) -> Result<(
 
 /// Start a task that [`make`] made.
 pub(super) async fn start(core: &Core, id: &str) -> Result<Started> {
-    not_terminated(core, id)?;
-    let mark = core.job_dir(id).join(STARTED_FILE);
+    still_wanted(core, id)?;
+    let dir = core.job_dir(id);
+    let mark = dir.join(STARTED_FILE);
     fs::write(&mark, now().to_string()).map_err(|error| io_error(&mark, &error))?;
+    if bare::is(&dir) {
+        // Nobody can look into it before its command runs.
+        let begun = withdraw::begin_without_init(&dir).map_err(|error| io_error(&dir, &error))?;
+        if !begun {
+            return Err(withdrawn());
+        }
+    }
     let request = StartRequest { container_id: id.to_owned(), exec_id: String::new() };
     match core.daemon.within(RUN)?.tasks().start(request).await {
         Ok(_) => Ok(Started::Answered),
@@ -453,12 +483,14 @@ fn give_plain_name(file: &mut FileMount, dir: &Path) -> Result<()> {
 }
 
 /// Work on files, on a thread that may be kept waiting by them.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|_| Err(Error::internal("work on the files of a job died")))
 }
 
 /// An error of the system with the file it is about.
-fn io_error(path: &Path, error: &io::Error) -> Error {
+pub(super) fn io_error(path: &Path, error: &io::Error) -> Error {
     Error::new(ErrorCode::of_io(error), format!("{}: {error}", path.display()))
 }

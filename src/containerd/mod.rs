@@ -33,6 +33,7 @@ mod snapshot;
 mod spec;
 mod status;
 mod unpack;
+mod withdraw;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,9 @@ use crate::model::{
 };
 use crate::runtime::Runtime;
 use crate::sync::Mutex;
-use crate::tracker::{self, Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, TemplateSource};
+use crate::tracker::{
+    self, Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, TemplateSource, Withdrawn,
+};
 
 use attributes::ATTRIBUTES;
 use connect::{Daemon, QUICK};
@@ -149,6 +152,9 @@ impl Core {
     async fn report_end(&self, id: &str, exit: Option<Exit>) {
         match finish::end(self, id, exit).await {
             Ok(Some(outcome)) => self.facts.report(Fact::Ended { id: id.to_owned(), outcome }),
+            Ok(None) if withdraw::is_withdrawn(&self.job_dir(id)) => {
+                self.facts.report(Fact::Withdrawn { id: id.to_owned() });
+            }
             // It was no job of ours, or has not run; who waits for it looks for himself.
             Ok(None) => self.facts.changed(id),
             // The connection is down; when it is up again, `Live` makes everybody look.
@@ -300,6 +306,10 @@ impl JobTracker for ContainerdTracker {
         let core = self.core.clone();
         self.runtime.spawn(async move { ahead::prepare(&core, job, ticket, words, old).await });
         Ok(true)
+    }
+
+    fn withdraw(&self, id: &str) -> Result<Withdrawn> {
+        withdraw::withdraw(&self.core, &checked(id)?)
     }
 
     fn job_state(&self, id: &str) -> Result<(JobState, Option<String>)> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::behalf::Behalf;
+use super::hold::hold;
 use super::job::{JobRef, settle};
 use super::process::Kind;
 use super::world::World;
@@ -50,7 +51,7 @@ impl JobArray {
         self.within(|world| {
             let which = Which::Array(&self.id);
             let acted = match control {
-                Control::Hold => world.store.hold(which)?,
+                Control::Hold => hold(world, which)?,
                 Control::Release => world.store.release(which)?,
                 Control::Terminate | Control::Kill => {
                     let terminating = world.store.terminate(which, control)?;

@@ -202,6 +202,9 @@ impl Engine {
             // Its start may be far off.
             self.control(id.clone(), how);
         }
+        if doing == Doing::Starting && job.hold && self.withdraws(id) {
+            return;
+        }
         if !self.take_up(job, doing) {
             return;
         }
@@ -209,8 +212,7 @@ impl Engine {
         // if the store still says so now, it is not something that is over already.
         match self.store.unsettled_job(id) {
             Ok(Some(now))
-                if (&now.claim, now.losses) == (&job.claim, job.losses) && task(&now) == Some(doing) => {
-            }
+                if (&now.claim, now.run) == (&job.claim, job.run) && task(&now) == Some(doing) => {}
             _ => return self.done(id),
         }
         if doing == Doing::Starting && job.terminate.is_some() {
@@ -230,7 +232,7 @@ impl Engine {
 
     /// Note that this is being done now. False if something is that it does not follow on.
     pub(super) fn take_up(&self, job: &Unsettled, doing: Doing) -> bool {
-        let work = Work { doing, losses: job.losses, submission: job.submission };
+        let work = Work { doing, run: job.run, submission: job.submission };
         self.progress.lock().take_up(&job.id, work)
     }
 
@@ -309,6 +311,7 @@ impl Engine {
             }
             Fact::Ended { id, outcome } => self.ended(&id, &outcome),
             Fact::NotStarted { id, error } => self.not_started(&id, &error),
+            Fact::Withdrawn { id } => self.withdrawn(&id),
             Fact::NotPrepared { id, error } => self.not_prepared(&id, &error),
             Fact::Progress { id, text } => self.delayed(&id, text.as_deref()),
             Fact::Deleted { id } => {
@@ -371,7 +374,10 @@ impl Engine {
     }
 
     pub(super) fn started(&self, id: &str, at: Millis, image: Option<&ImageRef>) -> Result<()> {
-        let news = self.store.job_started(id, at, image).inspect_err(|_| self.done(id))?;
+        let Some(news) = self.store_started(id, at, image).inspect_err(|_| self.done(id))? else {
+            self.starts_no_more(id);
+            return Ok(());
+        };
         let mut progress = self.progress.lock();
         if progress.working.remove(id).is_some() {
             progress.pause = None;
@@ -385,6 +391,13 @@ impl Engine {
             self.end_if_asked(id, self.store.job(id)?.and_then(|job| job.terminate));
         }
         Ok(())
+    }
+
+    /// Nobody here starts the job any more; the dispatcher sees what is to be done for it now.
+    pub(super) fn starts_no_more(&self, id: &str) {
+        self.progress.lock().starts_no_more(id);
+        self.changed.notify_all();
+        self.kick.ring();
     }
 
     /// End a job that somebody gave up before it started.

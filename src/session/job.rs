@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::array::JobArray;
 use super::behalf::Behalf;
+use super::hold::hold;
 use super::process::Kind;
 use super::waits::{Known, Look};
 use super::world::World;
@@ -79,7 +80,7 @@ impl JobRef {
             let next = world.store.check_control(&self.id, control)?;
             let which = Which::Job(&self.id);
             let acted = match control {
-                Control::Hold => world.store.hold(which)?,
+                Control::Hold => hold(world, which)?,
                 Control::Release => world.store.release(which)?,
                 Control::Terminate | Control::Kill => return self.end(world, &job, control),
                 Control::Suspend | Control::Resume => {

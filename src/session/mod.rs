@@ -8,6 +8,7 @@ mod cleanup;
 mod dispatch;
 mod engine;
 mod files;
+mod hold;
 mod job;
 mod job_session;
 mod kick;

@@ -6,202 +6,30 @@
 //! of a thread is a step that the test may choose to take next, or to take no more because the
 //! process has died. What the runtime is told to do is done in a step of its own, or never.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod runtime;
+
+use std::collections::VecDeque;
 use std::process::{Child, Command, Stdio as Pipe};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
 
 use proptest::prelude::*;
 
+use self::runtime::{Reach, Runtime};
 use super::engine::{Engine, News};
 use super::kick::Kick;
 use super::waits::Waits;
-use crate::model::{
-    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Outcome, Result, Version, now,
-};
+use crate::model::{Control, JobState, JobTemplate, now};
 use crate::scheduler::{Pool, plan};
 use crate::store::{
     Claim, NewTask, Queue, Session, Store, Submission, Targets, Terms, Unsettled, Which,
 };
 use crate::sync::Mutex;
-use crate::tracker::{Contact, EventSink, Fact, JobTracker, NewJob, Settings, Stdio, Submitter};
+use crate::tracker::{Settings, Stdio, Submitter, Withdrawn};
 
 const TARGET: &str = "t";
 const SLOTS: i64 = 2;
 const PROCESSES: usize = 3;
-
-/// What a process has asked the runtime for.
-#[derive(Debug, Clone, PartialEq)]
-enum Request {
-    Prepare(String),
-    Start(String),
-    Delete(String),
-}
-
-/// The runtime, which knows no owners: what it holds outlives every process.
-#[derive(Default)]
-struct Runtime {
-    jobs: BTreeMap<String, JobState>,
-    /// Those of them that it knows to have been started and no more.
-    lost: BTreeSet<String>,
-    /// How often each job was lost.
-    losses: BTreeMap<String, usize>,
-    /// How often each job's command was started.
-    runs: BTreeMap<String, usize>,
-    /// What is asked for and not done yet, by process.
-    requests: Vec<VecDeque<Request>>,
-    /// What each process has not heard yet.
-    facts: Vec<VecDeque<Fact>>,
-    /// It does not answer questions.
-    mute: bool,
-}
-
-impl Runtime {
-    fn tell_all(&mut self, fact: &Fact) {
-        self.facts.iter_mut().for_each(|facts| facts.push_back(fact.clone()));
-    }
-
-    /// The job's command ends.
-    fn exit(&mut self, id: &str, exit_status: i32) {
-        if self.jobs.get(id).is_some_and(|state| state.is_started()) {
-            let state = if exit_status == 0 { JobState::Done } else { JobState::Failed };
-            self.jobs.insert(id.to_owned(), state);
-            let outcome =
-                Outcome { exit_status: Some(exit_status), finished: now(), ..Outcome::default() };
-            self.tell_all(&Fact::Ended { id: id.to_owned(), outcome });
-        }
-    }
-
-    /// The job's command is gone, and nobody knows how it ended.
-    fn lose(&mut self, id: &str) {
-        if self.jobs.get(id).is_some_and(|state| state.is_started()) {
-            self.jobs.insert(id.to_owned(), JobState::Failed);
-            self.lost.insert(id.to_owned());
-            *self.losses.entry(id.to_owned()).or_default() += 1;
-            self.tell_all(&end_of_lost(id));
-        }
-    }
-
-    /// Do what a process has asked for first; `works` or not.
-    fn serve(&mut self, process: usize, works: bool) {
-        let Some(request) = self.requests[process].pop_front() else { return };
-        let prepares = matches!(request, Request::Prepare(_));
-        match request {
-            Request::Prepare(id) | Request::Start(id)
-                if !works && self.jobs.get(&id).is_none_or(|state| state.is_queued()) =>
-            {
-                self.jobs.remove(&id);
-                let error = Error::new(ErrorCode::TryLater, "full");
-                self.facts[process].push_back(match prepares {
-                    true => Fact::NotPrepared { id, error },
-                    false => Fact::NotStarted { id, error },
-                });
-            }
-            Request::Prepare(id) => drop(self.jobs.insert(id, JobState::Queued)),
-            // As the tracker has it, what was started once is not started a second time.
-            Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_started()) => {
-                self.tell_all(&Fact::Started { id, at: now(), image: None });
-            }
-            Request::Start(id) if self.lost.contains(&id) => self.tell_all(&end_of_lost(&id)),
-            Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_terminated()) => {
-                let outcome = Outcome { exit_status: Some(0), finished: now(), ..Outcome::default() };
-                self.tell_all(&Fact::Ended { id, outcome });
-            }
-            Request::Start(id) => {
-                *self.runs.entry(id.clone()).or_default() += 1;
-                self.jobs.insert(id.clone(), JobState::Running);
-                self.tell_all(&Fact::Started { id, at: now(), image: None });
-            }
-            Request::Delete(id) => {
-                assert!(!self.jobs.get(&id).is_some_and(|state| state.is_started()), "deleted {id}");
-                self.jobs.remove(&id);
-                self.lost.remove(&id);
-                self.facts[process].push_back(Fact::Deleted { id });
-            }
-        }
-    }
-
-    fn running(&self) -> usize {
-        self.jobs.values().filter(|state| state.is_started()).count()
-    }
-}
-
-fn end_of_lost(id: &str) -> Fact {
-    Fact::Ended { id: id.to_owned(), outcome: Outcome { lost: true, ..Outcome::failed("lost") } }
-}
-
-/// The runtime as one process reaches it.
-struct Reach {
-    runtime: Arc<Mutex<Runtime>>,
-    process: usize,
-}
-
-impl Reach {
-    fn ask(&self, request: Request) -> Result<()> {
-        self.runtime.lock().requests[self.process].push_back(request);
-        Ok(())
-    }
-}
-
-impl JobTracker for Reach {
-    fn attributes(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn check_template(&self, _: &JobTemplate, _: &Settings) -> Result<()> {
-        Ok(())
-    }
-
-    fn list_jobs(&self) -> Result<Vec<String>> {
-        Ok(self.runtime.lock().jobs.keys().cloned().collect())
-    }
-
-    fn list_array_jobs(&self, _: &str) -> Result<Vec<String>> {
-        self.list_jobs()
-    }
-
-    fn add_job(&self, job: NewJob) -> Result<()> {
-        self.ask(Request::Start(job.id))
-    }
-
-    fn prepare_job(&self, job: NewJob) -> Result<bool> {
-        self.ask(Request::Prepare(job.id)).map(|()| true)
-    }
-
-    fn job_state(&self, id: &str) -> Result<(JobState, Option<String>)> {
-        self.job_info(id).map(|info| (info.state, None))
-    }
-
-    fn job_info(&self, id: &str) -> Result<JobInfo> {
-        let runtime = self.runtime.lock();
-        if runtime.mute {
-            return Err(Error::new(ErrorCode::DrmCommunication, "mute"));
-        }
-        let state = runtime.jobs.get(id).copied().ok_or_else(|| Error::argument("no such job"))?;
-        Ok(JobInfo { lost: runtime.lost.contains(id), ..JobInfo::new(id, state) })
-    }
-
-    fn job_control(&self, id: &str, control: Control) -> Result<()> {
-        assert_eq!(control, Control::Terminate);
-        self.runtime.lock().exit(id, 143);
-        Ok(())
-    }
-
-    fn wait(&self, _: &str, _: Option<Duration>, _: &[JobState]) -> Result<JobState> {
-        Err(Error::unsupported("waiting"))
-    }
-
-    fn delete_job(&self, id: &str) -> Result<()> {
-        self.ask(Request::Delete(id.to_owned()))
-    }
-
-    fn contact(&self) -> Result<Contact> {
-        Ok(Contact { name: "model".into(), version: Version::parse("1") })
-    }
-
-    fn subscribe(&self, _: Arc<dyn EventSink>) {}
-}
 
 /// A process with the library in it.
 struct Process {
@@ -246,6 +74,8 @@ struct Machine {
     runtime: Arc<Mutex<Runtime>>,
     processes: Vec<Process>,
     submitted: Vec<String>,
+    /// Jobs that somebody wants to hold, though they are being started; what he knows of that.
+    holding: VecDeque<(String, Option<Withdrawn>)>,
     _dir: tempfile::TempDir,
 }
 
@@ -261,7 +91,15 @@ impl Machine {
         };
         let runtime = Arc::new(Mutex::new(runtime));
         let processes = (0..PROCESSES).map(|place| Process::start(place, &store, &runtime)).collect();
-        Self { store, session, runtime, processes, submitted: Vec::new(), _dir: dir }
+        Self {
+            store,
+            session,
+            runtime,
+            processes,
+            submitted: Vec::new(),
+            holding: VecDeque::new(),
+            _dir: dir,
+        }
     }
 
     fn submit(&mut self, tasks: i64, hold: bool, parallel: Option<i64>) {
@@ -336,6 +174,29 @@ impl Machine {
         }
     }
 
+    fn hold(&mut self, which: Which<'_>) {
+        let holding = self.store.hold(which).unwrap();
+        self.holding.extend(holding.starting.into_iter().map(|(id, _)| (id, None)));
+    }
+
+    /// Who wants to hold a job goes on, or dies over it.
+    fn withdraw(&mut self) {
+        match self.holding.pop_front() {
+            Some((id, None)) => {
+                let withdrawn = self.runtime.lock().withdraw(&id);
+                self.holding.push_back((id, Some(withdrawn)));
+            }
+            Some((id, Some(Withdrawn::Nothing))) => {
+                self.store.job_withdrawn(&id).unwrap();
+                let state = self.store.job_state(&id).unwrap();
+                if matches!(state, Some(JobState::QueuedHeld | JobState::RequeuedHeld)) {
+                    self.runtime.lock().held.insert(id);
+                }
+            }
+            Some((_, Some(Withdrawn::Begun))) | None => {}
+        }
+    }
+
     fn check(&self) {
         let runtime = self.runtime.lock();
         assert!(runtime.running() <= SLOTS as usize, "slots are given away twice");
@@ -366,8 +227,13 @@ impl Machine {
                 }
             }
             Act::Lose => self.runtime.lock().lose(&job),
-            Act::Hold => drop(self.store.hold(which).unwrap()),
-            Act::Release => drop(self.store.release(which).unwrap()),
+            Act::Hold => self.hold(which),
+            Act::Withdraw => self.withdraw(),
+            Act::Begin => self.runtime.lock().begin(&job),
+            Act::Release => {
+                self.store.release(which).unwrap();
+                self.runtime.lock().held.remove(&job);
+            }
             Act::Terminate => {
                 for id in self.store.terminate(which, Control::Terminate).unwrap().started {
                     self.runtime.lock().exit(&id, 143);
@@ -389,10 +255,13 @@ impl Machine {
     /// Nobody interferes any more: everything has to come to its end.
     fn finish(&mut self) {
         self.runtime.lock().mute = false;
-        for id in &self.submitted {
-            self.store.release(Which::Job(id)).unwrap();
-        }
+        self.runtime.lock().held.clear();
+        self.holding.clear();
         for round in 0.. {
+            // What somebody wanted to hold may be held only now.
+            for id in &self.submitted {
+                self.store.release(Which::Job(id)).unwrap();
+            }
             for process in 0..PROCESSES {
                 self.processes[process].engine.settle_all().unwrap();
                 self.admit(process);
@@ -441,7 +310,11 @@ enum Act {
     Hear,
     Exit,
     Lose,
+    /// Somebody wants to hold a job, and then has its start withdrawn.
     Hold,
+    Withdraw,
+    /// The command of a job that is started begins.
+    Begin,
     Release,
     Terminate,
     /// The runtime answers no questions, or does again.
@@ -467,8 +340,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => Just(Act::Hear),
         3 => Just(Act::Exit),
         2 => Just(Act::Lose),
-        1 => Just(Act::Hold),
-        1 => Just(Act::Release),
+        2 => Just(Act::Hold),
+        3 => Just(Act::Withdraw),
+        4 => Just(Act::Begin),
+        2 => Just(Act::Release),
         1 => Just(Act::Terminate),
         1 => Just(Act::Mute),
         2 => Just(Act::Settle),

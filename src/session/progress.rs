@@ -52,8 +52,8 @@ impl Progress {
     pub(super) fn take_up(&mut self, id: &str, work: Work) -> bool {
         match self.working.get(id) {
             None => {}
-            // What was done for a run that was lost is over.
-            Some(before) if before.losses < work.losses => {}
+            // What was done for a run that was lost, or withdrawn, is over, or will be.
+            Some(before) if before.run < work.run => {}
             Some(before) if before.doing == Doing::Preparing && work.doing != Doing::Preparing => {}
             Some(_) => return false,
         }
@@ -64,7 +64,7 @@ impl Progress {
     /// Note that a job is being cleaned up. Gives what was done for it before.
     pub(super) fn clean(&mut self, id: &str) -> Option<Doing> {
         let submission = self.working.get(id).map_or(0, |before| before.submission);
-        let work = Work { doing: Doing::Cleaning, losses: i64::MAX, submission };
+        let work = Work { doing: Doing::Cleaning, run: i64::MAX, submission };
         self.working.insert(id.to_owned(), work).map(|before| before.doing)
     }
 
@@ -77,12 +77,13 @@ impl Progress {
     pub(super) fn starts_no_more(&mut self, id: &str) {
         if self.doing(id) == Some(Doing::Starting) {
             self.working.remove(id);
+            self.delayed.remove(id);
         }
     }
 
-    /// What was done for a run of the job that was lost is over; so many of them were.
-    pub(super) fn forget_lost(&mut self, id: &str, losses: i64) {
-        if self.working.get(id).is_some_and(|work| work.losses < losses) {
+    /// What was done for runs of the job before this one is over.
+    pub(super) fn forget_before(&mut self, id: &str, run: i64) {
+        if self.working.get(id).is_some_and(|work| work.run < run) {
             self.working.remove(id);
         }
     }
@@ -98,8 +99,8 @@ impl Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Work {
     pub(super) doing: Doing,
-    /// How many of the job's runs were lost before, which tells for which run it is.
-    pub(super) losses: i64,
+    /// Number of the job's run that it is for.
+    pub(super) run: i64,
     /// Number of its submission.
     pub(super) submission: i64,
 }
@@ -150,7 +151,7 @@ mod tests {
         let mut wait = |submission: i64, count: usize| {
             for place in 0..count {
                 let id = format!("{submission}.{place}");
-                assert!(progress.take_up(&id, Work { doing: Doing::Starting, losses: 0, submission }));
+                assert!(progress.take_up(&id, Work { doing: Doing::Starting, run: 0, submission }));
                 progress.delayed.insert(id);
             }
             (progress.starting(), progress.crowded())

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::job::settle;
 use super::tests::{Bench, code, fresh, start, template};
 use super::{Bulk, JobRef, JobSession, Timeout};
 use crate::model::{Control, Error, ErrorCode, JobState, JobTemplate};
+use crate::store::Which;
 use crate::tracker::fake::FakeTracker;
 
 #[test]
@@ -32,6 +34,91 @@ fn a_held_job_waits_for_its_release() {
     job.wait_started(Timeout::Infinite).unwrap();
     assert_eq!(code(job.control(Control::Release)), ErrorCode::InvalidState);
     drop(other);
+}
+
+/// Submit a job whose start is under way.
+fn starting(bench: &Bench, session: &JobSession, command: &str) -> JobRef {
+    bench.tracker.set_slow(true);
+    let job = session.run_job(template(command)).unwrap();
+    bench.tracker.wait_until_starting(&job.id);
+    assert_eq!(job.state().unwrap(), (JobState::Queued, Some("creating".into())));
+    job
+}
+
+#[test]
+fn a_job_that_is_being_started_can_be_held() {
+    let dir = tempfile::tempdir().unwrap();
+    let starter = Bench::with_slots(dir.path(), FakeTracker::new(), Some(1));
+    let session = JobSession::create(None, None).unwrap();
+    let job = starting(&starter, &session, "0");
+    // Another process does so.
+    let other = Bench::with_slots(dir.path(), Arc::clone(&starter.tracker), Some(1));
+    job.control(Control::Hold).unwrap();
+    assert_eq!(job.state().unwrap(), (JobState::QueuedHeld, None));
+    assert_eq!(code(job.control(Control::Hold)), ErrorCode::InvalidState);
+    // Its slot is free.
+    starter.tracker.set_slow(false);
+    start(&session, template("sleep")).control(Control::Terminate).unwrap();
+    assert_eq!(job.state().unwrap().0, JobState::QueuedHeld);
+    assert!(starter.tracker.orders().iter().all(|order| order.id != job.id));
+    job.control(Control::Release).unwrap();
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    assert_eq!(job.info().unwrap().exit_status, Some(0));
+    assert_eq!(starter.tracker.orders().iter().filter(|order| order.id == job.id).count(), 1);
+    drop(other);
+}
+
+#[test]
+fn who_holds_a_job_too_late_is_told_and_finds_it_running() {
+    let (_dir, bench, session) = fresh();
+    let job = starting(&bench, &session, "sleep");
+    // It starts, and nobody hears of that.
+    bench.tracker.set_silent(true);
+    bench.tracker.set_slow(false);
+    assert_eq!(code(job.control(Control::Hold)), ErrorCode::InvalidState);
+    assert_eq!(job.state().unwrap().0, JobState::Running);
+    bench.tracker.set_silent(false);
+    bench.tracker.exit(&job.id, 0);
+    job.wait_terminated(Timeout::Infinite).unwrap();
+}
+
+#[test]
+fn a_wish_to_hold_a_job_outlives_who_has_it_and_who_starts_the_job() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut starter = Bench::new(dir.path());
+    let session = JobSession::create(None, None).unwrap();
+    let job = starting(&starter, &session, "0");
+    assert_eq!(starter.world.store.hold(Which::Job(&job.id)).unwrap().starting.len(), 1);
+    starter.die();
+    let other = Bench::on(dir.path(), Arc::clone(&starter.tracker));
+    other.world.default_engine().unwrap().subscribe();
+    let held = |state| state == JobState::QueuedHeld;
+    settle(&other.world, &job.id, held).unwrap();
+    assert!(held(job.state().unwrap().0));
+}
+
+#[test]
+fn the_tasks_of_an_array_that_have_not_begun_are_held() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = Bench::with_slots(dir.path(), FakeTracker::new(), Some(2));
+    let session = JobSession::create(None, None).unwrap();
+    let bulk = Bulk { begin: 1, end: 4, step: 1, max_parallel: 0 };
+    let running = start(&session, template("sleep"));
+    bench.tracker.set_slow(true);
+    let array = session.run_bulk_jobs(&template("0"), bulk).unwrap();
+    let tasks = array.jobs().unwrap();
+    array.control(Control::Hold).unwrap();
+    for task in &tasks {
+        assert_eq!(task.state().unwrap().0, JobState::QueuedHeld);
+    }
+    assert_eq!(code(array.control(Control::Hold)), ErrorCode::InvalidState);
+    bench.tracker.set_slow(false);
+    array.control(Control::Release).unwrap();
+    for task in &tasks {
+        task.wait_terminated(Timeout::Infinite).unwrap();
+        assert_eq!(bench.tracker.orders().iter().filter(|order| order.id == task.id).count(), 1);
+    }
+    bench.tracker.exit(&running.id, 0);
 }
 
 #[test]

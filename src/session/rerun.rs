@@ -1,7 +1,7 @@
 //! Jobs that run again because their runtime has lost them.
 //!
-//! Such a job has several runs, and a fact does not say of which it tells: it may have been on its way
-//! for long. So the runtime is asked, where that matters.
+//! Such a job has several runs, as has one whose start was withdrawn, and a fact does not say of which it
+//! tells: it may have been on its way for long. So the runtime is asked, where that matters.
 
 use super::engine::Engine;
 use crate::model::{ErrorCode, JobInfo, JobState, Outcome, Result};
@@ -10,8 +10,8 @@ use crate::store::Loss;
 impl Engine {
     /// Is the start that a fact tells of that of the run that the store waits for?
     pub(super) fn is_of_this_run(&self, id: &str) -> Result<bool> {
-        let Some(losses) = self.store.losses(id)? else { return Ok(true) };
-        self.progress.lock().forget_lost(id, losses);
+        let Some(run) = self.store.run_after_another(id)? else { return Ok(true) };
+        self.progress.lock().forget_before(id, run);
         self.changed.notify_all();
         // Without an answer, `Live` makes everybody look again.
         let info = self.look(id)?.flatten();

@@ -69,6 +69,7 @@ impl Engine {
                 self.progress.lock().starts_no_more(id);
                 return adopted;
             }
+            Ok(info) if info.state.is_queued() && job.state.is_started() => self.run_withdrawn(job),
             Ok(_) => Ok(()),
             Err(error) if error.code != ErrorCode::InvalidArgument => Err(error),
             Err(_) if job.state.is_queued() => Ok(()),

@@ -181,7 +181,10 @@ impl World {
         }
         let deadline = Instant::now() + DRAIN;
         for engine in self.engines() {
-            engine.drain(|doing| matches!(doing, Doing::Starting | Doing::Cleaning), deadline);
+            engine.drain(
+                |doing| matches!(doing, Doing::Starting | Doing::Undoing | Doing::Cleaning),
+                deadline,
+            );
         }
         self.store.sync()
     }

@@ -16,12 +16,12 @@ pub enum Which<'a> {
     Array(&'a str),
 }
 
-const WITHIN: &str =
+pub(super) const WITHIN: &str =
     "id = ?1 OR submission = (SELECT number FROM submissions WHERE id = ?2 AND is_array)";
 
 impl Which<'_> {
     /// The parameters of [`WITHIN`].
-    fn ids(&self) -> [Option<&str>; 2] {
+    pub(super) fn ids(&self) -> [Option<&str>; 2] {
         match self {
             Self::Job(id) => [Some(id), None],
             Self::Array(id) => [None, Some(id)],
@@ -39,19 +39,6 @@ pub struct Terminating {
 }
 
 impl Store {
-    /// Keep waiting jobs from starting. Gives how many that was. A job that is being started is past
-    /// that.
-    pub fn hold(&self, which: Which<'_>) -> Result<usize> {
-        self.write(|sql| {
-            // A job that was made ready is undone by whoever made it.
-            let query = format!(
-                "UPDATE jobs SET state = state + 1, phase = CASE phase WHEN 1 THEN 3 ELSE phase END
-                 WHERE ({WITHIN}) AND state IN (1, 5) AND phase <> 2"
-            );
-            Ok(sql.prepare_cached(&query)?.execute(which.ids())?)
-        })
-    }
-
     /// Let held jobs start. Gives how many that was.
     pub fn release(&self, which: Which<'_>) -> Result<usize> {
         self.write(|sql| {
@@ -93,20 +80,9 @@ impl Store {
     }
 
     /// The state that decides what may be asked of a job: INVALID_STATE unless `control` is possible.
-    /// A job that is being started can no longer be held.
     pub fn check_control(&self, id: &str, control: Control) -> Result<JobState> {
-        self.read(|sql| {
-            let found = sql
-                .prepare_cached("SELECT state, phase FROM jobs WHERE id = ? AND reaped = 0")?
-                .query_row([id], |row| Ok((state(row, 0)?, row.get::<_, i64>(1)?)))
-                .optional()?;
-            let (state, phase) =
-                found.ok_or_else(|| Error::argument(format!("job {id} does not exist")))?;
-            if control == Control::Hold && state.is_queued() && phase == 2 {
-                return Err(Error::state(format!("cannot {control} a job that is being started")).into());
-            }
-            Ok(state.after(control)?)
-        })
+        let state = self.job_state(id)?;
+        state.ok_or_else(|| Error::argument(format!("job {id} does not exist")))?.after(control)
     }
 }
 

@@ -49,7 +49,7 @@ fn a_listener_takes_each_state_once_and_in_order() {
     insert(&store, &session, "a");
     // What another process stores is told as well.
     let elsewhere = Store::open(dir.path()).unwrap();
-    assert_eq!(elsewhere.hold(Which::Job("a")).unwrap(), 1);
+    assert_eq!(elsewhere.hold(Which::Job("a")).unwrap().held, 1);
     assert_eq!(store.release(Which::Job("a")).unwrap(), 1);
     start(&store, "a");
     assert!(!store.job_started("a", 6, None).unwrap());

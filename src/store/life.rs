@@ -7,7 +7,7 @@
 //! | 0 | nothing is being done for it |
 //! | 1 | the claimer makes it ready, or has done so: it can be started at once when its turn comes |
 //! | 2 | it holds its slots: the claimer starts it, and once it has started there is no claim |
-//! | 3 | the claimer undoes what made it ready, or removes what is left of a run that was lost |
+//! | 3 | the claimer undoes what made it ready, or removes what is left of a run that was lost or withdrawn |
 //!
 //! A job that has ended is in phase 0; while there is something to clean up it has a claim.
 
@@ -47,22 +47,34 @@ pub enum Word {
 }
 
 impl Store {
-    /// The job's command has started. True if that was news.
+    /// The job's command has started. True if that was news. It is not believed of a job that somebody
+    /// wants to hold: its start may still be withdrawn.
     pub fn job_started(&self, id: &str, at: Millis, image: Option<&ImageRef>) -> Result<bool> {
+        self.start(id, at, image, false)
+    }
+
+    /// The same for a job whose start can no longer be withdrawn.
+    pub fn job_begun(&self, id: &str, at: Millis, image: Option<&ImageRef>) -> Result<bool> {
+        self.start(id, at, image, true)
+    }
+
+    fn start(&self, id: &str, at: Millis, image: Option<&ImageRef>, certain: bool) -> Result<bool> {
         self.advance(id, JobState::is_queued, |sql| {
             sql.prepare_cached(
                 // Of a job that waits to run again only the run that it was admitted to is told.
                 "UPDATE jobs SET state = 3, phase = 2, dispatched = coalesce(dispatched, ?2),
-                     started = ?2, claim = NULL, leftovers = 1, slots = coalesce(slots, 1),
+                     started = ?2, claim = NULL, hold = 0, leftovers = 1, slots = coalesce(slots, 1),
                      annotation = NULL, image = coalesce(?3, image),
                      image_digest = iif(?3 IS NULL, image_digest, ?4)
-                 WHERE id = ?1 AND state NOT IN (3, 4, 7, 8) AND (phase = 2 OR state IN (1, 2))",
+                 WHERE id = ?1 AND state NOT IN (3, 4, 7, 8) AND (phase = 2 OR state IN (1, 2))
+                     AND (hold = 0 OR ?5)",
             )?
             .execute(params![
                 id,
                 at,
                 image.map(|it| &it.name),
-                image.and_then(|it| it.digest.as_ref())
+                image.and_then(|it| it.digest.as_ref()),
+                certain
             ])
         })
     }
@@ -130,7 +142,7 @@ impl Store {
                 }
                 sql.prepare_cached(
                     // init knows the start to the millisecond, the launcher a little later.
-                    "UPDATE jobs SET state = ?2, finished = ?4, phase = 0, leftovers = 1, claim = ?8,
+                    "UPDATE jobs SET state = ?2, finished = ?4, phase = 0, hold = 0, leftovers = 1, claim = ?8,
                          dispatched = coalesce(min(dispatched, ?3), dispatched, ?3),
                          exit_status = ?5, signal = ?6, cpu_time = ?9, max_rss = ?10,
                          oom_killed = ?11, peak_memory = ?12, read_bytes = ?13, written_bytes = ?14,
@@ -166,8 +178,8 @@ impl Store {
         self.write(|sql| {
             let failed = sql
                 .prepare_cached(
-                    "UPDATE jobs SET state = 8, finished = ?3, phase = 0, leftovers = 0, claim = NULL,
-                         annotation = iif(terminate <> 0, annotation, ?4)
+                    "UPDATE jobs SET state = 8, finished = ?3, phase = 0, hold = 0, leftovers = 0,
+                         claim = NULL, annotation = iif(terminate <> 0, annotation, ?4)
                      WHERE id = ?1 AND claim = ?2 AND phase = 2 AND state IN (1, 5)
                          AND (terminate <> 0 OR attempts + 1 >= ?5)",
                 )?
@@ -177,8 +189,8 @@ impl Store {
             }
             let waits = sql
                 .prepare_cached(
-                    "UPDATE jobs SET attempts = attempts + 1, phase = 0, leftovers = 0, claim = NULL,
-                         slots = NULL
+                    "UPDATE jobs SET state = state + hold, hold = 0, attempts = attempts + 1, phase = 0,
+                         leftovers = 0, claim = NULL, slots = NULL
                      WHERE id = ?1 AND claim = ?2 AND phase = 2 AND state IN (1, 5)",
                 )?
                 .execute(params![id, mine])?;

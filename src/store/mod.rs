@@ -9,6 +9,9 @@ mod control;
 mod events;
 #[cfg(test)]
 mod events_tests;
+mod hold;
+#[cfg(test)]
+mod hold_tests;
 #[cfg(test)]
 mod jobs_tests;
 mod life;
@@ -42,6 +45,7 @@ use ballast::Ballast;
 pub use claim::Claim;
 pub use control::{Terminating, Which};
 pub use events::Event;
+pub use hold::Holding;
 pub use life::{Retry, Word};
 pub use mails::{Mail, Mailer};
 pub use query::{Array, Job};

@@ -62,7 +62,7 @@ impl Store {
             let changed = sql
                 .prepare_cached(
                     // What is told late of the run that was lost is before that, and so none of the next.
-                    "UPDATE jobs SET state = 5, phase = 3, claim = ?4, leftovers = 1, slots = NULL,
+                    "UPDATE jobs SET state = 5 + hold, hold = 0, phase = 3, claim = ?4, leftovers = 1, slots = NULL,
                          losses = losses + 1, attempts = 0, annotation = ?3,
                          switched = max(switched, ?5)
                      WHERE id = ?1 AND losses = ?2 AND phase = 2 AND terminate = 0
@@ -73,10 +73,12 @@ impl Store {
         })
     }
 
-    /// How many runs of a job that waits to run again were lost; `None` for any other.
-    pub fn losses(&self, id: &str) -> Result<Option<i64>> {
+    /// Number of the run that a job waits for, if what is told of an earlier one may still be under way:
+    /// it was lost or withdrawn. `None` for any other job.
+    pub fn run_after_another(&self, id: &str) -> Result<Option<i64>> {
         self.read(|sql| {
-            let query = "SELECT losses FROM jobs WHERE id = ? AND state IN (5, 6)";
+            let query = "SELECT losses + withdrawn FROM jobs
+                         WHERE id = ? AND (state IN (5, 6) OR (state IN (1, 2) AND withdrawn > 0))";
             Ok(sql.prepare_cached(query)?.query_row([id], |row| row.get(0)).optional()?)
         })
     }

@@ -1,4 +1,4 @@
--- Version 6. Times are milliseconds since the epoch; states are numbers of `drmaa2_jstate`.
+-- Times are milliseconds since the epoch; states are numbers of `drmaa2_jstate`.
 
 -- Numbers of sessions and reservations are never used again: handles and jobs refer to them.
 
@@ -97,6 +97,10 @@ CREATE TABLE jobs (
     claim       TEXT,
     -- Somebody asked for its end: 1 to terminate it, 2 to kill it.
     terminate   INTEGER NOT NULL DEFAULT 0,
+    -- Somebody wants to hold it while it is being started, see hold.rs.
+    hold        INTEGER NOT NULL DEFAULT 0,
+    -- How many of its starts were withdrawn.
+    withdrawn   INTEGER NOT NULL DEFAULT 0,
     -- The runtime, or the state directory, may still hold something of it.
     leftovers   INTEGER NOT NULL DEFAULT 0,
     -- Forgotten by its user; the row goes with the leftovers.

@@ -22,8 +22,10 @@ pub struct Unsettled {
     pub claim: Option<Claim>,
     /// How it shall end, if somebody asked for that.
     pub terminate: Option<Control>,
-    /// How many of its runs were lost.
-    pub losses: i64,
+    /// Somebody wants to hold it, though it is being started.
+    pub hold: bool,
+    /// Number of its run: how many before were lost, or withdrawn.
+    pub run: i64,
     /// When it was suspended or resumed last, in nanoseconds since the epoch.
     pub switched: i64,
     /// Number of its submission.
@@ -43,8 +45,8 @@ pub enum Phase {
     Undoing,
 }
 
-const COLUMNS: &str = "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate, j.losses,
-    j.switched, b.number ";
+const COLUMNS: &str = "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate, j.hold,
+    j.losses + j.withdrawn, j.switched, b.number ";
 const BY_JOB: &str = "FROM jobs j CROSS JOIN submissions b ON b.number = j.submission ";
 const BY_SUBMISSION: &str = "FROM submissions b CROSS JOIN jobs j ON j.submission = b.number ";
 
@@ -148,8 +150,9 @@ fn unsettled(row: &Row<'_>) -> rusqlite::Result<Unsettled> {
         phase,
         claim: row.get(4)?,
         terminate: asked(row, 5)?,
-        losses: row.get(6)?,
-        switched: row.get(7)?,
-        submission: row.get(8)?,
+        hold: row.get(6)?,
+        run: row.get(7)?,
+        switched: row.get(8)?,
+        submission: row.get(9)?,
     })
 }

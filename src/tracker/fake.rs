@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, Settings};
+use super::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, Settings, Withdrawn};
 use crate::model::{
     Control, Cpu, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Os, Outcome, Queue, Result,
     Version, now, now_nanos, signal_name, signal_number,
@@ -30,6 +30,11 @@ struct State {
     prepared: Vec<NewJob>,
     /// Those of them that were asked to end.
     terminated: BTreeSet<String>,
+    /// Jobs whose start waits for [`FakeTracker::set_slow`].
+    starting: Vec<NewJob>,
+    /// Jobs that do not start.
+    withdrawn: BTreeSet<String>,
+    slow: bool,
     sink: Option<Arc<dyn EventSink>>,
     down: Option<Error>,
     refusal: Option<Error>,
@@ -60,6 +65,23 @@ impl FakeTracker {
     /// The next job cannot be started or made ready, for now.
     pub fn refuse_next(&self, error: Error) {
         self.state.lock().refusal = Some(error);
+    }
+
+    /// From here on no job starts, or all do, those that wait for it included.
+    pub fn set_slow(&self, slow: bool) {
+        let mut state = self.state.lock();
+        state.slow = slow;
+        let waiting = if slow { Vec::new() } else { std::mem::take(&mut state.starting) };
+        drop(state);
+        waiting.into_iter().for_each(|job| self.start(job));
+    }
+
+    /// Wait until a job waits for that.
+    pub fn wait_until_starting(&self, id: &str) {
+        let mut state = self.state.lock();
+        while !state.starting.iter().any(|job| job.id == id) {
+            state = self.changed.wait(state);
+        }
     }
 
     /// From here on facts get lost, or come again.
@@ -101,6 +123,31 @@ impl FakeTracker {
         self.changed.notify_all();
     }
 
+    /// Start a job that may be started.
+    fn start(&self, job: NewJob) {
+        let exit = job.template.remote_command.as_ref().and_then(|text| text.to_string().parse().ok());
+        let (id, at) = (job.id.clone(), now());
+        let info = JobInfo {
+            name: job.template.job_name.as_ref().map(ToString::to_string),
+            session: Some(job.session.clone()),
+            owner: Some(job.submitter.user.clone()),
+            dispatched: Some(at),
+            ..JobInfo::new(&id, JobState::Running)
+        };
+        let mut state = self.state.lock();
+        if state.withdrawn.contains(&id) {
+            return state.give_up(&id);
+        }
+        state.jobs.insert(id.clone(), info);
+        state.orders.push(job);
+        state.say(Fact::Started { id: id.clone(), at, image: None });
+        drop(state);
+        self.changed.notify_all();
+        if let Some(code) = exit {
+            self.exit(&id, code);
+        }
+    }
+
     fn up(&self) -> Result<MutexGuard<'_, State>> {
         let state = self.state.lock();
         match &state.down {
@@ -122,6 +169,13 @@ impl State {
         let before = self.prepared.len();
         self.prepared.retain(|job| job.id != id);
         self.prepared.len() < before
+    }
+
+    /// A job is started no more, because somebody has withdrawn that.
+    fn give_up(&mut self, id: &str) {
+        self.starting.retain(|job| job.id != id);
+        self.jobs.remove(id);
+        self.say(Fact::Withdrawn { id: id.to_owned() });
     }
 
     fn job(&mut self, id: &str) -> Result<&mut JobInfo> {
@@ -169,24 +223,27 @@ impl JobTracker for FakeTracker {
             state.say(Fact::NotStarted { id, error });
             return Ok(());
         }
-        let exit = job.template.remote_command.as_ref().and_then(|text| text.to_string().parse().ok());
-        let at = now();
-        let info = JobInfo {
-            name: job.template.job_name.as_ref().map(ToString::to_string),
-            session: Some(job.session.clone()),
-            owner: Some(job.submitter.user.clone()),
-            dispatched: Some(at),
-            ..JobInfo::new(&id, JobState::Running)
-        };
-        state.jobs.insert(id.clone(), info);
-        state.orders.push(job);
-        state.say(Fact::Started { id: id.clone(), at, image: None });
-        drop(state);
-        self.changed.notify_all();
-        if let Some(code) = exit {
-            self.exit(&id, code);
+        if state.slow {
+            state.jobs.insert(id.clone(), JobInfo::new(&id, JobState::Queued));
+            state.starting.push(job);
+            self.changed.notify_all();
+            return Ok(());
         }
+        drop(state);
+        self.start(job);
         Ok(())
+    }
+
+    fn withdraw(&self, id: &str) -> Result<Withdrawn> {
+        let mut state = self.up()?;
+        if state.jobs.get(id).is_some_and(|job| !job.state.is_queued()) {
+            return Ok(Withdrawn::Begun);
+        }
+        state.withdrawn.insert(id.to_owned());
+        if state.starting.iter().any(|job| job.id == id) {
+            state.give_up(id);
+        }
+        Ok(Withdrawn::Nothing)
     }
 
     fn prepare_job(&self, job: NewJob) -> Result<bool> {
@@ -278,6 +335,7 @@ impl JobTracker for FakeTracker {
         }
         state.jobs.remove(id);
         state.terminated.remove(id);
+        state.withdrawn.remove(id);
         state.say(Fact::Deleted { id: id.to_owned() });
         Ok(())
     }

@@ -155,6 +155,11 @@ pub enum Fact {
         /// The reason.
         error: Error,
     },
+    /// Its start was withdrawn, so its command has not run. Nothing of it is left.
+    Withdrawn {
+        /// The job.
+        id: String,
+    },
     /// It could not be made ready, for any reason. Nothing of it is left, unless its start was asked
     /// for meanwhile: that goes on by itself.
     NotPrepared {
@@ -213,7 +218,7 @@ pub trait JobTracker: Send + Sync {
     /// Ids of the tasks of a job array that the runtime holds now.
     fn list_array_jobs(&self, array: &str) -> Result<Vec<String>>;
 
-    /// Start a job. Returns when it is accepted; `Started`, `Ended` or `NotStarted` follows. A job that
+    /// Start a job. Returns when it is accepted; `Started`, `Ended`, `NotStarted` or `Withdrawn` follows. A job that
     /// was started once is not started a second time until it is deleted, but what became of it is
     /// reported; anything else that an earlier attempt left of it is replaced.
     fn add_job(&self, job: NewJob) -> Result<()>;
@@ -225,6 +230,12 @@ pub trait JobTracker: Send + Sync {
         let _ = job;
         Ok(false)
     }
+
+    /// Withdraw the start of a job, whoever has asked for it and is at it, and also if nobody is yet: unless
+    /// the job's command has begun, it will not run before the job was deleted. One of the two holds for
+    /// everybody who asks from here on. Who was starting the job reports `Withdrawn`, also if it has
+    /// reported the start already, which is nothing that may be believed then.
+    fn withdraw(&self, id: &str) -> Result<Withdrawn>;
 
     /// Start several tasks of a job array. As good as `add_job` for each unless a runtime can do
     /// better.
@@ -253,7 +264,7 @@ pub trait JobTracker: Send + Sync {
     /// INVALID_ARGUMENT once the runtime knows no such job.
     fn wait(&self, id: &str, timeout: Option<Duration>, states: &[JobState]) -> Result<JobState>;
 
-    /// Remove all that the runtime holds of a job that has ended. Returns when it is accepted;
+    /// Remove all that the runtime holds of a job that has ended, or whose start was withdrawn. Returns when it is accepted;
     /// `Deleted` or `NotDeleted` follows.
     fn delete_job(&self, id: &str) -> Result<()>;
 
@@ -277,6 +288,15 @@ pub trait JobTracker: Send + Sync {
 
     /// Begin to report facts to `sink`, soon `Live` or `Lost` among them. Called once.
     fn subscribe(&self, sink: Arc<dyn EventSink>);
+}
+
+/// What came of withdrawing the start of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// Nothing of it will run.
+    Nothing,
+    /// Its command has begun.
+    Begun,
 }
 
 /// What a tracker is connected to.

@@ -163,6 +163,7 @@ pub(crate) fn id_of(fact: &Fact) -> Option<&str> {
         | Fact::NotPrepared { id, .. }
         | Fact::NotDeleted { id, .. }
         | Fact::Progress { id, .. }
+        | Fact::Withdrawn { id }
         | Fact::Deleted { id } => Some(id),
         Fact::Live | Fact::Lost { .. } => None,
     }

@@ -93,7 +93,8 @@ pub(super) fn check_name(text: &str) -> Result<()> {
     Name::parse(&reference::full_name(text)).map(drop)
 }
 
-/// Wait until the image of a job is there, if it is to be pulled. Who asks the job to end ends the wait.
+/// Wait until the image of a job is there, if it is to be pulled. Who asks the job to end, or
+/// withdraws its start, ends the wait.
 pub(super) async fn ready(core: &Arc<Core>, job: &NewJob) -> Result<()> {
     let settings = JobSettings::of(job)?;
     let name = settings.image()?;
@@ -122,8 +123,8 @@ async fn wait(core: &Core, job: &NewJob, joined: Joined) -> Result<()> {
     progress.mark_changed();
     let mut look = true;
     loop {
-        if look && launch::terminated(core, &job.id) {
-            return Err(Error::state("terminated"));
+        if look {
+            launch::still_wanted(core, &job.id)?;
         }
         tokio::select! {
             biased;

@@ -1,0 +1,133 @@
+//! Withdrawing the start of a job. A mark in its directory says that somebody wants that, the fence whether the
+//! attempt has begun, or never will.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
+
+use drmaa2_init::{Fence, is_marked, mark};
+
+use super::launch::io_error;
+use super::{Core, shared};
+use crate::model::Result;
+use crate::tracker::Withdrawn;
+
+/// A file in the job's directory that tells that its start is to be withdrawn. The fence says whether that came
+/// in time.
+pub(super) const WITHDRAW_FILE: &str = "withdraw";
+
+/// Was the start withdrawn of the job in this directory?
+pub(super) fn is_withdrawn(dir: &Path) -> bool {
+    is_marked(&dir.join(WITHDRAW_FILE))
+        && matches!(Fence::look(&shared(dir)), Ok(Some(Fence::Withdrawn)))
+}
+
+/// The same for who launches the job: from here on it is decided.
+pub(super) fn decide(dir: &Path) -> io::Result<bool> {
+    Ok(is_marked(&dir.join(WITHDRAW_FILE)) && Fence::withdraw(&shared(dir))? == Fence::Withdrawn)
+}
+
+/// Withdraw the start of a job, also if it is only about to be launched: then its directory is made for it.
+/// Who launches it takes over the mark from a directory that has to be replaced.
+pub(super) fn withdraw(core: &Core, id: &str) -> Result<Withdrawn> {
+    let dir = core.job_dir(id);
+    let fence = settle(&dir).map_err(|error| io_error(&dir, &error))?;
+    // Its image may be pulled at this moment.
+    core.facts.changed(id);
+    Ok(match fence {
+        Fence::Begun => Withdrawn::Begun,
+        Fence::Withdrawn => Withdrawn::Nothing,
+    })
+}
+
+fn settle(dir: &Path) -> io::Result<Fence> {
+    let shared = shared(dir);
+    let identity = || shared.metadata().map(|found| (found.dev(), found.ino()));
+    let attempt = || -> io::Result<Option<Fence>> {
+        let before = identity()?;
+        mark(&dir.join(WITHDRAW_FILE))?;
+        let fence = Fence::withdraw(&shared)?;
+        // It may be replaced at any time. What counts is the one that still has its name afterwards.
+        Ok((identity()? == before).then_some(fence))
+    };
+    loop {
+        match attempt() {
+            Ok(Some(fence)) => return Ok(fence),
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make(&shared)?,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn make(shared: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().recursive(true).mode(0o700).create(shared) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Let the directory of a new attempt say what that of an earlier one says, which has been moved away.
+pub(super) fn carry_over(old: &Path, dir: &Path) -> io::Result<()> {
+    if is_marked(&old.join(WITHDRAW_FILE)) { mark(&dir.join(WITHDRAW_FILE)).map(drop) } else { Ok(()) }
+}
+
+/// Begin a job that has no init to do so. False if its start was withdrawn.
+pub(super) fn begin_without_init(dir: &Path) -> io::Result<bool> {
+    let shared = shared(dir);
+    Ok(Fence::begin(&shared)? || Fence::look(&shared)? == Some(Fence::Begun))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_withdrawn_before_there_is_a_directory_stays_so() {
+        let jobs = tempfile::tempdir().unwrap();
+        let (dir, old) = (jobs.path().join("j"), jobs.path().join(".old"));
+        assert_eq!(settle(&dir).unwrap(), Fence::Withdrawn);
+        assert!(is_withdrawn(&dir));
+        fs::rename(&dir, &old).unwrap();
+        fs::create_dir_all(shared(&dir)).unwrap();
+        assert!(!is_withdrawn(&dir));
+        carry_over(&old, &dir).unwrap();
+        assert!(!is_withdrawn(&dir), "it is not decided yet");
+        assert!(decide(&dir).unwrap() && is_withdrawn(&dir) && !begin_without_init(&dir).unwrap());
+    }
+
+    #[test]
+    fn what_has_begun_is_not_withdrawn() {
+        let jobs = tempfile::tempdir().unwrap();
+        let dir = jobs.path().join("j");
+        fs::create_dir_all(shared(&dir)).unwrap();
+        assert!(begin_without_init(&dir).unwrap());
+        assert_eq!(settle(&dir).unwrap(), Fence::Begun);
+        assert!(!is_withdrawn(&dir) && !decide(&dir).unwrap());
+        assert!(begin_without_init(&dir).unwrap(), "who goes on with it finds it begun");
+    }
+
+    #[test]
+    fn a_directory_that_is_replaced_again_and_again_keeps_the_answer() {
+        let jobs = tempfile::tempdir().unwrap();
+        let dir = jobs.path().join("j");
+        for round in 0..200 {
+            std::thread::scope(|scope| {
+                let launcher = scope.spawn(|| {
+                    let old = jobs.path().join(format!(".{round}"));
+                    fs::create_dir_all(shared(&dir)).unwrap();
+                    fs::rename(&dir, &old).unwrap();
+                    fs::create_dir_all(shared(&dir)).unwrap();
+                    // One that is given up is withdrawn as well.
+                    Fence::withdraw(&shared(&old)).unwrap();
+                    carry_over(&old, &dir).unwrap();
+                });
+                assert_eq!(settle(&dir).unwrap(), Fence::Withdrawn);
+                launcher.join().unwrap();
+            });
+            assert!(decide(&dir).unwrap(), "round {round}");
+            fs::remove_dir_all(&dir).unwrap();
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Holding jobs, also those that are being started: see `store/hold.rs`.
+
+use super::engine::Engine;
+use super::job::settle;
+use super::world::World;
+use crate::model::{Error, ErrorCode, ImageRef, JobState, Millis, Result};
+use crate::store::{Holding, Unsettled, Which};
+use crate::tracker::Withdrawn;
+
+/// Keep jobs from starting. Gives how many that was; of all others the stored state says that they have
+/// begun.
+pub(super) fn hold(world: &World, which: Which<'_>) -> Result<usize> {
+    let Holding { mut held, starting } = world.store.hold(which)?;
+    let mut failed = None;
+    for (id, target) in starting {
+        match hold_starting(world, &id, &target) {
+            Ok(true) => held += 1,
+            Ok(false) => {}
+            Err(error) => failed = Some(error.of(format!("job {id}"))),
+        }
+    }
+    failed.map_or(Ok(held), Err)
+}
+
+/// Hold a job that is being started. False if its command has begun.
+fn hold_starting(world: &World, id: &str, target: &str) -> Result<bool> {
+    let engine = world.engine(target)?;
+    // Its start may have to be heard of.
+    engine.subscribe();
+    let withdrawn = engine.withdraw(id);
+    if matches!(withdrawn, Ok(Withdrawn::Nothing)) {
+        return Ok(true);
+    }
+    if withdrawn.is_ok() {
+        engine.adopt_started(id)?;
+    }
+    // What could not be done here may be done by who starts the job.
+    let is_open = |state| matches!(state, JobState::Queued | JobState::Requeued);
+    settle(world, id, |state| !is_open(state))?;
+    match world.store.job_state(id)? {
+        Some(state) if is_open(state) => {
+            world.store.forget_hold(id)?;
+            withdrawn?;
+            let text = "its command has begun, but the runtime has not said so yet";
+            Err(Error::new(ErrorCode::TryLater, text))
+        }
+        Some(state) => Ok(state.is_queued()),
+        None => Ok(false),
+    }
+}
+
+impl Engine {
+    /// Withdraw the start of a job that somebody wants to hold, and store that.
+    pub(super) fn withdraw(&self, id: &str) -> Result<Withdrawn> {
+        let withdrawn = self.tracker.withdraw(id)?;
+        if withdrawn == Withdrawn::Nothing {
+            self.store.job_withdrawn(id)?;
+        }
+        Ok(withdrawn)
+    }
+
+    /// The same for a job that this process would have to start. False if it has begun.
+    pub(super) fn withdraws(&self, id: &str) -> bool {
+        match self.withdraw(id) {
+            Ok(withdrawn) => withdrawn == Withdrawn::Nothing,
+            Err(error) => {
+                tracing::warn!(job = %id, %error, "cannot tell whether a job can still be held");
+                true
+            }
+        }
+    }
+
+    /// Store that a job has started, unless its start is withdrawn. True if that was news.
+    pub(super) fn store_started(
+        &self,
+        id: &str,
+        at: Millis,
+        image: Option<&ImageRef>,
+    ) -> Result<Option<bool>> {
+        let news = self.store.job_started(id, at, image)?;
+        if news || !self.store.is_to_be_held(id)? {
+            return Ok(Some(news));
+        }
+        match self.withdraw(id)? {
+            Withdrawn::Begun => self.store.job_begun(id, at, image).map(Some),
+            Withdrawn::Nothing => Ok(None),
+        }
+    }
+
+    /// The start of a job was withdrawn, most often one of this process.
+    pub(super) fn withdrawn(&self, id: &str) -> Result<()> {
+        let stored = self.store.start_withdrawn(id, &self.mine);
+        self.starts_no_more(id);
+        match stored? {
+            Some(state) => self.tell(id, state, Ok(true)),
+            None => self.settle(id),
+        }
+    }
+
+    /// The runtime says of a job that has started that it has not: somebody who wanted to hold an earlier
+    /// run of it came so late that he withdrew this one, after its start was told.
+    pub(super) fn run_withdrawn(&self, job: &Unsettled) -> Result<()> {
+        let news = self.store.run_withdrawn(&job.id, job.run, &self.mine);
+        self.kick.ring();
+        self.tell(&job.id, JobState::Requeued, news)
+    }
+
+    /// Look whether the runtime knows of a job's start already.
+    fn adopt_started(&self, id: &str) -> Result<()> {
+        let (Some(job), Ok(info)) = (self.store.unsettled_job(id)?, self.tracker.job_info(id)) else {
+            return Ok(());
+        };
+        match job.state.is_queued() && (info.state.is_started() || info.state.is_terminated()) {
+            true => self.adopt(&job, &info),
+            false => Ok(()),
+        }
+    }
+}

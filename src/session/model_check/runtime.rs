@@ -1,0 +1,224 @@
+//! The runtime of the model check, and how each process reaches it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{
+    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Outcome, Result, Version, now,
+};
+use crate::sync::Mutex;
+use crate::tracker::{Contact, EventSink, Fact, JobTracker, NewJob, Settings, Withdrawn};
+
+/// What a process has asked the runtime for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Request {
+    Prepare(String),
+    Start(String),
+    Delete(String),
+}
+
+/// The runtime, which knows no owners: what it holds outlives every process.
+#[derive(Default)]
+pub(super) struct Runtime {
+    pub(super) jobs: BTreeMap<String, JobState>,
+    /// Those of them that it knows to have been started and no more.
+    pub(super) lost: BTreeSet<String>,
+    /// How often each job was lost.
+    pub(super) losses: BTreeMap<String, usize>,
+    /// How often each job's command was started.
+    pub(super) runs: BTreeMap<String, usize>,
+    /// The jobs that are started and whose command has not begun.
+    pub(super) starting: BTreeSet<String>,
+    /// Those that do not begin.
+    pub(super) withdrawn: BTreeSet<String>,
+    /// Those of which somebody was told that they are held.
+    pub(super) held: BTreeSet<String>,
+    /// What is asked for and not done yet, by process.
+    pub(super) requests: Vec<VecDeque<Request>>,
+    /// What each process has not heard yet.
+    pub(super) facts: Vec<VecDeque<Fact>>,
+    /// It does not answer questions.
+    pub(super) mute: bool,
+}
+
+impl Runtime {
+    pub(super) fn tell_all(&mut self, fact: &Fact) {
+        self.facts.iter_mut().for_each(|facts| facts.push_back(fact.clone()));
+    }
+
+    /// The command of a job that is started begins.
+    pub(super) fn begin(&mut self, id: &str) {
+        if self.starting.remove(id) {
+            assert!(!self.held.contains(id), "{id} runs though it is held");
+            *self.runs.entry(id.to_owned()).or_default() += 1;
+        }
+    }
+
+    pub(super) fn withdraw(&mut self, id: &str) -> Withdrawn {
+        if self.starting.remove(id) {
+            self.jobs.insert(id.to_owned(), JobState::Queued);
+            self.tell_all(&Fact::Withdrawn { id: id.to_owned() });
+        } else if self.jobs.get(id).is_some_and(|state| !state.is_queued()) {
+            return Withdrawn::Begun;
+        }
+        self.withdrawn.insert(id.to_owned());
+        Withdrawn::Nothing
+    }
+
+    /// The job's command ends.
+    pub(super) fn exit(&mut self, id: &str, exit_status: i32) {
+        self.begin(id);
+        if self.jobs.get(id).is_some_and(|state| state.is_started()) {
+            let state = if exit_status == 0 { JobState::Done } else { JobState::Failed };
+            self.jobs.insert(id.to_owned(), state);
+            let outcome =
+                Outcome { exit_status: Some(exit_status), finished: now(), ..Outcome::default() };
+            self.tell_all(&Fact::Ended { id: id.to_owned(), outcome });
+        }
+    }
+
+    /// The job's command is gone, and nobody knows how it ended.
+    pub(super) fn lose(&mut self, id: &str) {
+        self.begin(id);
+        if self.jobs.get(id).is_some_and(|state| state.is_started()) {
+            self.jobs.insert(id.to_owned(), JobState::Failed);
+            self.lost.insert(id.to_owned());
+            *self.losses.entry(id.to_owned()).or_default() += 1;
+            self.tell_all(&end_of_lost(id));
+        }
+    }
+
+    /// Do what a process has asked for first; `works` or not.
+    pub(super) fn serve(&mut self, process: usize, works: bool) {
+        let Some(request) = self.requests[process].pop_front() else { return };
+        let prepares = matches!(request, Request::Prepare(_));
+        match request {
+            Request::Start(id) if self.withdrawn.remove(&id) => {
+                self.jobs.remove(&id);
+                self.facts[process].push_back(Fact::Withdrawn { id });
+            }
+            Request::Prepare(id) | Request::Start(id)
+                if (!works || self.withdrawn.contains(&id))
+                    && self.jobs.get(&id).is_none_or(|state| state.is_queued()) =>
+            {
+                self.jobs.remove(&id);
+                let error = Error::new(ErrorCode::TryLater, "full");
+                self.facts[process].push_back(match prepares {
+                    true => Fact::NotPrepared { id, error },
+                    false => Fact::NotStarted { id, error },
+                });
+            }
+            Request::Prepare(id) => drop(self.jobs.insert(id, JobState::Queued)),
+            // As the tracker has it, what was started once is not started a second time.
+            Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_started()) => {
+                self.tell_all(&Fact::Started { id, at: now(), image: None });
+            }
+            Request::Start(id) if self.lost.contains(&id) => self.tell_all(&end_of_lost(&id)),
+            Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_terminated()) => {
+                let outcome = Outcome { exit_status: Some(0), finished: now(), ..Outcome::default() };
+                self.tell_all(&Fact::Ended { id, outcome });
+            }
+            Request::Start(id) => {
+                self.starting.insert(id.clone());
+                self.jobs.insert(id.clone(), JobState::Running);
+                self.tell_all(&Fact::Started { id, at: now(), image: None });
+            }
+            Request::Delete(id) => {
+                assert!(!self.jobs.get(&id).is_some_and(|state| state.is_started()), "deleted {id}");
+                self.jobs.remove(&id);
+                self.lost.remove(&id);
+                self.withdrawn.remove(&id);
+                self.facts[process].push_back(Fact::Deleted { id });
+            }
+        }
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.jobs.values().filter(|state| state.is_started()).count()
+    }
+}
+
+fn end_of_lost(id: &str) -> Fact {
+    Fact::Ended { id: id.to_owned(), outcome: Outcome { lost: true, ..Outcome::failed("lost") } }
+}
+
+/// The runtime as one process reaches it.
+pub(super) struct Reach {
+    pub(super) runtime: Arc<Mutex<Runtime>>,
+    pub(super) process: usize,
+}
+
+impl Reach {
+    fn ask(&self, request: Request) -> Result<()> {
+        self.runtime.lock().requests[self.process].push_back(request);
+        Ok(())
+    }
+}
+
+impl JobTracker for Reach {
+    fn attributes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn check_template(&self, _: &JobTemplate, _: &Settings) -> Result<()> {
+        Ok(())
+    }
+
+    fn list_jobs(&self) -> Result<Vec<String>> {
+        Ok(self.runtime.lock().jobs.keys().cloned().collect())
+    }
+
+    fn list_array_jobs(&self, _: &str) -> Result<Vec<String>> {
+        self.list_jobs()
+    }
+
+    fn add_job(&self, job: NewJob) -> Result<()> {
+        self.ask(Request::Start(job.id))
+    }
+
+    fn prepare_job(&self, job: NewJob) -> Result<bool> {
+        self.ask(Request::Prepare(job.id)).map(|()| true)
+    }
+
+    fn withdraw(&self, id: &str) -> Result<Withdrawn> {
+        Ok(self.runtime.lock().withdraw(id))
+    }
+
+    fn job_state(&self, id: &str) -> Result<(JobState, Option<String>)> {
+        self.job_info(id).map(|info| (info.state, None))
+    }
+
+    fn job_info(&self, id: &str) -> Result<JobInfo> {
+        let runtime = self.runtime.lock();
+        if runtime.mute {
+            return Err(Error::new(ErrorCode::DrmCommunication, "mute"));
+        }
+        let state = runtime.jobs.get(id).copied().ok_or_else(|| Error::argument("no such job"))?;
+        Ok(JobInfo { lost: runtime.lost.contains(id), ..JobInfo::new(id, state) })
+    }
+
+    fn job_control(&self, id: &str, control: Control) -> Result<()> {
+        assert_eq!(control, Control::Terminate);
+        self.runtime.lock().exit(id, 143);
+        Ok(())
+    }
+
+    fn wait(&self, _: &str, _: Option<Duration>, _: &[JobState]) -> Result<JobState> {
+        Err(Error::unsupported("waiting"))
+    }
+
+    fn delete_job(&self, id: &str) -> Result<()> {
+        self.ask(Request::Delete(id.to_owned()))
+    }
+
+    fn list_job_categories(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn contact(&self) -> Result<Contact> {
+        Ok(Contact { name: "model".into(), version: Version::parse("1") })
+    }
+
+    fn subscribe(&self, _: Arc<dyn EventSink>) {}
+}

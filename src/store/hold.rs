@@ -1,0 +1,106 @@
+//! Holding jobs.
+//!
+//! Of a job that is being started only the runtime can say whether it is too late. So first it is noted that
+//! somebody wants to hold it. Then anybody who sees that, the one who asks or the one who starts it, has its
+//! start withdrawn and stores what has come of it. The job waits on, or is seen to have started; between the
+//! two nothing is ever undecided, whoever dies.
+
+use rusqlite::params;
+
+use super::control::{WITHIN, Which};
+use super::query::state;
+use super::{Claim, Store};
+use crate::model::{JobState, Result, now, now_nanos};
+
+/// What has come of holding jobs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// How many are held.
+    pub held: usize,
+    /// Id and runtime of those that are being started, which has to be withdrawn.
+    pub starting: Vec<(String, String)>,
+}
+
+impl Store {
+    /// Keep waiting jobs from starting.
+    pub fn hold(&self, which: Which<'_>) -> Result<Holding> {
+        self.write(|sql| {
+            // A job that was made ready is undone by whoever made it.
+            let query = format!(
+                "UPDATE jobs SET state = state + 1, phase = CASE phase WHEN 1 THEN 3 ELSE phase END
+                 WHERE ({WITHIN}) AND state IN (1, 5) AND phase <> 2"
+            );
+            let held = sql.prepare_cached(&query)?.execute(which.ids())?;
+            let query =
+                format!("UPDATE jobs SET hold = 1 WHERE ({WITHIN}) AND state IN (1, 5) AND phase = 2");
+            if sql.prepare_cached(&query)?.execute(which.ids())? == 0 {
+                return Ok(Holding { held, starting: Vec::new() });
+            }
+            let query = format!(
+                "SELECT id, (SELECT target FROM submissions WHERE number = submission) FROM jobs
+                 WHERE ({WITHIN}) AND hold = 1"
+            );
+            let mut starting = sql.prepare_cached(&query)?;
+            let starting = starting.query_map(which.ids(), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(Holding { held, starting: starting.collect::<rusqlite::Result<_>>()? })
+        })
+    }
+
+    /// Does somebody want to hold a job that is being started?
+    pub fn is_to_be_held(&self, id: &str) -> Result<bool> {
+        let query = "SELECT 1 FROM jobs WHERE id = ? AND hold = 1";
+        self.read(|sql| Ok(sql.prepare_cached(query)?.exists([id])?))
+    }
+
+    /// The start of a job that somebody wants to hold was withdrawn: it is held, and who was starting it
+    /// undoes that.
+    pub fn job_withdrawn(&self, id: &str) -> Result<()> {
+        self.write(|sql| {
+            sql.prepare_cached(
+                "UPDATE jobs SET state = state + 1, hold = 0, phase = 3, slots = NULL,
+                     withdrawn = withdrawn + 1
+                 WHERE id = ?1 AND hold = 1 AND phase = 2 AND state IN (1, 5)",
+            )?
+            .execute([id])?;
+            Ok(())
+        })
+    }
+
+    /// This process was starting a job; that was withdrawn, and nothing is left of it. Gives the state in
+    /// which it waits from here on, or has ended; `None` if it was not this process's to start.
+    pub fn start_withdrawn(&self, id: &str, mine: &Claim) -> Result<Option<JobState>> {
+        self.write(|sql| {
+            let mut query = sql.prepare_cached(
+                "UPDATE jobs SET state = iif(terminate <> 0, 8, state + hold), hold = 0, phase = 0,
+                     finished = iif(terminate <> 0, ?3, NULL), slots = NULL, claim = NULL,
+                     leftovers = 0, withdrawn = withdrawn + 1
+                 WHERE id = ?1 AND claim = ?2 AND phase = 2 AND state IN (1, 5) RETURNING state",
+            )?;
+            let mut rows = query.query(params![id, mine, now()])?;
+            Ok(rows.next()?.map(|row| state(row, 0)).transpose()?)
+        })
+    }
+
+    /// A job that was said to have started, as the run of this number, has not: that was withdrawn just then.
+    /// True if that was news: then `mine` is the process that removes what is left, after which it waits.
+    pub fn run_withdrawn(&self, id: &str, run: i64, mine: &Claim) -> Result<bool> {
+        self.write(|sql| {
+            let changed = sql
+                .prepare_cached(
+                    "UPDATE jobs SET state = 5, phase = 3, claim = ?3, leftovers = 1, slots = NULL,
+                         withdrawn = withdrawn + 1, switched = max(switched, ?4)
+                     WHERE id = ?1 AND losses + withdrawn = ?2 AND phase = 2 AND state IN (3, 4)",
+                )?
+                .execute(params![id, run, mine, now_nanos()])?;
+            Ok(changed == 1)
+        })
+    }
+
+    /// It is too late to hold a job, or that cannot be told.
+    pub fn forget_hold(&self, id: &str) -> Result<()> {
+        self.write(|sql| {
+            sql.prepare_cached("UPDATE jobs SET hold = 0 WHERE id = ?")?.execute([id])?;
+            Ok(())
+        })
+    }
+}
