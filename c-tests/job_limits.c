@@ -70,6 +70,15 @@ static void kernel(drmaa2_jsession js)
     exits(js, extended("test $(ulimit -Sn):$(ulimit -Hn) = 20:30", "containerd_jt_rlimits", "nofile=20:30"), 0);
 }
 
+/* The packaged containerd has no limit to speak of; a job that does not ask has the usual one, and may raise it. */
+static void open_files(drmaa2_jsession js)
+{
+    const char *look = "test $(ulimit -Sn) = 1024 && test $(ulimit -Hn) -gt 1024 && ulimit -Sn $(ulimit -Hn)";
+    exits(js, shell(look), 0);
+    exits(js, extended(look, "containerd_jt_init", "off"), 0);
+    exits(js, extended("test $(ulimit -Sn):$(ulimit -Hn) = 2048:4096", "containerd_jt_rlimits", "nofile=2048:4096"), 0);
+}
+
 /* Has the machine CAP_SYS_RESOURCE to give? */
 static int can_raise(void)
 {
@@ -143,6 +152,7 @@ int main(void)
     drmaa2_jsession js = session("limits");
     times(js);
     kernel(js);
+    open_files(js);
     raised(js);
     rubbish(js);
     memory(js);

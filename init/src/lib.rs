@@ -20,6 +20,10 @@ pub use host::{Origin, Submitter, Transfer};
 pub const JOB_DIR: &str = "/.drmaa2/job";
 /// Where the init itself is mounted in the container.
 pub const INIT_PATH: &str = "/.drmaa2/init";
+/// How many open files a process of a job may have that does not ask for more: programs that go through all
+/// numbers they could have do not come to an end under the limit of a server.
+pub const OPEN_FILES: u64 = 1024;
+
 /// Where the job's control group is mounted in the container, to be read alone.
 pub const CGROUP_DIR: &str = "/.drmaa2/cgroup";
 /// Name of the order's file in the job's directory.

@@ -248,6 +248,7 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
     if wanted.no_init {
         bare::mark(&dir)?;
         bare::apply(&mut spec, &order)?;
+        bare::limit_open_files(&mut spec, core.daemon.pid().await);
         streams = bare::streams(&files, job.stdio.join)?;
     }
     let mounted = if wanted.no_init { order.origins.clone() } else { Vec::new() };
