@@ -119,10 +119,22 @@ static void rubbish(drmaa2_jsession js)
     }
 }
 
+/* The runtime itself needs memory; runc more than this, whether it is refused or killed for it. */
+static void starves(drmaa2_jsession js, const char *limit, const char *bytes)
+{
+    char reason[128];
+    drmaa2_jtemplate jt = extended("true", "containerd_jt_memory", limit);
+    CHECK_INT(drmaa2_set_instance_value(jt, "containerd_jt_runtime_binary", "runc"), DRMAA2_SUCCESS);
+    snprintf(reason, sizeof reason, "the runtime cannot start within containerd_jt_memory of %s bytes: ", bytes);
+    ends(js, jt, reason);
+}
+
 static void memory(drmaa2_jsession js)
 {
     ends(js, extended("exec dd if=/dev/zero of=/dev/null bs=200M count=1", "containerd_jt_memory", "32m"),
          "killed for want of memory");
+    starves(js, "1m", "1048576");
+    starves(js, "3m", "3145728");
 }
 
 /* Nobody is left of a job that will not listen, not even who has left its session. That it is the wall clock

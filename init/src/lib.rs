@@ -158,6 +158,8 @@ pub struct Record {
     /// The most memory that all of them together had, page cache included, bytes; where the control
     /// group tells.
     pub peak_memory: Option<i64>,
+    /// What of it was reached before the command was started, by the runtime.
+    pub start_memory: Option<i64>,
     /// Bytes they read from block devices; where the control group tells.
     pub read_bytes: Option<i64>,
     /// Bytes they wrote to block devices; where the control group tells.
@@ -266,6 +268,7 @@ impl Record {
         out.number("max-rss", self.max_rss);
         out.flag("oom-killed", self.oom_killed);
         out.option("peak-memory", self.peak_memory);
+        out.option("start-memory", self.start_memory);
         out.option("read-bytes", self.read_bytes);
         out.option("written-bytes", self.written_bytes);
         out.write(job_dir, RECORD_FILE)
@@ -286,6 +289,7 @@ impl Record {
                 "max-rss" => record.max_rss = codec::number(value)?,
                 "oom-killed" => record.oom_killed = true,
                 "peak-memory" => record.peak_memory = Some(codec::number(value)?),
+                "start-memory" => record.start_memory = Some(codec::number(value)?),
                 "read-bytes" => record.read_bytes = Some(codec::number(value)?),
                 "written-bytes" => record.written_bytes = Some(codec::number(value)?),
                 _ => {}
@@ -370,6 +374,7 @@ pub(crate) mod tests {
             max_rss: 4,
             oom_killed: true,
             peak_memory: Some(5),
+            start_memory: Some(8),
             read_bytes: Some(6),
             written_bytes: Some(7),
         };

@@ -173,6 +173,7 @@ pub(super) async fn conclude(core: &Core, id: &str, ticket: Ticket, started: Res
 /// Undo what was done, and tell how the launch failed.
 async fn give_up(core: &Core, id: &str, error: Error) -> Fact {
     let terminated = terminated(core, id);
+    let error = finish::starved(core, id, error).await;
     undo(core, id).await;
     let id = id.to_owned();
     if terminated {

@@ -57,7 +57,7 @@ const FILE: &str = "drmaa2.db";
 /// the transaction can be seen.
 const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 5;
+const SCHEMA_VERSION: i64 = 6;
 /// How long a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(10);
 

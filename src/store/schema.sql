@@ -122,6 +122,7 @@ CREATE TABLE jobs (
     max_rss       INTEGER,
     oom_killed    INTEGER NOT NULL DEFAULT 0,
     peak_memory   INTEGER,
+    start_memory  INTEGER,
     read_bytes    INTEGER,
     written_bytes INTEGER
 );
@@ -260,4 +261,4 @@ CREATE INDEX reservation_by_session ON reservations (session, number);
 -- Those that are over are many and never looked for.
 CREATE INDEX reservation_by_end ON reservations (ends);
 
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
