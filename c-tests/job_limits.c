@@ -70,6 +70,15 @@ static void kernel(drmaa2_jsession js)
     exits(js, extended("test $(ulimit -Sn):$(ulimit -Hn) = 20:30", "containerd_jt_rlimits", "nofile=20:30"), 0);
 }
 
+/* The packaged containerd has no limit to speak of; a job that does not ask has the usual one, and may raise it. */
+static void open_files(drmaa2_jsession js)
+{
+    const char *look = "test $(ulimit -Sn) = 1024 && test $(ulimit -Hn) -gt 1024 && ulimit -Sn $(ulimit -Hn)";
+    exits(js, shell(look), 0);
+    exits(js, extended(look, "containerd_jt_init", "off"), 0);
+    exits(js, extended("test $(ulimit -Sn):$(ulimit -Hn) = 2048:4096", "containerd_jt_rlimits", "nofile=2048:4096"), 0);
+}
+
 /* Has the machine CAP_SYS_RESOURCE to give? */
 static int can_raise(void)
 {
@@ -110,10 +119,22 @@ static void rubbish(drmaa2_jsession js)
     }
 }
 
+/* The runtime itself needs memory; runc more than this, whether it is refused or killed for it. */
+static void starves(drmaa2_jsession js, const char *limit, const char *bytes)
+{
+    char reason[128];
+    drmaa2_jtemplate jt = extended("true", "containerd_jt_memory", limit);
+    CHECK_INT(drmaa2_set_instance_value(jt, "containerd_jt_runtime_binary", "runc"), DRMAA2_SUCCESS);
+    snprintf(reason, sizeof reason, "the runtime cannot start within containerd_jt_memory of %s bytes: ", bytes);
+    ends(js, jt, reason);
+}
+
 static void memory(drmaa2_jsession js)
 {
     ends(js, extended("exec dd if=/dev/zero of=/dev/null bs=200M count=1", "containerd_jt_memory", "32m"),
          "killed for want of memory");
+    starves(js, "1m", "1048576");
+    starves(js, "3m", "3145728");
 }
 
 /* Nobody is left of a job that will not listen, not even who has left its session. That it is the wall clock
@@ -143,6 +164,7 @@ int main(void)
     drmaa2_jsession js = session("limits");
     times(js);
     kernel(js);
+    open_files(js);
     raised(js);
     rubbish(js);
     memory(js);

@@ -65,12 +65,13 @@ fn cpu_time_is_that_of_all_descendants() {
         return;
     }
     let session = JobSession::create(None, None).unwrap();
-    // Each is killed after a second on the processor, however long that takes.
+    // Each is killed after a second on the processor, however long that takes; the kernel counts that second in
+    // ticks, which on a busy machine are not just as long.
     let burn = "for child in 1 2; do sh -c 'ulimit -t 1; while :; do :; done' & done; wait; exit 0";
     let info = finish(&session.run_job(script(burn)).unwrap());
     assert_eq!(info.state, JobState::Done, "{info:?}");
     let cpu = info.usage.cpu_time.unwrap();
-    assert!((1800..=2200).contains(&cpu), "{cpu} ms");
+    assert!((1500..=2500).contains(&cpu), "{cpu} ms");
     assert_eq!(extension(&info, "cpu_millis"), Some(cpu.to_string()));
     session.close().unwrap();
 }
@@ -89,7 +90,9 @@ fn memory_image_and_container_are_told() {
     let info = finish(&job);
     assert_eq!(info.state, JobState::Done, "{info:?}");
     assert!(info.usage.max_rss.unwrap() > 40 * 1024, "{info:?}");
-    assert!(info.usage.peak_memory.unwrap() > 40 << 20, "{info:?}");
+    let (peak, start) = (info.usage.peak_memory.unwrap(), info.usage.start_memory.unwrap());
+    assert!(peak > 40 << 20 && start > 0 && start < 40 << 20, "{info:?}");
+    assert_eq!(extension(&info, "start_memory"), Some(start.to_string()));
     assert_eq!(extension(&info, "oom_killed").as_deref(), Some("false"));
     assert_eq!(extension(&info, "container_id"), Some(job.id.clone()));
     assert_eq!(extension(&info, "accounting_id").as_deref(), Some("grant 7"));

@@ -70,13 +70,14 @@ fn is_own(dir: &Path) -> bool {
 pub(crate) struct Account {
     group: Group,
     cpu_before: Option<i64>,
+    peak_before: Option<i64>,
 }
 
 impl Account {
     /// Begin the account of what is used from here on.
     pub(crate) fn begin(group: &Group) -> Self {
-        let mut account = Self { group: group.clone(), cpu_before: None };
-        account.cpu_before = account.cpu_micros();
+        let mut account = Self { group: group.clone(), cpu_before: None, peak_before: None };
+        (account.cpu_before, account.peak_before) = (account.cpu_micros(), account.peak_memory());
         account
     }
 
@@ -92,11 +93,9 @@ impl Account {
         if let Some(used) = self.cpu_time() {
             record.cpu_time = i64::try_from(used.as_millis()).unwrap_or(i64::MAX);
         }
-        let group = &self.group;
-        let peak = group.number("memory/memory.max_usage_in_bytes");
-        record.peak_memory = peak.or_else(|| group.number("memory.peak"));
-        let killed = group.entry("memory/memory.oom_control", "oom_kill");
-        let killed = killed.or_else(|| group.entry("memory.events", "oom_kill"));
+        (record.peak_memory, record.start_memory) = (self.peak_memory(), self.peak_before);
+        let killed = self.group.entry("memory/memory.oom_control", "oom_kill");
+        let killed = killed.or_else(|| self.group.entry("memory.events", "oom_kill"));
         record.oom_killed = killed.is_some_and(|processes| processes > 0);
         (record.read_bytes, record.written_bytes) =
             (self.io("Read", "rbytes"), self.io("Write", "wbytes"));
@@ -105,6 +104,11 @@ impl Account {
     fn cpu_micros(&self) -> Option<i64> {
         let nanos = self.group.number("cpuacct/cpuacct.usage");
         nanos.map(|nanos| nanos / 1000).or_else(|| self.group.entry("cpu.stat", "usage_usec"))
+    }
+
+    fn peak_memory(&self) -> Option<i64> {
+        let first = self.group.number("memory/memory.max_usage_in_bytes");
+        first.or_else(|| self.group.number("memory.peak"))
     }
 
     /// Bytes of all devices: version 1 has a line `DEVICE Read BYTES` for each, version 2 one with
@@ -149,12 +153,13 @@ mod tests {
     }
 
     /// Groups of version 1 in which init is.
-    const FIRST: [(&str, &str); 5] = [
+    const FIRST: [(&str, &str); 6] = [
         ("cpuacct/cgroup.procs", "1\n"),
         ("memory/cgroup.procs", "1\n"),
         ("blkio/cgroup.procs", "1\n"),
         ("pids/cgroup.procs", "1\n"),
         ("cpuacct/cpuacct.usage", "1000000\n"),
+        ("memory/memory.max_usage_in_bytes", "2048\n"),
     ];
 
     /// What version 1 tells in the end.
@@ -183,7 +188,8 @@ mod tests {
 
     /// With these members and a file at the start, version 2.
     fn second(name: &str, members: &str, more: &[(&str, &str)]) -> Record {
-        let group = [("cgroup.procs", members), ("cpu.stat", "usage_usec 1000\n")];
+        let group =
+            [("cgroup.procs", members), ("cpu.stat", "usage_usec 1000\n"), ("memory.peak", "2048\n")];
         record(name, &[&group, more].concat(), &SECOND_END)
     }
 
@@ -197,6 +203,7 @@ mod tests {
             cpu_time: 1500,
             oom_killed: true,
             peak_memory: Some(4096),
+            start_memory: Some(2048),
             read_bytes: Some(30),
             written_bytes: Some(5),
             ..Record::default()

@@ -20,6 +20,10 @@ pub use host::{Origin, Submitter, Transfer};
 pub const JOB_DIR: &str = "/.drmaa2/job";
 /// Where the init itself is mounted in the container.
 pub const INIT_PATH: &str = "/.drmaa2/init";
+/// How many open files a process of a job may have that does not ask for more: programs that go through all
+/// numbers they could have do not come to an end under the limit of a server.
+pub const OPEN_FILES: u64 = 1024;
+
 /// Where the job's control group is mounted in the container, to be read alone.
 pub const CGROUP_DIR: &str = "/.drmaa2/cgroup";
 /// Name of the order's file in the job's directory.
@@ -154,6 +158,8 @@ pub struct Record {
     /// The most memory that all of them together had, page cache included, bytes; where the control
     /// group tells.
     pub peak_memory: Option<i64>,
+    /// What of it was reached before the command was started, by the runtime.
+    pub start_memory: Option<i64>,
     /// Bytes they read from block devices; where the control group tells.
     pub read_bytes: Option<i64>,
     /// Bytes they wrote to block devices; where the control group tells.
@@ -262,6 +268,7 @@ impl Record {
         out.number("max-rss", self.max_rss);
         out.flag("oom-killed", self.oom_killed);
         out.option("peak-memory", self.peak_memory);
+        out.option("start-memory", self.start_memory);
         out.option("read-bytes", self.read_bytes);
         out.option("written-bytes", self.written_bytes);
         out.write(job_dir, RECORD_FILE)
@@ -282,6 +289,7 @@ impl Record {
                 "max-rss" => record.max_rss = codec::number(value)?,
                 "oom-killed" => record.oom_killed = true,
                 "peak-memory" => record.peak_memory = Some(codec::number(value)?),
+                "start-memory" => record.start_memory = Some(codec::number(value)?),
                 "read-bytes" => record.read_bytes = Some(codec::number(value)?),
                 "written-bytes" => record.written_bytes = Some(codec::number(value)?),
                 _ => {}
@@ -366,6 +374,7 @@ pub(crate) mod tests {
             max_rss: 4,
             oom_killed: true,
             peak_memory: Some(5),
+            start_memory: Some(8),
             read_bytes: Some(6),
             written_bytes: Some(7),
         };

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use drmaa2_init::{Order, Rlimit};
+use drmaa2_init::{OPEN_FILES, Order, Rlimit};
 
 use crate::child::{Failure, check};
 
@@ -10,10 +10,7 @@ use crate::child::{Failure, check};
 /// [`set`], which says which limit it was.
 pub(crate) fn raise(limits: &[Rlimit]) {
     for limit in limits {
-        let mut now = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: `now` is valid for writes.
-        let known = unsafe { libc::getrlimit(limit.number as _, &mut now) } == 0;
-        if known && limit.hard > now.rlim_max {
+        if let Some(mut now) = current(limit.number).filter(|now| limit.hard > now.rlim_max) {
             now.rlim_max = limit.hard;
             // SAFETY: `now` is valid for reads.
             unsafe { libc::setrlimit(limit.number as _, &now) };
@@ -21,8 +18,19 @@ pub(crate) fn raise(limits: &[Rlimit]) {
     }
 }
 
+/// This process's limit of a resource, if the kernel knows it.
+fn current(number: u32) -> Option<libc::rlimit> {
+    let mut now = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `now` is valid for writes.
+    let known = unsafe { libc::getrlimit(number as _, &mut now) } == 0;
+    known.then_some(now)
+}
+
 /// Limit this process and its children.
 pub(crate) fn set(limits: &[Rlimit]) -> Result<(), Failure> {
+    if !limits.iter().any(|limit| limit.number == libc::RLIMIT_NOFILE) {
+        limit_open_files();
+    }
     for limit in limits {
         let wanted = libc::rlimit { rlim_cur: limit.soft, rlim_max: limit.hard };
         // SAFETY: the limits are valid for reads.
@@ -30,6 +38,15 @@ pub(crate) fn set(limits: &[Rlimit]) -> Result<(), Failure> {
         refused.map_err(|error| failure(limit, &error))?;
     }
     Ok(())
+}
+
+/// To what is usual, unless it is less already. The job may raise it again.
+fn limit_open_files() {
+    if let Some(mut now) = current(libc::RLIMIT_NOFILE).filter(|now| now.rlim_cur > OPEN_FILES) {
+        now.rlim_cur = OPEN_FILES;
+        // SAFETY: `now` is valid for reads. To lower it is everybody's right.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &now) };
+    }
 }
 
 fn failure(limit: &Rlimit, error: &io::Error) -> Failure {

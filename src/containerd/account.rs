@@ -1,6 +1,7 @@
 //! What is known of a job: from its record, its task and its container, in this order.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use containerd_client::services::v1::{
@@ -168,6 +169,22 @@ fn spec_of(container: &Container) -> Value {
 /// How much memory a container may have, bytes.
 pub(super) fn memory_limit(container: &Container) -> Option<i64> {
     spec_of(container)["linux"]["resources"]["memory"]["limit"].as_i64()
+}
+
+/// Did the kernel kill a process of a container that is still there for want of memory? Asked of its group, if
+/// that is in the usual place: the daemon does not know the group of a process that was killed early.
+pub(super) fn was_out_of_memory(container: &Container) -> bool {
+    let spec = spec_of(container);
+    let group = spec["linux"]["cgroupsPath"].as_str().unwrap_or_default().trim_start_matches('/');
+    let root = Path::new("/sys/fs/cgroup");
+    let files = [
+        root.join("memory").join(group).join("memory.oom_control"),
+        root.join(group).join("memory.events"),
+    ];
+    let text = files.iter().find_map(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+    let killed =
+        text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse::<u64>().ok());
+    !group.is_empty() && killed.is_some_and(|processes| processes > 0)
 }
 
 /// Arguments and working directory in a container's spec.

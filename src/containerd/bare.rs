@@ -7,14 +7,14 @@
 
 use std::ffi::OsStr;
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use drmaa2_init::{self as init, DEFAULT_PATH, Order, TERMINATE_FILE, is_marked};
+use drmaa2_init::{self as init, DEFAULT_PATH, OPEN_FILES, Order, TERMINATE_FILE, is_marked};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use serde_json::{Value, json};
 
@@ -164,6 +164,22 @@ pub(super) fn check(template: &JobTemplate, wanted: &Extensions) -> Result<()> {
     Ok(())
 }
 
+/// Give the command the usual limit of open files, with the hard limit that it has from the daemon anyway;
+/// where that cannot be seen, nothing is changed. Init does so itself.
+pub(super) fn limit_open_files(spec: &mut Value, daemon: Option<u32>) {
+    let limits = daemon.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/limits")).ok());
+    if let Some(hard) = limits.as_deref().and_then(open_files) {
+        let soft = hard.min(OPEN_FILES);
+        spec["process"]["rlimits"] = json!([{ "type": "RLIMIT_NOFILE", "soft": soft, "hard": hard }]);
+    }
+}
+
+/// The hard limit of open files in the kernel's table of a process's limits.
+fn open_files(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// Make a spec that runs init one that runs the command itself.
 pub(super) fn apply(spec: &mut Value, order: &Order) -> Result<()> {
     if let Some(mounts) = spec["mounts"].as_array_mut() {
@@ -234,6 +250,25 @@ fn string(attribute: &str, value: &[u8]) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_hard_limit_of_open_files_is_the_daemons() {
+        let line = "Max open files            1073741816           4096                 files     \n";
+        let limits = format!(
+            "Limit                     Soft Limit           Hard Limit           Units     \n{line}"
+        );
+        assert_eq!(open_files(&limits), Some(4096));
+        assert_eq!(open_files("Max open files  unlimited  unlimited  files"), None);
+        let rlimits = |daemon| {
+            let mut spec = json!({ "process": {} });
+            limit_open_files(&mut spec, daemon);
+            spec["process"]["rlimits"][0].clone()
+        };
+        assert_eq!(rlimits(None), Value::Null);
+        let own = rlimits(Some(std::process::id()));
+        assert_eq!(own["soft"].as_u64(), own["hard"].as_u64().map(|hard| hard.min(1024)));
+        assert_eq!(own["type"], "RLIMIT_NOFILE");
+    }
 
     #[test]
     fn a_user_is_a_number_or_root() {

@@ -10,6 +10,7 @@ use containerd_client::tonic::service::interceptor::InterceptedService;
 use containerd_client::tonic::transport::{Channel, Endpoint};
 use containerd_client::tonic::{Request, Status};
 use once_cell::sync::OnceCell;
+use tokio::net::UnixStream;
 
 use super::status;
 use crate::model::{Error, ErrorCode, Result};
@@ -94,6 +95,13 @@ impl Daemon {
     /// The error that a failed call stands for.
     pub(super) fn error(&self, status: Status) -> Error {
         status::error(&status, &self.address)
+    }
+
+    /// The daemon's process, if it can be seen from here.
+    pub(super) async fn pid(&self) -> Option<u32> {
+        let connected = tokio::time::timeout(QUICK, UnixStream::connect(&self.address)).await;
+        let pid = connected.ok()?.ok()?.peer_cred().ok()?.pid()?;
+        u32::try_from(pid).ok().filter(|pid| *pid > 0)
     }
 
     /// Do something again and again until the daemon is there to answer it.

@@ -17,7 +17,7 @@ use ulid::Ulid;
 use super::connect::{QUICK, RUN};
 use super::withdraw::{WITHDRAW_FILE, is_withdrawn};
 use super::{Core, account, bare, labels, launch, metrics, shared, status};
-use crate::model::{Millis, Outcome, Result, Usage, now};
+use crate::model::{Error, Millis, Outcome, Result, Usage, now};
 use crate::tracker::Fact;
 
 /// Why a job has failed whose init could not write its record.
@@ -25,6 +25,12 @@ const NO_RECORD: &str = "its container was killed, and there is no record of its
 
 /// A file in the job's directory that tells that the job is killed without asking anybody.
 pub(super) const KILL_FILE: &str = "kill";
+
+/// The attribute that limits a job's memory.
+const MEMORY: &str = "containerd_jt_memory";
+
+/// What runc says of a limit that is too low for itself.
+const TOO_LITTLE: [&str; 2] = ["container init was OOM-killed", "unable to set memory limit"];
 
 /// The end of PID 1, as containerd tells it.
 pub(super) struct Exit {
@@ -98,6 +104,19 @@ pub(super) fn with_event(core: &Core, id: &str, mut outcome: Outcome) -> Outcome
     outcome
 }
 
+/// The error of a start that has failed, with the job's memory limit if that was the reason: the runtime's own
+/// processes count towards it until the job's command takes their place.
+pub(super) async fn starved(core: &Core, id: &str, error: Error) -> Error {
+    let container = account::container(core, id).await.ok().flatten();
+    let Some(limit) = container.as_ref().and_then(account::memory_limit) else { return error };
+    let told = TOO_LITTLE.iter().any(|words| error.message.contains(words));
+    if !told && !container.as_ref().is_some_and(account::was_out_of_memory) {
+        return error;
+    }
+    let text = format!("the runtime cannot start within {MEMORY} of {limit} bytes: {}", error.message);
+    Error { message: text, ..error }
+}
+
 /// Was a job killed that nothing else than a lack of memory would explain?
 fn is_unexplained(outcome: &Outcome) -> bool {
     let killed = outcome.exit_status == Some(128 + libc::SIGKILL);
@@ -139,6 +158,7 @@ fn from_record(record: Record) -> Outcome {
             max_rss: Some(record.max_rss),
             oom_killed: record.oom_killed,
             peak_memory: record.peak_memory,
+            start_memory: record.start_memory,
             read_bytes: record.read_bytes,
             written_bytes: record.written_bytes,
         },

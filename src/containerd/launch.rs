@@ -185,6 +185,7 @@ pub(super) async fn conclude(core: &Core, id: &str, ticket: Ticket, started: Res
 /// Undo what was done, and report how the launch failed.
 async fn give_up(core: &Core, id: &str, error: Error) {
     let (terminated, withdrawn) = (terminated(core, id), not_withdrawn(core, id).is_err());
+    let error = finish::starved(core, id, error).await;
     let left = undo(core, id).await.err();
     let job = id.to_owned();
     let fact = if terminated {
@@ -273,6 +274,7 @@ async fn attempt(core: &Core, job: &NewJob) -> std::result::Result<Arc<Image>, O
     if wanted.no_init {
         bare::mark(&dir)?;
         bare::apply(&mut spec, &order)?;
+        bare::limit_open_files(&mut spec, core.daemon.pid().await);
         streams = bare::streams(&files, job.stdio.join)?;
     }
     let mounted = if wanted.no_init { order.origins.clone() } else { Vec::new() };

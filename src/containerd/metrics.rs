@@ -147,6 +147,7 @@ mod v1 {
                 max_rss: None,
                 oom_killed: metrics.oom.is_some_and(|oom| oom.kills > 0),
                 peak_memory: memory.and_then(|usage| counted(usage.max)),
+                start_memory: None,
                 read_bytes: sum("read").filter(|_| kept),
                 written_bytes: sum("write").filter(|_| kept),
             }
@@ -223,6 +224,7 @@ mod v2 {
                 max_rss: None,
                 oom_killed: metrics.events.is_some_and(|events| events.oom_kills > 0),
                 peak_memory: metrics.memory.and_then(|memory| counted(memory.max)),
+                start_memory: None,
                 read_bytes: sum(|entry| entry.read),
                 written_bytes: sum(|entry| entry.written),
             }
@@ -264,6 +266,7 @@ mod tests {
             max_rss: None,
             oom_killed: true,
             peak_memory: Some(4096),
+            start_memory: None,
             read_bytes: Some(3),
             written_bytes: Some(10),
         };

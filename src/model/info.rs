@@ -22,6 +22,8 @@ pub struct Usage {
     pub oom_killed: bool,
     /// The most memory it had at a time, page cache included, bytes.
     pub peak_memory: Option<i64>,
+    /// What of that was reached before its command was started, by the runtime.
+    pub start_memory: Option<i64>,
     /// Bytes read from block devices.
     pub read_bytes: Option<i64>,
     /// Bytes written to block devices.
@@ -36,6 +38,7 @@ impl Usage {
             max_rss: self.max_rss.or(other.max_rss),
             oom_killed: self.oom_killed || other.oom_killed,
             peak_memory: self.peak_memory.or(other.peak_memory),
+            start_memory: self.start_memory.or(other.start_memory),
             read_bytes: self.read_bytes.or(other.read_bytes),
             written_bytes: self.written_bytes.or(other.written_bytes),
         }
@@ -201,6 +204,7 @@ impl JobInfo {
             ("containerd_ji_image_digest", image.and_then(|image| image.digest.clone())),
             ("containerd_ji_oom_killed", ended.then(|| self.usage.oom_killed.to_string())),
             ("containerd_ji_peak_memory", number(self.usage.peak_memory)),
+            ("containerd_ji_start_memory", number(self.usage.start_memory)),
             ("containerd_ji_max_rss", number(self.usage.max_rss)),
             ("containerd_ji_read_bytes", number(self.usage.read_bytes)),
             ("containerd_ji_written_bytes", number(self.usage.written_bytes)),
@@ -266,6 +270,7 @@ mod tests {
                 max_rss: Some(3),
                 oom_killed: true,
                 peak_memory: Some(5),
+                start_memory: Some(4),
                 read_bytes: Some(6),
                 written_bytes: Some(0),
             },
@@ -291,7 +296,7 @@ mod tests {
         info.accounting_id = Some("a".into());
         info.end(ended());
         let values: Vec<String> = info.extensions().into_iter().map(|(_, value)| value).collect();
-        assert_eq!(values, ["j", "i", "sha256:d", "true", "5", "3", "6", "0", "a", "1499"]);
+        assert_eq!(values, ["j", "i", "sha256:d", "true", "5", "4", "3", "6", "0", "a", "1499"]);
     }
 
     #[test]

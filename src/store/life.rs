@@ -147,6 +147,7 @@ impl Store {
                          exit_status = ?5, signal = ?6, cpu_time = ?9, max_rss = ?10,
                          oom_killed = ?11, peak_memory = ?12, read_bytes = ?13, written_bytes = ?14,
                          image = coalesce(?15, image), image_digest = iif(?15 IS NULL, image_digest, ?16),
+                         start_memory = ?17,
                          annotation = iif(?3 IS NULL AND terminate <> 0, coalesce(annotation, ?7), ?7)
                      WHERE id = ?1 AND state NOT IN (7, 8)",
                 )?
@@ -167,6 +168,7 @@ impl Store {
                     usage.written_bytes,
                     outcome.image.as_ref().map(|image| &image.name),
                     outcome.image.as_ref().and_then(|image| image.digest.as_ref()),
+                    usage.start_memory,
                 ])
             },
         )

@@ -42,7 +42,7 @@ const COLUMNS: &str = "SELECT j.id, b.name, s.name, s.destroyed, b.target, b.own
     j.cpu_time, j.max_rss, j.slots, b.start_time, b.max_parallel, b.active, r.begins,
     p.slots IS NOT NULL OR p.memory IS NOT NULL OR p.queue_slots IS NOT NULL, p.queue, j.image,
     j.image_digest, j.oom_killed, j.peak_memory, j.read_bytes, j.written_bytes, b.accounting_id,
-    j.progress ";
+    j.progress, j.start_memory ";
 /// A job and what belongs to it. The order of the tables is the order in which they are read.
 const ONE: &str = "
     FROM jobs j
@@ -222,6 +222,7 @@ fn job(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
             max_rss: row.get(17)?,
             oom_killed: row.get(27)?,
             peak_memory: row.get(28)?,
+            start_memory: row.get(33)?,
             read_bytes: row.get(29)?,
             written_bytes: row.get(30)?,
         },

@@ -229,6 +229,7 @@ fn an_account_is_stored_whole() {
         max_rss: Some(2),
         oom_killed: true,
         peak_memory: Some(3),
+        start_memory: Some(2),
         read_bytes: Some(4),
         written_bytes: Some(5),
     };

@@ -130,6 +130,7 @@ CREATE TABLE jobs (
     max_rss       INTEGER,
     oom_killed    INTEGER NOT NULL DEFAULT 0,
     peak_memory   INTEGER,
+    start_memory  INTEGER,
     read_bytes    INTEGER,
     written_bytes INTEGER
 );

@@ -99,7 +99,7 @@ pub const JOB_TEMPLATE: [Attribute; 28] = [
 ];
 
 /// Those of a job info.
-pub const JOB_INFO: [Attribute; 10] = [
+pub const JOB_INFO: [Attribute; 11] = [
     attribute("containerd_ji_container_id", "Id of the job's container in containerd."),
     attribute("containerd_ji_image", "The image that the job ran in, by its full name."),
     attribute("containerd_ji_image_digest", "Digest of that image."),
@@ -107,6 +107,10 @@ pub const JOB_INFO: [Attribute; 10] = [
     attribute(
         "containerd_ji_peak_memory",
         "The most memory that the job had at a time, page cache included, bytes.",
+    ),
+    attribute(
+        "containerd_ji_start_memory",
+        "What of the peak memory was reached before the command was started, by the runtime, bytes.",
     ),
     attribute("containerd_ji_max_rss", "Largest resident set of any of the job's processes, kilobytes."),
     attribute("containerd_ji_read_bytes", "Bytes that the job read from block devices."),

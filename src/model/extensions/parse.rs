@@ -4,8 +4,8 @@ use super::names::{CAPABILITIES, RLIMITS};
 use super::{Device, Mount, Rlimit, Seccomp, Tmpfs};
 use crate::model::Text;
 
-/// Less does not suffice to start a container; Docker's limit is the same.
-const MIN_MEMORY: i64 = 6 << 20;
+/// Less does not suffice for any runtime; some need much more.
+const MIN_MEMORY: i64 = 1 << 20;
 /// As many process ids the kernel has at most.
 const MAX_PIDS: i64 = 1 << 22;
 /// More than any machine has, and what the kernel can count.
@@ -195,7 +195,7 @@ fn number(text: &str) -> Option<i64> {
 /// A memory limit.
 pub(super) fn memory(text: &str) -> std::result::Result<i64, Refusal> {
     size(text).and_then(|bytes| {
-        if bytes < MIN_MEMORY { Err("no job starts with less than 6m".to_owned()) } else { Ok(bytes) }
+        if bytes < MIN_MEMORY { Err("no job starts with less than 1m".to_owned()) } else { Ok(bytes) }
     })
 }
 
