@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
 static char dir[] = "/var/tmp/drmaa2-agent.XXXXXX";
@@ -154,6 +155,111 @@ static void is_nobodys_child(const char *arg)
     done_with(&js);
 }
 
+/* What happens to an agent in a unit or a login session that is ended: here the one that was started last,
+   after so many others. */
+static void kill_agent(int others)
+{
+    char events[4096];
+    long pid = 0;
+    FILE *file;
+    int watch = inotify_init1(IN_CLOEXEC);
+    CHECK(watch >= 0 && inotify_add_watch(watch, starts, IN_MODIFY) >= 0);
+    while (started() <= others) {
+        await_readable(watch, "the next agent");
+        CHECK(read(watch, events, sizeof events) > 0);
+    }
+    close(watch);
+    file = fopen(starts, "r");
+    CHECK(file != NULL);
+    while (fscanf(file, "%ld", &pid) == 1)
+        ;
+    fclose(file);
+    CHECK(pid > 1 && kill((pid_t)pid, SIGKILL) == 0);
+    wait_until_agent_leaves();
+}
+
+static void open_job_session(const char *arg)
+{
+    drmaa2_jsession js = drmaa2_open_jsession(arg);
+    CHECK(js != NULL && !agent_is_away());
+    CHECK_INT(drmaa2_close_jsession(js), DRMAA2_SUCCESS);
+    drmaa2_jsession_free(&js);
+}
+
+static void close_job_session(const char *arg)
+{
+    int before = started();
+    drmaa2_jsession js = drmaa2_open_jsession(arg);
+    CHECK(js != NULL);
+    kill_agent(before);
+    CHECK_INT(drmaa2_close_jsession(js), DRMAA2_SUCCESS);
+    CHECK(!agent_is_away());
+    drmaa2_jsession_free(&js);
+}
+
+static void create_job_session(const char *arg)
+{
+    drmaa2_jsession js = session(arg);
+    CHECK(!agent_is_away());
+    done_with(&js);
+}
+
+static void open_monitoring_session(const char *arg)
+{
+    drmaa2_msession ms = drmaa2_open_msession(arg);
+    CHECK(ms != NULL && !agent_is_away());
+    CHECK_INT(drmaa2_close_msession(ms), DRMAA2_SUCCESS);
+    drmaa2_msession_free(&ms);
+}
+
+static void create_reservation_session(const char *arg)
+{
+    drmaa2_rsession rs = drmaa2_create_rsession(arg, NULL);
+    CHECK(rs != NULL && !agent_is_away());
+    CHECK_INT(drmaa2_close_rsession(rs), DRMAA2_SUCCESS);
+    drmaa2_rsession_free(&rs);
+}
+
+static void open_reservation_session(const char *arg)
+{
+    drmaa2_rsession rs = drmaa2_open_rsession(arg);
+    CHECK(rs != NULL && !agent_is_away());
+    CHECK_INT(drmaa2_close_rsession(rs), DRMAA2_SUCCESS);
+    CHECK_INT(drmaa2_destroy_rsession(arg), DRMAA2_SUCCESS);
+    drmaa2_rsession_free(&rs);
+}
+
+static void open_without_work(const char *arg)
+{
+    drmaa2_jsession js = session(arg);
+    CHECK(agent_is_away());
+    done_with(&js);
+}
+
+/* An agent that was killed has a successor as soon as somebody opens a session, of whatever kind. */
+static void is_replaced(void)
+{
+    static void (*const opened[])(const char *) = {
+        open_job_session, close_job_session, create_job_session, open_monitoring_session,
+        create_reservation_session, open_reservation_session};
+    static const char *const names[] = {"left", "left", "new", NULL, "reserved", "reserved"};
+    int agents = started(), i;
+    is_dead(submit_and_die("left", "sleep 1000"));
+    for (i = 0; i < 6; i++) {
+        kill_agent(agents++);
+        in_child(opened[i], names[i]);
+        /* It has killed one by itself. */
+        agents += opened[i] == close_job_session;
+    }
+    terminate("left");
+    wait_until_agent_leaves();
+    CHECK_INT(started(), agents + 1);
+    /* Without work there is no need of one. */
+    in_child(open_without_work, "idle");
+    CHECK_INT(started(), agents + 1);
+    is_clean();
+}
+
 static void switched_off(const char *arg)
 {
     drmaa2_jsession js;
@@ -194,6 +300,7 @@ int main(void)
     /* Each in a process that has its own environment, and forks before it uses the library. */
     finishes_and_cleans();
     there_is_one();
+    is_replaced();
     in_child(is_nobodys_child, NULL);
     wait_until_agent_leaves();
     in_child(switched_off, "off");

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, umask};
 
-use crate::agent::{LOCK_FD, Lock};
+use crate::agent::{LOCK_FD, Lock, scope};
 use crate::config::Config;
 use crate::model::{Error, Result};
 use crate::{drms, session};
@@ -103,10 +103,13 @@ fn on_demand(descriptor: RawFd) -> Result<()> {
     redirect(&config).map_err(|error| os("standard streams", &error))?;
     close_others(descriptor).map_err(|error| os("inherited descriptors", &error))?;
     env::set_current_dir("/").map_err(|error| os("/", &error))?;
-    // Signals end the agent: it has nothing to lose, for all that counts is in the store. The library
-    // has started it with every signal blocked.
-    SigSet::empty().thread_set_mask().map_err(|error| os("signals", &error))?;
     drms::start_log();
+    // The library has started it with every signal blocked, so what ends its unit does not end it yet.
+    if let Err(error) = scope::enter() {
+        tracing::warn!(%error, "the agent stays in the control group of the program that started it");
+    }
+    // Signals end the agent: it has nothing to lose, for all that counts is in the store.
+    SigSet::empty().thread_set_mask().map_err(|error| os("signals", &error))?;
     session::serve(config, Some(lock))
 }
 

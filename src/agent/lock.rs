@@ -40,8 +40,9 @@ impl Lock {
 
     /// The lock that was handed over on a descriptor. An error if it is none that can be held.
     pub fn inherited(descriptor: RawFd) -> Result<Self> {
-        // SAFETY: any number may be asked for, and no memory is involved.
-        if unsafe { libc::fcntl(descriptor, libc::F_GETFD) } == -1 {
+        // Programs that the agent starts shall not hold it.
+        // SAFETY: any number may be given, and no memory is involved.
+        if unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
             let cause = io::Error::last_os_error();
             return Err(Error::argument(format!("descriptor {descriptor} is no lock: {cause}")));
         }

@@ -3,6 +3,7 @@
 //! What it does is the session room's; this room knows only its lock, its start and its leaving.
 
 pub mod lock;
+pub mod scope;
 pub mod spawn;
 pub mod stay;
 

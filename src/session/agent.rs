@@ -1,4 +1,4 @@
-//! The submitter's side of the agent.
+//! The side of the agent of those who start it.
 
 use super::world::World;
 use crate::config::Agent;
@@ -13,5 +13,14 @@ pub(super) fn ensure(world: &World) -> Result<()> {
         Agent::Off => Ok(()),
         Agent::At(path) => agent::ensure(state_dir, || Ok(path.clone())),
         Agent::On => agent::ensure(state_dir, drms::agent),
+    }
+}
+
+/// Make sure that there is an agent for what an earlier one has left: it may have been killed with the unit or
+/// the session that it was started in. Without one, this process does the work as long as it is there.
+pub(super) fn resume(world: &World) {
+    let needed = world.has_work().and_then(|has_work| if has_work { ensure(world) } else { Ok(()) });
+    if let Err(error) = needed {
+        tracing::warn!(%error, "no agent for the jobs that are there");
     }
 }

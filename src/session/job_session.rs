@@ -9,7 +9,7 @@ use super::job::{JobRef, has_started, wait_all, wait_any};
 use super::process::Kind;
 use super::submit::Bulk;
 use super::world::World;
-use super::{Timeout, process, submit};
+use super::{Timeout, agent, process, submit};
 use crate::model::{Error, JobFilter, JobState, JobTemplate, Result, now};
 use crate::store::{Job, Session};
 
@@ -66,7 +66,9 @@ impl JobSession {
             return Err(self.is_closed());
         }
         process::session_closed(Kind::Job, &self.row);
-        world.drain(&self.row)
+        let drained = world.drain(&self.row);
+        agent::resume(&world);
+        drained
     }
 
     /// Remove a session from the store. Its running jobs go on.

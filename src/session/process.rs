@@ -9,6 +9,7 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::agent;
 use super::world::World;
 use crate::fork;
 use crate::model::{Error, Result};
@@ -99,7 +100,7 @@ pub(super) fn present_world() -> Option<Arc<World>> {
 /// A session was opened.
 pub(super) fn session_opened(kind: Kind, session: &Session) {
     lock().sessions.push((kind, session.clone()));
-    wake();
+    opened();
 }
 
 /// One handle of a session was closed.
@@ -123,7 +124,7 @@ pub(super) fn session_destroyed(kind: Kind, name: &str) {
 /// A monitoring session was opened.
 pub(super) fn monitor_opened() {
     lock().monitors += 1;
-    wake();
+    opened();
 }
 
 /// A monitoring session was closed.
@@ -132,6 +133,14 @@ pub(super) fn monitor_closed() {
     process.monitors = process.monitors.saturating_sub(1);
     drop(process);
     wake();
+}
+
+/// Who opens a session may be the first since the agent was killed.
+fn opened() {
+    wake();
+    if let Some(world) = present_world() {
+        agent::resume(&world);
+    }
 }
 
 /// Whoever waits for a job of a session that is no longer open shall hear of that, and who is told of

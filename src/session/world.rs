@@ -131,6 +131,12 @@ impl World {
         Ok(engine)
     }
 
+    /// Is there anything in the store that an agent would see to?
+    pub(super) fn has_work(&self) -> Result<bool> {
+        let mails = self.config.sendmail.is_some() && self.store.any_mail()?;
+        Ok(mails || !self.store.unsettled_targets()?.is_empty())
+    }
+
     /// The engines that are there.
     pub(super) fn engines(&self) -> Vec<Arc<Engine>> {
         self.engines.lock().values().cloned().collect()
