@@ -1,0 +1,143 @@
+//! After the fault: what died is started again, and then everything must be as it was promised.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::daemon::Daemon;
+use crate::fault::{Act, Fault};
+use crate::processes;
+use crate::proxy::Fate;
+use crate::scene::Scene;
+use crate::stage::{Stage, Starter};
+use crate::strike;
+
+/// How long what ends by itself may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// How a fault went.
+pub struct Verdict {
+    pub scene: Scene,
+    pub starter: Starter,
+    pub fault: Fault,
+    /// The fault never came to its point.
+    pub missed: bool,
+    pub wrong: Vec<String>,
+    /// The calls that were made.
+    pub calls: Vec<String>,
+    /// Where all that was written is, if something went wrong.
+    pub kept: Option<PathBuf>,
+}
+
+/// Play a scene with a fault in it.
+pub fn play(daemon: &mut Daemon, scene: Scene, starter: Starter, fault: Fault) -> Verdict {
+    let stage = Stage::new(daemon, starter, fault.clone());
+    std::thread::scope(|scope| {
+        let striker = scope.spawn(|| strike::watch(&stage));
+        scene.play(&stage);
+        stage.over();
+        striker.join().unwrap();
+    });
+    let calls = stage.proxy.calls();
+    let missed = !stage.has_struck() && fault.act != Act::Nothing;
+    settle(&stage, scene);
+    let left = leftovers(&stage);
+    let mut wrong = stage.wrong.lock().unwrap().clone();
+    wrong.extend(left.iter().map(|what| format!("left: {what}")));
+    let kept = if wrong.is_empty() { None } else { Some(stage.keep()) };
+    if !left.is_empty() {
+        daemon.renew();
+    }
+    Verdict { scene, starter, fault, missed, wrong, calls, kept }
+}
+
+/// A new process sees to all jobs; each must have run as it should.
+fn settle(stage: &Stage, scene: Scene) {
+    stage.open_gate();
+    stage.daemon.start();
+    stage.proxy.mute(false);
+    stage.proxy.arm(None);
+    // A host program that lives does as it should.
+    let _ = stage.player().ask(&["close"]);
+    stage.player().leave();
+    let other = stage.new_player();
+    if let Err(error) = other.ask(&["open"]) {
+        return stage.note(format!("open answered: {error}"));
+    }
+    for fate in stage.late.lock().unwrap().drain(..) {
+        let _ = fate.send(Fate::Pass);
+    }
+    for id in stage.held.lock().unwrap().drain(..) {
+        let _ = other.ask(&["release", &id]);
+    }
+    match other.ask(&["all"]) {
+        Ok(jobs) if jobs.is_empty() => stage.note("no job is there".to_owned()),
+        Ok(jobs) => jobs.split('\t').for_each(|job| judge(stage, scene, job)),
+        Err(error) => stage.note(format!("the wait for all answered: {error}")),
+    }
+    if let Err(error) = other.ask(&["close"]) {
+        stage.note(format!("close answered: {error}"));
+    }
+    other.leave();
+    if stage.starter == Starter::Agent && !agent_has_left(stage) {
+        stage.note("the agent does not leave".to_owned());
+    }
+}
+
+/// Did a job end and run as it should?
+fn judge(stage: &Stage, scene: Scene, job: &str) {
+    let [id, state, annotation] = job.split('\x1f').collect::<Vec<_>>()[..] else { panic!("{job:?}") };
+    let noted = stage.noted(id);
+    let count = |word: &str| noted.iter().filter(|line| *line == word).count();
+    let act = stage.fault.act;
+    let may_fail = act.may_fail() || scene.may_fail();
+    let begun = count("run");
+    let most = scene.runs() + usize::from(scene == Scene::Rerun && act.may_fail());
+    if begun > most {
+        stage.note(format!("job {id} ran {begun} times"));
+    }
+    match state {
+        "DONE" if count("end") == 0 => stage.note(format!("job {id} is DONE and did not run")),
+        "DONE" => {}
+        "FAILED" if may_fail => {}
+        "FAILED" if count("end") > 0 => {
+            stage.note(format!("job {id} is FAILED and ran: {annotation}"));
+        }
+        _ => stage.note(format!("job {id} is {state}: {annotation}")),
+    }
+}
+
+/// The agent leaves when nothing is to be done. It has a lock as long as it is there.
+fn agent_has_left(stage: &Stage) -> bool {
+    let path = stage.path("state/drmaa2d.lock");
+    let (sender, locked) = mpsc::channel();
+    std::thread::spawn(move || {
+        let file = File::options().write(true).create(true).truncate(false).open(path).unwrap();
+        let _ = sender.send(Flock::lock(file, FlockArg::LockExclusive).is_ok());
+    });
+    locked.recv_timeout(LIMIT).unwrap_or(false)
+}
+
+/// What there still is of jobs and of their processes.
+fn leftovers(stage: &Stage) -> Vec<String> {
+    let mut left = Vec::new();
+    let mut processes = stage.daemon.shims();
+    processes.extend(stage.processes());
+    processes.extend(stage.in_jobs());
+    processes.extend(processes::with("cmdline", stage.wrapper.path().to_str().unwrap()));
+    for pid in processes {
+        // Those that are on their way out may take the time.
+        if !processes::gone(pid, Duration::from_secs(2)) {
+            left.push(format!("process {pid} {}", processes::name(pid)));
+            processes::end(pid);
+        }
+    }
+    left.extend(stage.daemon.traces());
+    for entry in fs::read_dir(stage.path("state/jobs")).into_iter().flatten() {
+        left.push(format!("directory {}", entry.unwrap().file_name().to_string_lossy()));
+    }
+    left
+}
