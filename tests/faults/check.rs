@@ -8,7 +8,8 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::daemon::Daemon;
-use crate::fault::{Act, Fault};
+use crate::fault::Act;
+use crate::matrix::Cell;
 use crate::processes;
 use crate::proxy::Fate;
 use crate::scene::Scene;
@@ -20,9 +21,6 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// How a fault went.
 pub struct Verdict {
-    pub scene: Scene,
-    pub starter: Starter,
-    pub fault: Fault,
     /// The fault never came to its point.
     pub missed: bool,
     pub wrong: Vec<String>,
@@ -33,16 +31,23 @@ pub struct Verdict {
 }
 
 /// Play a scene with a fault in it.
-pub fn play(daemon: &mut Daemon, scene: Scene, starter: Starter, fault: Fault) -> Verdict {
-    let stage = Stage::new(daemon, starter, fault.clone());
+pub fn play(daemon: &mut Daemon, cell: &Cell) -> Verdict {
+    let Cell { scene, starter, fault } = cell.clone();
+    let missable = fault.act == Act::Nothing;
+    let stage = Stage::new(daemon, starter, fault);
     std::thread::scope(|scope| {
         let striker = scope.spawn(|| strike::watch(&stage));
         scene.play(&stage);
+        // A host program that lives does as it should, and what is left is cleaned up.
+        let _ = stage.player().ask(&["close"]);
+        if starter == Starter::Agent && !agent_has_left(&stage) {
+            stage.note("the agent does not leave".to_owned());
+        }
         stage.over();
         striker.join().unwrap();
     });
     let calls = stage.proxy.calls();
-    let missed = !stage.has_struck() && fault.act != Act::Nothing;
+    let missed = !missable && !stage.has_struck();
     settle(&stage, scene);
     let left = leftovers(&stage);
     let mut wrong = stage.wrong.lock().unwrap().clone();
@@ -51,7 +56,7 @@ pub fn play(daemon: &mut Daemon, scene: Scene, starter: Starter, fault: Fault) -
     if !left.is_empty() {
         daemon.renew();
     }
-    Verdict { scene, starter, fault, missed, wrong, calls, kept }
+    Verdict { missed, wrong, calls, kept }
 }
 
 /// A new process sees to all jobs; each must have run as it should.
@@ -60,8 +65,6 @@ fn settle(stage: &Stage, scene: Scene) {
     stage.daemon.start();
     stage.proxy.mute(false);
     stage.proxy.arm(None);
-    // A host program that lives does as it should.
-    let _ = stage.player().ask(&["close"]);
     stage.player().leave();
     let other = stage.new_player();
     if let Err(error) = other.ask(&["open"]) {

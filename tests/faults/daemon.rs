@@ -40,7 +40,7 @@ fn run(command: &mut Command) -> String {
 impl Daemon {
     /// Start one in a new directory, with the image that jobs use.
     pub fn new(dir: PathBuf, bin: Option<PathBuf>, runtime: &str) -> Self {
-        let namespace = format!("faults-{}", dir.file_name().unwrap().to_str().unwrap());
+        let namespace = dir.file_name().unwrap().to_str().unwrap().to_owned();
         let mut made = Self {
             socket: dir.join("sock"),
             dir,

@@ -1,5 +1,7 @@
 //! The kill matrix: which fault is tried at which point of which scene.
 
+use std::fmt;
+
 use crate::fault::Act::{self, *};
 use crate::fault::{At, Fault, UNAVAILABLE};
 use crate::proxy::Side::{self, After, Before};
@@ -13,6 +15,12 @@ pub struct Cell {
     pub scene: Scene,
     pub starter: Starter,
     pub fault: Fault,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}, {}", self.scene, self.starter, self.fault)
+    }
 }
 
 const MAKING: [&str; 3] = ["Containers.Create", "Snapshots.Prepare", "Tasks.Create"];

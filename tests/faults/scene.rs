@@ -26,7 +26,7 @@ pub enum Scene {
     Suspend,
     /// A running job is asked to end.
     Terminate,
-    /// A rerunnable job loses its init and runs again.
+    /// A rerunnable job is lost with its shim and runs again.
     Rerun,
 }
 
@@ -165,7 +165,7 @@ fn rerun(stage: &Stage) {
     let template = JobTemplate { rerunnable: true, ..stage.job("a") };
     let Some(id) = start(stage, template) else { return };
     stage.arm();
-    stage.in_jobs().into_iter().filter(|pid| processes::is_init(*pid)).for_each(processes::end);
+    stage.daemon.shims().into_iter().for_each(processes::end);
     stage.moment("lost");
     await_end(stage, &id);
 }

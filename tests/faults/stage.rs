@@ -1,6 +1,7 @@
 //! Where one fault is played: a state directory, the wire to containerd, the runtime in its wrapper, and
 //! the processes that take part.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +37,12 @@ pub enum Starter {
     Agent,
 }
 
+impl fmt::Display for Starter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Self::Agent { "agent" } else { "submitter" })
+    }
+}
+
 pub struct Stage<'a> {
     pub daemon: &'a Daemon,
     pub fault: Fault,
@@ -62,7 +69,7 @@ pub struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     pub fn new(daemon: &'a Daemon, starter: Starter, fault: Fault) -> Self {
-        let dir = tempfile::Builder::new().prefix("f").tempdir_in("/var/tmp").unwrap();
+        let dir = tempfile::Builder::new().prefix("faults.").tempdir_in("/var/tmp").unwrap();
         let (signal, signals) = mpsc::channel();
         let (of_calls, of_runtime) = (Mutex::new(signal.clone()), signal.clone());
         let proxy = Proxy::new(&dir.path().join("sock"), &daemon.socket, move |hit| {

@@ -56,7 +56,11 @@ pub fn at_moment(stage: &Stage) {
 
 /// Strike at the victim.
 fn act(stage: &Stage, caller: Option<i32>, runtime: Option<i32>) {
-    let kill_caller = || caller.into_iter().for_each(processes::end);
+    let kill_caller = || {
+        caller.into_iter().for_each(processes::end);
+        // It had left the work to the agent.
+        stage.proxy.bar(stage.player().pid, false);
+    };
     match stage.fault.act {
         Act::Nothing | Act::Cut | Act::Refuse(_) | Act::Silence => {}
         Act::KillCaller | Act::KillCallerLate => kill_caller(),
