@@ -2,17 +2,17 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::daemon::Daemon;
-use crate::fault::Act;
+use crate::fault::{Act, Fault, UNKNOWN};
 use crate::matrix::Cell;
 use crate::processes;
 use crate::proxy::Fate;
-use crate::scene::Scene;
 use crate::stage::{Stage, Starter};
 use crate::strike;
 
@@ -21,8 +21,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// How a fault went.
 pub struct Verdict {
-    /// The fault never came to its point.
+    /// No fault came to its point.
     pub missed: bool,
+    pub struck: usize,
     pub wrong: Vec<String>,
     /// The calls that were made.
     pub calls: Vec<String>,
@@ -32,12 +33,23 @@ pub struct Verdict {
 
 /// Play a scene with a fault in it.
 pub fn play(daemon: &mut Daemon, cell: &Cell) -> Verdict {
-    let Cell { scene, starter, fault } = cell.clone();
-    let missable = fault.act == Act::Nothing;
-    let stage = Stage::new(daemon, starter, fault);
+    let faults = [cell.fault.clone()];
+    let mut verdict = play_with(daemon, cell.starter, &faults, |stage| cell.scene.play(stage));
+    verdict.missed &= cell.fault.act != Act::Nothing;
+    verdict
+}
+
+/// Play something with faults in it.
+pub fn play_with(
+    daemon: &mut Daemon,
+    starter: Starter,
+    faults: &[Fault],
+    scene: impl FnOnce(&Stage),
+) -> Verdict {
+    let stage = Stage::new(daemon, starter, faults);
     std::thread::scope(|scope| {
         let striker = scope.spawn(|| strike::watch(&stage));
-        scene.play(&stage);
+        scene(&stage);
         // A host program that lives does as it should, and what is left is cleaned up.
         let _ = stage.player().ask(&["close"]);
         if starter == Starter::Agent && !agent_has_left(&stage) {
@@ -46,9 +58,8 @@ pub fn play(daemon: &mut Daemon, cell: &Cell) -> Verdict {
         stage.over();
         striker.join().unwrap();
     });
-    let calls = stage.proxy.calls();
-    let missed = !missable && !stage.has_struck();
-    settle(&stage, scene);
+    let (calls, struck) = (stage.proxy.calls(), stage.struck.load(Ordering::Acquire));
+    settle(&stage, faults);
     let left = leftovers(&stage);
     let mut wrong = stage.wrong.lock().unwrap().clone();
     wrong.extend(left.iter().map(|what| format!("left: {what}")));
@@ -56,11 +67,11 @@ pub fn play(daemon: &mut Daemon, cell: &Cell) -> Verdict {
     if !left.is_empty() {
         daemon.renew();
     }
-    Verdict { missed, wrong, calls, kept }
+    Verdict { missed: struck == 0, struck, wrong, calls, kept }
 }
 
 /// A new process sees to all jobs; each must have run as it should.
-fn settle(stage: &Stage, scene: Scene) {
+fn settle(stage: &Stage, faults: &[Fault]) {
     stage.open_gate();
     stage.daemon.start();
     stage.proxy.mute(false);
@@ -76,9 +87,10 @@ fn settle(stage: &Stage, scene: Scene) {
     for id in stage.held.lock().unwrap().drain(..) {
         let _ = other.ask(&["release", &id]);
     }
+    let refused = faults.iter().any(|fault| fault.act == Act::Refuse(UNKNOWN));
     match other.ask(&["all"]) {
         Ok(jobs) if jobs.is_empty() => stage.note("no job is there".to_owned()),
-        Ok(jobs) => jobs.split('\t').for_each(|job| judge(stage, scene, job)),
+        Ok(jobs) => jobs.split('\t').for_each(|job| judge(stage, refused, job)),
         Err(error) => stage.note(format!("the wait for all answered: {error}")),
     }
     if let Err(error) = other.ask(&["close"]) {
@@ -90,26 +102,24 @@ fn settle(stage: &Stage, scene: Scene) {
     }
 }
 
-/// Did a job end and run as it should?
-fn judge(stage: &Stage, scene: Scene, job: &str) {
-    let [id, state, annotation] = job.split('\x1f').collect::<Vec<_>>()[..] else { panic!("{job:?}") };
+/// Did a job end and run as it should? One that was hit may be FAILED, and run again if it is rerunnable.
+/// `refused` is a launch that may have been refused for good.
+fn judge(stage: &Stage, refused: bool, job: &str) {
+    let [id, state, rerunnable, annotation] = job.split('\x1f').collect::<Vec<_>>()[..] else {
+        panic!("{job:?}")
+    };
     let noted = stage.noted(id);
     let count = |word: &str| noted.iter().filter(|line| *line == word).count();
-    let act = stage.fault.act;
-    let may_fail = act.may_fail() || scene.may_fail();
-    let begun = count("run");
-    let most = scene.runs() + usize::from(scene == Scene::Rerun && act.may_fail());
-    if begun > most {
+    let (begun, hits) = (count("run"), stage.hits(id));
+    let allowed = if rerunnable == "true" { 1 + hits } else { 1 };
+    if begun > allowed {
         stage.note(format!("job {id} ran {begun} times"));
     }
     match state {
         "DONE" if count("end") == 0 => stage.note(format!("job {id} is DONE and did not run")),
         "DONE" => {}
-        "FAILED" if may_fail => {}
-        "FAILED" if count("end") > 0 => {
-            stage.note(format!("job {id} is FAILED and ran: {annotation}"));
-        }
-        _ => stage.note(format!("job {id} is {state}: {annotation}")),
+        "FAILED" if hits > 0 || refused => {}
+        _ => stage.note(format!("job {id} is {state} and noted {noted:?}: {annotation}")),
     }
 }
 
@@ -134,7 +144,7 @@ fn leftovers(stage: &Stage) -> Vec<String> {
     for pid in processes {
         // Those that are on their way out may take the time.
         if !processes::gone(pid, Duration::from_secs(2)) {
-            left.push(format!("process {pid} {}", processes::name(pid)));
+            left.push(format!("process {pid} {}", processes::words(pid).join(" ")));
             processes::end(pid);
         }
     }

@@ -11,6 +11,8 @@ pub enum At {
     Moment(&'static str),
     /// A call to containerd.
     Call(Trap),
+    /// So many milliseconds into one.
+    Within(Trap, u64),
     /// A command of the container runtime.
     Runtime(&'static str, Side),
 }
@@ -34,6 +36,9 @@ pub enum Act {
     KillBoth,
     KillShim,
     KillInit,
+    /// One of those that there are.
+    KillOneShim(usize),
+    KillOneInit(usize),
     /// The runtime's own process.
     KillRuntime,
     /// The connection breaks.
@@ -54,17 +59,6 @@ pub struct Fault {
     pub act: Act,
 }
 
-impl Act {
-    /// May a job that this befell be FAILED?
-    pub fn may_fail(self) -> bool {
-        match self {
-            Self::KillShim | Self::KillInit | Self::KillRuntime | Self::Terminate => true,
-            Self::Refuse(code) => code != UNAVAILABLE,
-            _ => false,
-        }
-    }
-}
-
 pub const UNKNOWN: u16 = 2;
 pub const UNAVAILABLE: u16 = 14;
 
@@ -78,8 +72,8 @@ impl fmt::Display for Act {
             Self::KillDaemon => "containerd killed",
             Self::KillDaemonLong => "containerd down till the end",
             Self::KillBoth => "caller and containerd killed",
-            Self::KillShim => "shim killed",
-            Self::KillInit => "init killed",
+            Self::KillShim | Self::KillOneShim(_) => "shim killed",
+            Self::KillInit | Self::KillOneInit(_) => "init killed",
             Self::KillRuntime => "runtime killed",
             Self::Cut => "connection cut",
             Self::Refuse(UNKNOWN) => "answer UNKNOWN",
@@ -102,6 +96,7 @@ impl fmt::Display for At {
                 write!(f, "{} {method}#{nth}", word(*side))
             }
             Self::Call(Trap { method: None, nth, side }) => write!(f, "{} call {nth}", word(*side)),
+            Self::Within(trap, ms) => write!(f, "{ms} ms into {}", Self::Call(trap.clone())),
             Self::Runtime(command, side) => write!(f, "{} runtime {command}", word(*side)),
         }
     }

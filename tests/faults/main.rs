@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(unreachable_pub, missing_docs)]
 
+mod chaos;
 mod check;
 mod daemon;
 mod fault;
@@ -28,9 +29,13 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use check::Verdict;
 use daemon::Daemon;
 use matrix::Cell;
 use report::Report;
+
+/// The short part is one of so many faults of the matrix.
+const SHORT: usize = 16;
 
 /// What the arguments say.
 struct Plan {
@@ -42,6 +47,9 @@ struct Plan {
     only: String,
     /// How many are played at a time, each on a containerd of its own.
     workers: usize,
+    /// How many rounds of chaos, and the number that decides the first.
+    rounds: usize,
+    seed: u64,
     report: Option<PathBuf>,
 }
 
@@ -64,6 +72,8 @@ impl Plan {
             runtime: value("--runtime").unwrap_or_else(|| "runc".to_owned()),
             only: value("--only").unwrap_or_default(),
             workers: number("--workers", "1"),
+            rounds: number("--rounds", "100"),
+            seed: value("--seed").map_or_else(|| fastrand::u64(..1 << 32), |seed| seed.parse().unwrap()),
             report: value("--report").map(PathBuf::from),
         }
     }
@@ -87,30 +97,57 @@ fn main() {
     }
     let plan = Plan::read(&words);
     let mut first = plan.daemon(0);
-    let cells = match plan.part.as_str() {
-        "matrix" => matrix::all(),
-        "rpcs" => rpcs::all(&mut first),
+    let tasks: Vec<Task> = match plan.part.as_str() {
+        "short" => matrix::all().into_iter().step_by(SHORT).map(Task::Cell).collect(),
+        "matrix" => matrix::all().into_iter().map(Task::Cell).collect(),
+        "rpcs" => rpcs::all(&mut first).into_iter().map(Task::Cell).collect(),
+        "chaos" => (0..plan.rounds).map(|round| Task::Chaos(plan.seed + round as u64)).collect(),
         part => panic!("there is no part {part}"),
     };
     let version = format!("{} {}", first.version, plan.runtime);
     let report = Mutex::new(Report::new(version));
-    play(&plan, first, cells, &report);
+    play(&plan, first, tasks, &report);
     let report = report.into_inner().unwrap();
     report.write(&plan.part, plan.report.as_deref());
     assert_eq!(report.wrong(), 0, "faults went wrong");
+    println!("test result: ok. {} passed; 0 failed; 0 ignored;", report.tried());
+}
+
+/// Something to be played on one daemon.
+enum Task {
+    Cell(Cell),
+    /// A round of chaos, by its number.
+    Chaos(u64),
+}
+
+impl Task {
+    /// What it counts as, and its own name.
+    fn names(&self) -> (String, String) {
+        match self {
+            Self::Cell(cell) => (cell.fault.act.to_string(), cell.to_string()),
+            Self::Chaos(seed) => ("random faults".to_owned(), format!("chaos --rounds 1 --seed {seed}")),
+        }
+    }
+
+    fn play(&self, daemon: &mut Daemon) -> Verdict {
+        match self {
+            Self::Cell(cell) => check::play(daemon, cell),
+            Self::Chaos(seed) => chaos::play(daemon, *seed),
+        }
+    }
 }
 
 /// Play them all, each on one of the daemons.
-fn play(plan: &Plan, first: Daemon, cells: Vec<Cell>, report: &Mutex<Report>) {
-    let wanted = cells.into_iter().filter(|cell| cell.to_string().contains(&plan.only));
+fn play(plan: &Plan, first: Daemon, tasks: Vec<Task>, report: &Mutex<Report>) {
+    let wanted = tasks.into_iter().filter(|task| task.names().1.contains(&plan.only));
     let queue = &Mutex::new(wanted.collect::<VecDeque<_>>());
     let work = move |mut daemon: Daemon| {
         let next = || queue.lock().unwrap().pop_front();
-        while let Some(cell) = next() {
+        while let Some(task) = next() {
             let begun = Instant::now();
-            let verdict = check::play(&mut daemon, &cell);
-            let kind = cell.fault.act.to_string();
-            report.lock().unwrap().add(&kind, &cell.to_string(), &verdict, begun.elapsed());
+            let verdict = task.play(&mut daemon);
+            let (kind, name) = task.names();
+            report.lock().unwrap().add(&kind, &name, &verdict, begun.elapsed());
         }
     };
     std::thread::scope(|scope| {

@@ -93,7 +93,8 @@ fn all(session: &JobSession) -> drmaa2::model::Result<String> {
             _ => "UNSETTLED",
         };
         let annotation = info.annotation.unwrap_or_default().replace(['\n', '\t', '\x1f'], " ");
-        accounts.push(format!("{}\x1f{state}\x1f{annotation}", info.id));
+        let rerunnable = job.template()?.rerunnable;
+        accounts.push(format!("{}\x1f{state}\x1f{rerunnable}\x1f{annotation}", info.id));
     }
     match waited {
         Err(error) if accounts.iter().all(|account| !account.contains("\x1fUNSETTLED\x1f")) => {

@@ -21,11 +21,18 @@ pub fn with(file: &str, text: &str) -> Vec<i32> {
     all.filter(|pid| *pid != own && has(pid)).collect()
 }
 
-/// What a process was called as, for a report.
-pub fn name(pid: i32) -> String {
+/// What a process was called with.
+pub fn words(pid: i32) -> Vec<String> {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
-    words.join(" ").chars().take(160).collect()
+    let line = String::from_utf8_lossy(&line);
+    line.split_terminator('\0').map(str::to_owned).collect()
+}
+
+/// The last part of the name of its control group, which is that of its container.
+pub fn group(pid: i32) -> String {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let line = groups.lines().find(|line| line.contains(":memory:") || line.starts_with("0::"));
+    line.and_then(|line| line.rsplit('/').next()).unwrap_or_default().to_owned()
 }
 
 /// Is it the first process of its process namespace, but not of the machine?

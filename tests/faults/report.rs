@@ -10,7 +10,7 @@ use crate::check::Verdict;
 
 pub struct Report {
     version: String,
-    /// By kind: tried, right, never come to.
+    /// By kind: tried, right, faults that happened.
     kinds: BTreeMap<String, [usize; 3]>,
 }
 
@@ -36,18 +36,22 @@ impl Report {
         let numbers = self.kinds.entry(kind.to_owned()).or_default();
         numbers[0] += usize::from(!verdict.missed);
         numbers[1] += usize::from(!verdict.missed && verdict.wrong.is_empty());
-        numbers[2] += usize::from(verdict.missed);
+        numbers[2] += verdict.struck;
     }
 
     pub fn wrong(&self) -> usize {
         self.kinds.values().map(|[tried, right, _]| tried - right).sum()
     }
 
-    /// The numbers: part, kind, version, right, tried, never come to.
+    pub fn tried(&self) -> usize {
+        self.kinds.values().map(|[tried, ..]| tried).sum()
+    }
+
+    /// The numbers: part, kind, version, right, tried, and how many faults happened.
     pub fn write(&self, part: &str, file: Option<&Path>) {
         let mut lines = String::new();
-        for (kind, [tried, right, missed]) in &self.kinds {
-            lines += &format!("{part}\t{kind}\t{}\t{right}\t{tried}\t{missed}\n", self.version);
+        for (kind, [tried, right, struck]) in &self.kinds {
+            lines += &format!("{part}\t{kind}\t{}\t{right}\t{tried}\t{struck}\n", self.version);
         }
         print!("{lines}");
         if let Some(file) = file {

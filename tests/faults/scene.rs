@@ -9,6 +9,7 @@ use crate::fault::Act;
 use crate::player::LIMIT;
 use crate::processes;
 use crate::stage::Stage;
+use crate::strike;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scene {
@@ -55,16 +56,6 @@ impl Scene {
             Self::Rerun => rerun(stage),
         }
     }
-
-    /// May a job of it be FAILED without being hit?
-    pub fn may_fail(self) -> bool {
-        self == Self::Terminate
-    }
-
-    /// How often its jobs may run.
-    pub fn runs(self) -> usize {
-        if self == Self::Rerun { 2 } else { 1 }
-    }
 }
 
 fn without_init(mut template: JobTemplate) -> JobTemplate {
@@ -83,7 +74,7 @@ fn await_end(stage: &Stage, id: &str) {
 }
 
 fn life(stage: &Stage, template: JobTemplate) {
-    if stage.fault.act != Act::KillDaemonLong {
+    if stage.fault().is_none_or(|fault| fault.act != Act::KillDaemonLong) {
         stage.open_gate();
     }
     stage.arm();
@@ -156,6 +147,7 @@ fn suspend(stage: &Stage) {
 fn terminate(stage: &Stage) {
     let Some(id) = start(stage, stage.job("a")) else { return };
     stage.arm();
+    stage.hit(id.clone());
     let _ = stage.ask(&["terminate", &id]);
     stage.moment("asked to end");
     await_end(stage, &id);
@@ -165,7 +157,7 @@ fn rerun(stage: &Stage) {
     let template = JobTemplate { rerunnable: true, ..stage.job("a") };
     let Some(id) = start(stage, template) else { return };
     stage.arm();
-    stage.daemon.shims().into_iter().for_each(processes::end);
+    stage.daemon.shims().into_iter().for_each(|pid| strike::kill_shim(stage, pid));
     stage.moment("lost");
     await_end(stage, &id);
 }
@@ -182,7 +174,7 @@ pub fn interfere(stage: &Stage, control: &str) {
                 }
                 stage.held.lock().unwrap().push(id.to_owned());
             }
-            (_, Ok(_)) => {}
+            (_, Ok(_)) => stage.hit(id.to_owned()),
             (_, Err(error)) => stage.note(format!("{control} answered: {error}")),
         }
     }

@@ -1,10 +1,11 @@
 //! Where one fault is played: a state directory, the wire to containerd, the runtime in its wrapper, and
 //! the processes that take part.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -45,7 +46,8 @@ impl fmt::Display for Starter {
 
 pub struct Stage<'a> {
     pub daemon: &'a Daemon,
-    pub fault: Fault,
+    /// Those that are to come; the first is armed.
+    faults: Mutex<VecDeque<Fault>>,
     pub starter: Starter,
     pub proxy: Proxy,
     pub wrapper: Wrapper,
@@ -62,13 +64,15 @@ pub struct Stage<'a> {
     gate: Mutex<Option<File>>,
     /// What went wrong while it was played.
     pub wrong: Mutex<Vec<String>>,
-    /// The fault has happened.
-    pub struck: AtomicBool,
+    /// Containers that the faults themselves have hit.
+    hits: Mutex<Vec<String>>,
+    /// How many faults have happened.
+    pub struck: AtomicUsize,
     dir: tempfile::TempDir,
 }
 
 impl<'a> Stage<'a> {
-    pub fn new(daemon: &'a Daemon, starter: Starter, fault: Fault) -> Self {
+    pub fn new(daemon: &'a Daemon, starter: Starter, faults: &[Fault]) -> Self {
         let dir = tempfile::Builder::new().prefix("faults.").tempdir_in("/var/tmp").unwrap();
         let (signal, signals) = mpsc::channel();
         let (of_calls, of_runtime) = (Mutex::new(signal.clone()), signal.clone());
@@ -84,7 +88,7 @@ impl<'a> Stage<'a> {
             Arc::new(Player::new(&environment(daemon, dir.path(), starter), &dir.path().join("log")));
         Self {
             daemon,
-            fault,
+            faults: Mutex::new(faults.iter().cloned().collect()),
             starter,
             proxy,
             wrapper,
@@ -96,7 +100,8 @@ impl<'a> Stage<'a> {
             held: Mutex::default(),
             gate: Mutex::default(),
             wrong: Mutex::default(),
-            struck: AtomicBool::new(false),
+            hits: Mutex::default(),
+            struck: AtomicUsize::new(0),
             dir,
         }
     }
@@ -154,14 +159,43 @@ impl<'a> Stage<'a> {
         self.wrong.lock().unwrap().push(wrong);
     }
 
-    /// The fault may happen from now on.
+    /// The fault that is to come.
+    pub fn fault(&self) -> Option<Fault> {
+        self.faults.lock().unwrap().front().cloned()
+    }
+
+    /// It may happen from now on.
     pub fn arm(&self) {
-        match &self.fault.at {
-            At::Call(trap) => return self.proxy.arm(Some(trap.clone())),
-            At::Runtime(command, side) => self.wrapper.arm(command, *side),
-            At::Moment(_) => {}
+        let trap = match self.fault().map(|fault| fault.at) {
+            Some(At::Call(trap) | At::Within(trap, _)) => Some(trap),
+            Some(At::Runtime(command, side)) => {
+                self.wrapper.arm(command, side);
+                None
+            }
+            Some(At::Moment(_)) | None => None,
+        };
+        self.proxy.arm(trap);
+    }
+
+    /// It has happened; the next one may, if there is one.
+    pub fn struck(&self) {
+        self.struck.fetch_add(1, Ordering::AcqRel);
+        let mut faults = self.faults.lock().unwrap();
+        faults.pop_front();
+        if !faults.is_empty() {
+            drop(faults);
+            self.arm();
         }
-        self.proxy.arm(None);
+    }
+
+    /// A container is hit; its job need not come to a good end.
+    pub fn hit(&self, container: String) {
+        self.hits.lock().unwrap().push(container);
+    }
+
+    /// How often a job was hit. The names of its containers begin with its own.
+    pub fn hits(&self, job: &str) -> usize {
+        self.hits.lock().unwrap().iter().filter(|container| container.starts_with(job)).count()
     }
 
     /// The play is over; the fault has had its time.
@@ -200,6 +234,11 @@ impl<'a> Stage<'a> {
             .collect()
     }
 
+    /// The first process of each container.
+    pub fn inits(&self) -> Vec<i32> {
+        self.in_jobs().into_iter().filter(|pid| processes::is_init(*pid)).collect()
+    }
+
     /// Let jobs go on to their end, those that come later too.
     pub fn open_gate(&self) {
         let open = File::options().read(true).write(true).open(self.path("runs/gate")).unwrap();
@@ -208,17 +247,19 @@ impl<'a> Stage<'a> {
 
     /// A job that notes its begin, waits at the gate, and notes its end.
     pub fn job(&self, name: &str) -> JobTemplate {
-        let script = "to=/runs/$DRMAA2_JOB_ID; echo run >>$to; : </runs/gate; echo end >>$to";
+        self.script(name, ": </runs/gate")
+    }
+
+    /// A job that does something between its notes.
+    pub fn script(&self, name: &str, work: &str) -> JobTemplate {
+        let script = format!("to=/runs/$DRMAA2_JOB_ID; echo run >>$to; {work}; echo end >>$to");
+        let mount = format!("{}:/runs", self.path("runs").display());
         JobTemplate {
             remote_command: Some("sh".into()),
             args: Some(vec!["-c".into(), script.into()]),
             job_category: Some(IMAGE.into()),
             job_name: Some(name.into()),
-            extensions: [(
-                "containerd_jt_mounts".to_owned(),
-                format!("{}:/runs", self.path("runs").display()).as_str().into(),
-            )]
-            .into(),
+            extensions: [("containerd_jt_mounts".to_owned(), mount.into())].into(),
             ..JobTemplate::default()
         }
     }
@@ -268,13 +309,13 @@ impl<'a> Stage<'a> {
 
     /// The scene comes to a moment that has a name.
     pub fn moment(&self, name: &'static str) {
-        if self.fault.at == At::Moment(name) {
+        if self.fault().is_some_and(|fault| fault.at == At::Moment(name)) {
             crate::strike::at_moment(self);
         }
     }
 
     pub fn has_struck(&self) -> bool {
-        self.struck.load(Ordering::Acquire)
+        self.struck.load(Ordering::Acquire) > 0
     }
 }
 
@@ -292,7 +333,7 @@ fn environment(daemon: &Daemon, dir: &Path, starter: Starter) -> Vec<(&'static s
         ("DRMAA2_AGENT", agent),
         ("DRMAA2_RUNTIME_BINARY", path(wrapper::PATH)),
         ("DRMAA2_GRACE_SECONDS", "1".to_owned()),
-        ("DRMAA2_LOG", "debug".to_owned()),
+        ("DRMAA2_LOG", "drmaa2=debug".to_owned()),
         ("CONTAINERD_ADDRESS", path("sock")),
         ("CONTAINERD_NAMESPACE", daemon.namespace.clone()),
         ("CONTAINERD_SNAPSHOTTER", daemon.snapshotter.clone()),
