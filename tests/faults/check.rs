@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::daemon::Daemon;
+use crate::disks::Disk;
 use crate::fault::{Act, Fault, UNKNOWN};
 use crate::matrix::Cell;
 use crate::processes;
@@ -76,6 +77,7 @@ fn settle(stage: &Stage, faults: &[Fault]) {
     stage.daemon.start();
     stage.proxy.mute(false);
     stage.proxy.arm(None);
+    stage.disk.iter().for_each(Disk::free);
     stage.player().leave();
     let other = stage.new_player();
     if let Err(error) = other.ask(&["open"]) {
@@ -119,6 +121,8 @@ fn judge(stage: &Stage, refused: bool, job: &str) {
         "DONE" if count("end") == 0 => stage.note(format!("job {id} is DONE and did not run")),
         "DONE" => {}
         "FAILED" if hits > 0 || refused => {}
+        // There was no room to start it.
+        "FAILED" if stage.disk.is_some() && begun == 0 => {}
         _ => stage.note(format!("job {id} is {state} and noted {noted:?}: {annotation}")),
     }
 }

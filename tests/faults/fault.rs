@@ -49,6 +49,10 @@ pub enum Act {
     Silence,
     /// The job is asked to end.
     Terminate,
+    /// The disk with the state directory gets full.
+    FillDisk,
+    /// The clock is set by so many seconds.
+    SetClock(i64),
     /// The job is held, and released later.
     Hold,
 }
@@ -80,6 +84,9 @@ impl fmt::Display for Act {
             Self::Refuse(UNAVAILABLE) => "answer UNAVAILABLE",
             Self::Refuse(code) => return write!(f, "answer {code}"),
             Self::Silence => "no answer",
+            Self::FillDisk => "disk full",
+            Self::SetClock(off) if *off < 0 => "clock set back",
+            Self::SetClock(_) => "clock set forward",
             Self::Terminate => "job terminated",
             Self::Hold => "job held",
         };

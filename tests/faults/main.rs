@@ -10,7 +10,9 @@
 
 mod chaos;
 mod check;
+mod clocks;
 mod daemon;
+mod disks;
 mod fault;
 mod matrix;
 mod player;
@@ -102,6 +104,8 @@ fn main() {
         "matrix" => matrix::all().into_iter().map(Task::Cell).collect(),
         "rpcs" => rpcs::all(&mut first).into_iter().map(Task::Cell).collect(),
         "chaos" => (0..plan.rounds).map(|round| Task::Chaos(plan.seed + round as u64)).collect(),
+        "disks" => disks::all().into_iter().map(Task::Cell).collect(),
+        "clocks" => clocks::all().into_iter().map(Task::Cell).collect(),
         part => panic!("there is no part {part}"),
     };
     let version = format!("{} {}", first.version, plan.runtime);

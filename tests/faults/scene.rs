@@ -11,6 +11,9 @@ use crate::processes;
 use crate::stage::Stage;
 use crate::strike;
 
+/// How long a disk is full that keeps a job from its start.
+const FULL: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scene {
     /// A job from its submission to its end.
@@ -66,6 +69,11 @@ fn without_init(mut template: JobTemplate) -> JobTemplate {
 /// What is asked of a player that the fault may kill.
 fn await_end(stage: &Stage, id: &str) {
     stage.open_gate();
+    if let Some(disk) = &stage.disk {
+        // It stays full while the job ends; one that cannot start waits for room, and so has to get it.
+        stage.has_noted(2, FULL);
+        disk.free();
+    }
     // Another one takes over when the play is done.
     match stage.player().ask(&["ended", id]) {
         Err(error) if error != "dead" => stage.note(format!("the wait for the end answered: {error}")),

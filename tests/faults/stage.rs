@@ -14,8 +14,10 @@ use drmaa2::model::JobTemplate;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::sync::oneshot;
 
+use crate::clocks;
 use crate::daemon::{Daemon, IMAGE};
-use crate::fault::{At, Fault};
+use crate::disks::Disk;
+use crate::fault::{Act, At, Fault};
 use crate::player::Player;
 use crate::processes;
 use crate::proxy::{Fate, Hit, Proxy};
@@ -68,6 +70,9 @@ pub struct Stage<'a> {
     hits: Mutex<Vec<String>>,
     /// How many faults have happened.
     pub struck: AtomicUsize,
+    environment: Vec<(&'static str, String)>,
+    /// The disk that the state directory is on, if it is one of its own.
+    pub disk: Option<Disk>,
     dir: tempfile::TempDir,
 }
 
@@ -84,8 +89,13 @@ impl<'a> Stage<'a> {
         });
         fs::create_dir(dir.path().join("runs")).unwrap();
         nix::unistd::mkfifo(&dir.path().join("runs/gate"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let player =
-            Arc::new(Player::new(&environment(daemon, dir.path(), starter), &dir.path().join("log")));
+        let has = |wanted: fn(Act) -> bool| faults.iter().any(|fault| wanted(fault.act));
+        let disk = has(|act| act == Act::FillDisk).then(|| Disk::new(&dir.path().join("state")));
+        let mut environment = environment(daemon, dir.path(), starter);
+        if has(|act| matches!(act, Act::SetClock(_))) {
+            environment.extend(clocks::environment(dir.path()));
+        }
+        let player = Arc::new(Player::new(&environment, &dir.path().join("log")));
         Self {
             daemon,
             faults: Mutex::new(faults.iter().cloned().collect()),
@@ -102,6 +112,8 @@ impl<'a> Stage<'a> {
             wrong: Mutex::default(),
             hits: Mutex::default(),
             struck: AtomicUsize::new(0),
+            environment,
+            disk,
             dir,
         }
     }
@@ -119,8 +131,7 @@ impl<'a> Stage<'a> {
 
     /// Another host program on the same state directory.
     pub fn another(&self) -> Arc<Player> {
-        let environment = environment(self.daemon, self.dir.path(), self.starter);
-        Arc::new(Player::new(&environment, &self.path("log")))
+        Arc::new(Player::new(&self.environment, &self.path("log")))
     }
 
     /// The same, in the place of the one that was there.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
 
+use crate::clocks;
+use crate::disks::Disk;
 use crate::fault::{Act, At, Fault};
 use crate::processes;
 use crate::proxy::{Fate, Side};
@@ -103,6 +105,8 @@ fn strike(stage: &Stage, act: Act, caller: Option<i32>, runtime: Option<i32>) {
                 stage.stopped.lock().unwrap().push(pid);
             }
         }
+        Act::FillDisk => stage.disk.iter().for_each(Disk::fill),
+        Act::SetClock(off) => clocks::set(&stage.path(""), off),
         Act::Terminate => crate::scene::interfere(stage, "terminate"),
         Act::Hold => crate::scene::interfere(stage, "hold"),
     }
