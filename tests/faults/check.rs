@@ -1,0 +1,160 @@
+//! After the fault: what died is started again, and then everything must be as it was promised.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::daemon::Daemon;
+use crate::disks::Disk;
+use crate::fault::{Act, Fault, UNKNOWN};
+use crate::matrix::Cell;
+use crate::processes;
+use crate::proxy::Fate;
+use crate::stage::{Stage, Starter};
+use crate::strike;
+
+/// How long what ends by itself may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// How a fault went.
+pub struct Verdict {
+    /// No fault came to its point.
+    pub missed: bool,
+    pub struck: usize,
+    pub wrong: Vec<String>,
+    /// The calls that were made.
+    pub calls: Vec<String>,
+    /// Where all that was written is, if something went wrong.
+    pub kept: Option<PathBuf>,
+}
+
+/// Play a scene with a fault in it.
+pub fn play(daemon: &mut Daemon, cell: &Cell) -> Verdict {
+    let faults = [cell.fault.clone()];
+    let mut verdict = play_with(daemon, cell.starter, &faults, |stage| cell.scene.play(stage));
+    verdict.missed &= cell.fault.act != Act::Nothing;
+    verdict
+}
+
+/// Play something with faults in it.
+pub fn play_with(
+    daemon: &mut Daemon,
+    starter: Starter,
+    faults: &[Fault],
+    scene: impl FnOnce(&Stage),
+) -> Verdict {
+    let stage = Stage::new(daemon, starter, faults);
+    std::thread::scope(|scope| {
+        let striker = scope.spawn(|| strike::watch(&stage));
+        scene(&stage);
+        // A host program that lives does as it should, and what is left is cleaned up.
+        let _ = stage.player().ask(&["close"]);
+        if starter == Starter::Agent && !agent_has_left(&stage) {
+            stage.note("the agent does not leave".to_owned());
+        }
+        stage.over();
+        striker.join().unwrap();
+    });
+    let (calls, struck) = (stage.proxy.calls(), stage.struck.load(Ordering::Acquire));
+    settle(&stage, faults);
+    let left = leftovers(&stage);
+    let mut wrong = stage.wrong.lock().unwrap().clone();
+    wrong.extend(left.iter().map(|what| format!("left: {what}")));
+    let kept = if wrong.is_empty() { None } else { Some(stage.keep()) };
+    if !left.is_empty() {
+        daemon.renew();
+    }
+    Verdict { missed: struck == 0, struck, wrong, calls, kept }
+}
+
+/// A new process sees to all jobs; each must have run as it should.
+fn settle(stage: &Stage, faults: &[Fault]) {
+    stage.open_gate();
+    stage.daemon.start();
+    stage.proxy.mute(false);
+    stage.proxy.arm(None);
+    stage.disk.iter().for_each(Disk::free);
+    stage.player().leave();
+    let other = stage.new_player();
+    if let Err(error) = other.ask(&["open"]) {
+        return stage.note(format!("open answered: {error}"));
+    }
+    for fate in stage.late.lock().unwrap().drain(..) {
+        let _ = fate.send(Fate::Pass);
+    }
+    for id in stage.held.lock().unwrap().drain(..) {
+        let _ = other.ask(&["release", &id]);
+    }
+    let refused = faults.iter().any(|fault| fault.act == Act::Refuse(UNKNOWN));
+    match other.ask(&["all"]) {
+        Ok(jobs) if jobs.is_empty() => stage.note("no job is there".to_owned()),
+        Ok(jobs) => jobs.split('\t').for_each(|job| judge(stage, refused, job)),
+        Err(error) => stage.note(format!("the wait for all answered: {error}")),
+    }
+    if let Err(error) = other.ask(&["close"]) {
+        stage.note(format!("close answered: {error}"));
+    }
+    other.leave();
+    if stage.starter == Starter::Agent && !agent_has_left(stage) {
+        stage.note("the agent does not leave".to_owned());
+    }
+}
+
+/// Did a job end and run as it should? One that was hit may be FAILED, and run again if it is rerunnable.
+/// `refused` is a launch that may have been refused for good.
+fn judge(stage: &Stage, refused: bool, job: &str) {
+    let [id, state, rerunnable, annotation] = job.split('\x1f').collect::<Vec<_>>()[..] else {
+        panic!("{job:?}")
+    };
+    let noted = stage.noted(id);
+    let count = |word: &str| noted.iter().filter(|line| *line == word).count();
+    let (begun, hits) = (count("run"), stage.hits(id));
+    let allowed = if rerunnable == "true" { 1 + hits } else { 1 };
+    if begun > allowed {
+        stage.note(format!("job {id} ran {begun} times"));
+    }
+    match state {
+        "DONE" if count("end") == 0 => stage.note(format!("job {id} is DONE and did not run")),
+        "DONE" => {}
+        "FAILED" if hits > 0 || refused => {}
+        // There was no room to start it.
+        "FAILED" if stage.disk.is_some() && begun == 0 => {}
+        _ => stage.note(format!("job {id} is {state} and noted {noted:?}: {annotation}")),
+    }
+}
+
+/// The agent leaves when nothing is to be done. It has a lock as long as it is there.
+fn agent_has_left(stage: &Stage) -> bool {
+    let path = stage.path("state/drmaa2d.lock");
+    let (sender, locked) = mpsc::channel();
+    std::thread::spawn(move || {
+        let file = File::options().write(true).create(true).truncate(false).open(path).unwrap();
+        let _ = sender.send(Flock::lock(file, FlockArg::LockExclusive).is_ok());
+    });
+    locked.recv_timeout(LIMIT).unwrap_or(false)
+}
+
+/// What there still is of jobs and of their processes.
+fn leftovers(stage: &Stage) -> Vec<String> {
+    let mut left = Vec::new();
+    let mut processes = stage.daemon.shims();
+    processes.extend(stage.processes());
+    processes.extend(stage.in_jobs());
+    processes.extend(processes::with("cmdline", stage.wrapper.path().to_str().unwrap()));
+    for pid in processes {
+        // Those that are on their way out may take the time.
+        if !processes::gone(pid, Duration::from_secs(2)) {
+            left.push(format!("process {pid} {}", processes::words(pid).join(" ")));
+            processes::end(pid);
+        }
+    }
+    left.extend(stage.daemon.traces());
+    for entry in fs::read_dir(stage.path("state/jobs")).into_iter().flatten() {
+        left.push(format!("directory {}", entry.unwrap().file_name().to_string_lossy()));
+    }
+    left
+}

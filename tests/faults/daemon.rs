@@ -1,0 +1,170 @@
+//! A containerd of one's own, and what it holds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use containerd_client::services::v1::snapshots::ListSnapshotsRequest;
+use containerd_client::services::v1::{ListContainersRequest, ListRequest, ListTasksRequest};
+use containerd_client::tonic::Request;
+use containerd_client::tonic::metadata::{Ascii, MetadataValue};
+
+use crate::processes;
+
+pub const IMAGE: &str = "localhost/drmaa2/busybox:1";
+
+pub struct Daemon {
+    dir: PathBuf,
+    /// Where its programs are; those of the machine if it is `None`.
+    bin: Option<PathBuf>,
+    pub version: String,
+    pub socket: PathBuf,
+    pub namespace: String,
+    pub snapshotter: String,
+    /// The container runtime of its jobs.
+    pub runtime: PathBuf,
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name)
+}
+
+/// Run a command; what it says comes to light only if it fails.
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{command:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+impl Daemon {
+    /// Start one in a new directory, with the image that jobs use.
+    pub fn new(dir: PathBuf, bin: Option<PathBuf>, runtime: &str) -> Self {
+        let namespace = dir.file_name().unwrap().to_str().unwrap().to_owned();
+        let mut made = Self {
+            socket: dir.join("sock"),
+            dir,
+            bin,
+            version: String::new(),
+            namespace,
+            snapshotter: String::new(),
+            runtime: PathBuf::new(),
+        };
+        let found = run(made.command("sh").args(["-c", "command -v \"$0\"", runtime]));
+        made.runtime = found.trim().into();
+        let version = run(made.command("containerd").arg("--version"));
+        made.version = version.split_whitespace().nth(2).unwrap_or_default().to_owned();
+        made.begin();
+        made
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        if let Some(bin) = &self.bin {
+            let path = std::env::var("PATH").unwrap_or_default();
+            command.env("PATH", format!("{}:{path}", bin.display()));
+        }
+        command
+    }
+
+    fn private(&self, verb: &str) -> String {
+        run(self.command("bash").arg(script("private-containerd")).arg(verb).arg(&self.dir))
+    }
+
+    fn begin(&mut self) {
+        fs::create_dir_all(&self.dir).unwrap();
+        self.private("start");
+        let environment = self.private("env");
+        let snapshotter =
+            environment.lines().find_map(|line| line.strip_prefix("CONTAINERD_SNAPSHOTTER="));
+        self.snapshotter = snapshotter.unwrap().to_owned();
+        let image = self.dir.join("image.tar");
+        run(Command::new("bash").arg(script("make-image")).arg(&image));
+        run(self.command("ctr").arg("-a").arg(&self.socket).args(["-n", &self.namespace]).args([
+            "images",
+            "import",
+            "--snapshotter",
+            &self.snapshotter,
+            image.to_str().unwrap(),
+        ]));
+    }
+
+    /// Start it again; its jobs are found.
+    pub fn start(&self) {
+        self.private("start");
+    }
+
+    /// Kill it; its jobs go on.
+    pub fn kill(&self) {
+        self.private("kill");
+    }
+
+    /// Make it anew, without anything that it holds.
+    pub fn renew(&mut self) {
+        self.remove();
+        self.begin();
+    }
+
+    fn remove(&self) {
+        self.private("stop");
+        fs::remove_dir_all(&self.dir).unwrap();
+    }
+
+    pub fn shims(&self) -> Vec<i32> {
+        processes::with("cmdline", &format!("-address\0{}\0", self.socket.display()))
+    }
+
+    /// What is there of jobs in its records, its directories and the runtime's.
+    pub fn traces(&self) -> Vec<String> {
+        let mut traces = self.records();
+        for dir in [
+            PathBuf::from("/run/containerd/runc").join(&self.namespace),
+            self.dir.join("state/io.containerd.runtime.v2.task").join(&self.namespace),
+        ] {
+            for entry in fs::read_dir(&dir).into_iter().flatten() {
+                traces.push(format!("{}", entry.unwrap().path().display()));
+            }
+        }
+        traces
+    }
+
+    fn records(&self) -> Vec<String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = containerd_client::Client::from_path(&self.socket).await.unwrap();
+            let namespace: MetadataValue<Ascii> = self.namespace.parse().unwrap();
+            let mut traces = Vec::new();
+            let request = of(&namespace, ListContainersRequest::default());
+            let containers = client.containers().list(request).await.unwrap().into_inner().containers;
+            traces.extend(containers.into_iter().map(|container| format!("container {}", container.id)));
+            let tasks = client.tasks().list(of(&namespace, ListTasksRequest::default())).await.unwrap();
+            traces.extend(tasks.into_inner().tasks.into_iter().map(|task| format!("task {}", task.id)));
+            let leases = client.leases().list(of(&namespace, ListRequest::default())).await.unwrap();
+            traces.extend(
+                leases.into_inner().leases.into_iter().map(|lease| format!("lease {}", lease.id)),
+            );
+            let request =
+                ListSnapshotsRequest { snapshotter: self.snapshotter.clone(), ..Default::default() };
+            let mut snapshots =
+                client.snapshots().list(of(&namespace, request)).await.unwrap().into_inner();
+            while let Some(answer) = snapshots.message().await.unwrap() {
+                // Committed ones are the image's.
+                let own = answer.info.into_iter().filter(|info| info.kind != 3);
+                traces.extend(own.map(|info| format!("snapshot {}", info.name)));
+            }
+            traces
+        })
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+fn of<T>(namespace: &MetadataValue<Ascii>, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("containerd-namespace", namespace.clone());
+    request
+}
