@@ -133,8 +133,7 @@ impl World {
 
     /// Is there anything in the store that an agent would see to?
     pub(super) fn has_work(&self) -> Result<bool> {
-        let mails = self.config.sendmail.is_some() && self.store.any_mail()?;
-        Ok(mails || !self.store.unsettled_targets()?.is_empty())
+        Ok(self.store.any_mail()? || !self.store.unsettled_targets()?.is_empty())
     }
 
     /// The engines that are there.
