@@ -18,7 +18,7 @@ use nix::unistd::{Uid, geteuid};
 /// What is there if systemd is the init of this machine, see sd_booted(3).
 const SYSTEMD: &str = "/run/systemd/system";
 /// How long each of the two programs may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What systemd sends to all that is in a control group when it ends that.
 const ENDS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGHUP];
 
