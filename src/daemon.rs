@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, umask};
 
-use crate::agent::{LOCK_FD, Lock, scope};
+use crate::agent::spawn::DESCRIPTOR;
+use crate::agent::{LOCK_FD, Lock, STATE_DIR, scope};
 use crate::config::Config;
 use crate::model::{Error, Result};
 use crate::{drms, session};
@@ -19,6 +20,7 @@ use crate::{drms, session};
 const USAGE: &str = "\
 usage: drmaa2d --service
        drmaa2d --lock-fd FD
+       drmaa2d --mail NUMBER CLAIM
        drmaa2d --help | --version
 
 Sees to the DRMAA2 jobs of one state directory when the programs that submitted
@@ -27,6 +29,8 @@ them have gone.
   --service     wait until no other agent is there, and never leave
   --lock-fd FD  FD is the locked drmaa2d.lock; leave when nothing is to be done.
                 This is how libdrmaa2 starts it; nobody else needs to.
+  --mail NUMBER CLAIM
+                send a mail about a job; started by libdrmaa2 as well
 
 Configured as libdrmaa2 is, by drmaa2.toml and DRMAA2_* variables.
 ";
@@ -41,6 +45,8 @@ enum Call {
     Service,
     /// `--lock-fd`
     OnDemand(RawFd),
+    /// `--mail`, its number and who has claimed it
+    Mail(i64, String),
     Help,
     Version,
 }
@@ -62,6 +68,7 @@ pub fn main() -> ExitCode {
         }
         Some(Call::Service) => service(),
         Some(Call::OnDemand(descriptor)) => on_demand(descriptor),
+        Some(Call::Mail(number, claim)) => mail(number, &claim),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,6 +88,9 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Option<Call> {
         ["--version"] => Some(Call::Version),
         [LOCK_FD, descriptor] => {
             descriptor.parse().ok().filter(|descriptor| *descriptor > 2).map(Call::OnDemand)
+        }
+        [session::SEND_MAIL, number, claim] => {
+            number.parse().ok().map(|number| Call::Mail(number, claim.to_owned()))
         }
         _ => None,
     }
@@ -111,6 +121,15 @@ fn on_demand(descriptor: RawFd) -> Result<()> {
     // Signals end the agent: it has nothing to lose, for all that counts is in the store.
     SigSet::empty().thread_set_mask().map_err(|error| os("signals", &error))?;
     session::serve(config, Some(lock))
+}
+
+/// The library's lifeline is not for what this process starts, which may have children that stay.
+fn mail(number: i64, claim: &str) -> Result<()> {
+    // SAFETY: a plain number; an error is that there is no such descriptor.
+    unsafe { libc::fcntl(DESCRIPTOR, libc::F_SETFD, libc::FD_CLOEXEC) };
+    let state_dir =
+        env::var_os(STATE_DIR).ok_or_else(|| Error::argument(format!("{STATE_DIR} is not set")))?;
+    session::send_mail(state_dir.as_ref(), number, claim)
 }
 
 /// Standard streams are `/dev/null`; if there is a log, standard error is that.
@@ -167,9 +186,10 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_one_of_four_calls_or_a_mistake() {
+    fn arguments_are_one_of_five_calls_or_a_mistake() {
         assert_eq!(call(&["--service"]), Some(Call::Service));
         assert_eq!(call(&["--lock-fd", "3"]), Some(Call::OnDemand(3)));
+        assert_eq!(call(&["--mail", "7", "1 2 3"]), Some(Call::Mail(7, "1 2 3".to_owned())));
         assert_eq!(call(&["--help"]), Some(Call::Help));
         assert_eq!(call(&["--version"]), Some(Call::Version));
         for wrong in [
@@ -180,6 +200,8 @@ mod tests {
             &["--lock-fd", "-1"],
             &["--service", "--service"],
             &["serve"],
+            &["--mail", "7"],
+            &["--mail", "x", "1 2 3"],
         ] {
             assert_eq!(call(wrong), None, "{wrong:?}");
         }

@@ -45,7 +45,7 @@ fn start(program: &Path, state_dir: &Path, lock: &Lock) -> Result<()> {
 }
 
 /// The variables of this process, the state directory being the one in use.
-fn environment(state_dir: &Path) -> Vec<(OsString, OsString)> {
+pub fn environment(state_dir: &Path) -> Vec<(OsString, OsString)> {
     env::vars_os()
         .filter(|(name, _)| name != STATE_DIR)
         .chain([(STATE_DIR.into(), state_dir.into())])

@@ -1,7 +1,9 @@
 //! The side of the agent of those who start it.
 
+use std::path::PathBuf;
+
 use super::world::World;
-use crate::config::Agent;
+use crate::config::{Agent, Config};
 use crate::model::Result;
 use crate::{agent, drms};
 
@@ -11,8 +13,15 @@ pub(super) fn ensure(world: &World) -> Result<()> {
     let state_dir = &world.config.state_dir;
     match &world.config.agent {
         Agent::Off => Ok(()),
-        Agent::At(path) => agent::ensure(state_dir, || Ok(path.clone())),
-        Agent::On => agent::ensure(state_dir, drms::agent),
+        Agent::At(_) | Agent::On => agent::ensure(state_dir, || program(&world.config)),
+    }
+}
+
+/// Where the agent's program is.
+pub(super) fn program(config: &Config) -> Result<PathBuf> {
+    match &config.agent {
+        Agent::At(path) => Ok(path.clone()),
+        Agent::On | Agent::Off => drms::agent(),
     }
 }
 

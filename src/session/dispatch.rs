@@ -17,7 +17,7 @@ use super::world::World;
 use crate::model::{Control, Millis, Result, now};
 use crate::runtime;
 use crate::scheduler::{Candidate, plan};
-use crate::store::{Claim, Queue, Targets};
+use crate::store::{Claim, NextMail, Queue, Targets};
 
 /// Launches in flight for each core: a launch is mostly waiting for programs that the runtime
 /// starts, and with more of them the rate falls again.
@@ -25,7 +25,7 @@ const LAUNCHES_PER_CORE: usize = 4;
 /// Jobs made ready for each core.
 const READY_PER_CORE: usize = 2;
 
-/// Programs that send mails at a time.
+/// Processes that send mails at a time.
 const MAILS: usize = 4;
 
 /// Time until what failed is tried again, milliseconds.
@@ -38,8 +38,10 @@ struct Dispatcher {
     others: HashMap<Claim, OwnedFd>,
     /// Those that are known to have died, and may have left something to those who come later.
     dead: HashSet<Claim>,
-    /// Programs that send mails.
+    /// Processes that send mails.
     mails: Vec<Sending>,
+    /// The mails of those that have ended.
+    tried: Vec<i64>,
 }
 
 /// Start the thread.
@@ -50,6 +52,7 @@ pub(super) fn start(world: Weak<World>, kick: Arc<Kick>) -> Result<()> {
         others: HashMap::new(),
         dead: HashSet::new(),
         mails: Vec::new(),
+        tried: Vec::new(),
     };
     let body = move || {
         while let Some(world) = world.upgrade() {
@@ -79,7 +82,8 @@ impl Dispatcher {
             self.others.remove(&claim);
         }
         // Here, whatever else goes wrong: the end of a program can be read for ever.
-        self.mails.retain_mut(|mail| !mail.is_over());
+        let over = self.mails.extract_if(.., Sending::is_over);
+        self.tried.extend(over.map(|sending| sending.mail));
     }
 
     /// Do what is to be done now. Gives when there may be something again by itself.
@@ -121,18 +125,26 @@ impl Dispatcher {
 
     /// Send what is to be sent. Gives when to go on if that is not all.
     fn send_mails(&mut self, world: &World) -> Result<Option<Millis>> {
-        while self.mails.len() < MAILS {
-            match world.store.send_mail(&world.mine, mail::send) {
-                Ok(Some(sending)) => self.mails.push(sending),
-                Ok(None) => return Ok(None),
-                Err(error) if error.may_pass() => {
-                    tracing::warn!(%error, "mails have to wait");
-                    return Ok(Some(now() + RETRY));
-                }
-                Err(error) => return Err(error),
+        for mail in self.tried.drain(..) {
+            if let Some(error) = world.store.mail_error(mail)? {
+                tracing::warn!(error, "a mail has to wait");
             }
         }
-        // Sooner if one of the programs ends.
+        while self.mails.len() < MAILS {
+            let mail = match world.store.claim_mail(&world.mine, now())? {
+                NextMail::Claimed(mail) => mail,
+                NextMail::DueAt(time) => return Ok(Some(time)),
+                NextMail::None => return Ok(None),
+            };
+            match mail::start(world, mail) {
+                Ok(sending) => self.mails.push(sending),
+                Err(error) => {
+                    world.store.mail_failed(mail, &world.mine, &error.message)?;
+                    self.tried.push(mail);
+                }
+            }
+        }
+        // Sooner if one of the processes ends.
         Ok(Some(now() + mail::PATIENCE))
     }
 
@@ -188,19 +200,21 @@ impl Dispatcher {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::model::{JobInfo, JobState};
-    use crate::store::Mail;
 
     #[test]
-    fn a_program_that_has_ended_wakes_the_thread_once() {
-        let info = JobInfo::new("j", JobState::Done);
-        let program = "/bin/true".into();
-        let mail = Mail { program, to: vec!["a@b".into()], started: false, info };
-        let sending = mail::send(&mail).unwrap();
-        let mut dispatcher =
-            Dispatcher { cores: 1, others: HashMap::new(), dead: HashSet::new(), mails: vec![sending] };
+    fn a_process_that_has_ended_wakes_the_thread_once() {
+        let mut dispatcher = Dispatcher {
+            cores: 1,
+            others: HashMap::new(),
+            dead: HashSet::new(),
+            mails: vec![mail::start_program(Path::new("/bin/true"))],
+            tried: Vec::new(),
+        };
         dispatcher.wait(&Alarm::new().unwrap(), &Kick::new().unwrap());
         assert!(dispatcher.mails.is_empty());
+        assert_eq!(dispatcher.tried, [1]);
     }
 }

@@ -13,6 +13,7 @@ mod job;
 mod job_session;
 mod kick;
 mod mail;
+mod mailer;
 #[cfg(test)]
 mod model_check;
 mod monitoring;
@@ -47,6 +48,8 @@ pub use array::JobArray;
 pub use behalf::{Behalf, Sudo};
 pub use job::JobRef;
 pub use job_session::JobSession;
+pub(crate) use mail::SEND_MAIL;
+pub use mailer::send_mail;
 pub use monitoring::MonitoringSession;
 pub use notify::{Callback, Notification, notify};
 pub use reservation::ReservationRef;

@@ -23,9 +23,8 @@ impl Claim {
         Self::of(pid)
     }
 
-    /// What the store would give back for this text.
-    #[cfg(test)]
-    pub(crate) fn of_text(text: &str) -> Self {
+    /// The claim that has this text.
+    pub fn of_text(text: &str) -> Self {
         Self(text.to_owned())
     }
 

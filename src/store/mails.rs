@@ -1,15 +1,16 @@
 //! Mails about jobs that somebody has still to send. Triggers note them with the change that they
-//! are about, whoever makes it. A process claims a mail, sends it and removes it: no two send the same
-//! one, and what a process that dies had claimed falls to the others.
+//! are about, whoever makes it. A process claims a mail and starts another that takes it over, sends it and
+//! removes it: no two send the same one, and what a process that dies had claimed falls to the others. One
+//! that cannot be sent stays, with the reason and the time of the next attempt.
 
 use nix::unistd::geteuid;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::query::{self, parsed};
 use super::sessions::sweep;
 use super::{Claim, Failable, Store};
-use crate::model::{JobInfo, JobTemplate, Result, Text};
+use crate::model::{JobInfo, JobTemplate, Millis, Result, Text, now};
 
 /// A mail about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,98 +38,149 @@ pub struct Mailer {
 const MINE: &str = "FROM mails m
     LEFT JOIN jobs j ON j.number = m.job
     LEFT JOIN submissions b ON b.number = j.submission
-    WHERE b.mailer IS NULL OR b.mailer ->> 'uid' = ?1";
+    WHERE (b.mailer IS NULL OR b.mailer ->> 'uid' = ?1)";
+
+/// The next mail that nobody is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextMail {
+    /// It has this number, and is the asker's now.
+    Claimed(i64),
+    /// It is due at this time.
+    DueAt(Millis),
+    /// There is none.
+    None,
+}
+
+/// So often the sending of a mail is tried in a few minutes; after that it keeps no agent.
+const SOON: i64 = 5;
+/// So often it is tried at all, which takes five days if there is always a process to do so.
+const LAST: i64 = 128;
+/// The longest time between two attempts, milliseconds.
+const LONGEST: Millis = 3_600_000;
 
 impl Store {
-    /// Is there a mail that this process may send, or that somebody is at?
+    /// Is there a mail that this process may send, and for which an agent should stay?
     pub fn any_mail(&self) -> Result<bool> {
-        let query = format!("SELECT 1 {MINE} LIMIT 1");
-        self.read(|sql| Ok(sql.prepare_cached(&query)?.exists([geteuid().as_raw()])?))
+        let query = format!("SELECT 1 {MINE} AND m.attempts < ?2 LIMIT 1");
+        self.read(|sql| Ok(sql.prepare_cached(&query)?.exists(params![geteuid().as_raw(), SOON])?))
     }
 
-    /// Have the next mail sent that nobody is at; `None` if there is none. It stays if that fails for a
-    /// reason that may pass, and is dropped with any other failure. One thread of a process may do so.
-    ///
-    /// `send` runs between two transactions: however long it takes, it keeps nobody waiting.
-    pub fn send_mail<T>(
-        &self,
-        mine: &Claim,
-        mut send: impl FnMut(&Mail) -> Result<T>,
-    ) -> Result<Option<T>> {
-        while let Some((number, mail)) = self.claim_mail(mine)? {
-            let sent = match mail.as_ref().map(&mut send).transpose() {
-                Err(error) if error.may_pass() => {
-                    self.leave_mail(number, mine)?;
-                    return Err(error);
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a mail is not sent");
-                    None
-                }
-                Ok(sent) => sent,
-            };
-            self.drop_mail(number, mine)?;
-            if sent.is_some() {
-                return Ok(sent);
-            }
-        }
-        Ok(None)
-    }
-
-    /// The next mail that nobody is at, with its row; without a mail if nobody knows its job any more.
-    fn claim_mail(&self, mine: &Claim) -> Result<Option<(i64, Option<Mail>)>> {
+    /// Claim the next mail that nobody is at, if it is due.
+    pub fn claim_mail(&self, mine: &Claim, now: Millis) -> Result<NextMail> {
         // Each transaction rings the bell, which makes everybody look again.
-        if self.read(|sql| next(sql, mine))?.is_none() {
-            return Ok(None);
+        match self.read(|sql| next(sql, mine))? {
+            None => return Ok(NextMail::None),
+            Some(mail) if mail.due > now => return Ok(NextMail::DueAt(mail.due)),
+            Some(_) => {}
         }
         self.write(|sql| {
-            let Some(Noted { number, job, started }) = next(sql, mine)? else { return Ok(None) };
-            let claim = "UPDATE mails SET claim = ?2 WHERE number = ?1";
-            sql.prepare_cached(claim)?.execute(params![number, mine])?;
-            let mail = match query::by_number(sql, job)? {
-                Some(info) => mail(sql, job, started, info)?,
-                None => None,
-            };
-            Ok(Some((number, mail)))
+            let Some(mail) = next(sql, mine)? else { return Ok(NextMail::None) };
+            if mail.due > now {
+                return Ok(NextMail::DueAt(mail.due));
+            }
+            // Whoever sends it may die over it.
+            let attempts = mail.attempts + 1;
+            let claim = "UPDATE mails SET claim = ?2, attempts = ?3, due = ?4 WHERE number = ?1";
+            sql.prepare_cached(claim)?.execute(params![
+                mail.number,
+                mine,
+                attempts,
+                now.saturating_add(pause(attempts))
+            ])?;
+            Ok(NextMail::Claimed(mail.number))
         })
     }
 
-    /// Somebody may try it later.
-    fn leave_mail(&self, number: i64, mine: &Claim) -> Result<()> {
+    /// Take a mail over from its holder, to send it. `None` if it is no longer the holder's, or nobody knows
+    /// its job any more.
+    pub fn take_mail(&self, number: i64, holder: &Claim, mine: &Claim) -> Result<Option<Mail>> {
         self.write(|sql| {
-            let leave = "UPDATE mails SET claim = NULL WHERE number = ?1 AND claim = ?2";
-            sql.prepare_cached(leave)?.execute(params![number, mine])?;
+            let take =
+                "UPDATE mails SET claim = ?3 WHERE number = ?1 AND claim = ?2 RETURNING job, started";
+            let taken: Option<(i64, bool)> = sql
+                .prepare_cached(take)?
+                .query_row(params![number, holder, mine], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            let Some((job, started)) = taken else { return Ok(None) };
+            let Some(info) = query::by_number(sql, job)? else {
+                remove(sql, number, mine)?;
+                return Ok(None);
+            };
+            let mail = mail(sql, job, started, info)?;
+            if mail.is_none() {
+                remove(sql, number, mine)?;
+            }
+            Ok(mail)
+        })
+    }
+
+    /// It is sent.
+    pub fn mail_sent(&self, number: i64, mine: &Claim) -> Result<()> {
+        self.write(|sql| Ok(remove(sql, number, mine)?))
+    }
+
+    /// It cannot be sent now, for this reason. It is tried again later, but not for ever.
+    pub fn mail_failed(&self, number: i64, mine: &Claim, error: &str) -> Result<()> {
+        let now = now();
+        self.write(|sql| {
+            let attempts = "SELECT attempts FROM mails WHERE number = ?1 AND claim = ?2";
+            let attempts: Option<i64> = sql
+                .prepare_cached(attempts)?
+                .query_row(params![number, mine], |row| row.get(0))
+                .optional()?;
+            match attempts {
+                None => {}
+                Some(LAST..) => remove(sql, number, mine)?,
+                Some(attempts) => {
+                    let leave = "UPDATE mails SET claim = NULL, error = ?2, due = ?3 WHERE number = ?1";
+                    let due = now.saturating_add(pause(attempts));
+                    sql.prepare_cached(leave)?.execute(params![number, error, due])?;
+                }
+            }
             Ok(())
         })
     }
 
-    fn drop_mail(&self, number: i64, mine: &Claim) -> Result<()> {
-        self.write(|sql| {
-            let drop = "DELETE FROM mails WHERE number = ?1 AND claim = ?2";
-            sql.prepare_cached(drop)?.execute(params![number, mine])?;
-            Ok(sweep(sql)?)
+    /// Why it could not be sent last time.
+    pub fn mail_error(&self, number: i64) -> Result<Option<String>> {
+        let query = "SELECT error FROM mails WHERE number = ?";
+        self.read(|sql| {
+            Ok(sql.prepare_cached(query)?.query_row([number], |row| row.get(0)).optional()?.flatten())
         })
     }
+}
+
+/// How long to wait after so many attempts, milliseconds.
+fn pause(attempts: i64) -> Millis {
+    let exponent = u32::try_from(attempts - 1).unwrap_or(0).min(10);
+    4_i64.pow(exponent).saturating_mul(1000).min(LONGEST)
+}
+
+fn remove(sql: &Connection, number: i64, mine: &Claim) -> rusqlite::Result<()> {
+    let remove = "DELETE FROM mails WHERE number = ?1 AND claim = ?2";
+    sql.prepare_cached(remove)?.execute(params![number, mine])?;
+    sweep(sql)
 }
 
 /// The row of a mail.
 struct Noted {
     number: i64,
-    job: i64,
-    started: bool,
+    attempts: i64,
+    due: Millis,
 }
 
-/// The next mail that nobody is at: who claims it has died, or is this process, which could not store
-/// what became of it.
+/// The next mail that nobody is at: who claims it has died, or is this process, which has started nobody that
+/// took it over.
 fn next(sql: &Connection, mine: &Claim) -> Failable<Option<Noted>> {
-    let next =
-        format!("SELECT m.number, m.job, m.started, m.claim {MINE} ORDER BY m.started DESC, m.number");
+    let next = format!(
+        "SELECT m.number, m.attempts, m.due, m.claim {MINE} ORDER BY m.due, m.started DESC, m.number"
+    );
     let mut query = sql.prepare_cached(&next)?;
     let mut rows = query.query([geteuid().as_raw()])?;
     while let Some(row) = rows.next()? {
         let claim: Option<Claim> = row.get(3)?;
         if claim.is_none_or(|claim| claim == *mine || !claim.is_alive()) {
-            return Ok(Some(Noted { number: row.get(0)?, job: row.get(1)?, started: row.get(2)? }));
+            return Ok(Some(Noted { number: row.get(0)?, attempts: row.get(1)?, due: row.get(2)? }));
         }
     }
     Ok(None)

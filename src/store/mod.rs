@@ -16,6 +16,8 @@ mod hold_tests;
 mod jobs_tests;
 mod life;
 mod mails;
+#[cfg(test)]
+mod mails_tests;
 mod query;
 mod queue;
 mod rerun;
@@ -47,7 +49,7 @@ pub use control::{Terminating, Which};
 pub use events::Event;
 pub use hold::Holding;
 pub use life::{Retry, Word};
-pub use mails::{Mail, Mailer};
+pub use mails::{Mail, Mailer, NextMail};
 pub use query::{Array, Job};
 pub use queue::{Decide, Queue, Targets};
 pub use rerun::Loss;

@@ -42,7 +42,8 @@ const COLUMNS: &str = "SELECT j.id, b.name, s.name, s.destroyed, b.target, b.own
     j.cpu_time, j.max_rss, j.slots, b.start_time, b.max_parallel, b.active, r.begins,
     p.slots IS NOT NULL OR p.memory IS NOT NULL OR p.queue_slots IS NOT NULL, p.queue, j.image,
     j.image_digest, j.oom_killed, j.peak_memory, j.read_bytes, j.written_bytes, b.accounting_id,
-    j.progress, j.start_memory ";
+    j.progress, j.start_memory,
+    (SELECT m.error FROM mails m WHERE m.job = j.number AND m.error IS NOT NULL LIMIT 1) ";
 /// A job and what belongs to it. The order of the tables is the order in which they are read.
 const ONE: &str = "
     FROM jobs j
@@ -98,7 +99,7 @@ impl Store {
             let query = format!("{COLUMNS} {ONE} WHERE j.id = ? AND j.reaped = 0");
             let mut query = sql.prepare_cached(&query)?;
             let mut rows = query.query([id])?;
-            Ok(rows.next()?.map(|row| job(row, now())).transpose()?)
+            Ok(rows.next()?.map(|row| told(row, now())).transpose()?)
         })
     }
 
@@ -168,7 +169,7 @@ impl Store {
             let mut rows = query.query(params)?;
             let (mut jobs, now) = (Vec::new(), now());
             while let Some(row) = rows.next()? {
-                jobs.push(job(row, now)?);
+                jobs.push(told(row, now)?);
             }
             Ok(jobs)
         })
@@ -191,6 +192,16 @@ pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<JobState> 
     let number = row.get(column)?;
     JobState::from_number(number)
         .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, i64::from(number)))
+}
+
+/// The job in this row, and in its annotation that a mail about it could not be sent yet.
+fn told(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
+    let mut job = job(row, now)?;
+    if let Some(error) = row.get::<_, Option<String>>(34)? {
+        let own = job.info.annotation.take().map(|own| format!("{own}; ")).unwrap_or_default();
+        job.info.annotation = Some(own + &error);
+    }
+    Ok(job)
 }
 
 fn job(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {

@@ -1,6 +1,6 @@
-//! Losses, deadlines, mails and accounts in the store.
+//! Losses, deadlines and accounts in the store.
 
-use super::jobs_tests::{NOW, admit, dead, insert, job, phase, store, submit_template, template, terms};
+use super::jobs_tests::{NOW, admit, insert, job, phase, store, submit_template, template, terms};
 use super::*;
 use crate::model::{Control, ImageRef, JobState, JobTemplate, Outcome, Usage, now_nanos};
 
@@ -108,109 +108,6 @@ fn what_waits_at_its_deadline_fails_and_what_runs_is_left_to_its_init() {
     assert!(store.overdue_jobs(NOW).unwrap().is_empty());
     store.job_suspended("runs", Word::Told { at: 1 }).unwrap();
     assert_eq!(store.overdue_jobs(NOW).unwrap().len(), 1);
-}
-
-#[test]
-fn a_mail_is_sent_once_and_outlives_the_forgetting_of_its_job() {
-    let (_dir, store, session) = store();
-    let mine = Claim::mine();
-    let mailing = JobTemplate {
-        email: Some(vec!["a@b".into()]),
-        email_on_started: true,
-        email_on_terminated: true,
-        ..template()
-    };
-    submit_template(&store, &session, "a", &mailing, &terms());
-    let take = || store.send_mail(&mine, |mail| Ok(mail.clone())).unwrap();
-    assert_eq!(take(), None);
-    start(&store, &mine, "a", 5);
-    store.job_suspended("a", Word::Told { at: 1 }).unwrap();
-    store.job_resumed("a", Word::Told { at: 2 }).unwrap();
-    let outcome = Outcome { exit_status: Some(0), finished: 9, ..Outcome::default() };
-    store.job_ended("a", &outcome, &mine).unwrap();
-    store.reap(Which::Job("a")).unwrap();
-    store.job_deleted("a").unwrap();
-    let mails: Vec<_> = std::iter::from_fn(take).collect();
-    let told: Vec<(bool, &str)> =
-        mails.iter().map(|mail| (mail.started, mail.info.id.as_str())).collect();
-    assert_eq!(told, [(true, "a"), (false, "a")]);
-    assert_eq!((&mails[1].to[0], mails[1].info.state), (&"a@b".into(), JobState::Done));
-    assert!(!store.knows("a").unwrap(), "the row goes with the last mail");
-}
-
-#[test]
-fn a_mail_is_sent_with_the_program_of_its_submitter_and_by_his_user_alone() {
-    let (_dir, store, session) = store();
-    let mine = Claim::mine();
-    let mailing =
-        JobTemplate { email: Some(vec!["a@b".into()]), email_on_terminated: true, ..template() };
-    for id in ["a", "b"] {
-        submit_template(&store, &session, id, &mailing, &terms());
-        store.terminate(Which::Job(id), Control::Terminate).unwrap();
-    }
-    let others = "UPDATE submissions SET mailer = json_set(mailer, '$.uid', 47110) WHERE id = 'a'";
-    store.write(|sql| Ok(sql.execute(others, [])?)).unwrap();
-    let take = || store.send_mail(&mine, |mail| Ok(mail.clone())).unwrap();
-    let mail = take().unwrap();
-    assert_eq!((mail.info.id.as_str(), mail.program), ("b", "/sendmail".into()));
-    assert_eq!(take(), None);
-    assert!(!store.any_mail().unwrap(), "it keeps no agent that may not send it");
-}
-
-#[test]
-fn a_mail_that_cannot_be_sent_stays_if_that_may_pass() {
-    let (_dir, store, session) = store();
-    let mine = Claim::mine();
-    let mailing =
-        JobTemplate { email: Some(vec!["a@b".into()]), email_on_terminated: true, ..template() };
-    for id in ["a", "b"] {
-        submit_template(&store, &session, id, &mailing, &terms());
-        store.terminate(Which::Job(id), Control::Terminate).unwrap();
-    }
-    let busy =
-        store.send_mail(&mine, |_| -> Result<()> { Err(Error::new(ErrorCode::TryLater, "busy")) });
-    assert_eq!(busy.unwrap_err().message, "busy");
-    assert_eq!(store.claimers().unwrap(), [], "anybody may try it later");
-    let mut tried = Vec::new();
-    let refused = store.send_mail(&mine, |mail| {
-        tried.push(mail.info.id.clone());
-        if tried.len() < 2 { Err(Error::argument("no program")) } else { Ok(()) }
-    });
-    assert_eq!((refused.unwrap(), tried), (Some(()), vec!["a".to_owned(), "b".to_owned()]));
-    assert!(!store.any_mail().unwrap());
-}
-
-#[test]
-fn a_mail_that_somebody_is_at_is_left_to_him_until_he_dies() {
-    let (dir, store, session) = store();
-    let mine = Claim::mine();
-    let mailing =
-        JobTemplate { email: Some(vec!["a@b".into()]), email_on_terminated: true, ..template() };
-    submit_template(&store, &session, "a", &mailing, &terms());
-    store.terminate(Which::Job("a"), Control::Terminate).unwrap();
-    let other = Store::open(dir.path()).unwrap();
-    let take = |claim: &Claim| other.send_mail(claim, |mail| Ok(mail.info.id.clone())).unwrap();
-    let alive = Claim::of_process(1).unwrap();
-    // The program takes its time, and nobody has to wait for it.
-    let sent = store.send_mail(&mine, |_| {
-        assert_eq!(
-            store.claimers().unwrap(),
-            std::slice::from_ref(&mine),
-            "who waits hears of its death"
-        );
-        assert_eq!(take(&alive), None);
-        assert!(other.any_mail().unwrap(), "the agent stays");
-        insert(&other, &session, "b");
-        Ok(())
-    });
-    assert_eq!(sent.unwrap(), Some(()));
-    assert!(!other.any_mail().unwrap());
-
-    submit_template(&store, &session, "c", &mailing, &terms());
-    store.terminate(Which::Job("c"), Control::Terminate).unwrap();
-    let claim = "UPDATE mails SET claim = ?";
-    store.write(|sql| Ok(sql.execute(claim, [dead()])?)).unwrap();
-    assert_eq!(take(&mine), Some("c".to_owned()));
 }
 
 #[test]

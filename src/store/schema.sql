@@ -186,9 +186,14 @@ CREATE TABLE mails (
     -- About its start, else about its end.
     started INTEGER NOT NULL,
     -- Who is sending it now.
-    claim   TEXT
+    claim   TEXT,
+    -- How often that was tried, when it may be tried again, and why it could not be sent.
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due     INTEGER NOT NULL DEFAULT 0,
+    error   TEXT
 );
 CREATE INDEX mail_by_job ON mails (job);
+CREATE INDEX mail_by_time ON mails (due, started DESC, number);
 CREATE TRIGGER job_has_started AFTER UPDATE OF dispatched ON jobs
     WHEN OLD.dispatched IS NULL AND NEW.dispatched IS NOT NULL
         AND (SELECT mail_started FROM submissions WHERE number = NEW.submission)
