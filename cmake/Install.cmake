@@ -8,7 +8,8 @@ install(PROGRAMS ${init} ${agent} DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/drmaa2
 install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h)
 install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR} PATTERN __pycache__ EXCLUDE)
 
-# drmaa2.pc finds its prefix from where it lies, so `--prefix` may be given at install time.
+# drmaa2.pc finds its prefix from where it lies, so `--prefix` may be given at install time. Where compilers look
+# by themselves it names no directory: pkg-config would not know a path of that kind for one of these.
 if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
   set(pc_prefix ${CMAKE_INSTALL_PREFIX})
 else()
@@ -21,7 +22,20 @@ foreach(directory LIBDIR INCLUDEDIR LIBEXECDIR)
     string(PREPEND pc_${directory} "\${prefix}/")
   endif()
 endforeach()
-configure_file(cmake/drmaa2.pc.in drmaa2.pc @ONLY)
+set(pc_libs "-L\${libdir} -ldrmaa2")
+set(pc_cflags "-I\${includedir}")
+configure_file(cmake/drmaa2.pc.in pc/elsewhere @ONLY)
+set(pc_libs "-ldrmaa2")
+set(pc_cflags "")
+configure_file(cmake/drmaa2.pc.in pc/usual @ONLY)
+install(CODE "
+  get_filename_component(lib \"${CMAKE_INSTALL_LIBDIR}\" ABSOLUTE BASE_DIR \"\${CMAKE_INSTALL_PREFIX}\")
+  get_filename_component(include \"${CMAKE_INSTALL_INCLUDEDIR}\" ABSOLUTE BASE_DIR \"\${CMAKE_INSTALL_PREFIX}\")
+  set(place elsewhere)
+  if(\"\${lib}:\${include}\" MATCHES \"^/usr/lib(64|/[^/]+-linux-[^/]+)?:/usr/include$\")
+    set(place usual)
+  endif()
+  configure_file(\"${PROJECT_BINARY_DIR}/pc/\${place}\" \"${PROJECT_BINARY_DIR}/drmaa2.pc\" COPYONLY)")
 install(FILES ${PROJECT_BINARY_DIR}/drmaa2.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 # find_package(DRMAA2) finds the rest from where it lies, likewise.

@@ -14,7 +14,7 @@ use crate::model::{Error, ErrorCode};
 pub(super) fn error(status: &Status, address: &Path) -> Error {
     let code = code(status);
     let text = match io_cause(status) {
-        Some(cause) => cause.to_string(),
+        Some(cause) => format!("{cause}{}", remedy(cause)),
         None => status.message().to_owned(),
     };
     match code {
@@ -22,6 +22,19 @@ pub(super) fn error(status: &Status, address: &Path) -> Error {
             Error::new(code, format!("containerd at {}: {text}", address.display()))
         }
         _ => Error::new(code, text),
+    }
+}
+
+/// What to do about a socket that cannot be connected to.
+fn remedy(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; run this as root, or ask an administrator for access to the socket, which gives the rights of root"
+        }
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            "; is containerd running, and is this its socket? `systemctl start containerd` starts it"
+        }
+        _ => "",
     }
 }
 
@@ -125,16 +138,17 @@ mod tests {
 
     #[test]
     fn a_socket_that_does_not_answer_is_named() {
-        for (kind, expected) in [
-            (libc::ENOENT, ErrorCode::DrmCommunication),
-            (libc::ECONNREFUSED, ErrorCode::DrmCommunication),
-            (libc::EPIPE, ErrorCode::DrmCommunication),
-            (libc::EACCES, ErrorCode::DeniedByDrms),
+        for (kind, expected, remedy) in [
+            (libc::ENOENT, ErrorCode::DrmCommunication, "`systemctl start containerd` starts it"),
+            (libc::ECONNREFUSED, ErrorCode::DrmCommunication, "`systemctl start containerd` starts it"),
+            (libc::EPIPE, ErrorCode::DrmCommunication, "(os error 32)"),
+            (libc::EACCES, ErrorCode::DeniedByDrms, "which gives the rights of root"),
         ] {
             let status = Status::from_error(Box::new(io::Error::from_raw_os_error(kind)));
             let error = error(&status, Path::new("/run/c.sock"));
             assert_eq!(error.code, expected, "{error}");
             assert!(error.message.starts_with("containerd at /run/c.sock: "), "{error}");
+            assert!(error.message.ends_with(remedy), "{error}");
         }
     }
 }
