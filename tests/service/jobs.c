@@ -2,6 +2,7 @@
 
    jobs submit DIR   submit the jobs, held; their files are below DIR, and in directories of the system
    jobs finish DIR   release them, wait for their ends, and see what they wrote
+   jobs ROW DIR      run one of them alone
 
    The second is to be run where containerd cannot be reached: then the service alone can start a job. It
    prints a line for each, "ok ROW" or "FAIL ROW: WHY". DRMAA2_TEST_IMAGE names the image,
@@ -348,16 +349,35 @@ static void finish_all(void)
     done_with(&js);
 }
 
+static int run_one(const char *name)
+{
+    drmaa2_jsession js = session(NULL);
+    size_t i;
+    for (i = 0; i < ROWS && strcmp(rows[i].name, name) != 0; i++)
+        ;
+    if (i < ROWS) {
+        drmaa2_j j = submit(js, rows[i].make(name));
+        drmaa2_jinfo ji = finish(j);
+        CHECK_INT(ji->jobState, DRMAA2_DONE);
+        drmaa2_jinfo_free(&ji);
+        drmaa2_j_free(&j);
+    }
+    done_with(&js);
+    return i < ROWS;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 3) {
-        fprintf(stderr, "usage: jobs {submit|finish} DIR\n");
+        fprintf(stderr, "usage: jobs {submit|finish|ROW} DIR\n");
         return 2;
     }
     dir = argv[2];
     if (strcmp(argv[1], "submit") == 0)
         submit_all();
-    else
+    else if (strcmp(argv[1], "finish") == 0)
         finish_all();
+    else if (!run_one(argv[1]))
+        return 2;
     return check_result();
 }
