@@ -17,7 +17,7 @@ NAMES=(runc-1.1.15 runc-1.3.6 crun-1.21)
 get_runtimes "${NAMES[@]}"
 mkdir "$WORK/data"
 chown 1000:1000 "$WORK/data"
-spec '.process.args = ["sh", "-c", "pwd; touch x"]' '.process.cwd = "/data/typo"' \
+spec '.process.args = ["sh", "-c", "exec 2>&1; pwd; touch x"]' '.process.cwd = "/data/typo"' \
     '.process.user = {"uid": 1000, "gid": 1000}' \
     '.mounts += [{"destination": "/data", "type": "bind", "source": "'"$WORK"'/data", "options": ["bind"]}]'
 for name in "${NAMES[@]}"; do

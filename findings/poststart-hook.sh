@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Guess:  a `poststart` hook runs after the user's process has started, as the OCI runtime specification
-#         says ("after the user-specified process is started but before the start operation returns"), and
-#         a failure of it has one outcome.
+#         wants it (between the start of that process and the return of the start operation), and a failure
+#         of it has one outcome.
 # Fact:   runc runs it at the end of `create`, before anybody has called `start`; crun runs it in `start`.
 #         A failing hook makes `create` fail in runc, so that the job never runs; crun up to 1.21 says
 #         nothing and goes on; crun 1.28 has run the process and then fails.

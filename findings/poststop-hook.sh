@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Guess:  a failing `poststop` hook is logged and nothing else: "the runtime must log a warning, but the
-#         remaining hooks and lifecycle continue as if the hook had succeeded".
+# Guess:  a failing `poststop` hook is logged and nothing else: the OCI runtime specification wants the
+#         lifecycle to go on as if the hook had succeeded.
 # Fact:   in runc 1.3 `delete` fails with exit status 1, although the container is gone (the state directory
 #         too); runc 1.1 and crun succeed. containerd 2 hands this on: the first Tasks.Delete is an error.
 # Matters: a job service that takes a failed deletion for "still there" tries again and finds nothing, or

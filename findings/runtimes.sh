@@ -68,10 +68,12 @@ runtime() {
     (cd "$BUNDLE" && timeout 60 "$(cat "$state/runtime")" --root "$state" "$@" </dev/null)
 }
 
-# outcome NAME: run the container; what it and the runtime print in one line, with the status.
+# outcome NAME: run the container; what it and the runtime print in one line, with the status. The output
+# is a pipe, since a job may have no right to write to files.
 outcome() {
-    local status=0
-    runtime "$1" run finding >"$WORK/output" 2>&1 || status=$?
+    local status=0 output
+    output=$(runtime "$1" run finding 2>&1) || status=$?
     runtime "$1" delete --force finding >/dev/null 2>&1 || true
-    echo "$(sed -E 's/^time=[^ ]* level=[a-z]* msg=//' "$WORK/output" | tr '\n' ' ')[$status]"
+    sed -E 's/^time=[^ ]* level=[a-z]* msg=//' <<<"$output" | tr '\n' ' ' | sed 's/^ $//'
+    echo "[$status]"
 }
