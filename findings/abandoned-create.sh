@@ -15,7 +15,7 @@ set -euo pipefail
 . "$(dirname "$0")/containerd.sh"
 daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do
-    GOT=$(python $version <<'END'
+    GOT=$(python "$version" <<'END'
 daemon.container("job", ["true"], hooks={"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "5"]}]})
 first = daemon.create("job", timeout=2)
 second = daemon.create("job")
@@ -30,8 +30,8 @@ print(first.split(":")[0], second.split(":")[0], second.split(": ")[-1], state.s
 END
 )
     case $version in
-    2.1) expect $version "DEADLINE_EXCEEDED; ALREADY_EXISTS; already exists; NOT_FOUND; created" "$GOT" ;;
-    *) expect $version "DEADLINE_EXCEEDED; UNKNOWN; file exists; NOT_FOUND; created" "$GOT" ;;
+    2.1) expect "$version" "DEADLINE_EXCEEDED; ALREADY_EXISTS; already exists; NOT_FOUND; created" "$GOT" ;;
+    *) expect "$version" "DEADLINE_EXCEEDED; UNKNOWN; file exists; NOT_FOUND; created" "$GOT" ;;
     esac
 done
 verdict

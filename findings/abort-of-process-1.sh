@@ -19,8 +19,8 @@ printf '#include <stdlib.h>\nint main(void) { abort(); }\n' >"$WORK/abort.c"
 cc -static -o "$BUNDLE/rootfs/bin/abort" "$WORK/abort.c" 2>"$WORK/output" || cannot "cc makes no static program"
 for name in "${NAMES[@]}"; do
     spec '.process.args = ["abort"]'
-    expect "$name, process 1" "[139]" "$(outcome $name)"
+    expect "$name, process 1" "[139]" "$(outcome "$name")"
     spec '.process.args = ["sh", "-c", "abort; exit $?"]'
-    expect "$name, below a shell" "Aborted [134]" "$(outcome $name)"
+    expect "$name, below a shell" "Aborted [134]" "$(outcome "$name")"
 done
 verdict

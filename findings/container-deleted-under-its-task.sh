@@ -15,7 +15,7 @@ set -euo pipefail
 . "$(dirname "$0")/containerd.sh"
 daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do
-    GOT=$(python $version <<'END'
+    GOT=$(python "$version" <<'END'
 daemon.run("job", ["sleep", "600"])
 print("deleted" if daemon("containers.v1.Containers/Delete", (1, "job")) == {} else "refused")
 print(daemon.state("job").split(":")[0], daemon.task("Kill", "job", (3, 9)).split(":")[0])

@@ -11,7 +11,7 @@ set -euo pipefail
 . "$(dirname "$0")/containerd.sh"
 daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do
-    GOT=$(python $version <<'END'
+    GOT=$(python "$version" <<'END'
 daemon.container("job", ["true"])
 daemon.create("job")
 start = time.monotonic()
@@ -21,6 +21,6 @@ seconds = parse(answer[4][0])[1][0] - (1 << 64)
 print(f"status {answer.get(3, [0])[0]}, exit time {seconds},", "two seconds or more" if took >= 2 else "at once")
 END
 )
-    expect $version "status 0, exit time -62135596800, two seconds or more" "$GOT"
+    expect "$version" "status 0, exit time -62135596800, two seconds or more" "$GOT"
 done
 verdict

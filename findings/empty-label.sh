@@ -14,7 +14,7 @@ set -euo pipefail
 . "$(dirname "$0")/containerd.sh"
 daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do
-    GOT=$(python $version <<'END'
+    GOT=$(python "$version" <<'END'
 daemon.container("job", ["true"], labels=[("full", "x"), ("empty", "")])
 container = parse(daemon("containers.v1.Containers/Get", (1, "job"))[1][0])
 print(*(parse(label)[1][0].decode() for label in container[2]))
@@ -22,6 +22,6 @@ for text in ("labels.full", "labels.empty", "idd==job", "idd!=job", "id==job"):
     print(text, len(daemon("containers.v1.Containers/List", (1, text)).get(1, [])))
 END
 )
-    expect $version "full, labels.full 1, labels.empty 0, idd==job 0, idd!=job 1, id==job 1" "$(paste -sd, <<<"$GOT" | sed 's/,/, /g')"
+    expect "$version" "full, labels.full 1, labels.empty 0, idd==job 0, idd!=job 1, id==job 1" "$(paste -sd, <<<"$GOT" | sed 's/,/, /g')"
 done
 verdict

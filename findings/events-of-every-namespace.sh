@@ -16,7 +16,7 @@ set -euo pipefail
 . "$(dirname "$0")/containerd.sh"
 daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do
-    GOT=$(python $version <<'END'
+    GOT=$(python "$version" <<'END'
 call = daemon.stream("events.v1.Events/Subscribe", namespace="finding-quiet")
 headers = threading.Event()
 threading.Thread(target=lambda: (call.initial_metadata(), headers.set()), daemon=True).start()
@@ -30,9 +30,10 @@ for event in call:
         exit = parse(parse(event[4][0])[2][0])
         print("same namespace" if event[2][0] == b"finding-quiet" else "other namespace")
         print(exit[1][0].decode(), exit[2][0].decode(), exit[4][0], daemon.state("job"))
+        call.cancel()
         break
 END
 )
-    expect $version "no headers; headers; other namespace; job job 4 RUNNING 0" "$(paste -sd';' <<<"$GOT" | sed 's/;/; /g')"
+    expect "$version" "no headers; headers; other namespace; job job 4 RUNNING 0" "$(paste -sd';' <<<"$GOT" | sed 's/;/; /g')"
 done
 verdict

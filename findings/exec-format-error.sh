@@ -29,9 +29,9 @@ steps() {
 }
 for name in runc-1.1.15 runc-1.3.6 crun-1.28; do
     spec '.process.args = ["/bin/script"]'
-    expect "$name, no interpreter line" "create 0, start 0" "$(steps $name)"
+    expect "$name, no interpreter line" "create 0, start 0" "$(steps "$name")"
     spec '.process.args = ["/bin/nosuch"]'
-    expect "$name, missing command" "create 1, start 0" "$(steps $name)"
+    expect "$name, missing command" "create 1, start 0" "$(steps "$name")"
 done
 spec '.process.args = ["/bin/script"]'
 expect runc-1.1.15 "exec /bin/script: exec format error [1]" "$(outcome runc-1.1.15)"

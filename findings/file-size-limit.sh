@@ -21,10 +21,10 @@ need_root
 hide_unified_cgroup
 get_runtimes runc-1.1.15 runc-1.3.6 crun-1.8.1 crun-1.21 crun-1.28
 spec '.process.args = ["echo", "ran"]' '.process.rlimits = [{"type": "RLIMIT_FSIZE", "soft": 0, "hard": 0}]'
-for name in runc-1.1.15 runc-1.3.6; do expect "$name, no files" "ran [0]" "$(outcome $name)"; done
+for name in runc-1.1.15 runc-1.3.6; do expect "$name, no files" "ran [0]" "$(outcome "$name")"; done
 for name in crun-1.8.1 crun-1.21 crun-1.28; do
     expect "$name, no files" "cgroup.procs: File too large [1]" \
-        "$(outcome $name | sed -E 's,.*/(cgroup.procs)`,\1,')"
+        "$(outcome "$name" | sed -E 's,.*/(cgroup.procs)`,\1,')"
 done
 
 # A user that nobody else is.

@@ -22,7 +22,7 @@ content() {
 }
 for version in 1.6 1.7 2.1; do
     mkdir -p "$WORK/$version.plain"
-    GOT=$(python $version "$WORK/$version" <<'END'
+    GOT=$(python "$version" "$WORK/$version" <<'END'
 def job(id, prefix, directory):
     daemon.container(id, ["sh", "-c", "echo out; echo err >&2"])
     answer = daemon.create(id, f"{prefix}{directory}/a", f"{prefix}{directory}/b")

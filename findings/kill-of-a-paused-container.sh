@@ -22,6 +22,7 @@ spec '.process.args = ["sleep", "60"]'
 
 # alive PID: neither gone nor waiting for its parent only.
 alive() { grep -qs '^State:.[^Z]' "/proc/$1/status"; }
+# shellcheck disable=SC2317
 dead() { ! alive "$1"; }
 for name in "${NAMES[@]}"; do
     runtime "$name" create finding >"$WORK/output" 2>&1

@@ -47,6 +47,7 @@ need_cgroup_v1() { [ -d /sys/fs/cgroup/memory ] || cannot "this is about control
 hide_unified_cgroup() {
     mountpoint -q /sys/fs/cgroup/unified || return 0
     rm -rf "$WORK"
+    # shellcheck disable=SC2016
     exec unshare --mount --propagation private -- \
         bash -c 'umount -l /sys/fs/cgroup/unified && exec bash "$0"' "$(realpath "$0")"
 }
@@ -85,7 +86,7 @@ get() {
     done
     interpreter=$(find "$WORK/$suite" -name ld-linux-x86-64.so.2 | head -n 1)
     for file in "$WORK/$suite"/{usr/bin,usr/sbin}/*; do
-        [ -f "$file" ] && [ ! -L "$file" ] || continue
+        if [ ! -f "$file" ] || [ -L "$file" ]; then continue; fi
         # A program that needs no library has nothing to set.
         patchelf --set-interpreter "$interpreter" --force-rpath --set-rpath \
             "$WORK/$suite/usr/lib/x86_64-linux-gnu:$WORK/$suite/lib/x86_64-linux-gnu" "$file" 2>/dev/null || true

@@ -21,19 +21,19 @@ spec '.process.args = ["sh", "-c", "exec 2>&1; pwd; touch x"]' '.process.cwd = "
     '.process.user = {"uid": 1000, "gid": 1000}' \
     '.mounts += [{"destination": "/data", "type": "bind", "source": "'"$WORK"'/data", "options": ["bind"]}]'
 for name in "${NAMES[@]}"; do
-    expect "$name" "/data/typo touch: x: Permission denied [1]" "$(outcome $name)"
+    expect "$name" "/data/typo touch: x: Permission denied [1]" "$(outcome "$name")"
     expect "$name, on the host" "755 root typo" "$(cd "$WORK/data" && stat -c '%a %U %n' ./* | sed 's,\./,,')"
     rmdir "$WORK/data/typo"
 done
 
 spec '.process.args = ["sleep", "60"]'
 for name in "${NAMES[@]}"; do
-    runtime $name create finding >"$WORK/output" 2>&1
-    runtime $name start finding
+    runtime "$name" create finding >"$WORK/output" 2>&1
+    runtime "$name" start finding
     STATUS=0
-    runtime $name exec --cwd /no/where finding pwd >"$WORK/output" 2>&1 || STATUS=$?
+    runtime "$name" exec --cwd /no/where finding pwd >"$WORK/output" 2>&1 || STATUS=$?
     expect "$name, exec" "255 no such file or directory" \
         "$STATUS $(grep -io 'no such file or directory' "$WORK/output" | tr '[:upper:]' '[:lower:]')"
-    runtime $name delete --force finding
+    runtime "$name" delete --force finding
 done
 verdict

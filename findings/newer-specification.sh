@@ -31,7 +31,7 @@ expect "crun-1.21, domain name" "test [0]" "$(outcome crun-1.21)"
 for version in 2.0.0 ''; do
     spec '.process.args = ["echo", "ran"]' ".ociVersion = \"$version\""
     for name in runc-1.1.15 runc-1.3.6 crun-1.21; do
-        expect "$name, version '$version'" "ran [0]" "$(outcome $name)"
+        expect "$name, version '$version'" "ran [0]" "$(outcome "$name")"
     done
     expect "crun-1.8.1, version '$version'" "unknown version specified [1]" "$(outcome crun-1.8.1)"
 done

@@ -16,7 +16,7 @@ set -euo pipefail
 need_cgroup_v1
 daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do
-    GOT=$(python $version "job-$$-$version" <<'END'
+    GOT=$(python "$version" "job-$$-$version" <<'END'
 job, first, second = sys.argv[1], daemon.namespace, daemon.namespace + "-b"
 pid = daemon.run(job, ["sleep", "600"])[1][0]
 daemon.container(job, ["sleep", "600"], namespace=second)
@@ -31,8 +31,8 @@ daemon.task("Resume", job, namespace=second)
 END
 )
     case $version in
-    2.1) expect $version "container's cgroup is not empty: 1 process(es) found" "$GOT" ;;
-    *) expect $version "RUNNING 0 D" "$GOT" ;;
+    2.1) expect "$version" "container's cgroup is not empty: 1 process(es) found" "$GOT" ;;
+    *) expect "$version" "RUNNING 0 D" "$GOT" ;;
     esac
 done
 verdict

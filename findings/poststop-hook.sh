@@ -16,6 +16,7 @@ hide_unified_cgroup
 get_runtimes runc-1.1.15 runc-1.3.6 crun-1.28
 spec '.process.args = ["true"]' '.hooks.poststop = [{"path": "/bin/false", "args": ["false"]}]'
 
+# shellcheck disable=SC2317
 stopped() { [ "$(runtime "$1" state finding | jq -r .status)" = stopped ]; }
 deleted() {
     local status=0

@@ -14,7 +14,7 @@ set -euo pipefail
 . "$(dirname "$0")/containerd.sh"
 daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do
-    BEFORE=$(python $version <<'END'
+    BEFORE=$(python "$version" <<'END'
 daemon.run("ended", ["sh", "-c", "exit 7"])
 daemon.ended("ended")
 daemon.run("meanwhile", ["sh", "-c", "sleep 3; exit 8"])
@@ -22,10 +22,10 @@ daemon.run("running", ["sleep", "600"])
 print(daemon.state("ended"))
 END
 )
-    kill_daemon $version
+    kill_daemon "$version"
     sleep 4
-    start_daemon $version
-    AFTER=$(python $version <<'END'
+    start_daemon "$version"
+    AFTER=$(python "$version" <<'END'
 print(", ".join(daemon.state(id).split(":")[0] for id in ("ended", "meanwhile", "running")))
 END
 )

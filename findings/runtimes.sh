@@ -14,8 +14,7 @@ BUNDLE=$WORK/bundle
 
 # The libraries of crun, beside those of runc.
 crun_libraries() {
-    echo libseccomp2 libcap2 libsystemd0 libyajl2 libm6 libgcrypt20 libgpg-error0 liblzma5 libzstd1 liblz4-1 |
-        sed 's/ libm6//'
+    echo libseccomp2 libcap2 libsystemd0 libyajl2 libgcrypt20 libgpg-error0 liblzma5 libzstd1 liblz4-1
     if [ "$1" = sid ]; then echo libblake3-0 libtbb12 libstdc++6; fi
 }
 
@@ -27,7 +26,7 @@ get_runtimes() {
     for name in "$@"; do
         case $name in
         runc-*) suite=${RUNC[${name#*-}]} libraries=(libseccomp2) ;;
-        crun-*) suite=${CRUN[${name#*-}]} && read -r -d '' -a libraries < <(crun_libraries "$suite") || true ;;
+        crun-*) suite=${CRUN[${name#*-}]} && mapfile -t libraries < <(crun_libraries "$suite" | tr ' ' '\n') ;;
         esac
         get "$suite" "${libraries[@]}" "${PACKAGE[$name]}"
         mkdir -p "$WORK/state.$name"

@@ -18,11 +18,11 @@ hide_unified_cgroup
 get_runtimes runc-1.1.5 runc-1.1.15 runc-1.3.6 crun-1.8.1 crun-1.21 crun-1.28
 spec '.process.args = ["echo", "ran"]' '.linux.resources.memory.limit = 1048576'
 for name in runc-1.1.5 runc-1.1.15 runc-1.3.6; do
-    GOT=$(outcome $name)
+    GOT=$(outcome "$name")
     expect "$name, 1 MB" "unable to set memory limit to 1048576 (current usage: N, peak usage: N) [1]" \
         "$(sed -E 's/.*(unable to set memory.*\)).*/\1 [1]/; s/usage: [0-9]+/usage: N/g' <<<"$GOT")"
 done
-for name in crun-1.8.1 crun-1.21 crun-1.28; do expect "$name, 1 MB" "ran [0]" "$(outcome $name)"; done
+for name in crun-1.8.1 crun-1.21 crun-1.28; do expect "$name, 1 MB" "ran [0]" "$(outcome "$name")"; done
 spec '.process.args = ["echo", "ran"]' '.linux.resources.memory.limit = 524288'
 expect "crun-1.28, 512 KB" "ran [0]" "$(outcome crun-1.28)"
 verdict

@@ -26,6 +26,6 @@ both() {
 WANTED="RUNNING 0, container with given ID already exists, STOPPED 137"
 for pair in "1.6 1.7" "1.7 1.6"; do
     expect "$pair" "$WANTED" \
-        "$(both ${pair% *} ${pair#* } | sed 's/.*\(container with given ID already exists\).*/\1/' | paste -sd, | sed 's/,/, /g')"
+        "$(both "${pair% *}" "${pair#* }" | sed 's/.*\(container with given ID already exists\).*/\1/' | paste -sd, | sed 's/,/, /g')"
 done
 verdict
