@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Guess:  to delete a task that was created and never started is quick, and its answer shows that it did not run.
 # Fact:   it takes more than two seconds, and answers exit status 0, as for a job that ended well; only the
-#         time of the exit (the year 1) tells that there was none. Wait, in contrast, never answers for it.
+#         time of the exit (the year 1) tells that there was none.
 # Matters: withdrawing a queue of prepared jobs takes two seconds for each, and whoever trusts the status
 #         records "ended with 0" for jobs that have never run.
 #

@@ -27,6 +27,7 @@ clean_up() {
         "$(cat "${container%/*/}/runtime")" --root "${container%/*/}" delete --force "$(basename "$container")" || true
     done
     rm -rf "$WORK"
+    rmdir /run/containerd/runc/finding-$$* || true
     exit $status
 }
 trap clean_up EXIT
@@ -39,18 +40,6 @@ need() {
 }
 
 need_root() { [ "$(id -u)" = 0 ] || cannot "this needs root"; }
-
-# The memory, cpu and freezer controllers of version 1, with or without systemd's unified tree.
-need_cgroup_v1() { [ -d /sys/fs/cgroup/memory ] || cannot "this is about control groups v1"; }
-
-# crun refuses v1 beside a v2 tree that has a controller: run the whole finding without that tree.
-hide_unified_cgroup() {
-    mountpoint -q /sys/fs/cgroup/unified || return 0
-    rm -rf "$WORK"
-    # shellcheck disable=SC2016
-    exec unshare --mount --propagation private -- \
-        bash -c 'umount -l /sys/fs/cgroup/unified && exec bash "$0"' "$(realpath "$0")"
-}
 
 # in_suite SUITE APT-COMMAND...: apt with lists of its own, for one suite of the machine's own mirror.
 in_suite() {

@@ -18,8 +18,8 @@ daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do
     GOT=$(python "$version" "job-$$-$version" <<'END'
 job, first, second = sys.argv[1], daemon.namespace, daemon.namespace + "-b"
-pid = daemon.run(job, ["sleep", "600"])[1][0]
-daemon.container(job, ["sleep", "600"], namespace=second)
+pid = daemon.run(job, ["sleep", "600"], own_group=False)[1][0]
+daemon.container(job, ["sleep", "600"], namespace=second, own_group=False)
 answer = daemon.create(job, namespace=second)
 if isinstance(answer, str):
     print(answer[answer.index("container's"):])

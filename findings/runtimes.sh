@@ -12,6 +12,18 @@ declare -A PACKAGE=(
 BUSYBOX=busybox-static=1:1.35.0-4+deb12u1+b1
 BUNDLE=$WORK/bundle
 
+# The memory, cpu and freezer controllers of version 1, with or without systemd's unified tree.
+need_cgroup_v1() { [ -d /sys/fs/cgroup/memory ] || cannot "this is about control groups v1"; }
+
+# crun refuses v1 beside a v2 tree that has a controller: run the whole finding without that tree.
+hide_unified_cgroup() {
+    mountpoint -q /sys/fs/cgroup/unified || return 0
+    rm -rf "$WORK"
+    # shellcheck disable=SC2016
+    exec unshare --mount --propagation private -- \
+        bash -c 'umount -l /sys/fs/cgroup/unified && exec bash "$0"' "$(realpath "$0")"
+}
+
 # The libraries of crun, beside those of runc.
 crun_libraries() {
     echo libseccomp2 libcap2 libsystemd0 libyajl2 libgcrypt20 libgpg-error0 liblzma5 libzstd1 liblz4-1

@@ -78,8 +78,11 @@ class Daemon:
         call = self.channel.unary_stream("/containerd.services." + method, bytes, bytes)
         return call(message(*fields), metadata=self.metadata(namespace))
 
-    def container(self, id, args, labels=(), namespace=None, **changes):
+    def container(self, id, args, labels=(), namespace=None, own_group=True, **changes):
+        """With a control group of its own, see one-id-in-two-namespaces.sh."""
         spec = dict(self.spec, **changes)
+        if own_group:
+            spec["linux"] = dict(spec["linux"], cgroupsPath=f"/{namespace or self.namespace}-{id}")
         spec["process"] = dict(spec["process"], args=args)
         return self("containers.v1.Containers/Create", (1, message(
             (1, id), *((2, message((1, key), (2, value))) for key, value in labels),
@@ -100,7 +103,7 @@ class Daemon:
 
     def run(self, id, args, **changes):
         self.container(id, args, **changes)
-        options = {key: value for key, value in changes.items() if key == "namespace"}
+        options = {"namespace": changes.get("namespace")}
         self.create(id, **options)
         return self.task("Start", id, **options)
 
