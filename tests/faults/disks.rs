@@ -85,9 +85,7 @@ pub fn all() -> Vec<Cell> {
     for name in ["running", "ended unheard"] {
         add(Scene::Running, At::Moment(name));
     }
-    for name in ["suspended"] {
-        add(Scene::Suspend, At::Moment(name));
-    }
+    add(Scene::Suspend, At::Moment("suspended"));
     add(Scene::Terminate, At::Moment("asked to end"));
     add(Scene::Ahead, At::Moment("ready"));
     add(Scene::Rerun, At::Moment("lost"));
