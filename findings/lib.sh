@@ -27,7 +27,7 @@ clean_up() {
         "$(cat "${container%/*/}/runtime")" --root "${container%/*/}" delete --force "$(basename "$container")" || true
     done
     rm -rf "$WORK"
-    rmdir /run/containerd/runc/finding-$$* || true
+    rmdir /run/containerd/runc/finding-$$* /sys/fs/cgroup/*/finding-$$* || true
     exit $status
 }
 trap clean_up EXIT
