@@ -83,6 +83,12 @@ fn settle(stage: &Stage, faults: &[Fault]) {
     if let Err(error) = other.ask(&["open"]) {
         return stage.note(format!("open answered: {error}"));
     }
+    let clock = faults.iter().find_map(|fault| fault.act.clock());
+    if let Some(off) = clock.filter(|_| stage.has_struck()) {
+        let shown: i64 = other.ask(&["clock"]).unwrap().parse().unwrap();
+        let off_now = shown - drmaa2::model::now() / 1000;
+        assert!((off_now - off).abs() < 60, "the clock is {off_now} s off, not {off}");
+    }
     for fate in stage.late.lock().unwrap().drain(..) {
         let _ = fate.send(Fate::Pass);
     }
@@ -91,8 +97,12 @@ fn settle(stage: &Stage, faults: &[Fault]) {
     }
     let refused = faults.iter().any(|fault| fault.act == Act::Refuse(UNKNOWN));
     match other.ask(&["all"]) {
-        Ok(jobs) if jobs.is_empty() => stage.note("no job is there".to_owned()),
-        Ok(jobs) => jobs.split('\t').for_each(|job| judge(stage, refused, job)),
+        Ok(jobs) => {
+            for id in stage.accepted.lock().unwrap().iter().filter(|id| !jobs.contains(*id)) {
+                stage.note(format!("job {id} is not known"));
+            }
+            jobs.split_terminator('\t').for_each(|job| judge(stage, refused, job));
+        }
         Err(error) => stage.note(format!("the wait for all answered: {error}")),
     }
     if let Err(error) = other.ask(&["close"]) {

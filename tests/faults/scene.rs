@@ -133,7 +133,7 @@ fn array(stage: &Stage) {
     stage.open_gate();
     stage.arm();
     let text = serde_json::to_string(&stage.job("a")).unwrap();
-    let Ok(ids) = stage.ask(&["array", &text, "3"]) else { return };
+    let Some(ids) = stage.run(&["array", &text, "3"]) else { return };
     stage.moment("submitted");
     ids.split(' ').for_each(|id| await_end(stage, id));
 }
