@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use containerd_client::services::v1::snapshots::ListSnapshotsRequest;
 use containerd_client::services::v1::{ListContainersRequest, ListRequest, ListTasksRequest};
@@ -23,6 +24,7 @@ pub struct Daemon {
     pub snapshotter: String,
     /// The container runtime of its jobs.
     pub runtime: PathBuf,
+    died: AtomicBool,
 }
 
 fn script(name: &str) -> PathBuf {
@@ -49,6 +51,7 @@ impl Daemon {
             namespace,
             snapshotter: String::new(),
             runtime: PathBuf::new(),
+            died: AtomicBool::new(false),
         };
         let found = run(made.command("sh").args(["-c", "command -v \"$0\"", runtime]));
         made.runtime = found.trim().into();
@@ -96,7 +99,17 @@ impl Daemon {
 
     /// Kill it; its jobs go on.
     pub fn kill(&self) {
+        self.died.store(true, Ordering::Release);
         self.private("kill");
+    }
+
+    /// Was it killed since it was last called fresh?
+    pub fn has_died(&self) -> bool {
+        self.died.load(Ordering::Acquire)
+    }
+
+    pub fn fresh(&self) {
+        self.died.store(false, Ordering::Release);
     }
 
     /// Make it anew, without anything that it holds.

@@ -97,8 +97,10 @@ fn all(session: &JobSession) -> drmaa2::model::Result<String> {
             _ => "UNSETTLED",
         };
         let annotation = info.annotation.unwrap_or_default().replace(['\n', '\t', '\x1f'], " ");
-        let rerunnable = job.template()?.rerunnable;
-        accounts.push(format!("{}\x1f{state}\x1f{rerunnable}\x1f{annotation}", info.id));
+        let template = job.template()?;
+        let has_init = !template.extensions.contains_key("containerd_jt_init");
+        let flags = format!("{}\x1f{has_init}", template.rerunnable);
+        accounts.push(format!("{}\x1f{state}\x1f{flags}\x1f{annotation}", info.id));
     }
     match waited {
         Err(error) if accounts.iter().all(|account| !account.contains("\x1fUNSETTLED\x1f")) => {

@@ -175,15 +175,27 @@ pub fn interfere(stage: &Stage, control: &str) {
     let other = stage.another();
     let answer = other.ask(&["open"]).and_then(|_| other.ask(&["jobs"]));
     for id in answer.unwrap_or_default().split_whitespace() {
-        match (control, other.ask(&[control, id])) {
-            ("hold", Ok(_)) => {
-                if !stage.noted(id).is_empty() {
-                    stage.note("the job was held after it had run".to_owned());
-                }
-                stage.held.lock().unwrap().push(id.to_owned());
-            }
-            (_, Ok(_)) => stage.hit(id.to_owned()),
-            (_, Err(error)) => stage.note(format!("{control} answered: {error}")),
+        match other.ask(&[control, id]) {
+            Ok(_) if control == "terminate" => stage.hit(id.to_owned()),
+            Ok(_) => stage.held.lock().unwrap().push(id.to_owned()),
+            // It has run by now.
+            Err(_) if !stage.noted(id).is_empty() => {}
+            Err(error) => stage.note(format!("{control} answered: {error}")),
+        }
+    }
+    other.leave();
+}
+
+/// What was held is released; it must not have run meanwhile.
+pub fn release(stage: &Stage) {
+    let other = stage.another();
+    let _ = other.ask(&["open"]);
+    for id in stage.held.lock().unwrap().drain(..) {
+        if !stage.noted(&id).is_empty() {
+            stage.note(format!("job {id} ran while it was held"));
+        }
+        if let Err(error) = other.ask(&["release", &id]) {
+            stage.note(format!("release answered: {error}"));
         }
     }
     other.leave();
