@@ -20,6 +20,8 @@ pub enum Scene {
     Life,
     /// The same without init.
     Bare,
+    /// The same with an image that has to be pulled.
+    Pull,
     /// A job runs, and ends while no event comes through.
     Running,
     /// A job is made ready while another has the only slot.
@@ -51,6 +53,7 @@ impl Scene {
         match self {
             Self::Life => life(stage, stage.job("a")),
             Self::Bare => life(stage, without_init(stage.job("a"))),
+            Self::Pull => life(stage, with_unknown_image(stage)),
             Self::Running => running(stage),
             Self::Ahead => ahead(stage),
             Self::Array => array(stage),
@@ -64,6 +67,11 @@ impl Scene {
 fn without_init(mut template: JobTemplate) -> JobTemplate {
     template.extensions.insert("containerd_jt_init".to_owned(), "off".into());
     template
+}
+
+fn with_unknown_image(stage: &Stage) -> JobTemplate {
+    let category = Some(stage.daemon.unknown_image().into());
+    JobTemplate { job_category: category, ..stage.job("a") }
 }
 
 /// What is asked of a player that the fault may kill.
@@ -178,8 +186,8 @@ pub fn interfere(stage: &Stage, control: &str) {
         match other.ask(&[control, id]) {
             Ok(_) if control == "terminate" => stage.hit(id.to_owned()),
             Ok(_) => stage.held.lock().unwrap().push(id.to_owned()),
-            // It has run by now.
-            Err(_) if !stage.noted(id).is_empty() => {}
+            // It runs, or has run, by now.
+            Err(error) if error.ends_with("that is RUNNING") || error.ends_with("that is DONE") => {}
             Err(error) => stage.note(format!("{control} answered: {error}")),
         }
     }
