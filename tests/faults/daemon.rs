@@ -196,8 +196,9 @@ impl Daemon {
             let mut snapshots =
                 client.snapshots().list(of(&namespace, request)).await.unwrap().into_inner();
             while let Some(answer) = snapshots.message().await.unwrap() {
-                // Committed ones are the image's.
+                // Committed ones are an image's; those that a pull was making end with its lease.
                 let own = answer.info.into_iter().filter(|info| info.kind != 3);
+                let own = own.filter(|info| !info.name.starts_with("extract-"));
                 traces.extend(own.map(|info| format!("snapshot {}", info.name)));
             }
             traces
