@@ -191,9 +191,13 @@ impl<'a> Stage<'a> {
         self.proxy.arm(trap);
     }
 
-    /// It has happened; the next one may, if there is one.
-    pub fn struck(&self) {
+    /// It happens now.
+    pub fn strikes(&self) {
         self.struck.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// It is over; the next one may happen, if there is one.
+    pub fn next(&self) {
         let mut faults = self.faults.lock().unwrap();
         faults.pop_front();
         if !faults.is_empty() {

@@ -49,7 +49,7 @@ pub fn watch(stage: &Stage) {
             Signal::Over => return,
         }
         restore(stage, &fault);
-        stage.struck();
+        stage.next();
     }
 }
 
@@ -67,11 +67,12 @@ pub fn at_moment(stage: &Stage) {
     let fault = stage.fault().unwrap();
     strike(stage, fault.act, stage.starter_pid(), None);
     restore(stage, &fault);
-    stage.struck();
+    stage.next();
 }
 
 /// Strike at the victim.
 fn strike(stage: &Stage, act: Act, caller: Option<i32>, runtime: Option<i32>) {
+    stage.strikes();
     let kill_caller = || {
         caller.into_iter().for_each(processes::end);
         // It had left the work to the agent.
