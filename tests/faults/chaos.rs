@@ -52,11 +52,7 @@ fn jobs(stage: &Stage, rng: &mut Rng) {
             template.extensions.insert("containerd_jt_init".to_owned(), "off".into());
         }
         let text = serde_json::to_string(&template).unwrap();
-        match stage.ask(&["run", &text]) {
-            Ok(id) => ids.push(id),
-            // It may have been submitted and not told; those that are in the session count.
-            Err(error) => println!("         run answered: {error}"),
-        }
+        ids.extend(stage.run(&["run", &text]));
     }
     for id in ids {
         if stage.ask(&["ended", &id]).is_err_and(|error| error == "hangs") {

@@ -3,13 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use containerd_client::services::v1::snapshots::ListSnapshotsRequest;
-use containerd_client::services::v1::{ListContainersRequest, ListRequest, ListTasksRequest};
+use containerd_client::services::v1::{
+    ListContainersRequest, ListRequest, ListStatusesRequest, ListTasksRequest,
+};
 use containerd_client::tonic::Request;
 use containerd_client::tonic::metadata::{Ascii, MetadataValue};
 
+use serde_json::json;
+
+use crate::image::{Image, Layer};
 use crate::processes;
+use crate::server::Server;
 
 pub const IMAGE: &str = "localhost/drmaa2/busybox:1";
 
@@ -23,6 +31,8 @@ pub struct Daemon {
     pub snapshotter: String,
     /// The container runtime of its jobs.
     pub runtime: PathBuf,
+    died: AtomicBool,
+    registry: OnceLock<Server>,
 }
 
 fn script(name: &str) -> PathBuf {
@@ -49,6 +59,8 @@ impl Daemon {
             namespace,
             snapshotter: String::new(),
             runtime: PathBuf::new(),
+            died: AtomicBool::new(false),
+            registry: OnceLock::new(),
         };
         let found = run(made.command("sh").args(["-c", "command -v \"$0\"", runtime]));
         made.runtime = found.trim().into();
@@ -80,13 +92,29 @@ impl Daemon {
         self.snapshotter = snapshotter.unwrap().to_owned();
         let image = self.dir.join("image.tar");
         run(Command::new("bash").arg(script("make-image")).arg(&image));
-        run(self.command("ctr").arg("-a").arg(&self.socket).args(["-n", &self.namespace]).args([
-            "images",
-            "import",
-            "--snapshotter",
-            &self.snapshotter,
-            image.to_str().unwrap(),
-        ]));
+        let image = image.to_str().unwrap();
+        self.ctr(&["images", "import", "--snapshotter", &self.snapshotter, image]);
+    }
+
+    fn ctr(&self, arguments: &[&str]) -> String {
+        let mut command = self.command("ctr");
+        run(command.arg("-a").arg(&self.socket).args(["-n", &self.namespace]).args(arguments))
+    }
+
+    /// Put a new image, which nobody has yet, into a registry; its name.
+    pub fn unknown_image(&self) -> String {
+        let layers = vec![Layer::busybox(), Layer::random(1 << 20)];
+        let image = Image::new(layers, json!({ "Env": ["PATH=/bin"] }));
+        self.registry
+            .get_or_init(Server::start)
+            .push(&image, &format!("faults:{}", ulid::Ulid::generate()))
+    }
+
+    /// Remove all images but the one that is there from the beginning.
+    fn remove_images(&self) {
+        for name in self.ctr(&["images", "ls", "-q"]).lines().filter(|name| *name != IMAGE) {
+            self.ctr(&["images", "rm", "--sync", name]);
+        }
     }
 
     /// Start it again; its jobs are found.
@@ -96,7 +124,21 @@ impl Daemon {
 
     /// Kill it; its jobs go on.
     pub fn kill(&self) {
+        self.died.store(true, Ordering::Release);
         self.private("kill");
+    }
+
+    /// Was it killed since the last play?
+    pub fn has_died(&self) -> bool {
+        self.died.load(Ordering::Acquire)
+    }
+
+    /// Forget what the last play has left on purpose.
+    pub fn fresh(&self) {
+        if self.registry.get().is_some() {
+            self.remove_images();
+        }
+        self.died.store(false, Ordering::Release);
     }
 
     /// Make it anew, without anything that it holds.
@@ -140,16 +182,23 @@ impl Daemon {
             let tasks = client.tasks().list(of(&namespace, ListTasksRequest::default())).await.unwrap();
             traces.extend(tasks.into_inner().tasks.into_iter().map(|task| format!("task {}", task.id)));
             let leases = client.leases().list(of(&namespace, ListRequest::default())).await.unwrap();
+            // Those of a pull that broke off end by themselves.
+            let leases = leases.into_inner().leases.into_iter();
+            let endless = leases.filter(|lease| !lease.labels.contains_key("containerd.io/gc.expire"));
+            traces.extend(endless.map(|lease| format!("lease {}", lease.id)));
+            let request = of(&namespace, ListStatusesRequest::default());
+            let ingests = client.content().list_statuses(request).await.unwrap().into_inner().statuses;
             traces.extend(
-                leases.into_inner().leases.into_iter().map(|lease| format!("lease {}", lease.id)),
+                ingests.into_iter().map(|ingest| format!("unfinished content {}", ingest.r#ref)),
             );
             let request =
                 ListSnapshotsRequest { snapshotter: self.snapshotter.clone(), ..Default::default() };
             let mut snapshots =
                 client.snapshots().list(of(&namespace, request)).await.unwrap().into_inner();
             while let Some(answer) = snapshots.message().await.unwrap() {
-                // Committed ones are the image's.
+                // Committed ones are an image's; those that a pull was making end with its lease.
                 let own = answer.info.into_iter().filter(|info| info.kind != 3);
+                let own = own.filter(|info| !info.name.starts_with("extract-"));
                 traces.extend(own.map(|info| format!("snapshot {}", info.name)));
             }
             traces

@@ -63,6 +63,13 @@ pub struct Fault {
     pub act: Act,
 }
 
+impl Act {
+    /// How far it sets the clock.
+    pub fn clock(self) -> Option<i64> {
+        if let Self::SetClock(off) = self { Some(off) } else { None }
+    }
+}
+
 pub const UNKNOWN: u16 = 2;
 pub const UNAVAILABLE: u16 = 14;
 

@@ -14,6 +14,9 @@ mod clocks;
 mod daemon;
 mod disks;
 mod fault;
+#[allow(dead_code)]
+#[path = "../registry/image.rs"]
+mod image;
 mod matrix;
 mod player;
 mod processes;
@@ -21,6 +24,9 @@ mod proxy;
 mod report;
 mod rpcs;
 mod scene;
+#[allow(dead_code)]
+#[path = "../registry/server.rs"]
+mod server;
 mod stage;
 mod strike;
 mod wrapper;

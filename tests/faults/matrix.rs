@@ -25,6 +25,14 @@ impl fmt::Display for Cell {
 
 const MAKING: [&str; 3] = ["Containers.Create", "Snapshots.Prepare", "Tasks.Create"];
 const STARTING: [&str; 1] = ["Tasks.Start"];
+const PULLING: [&str; 6] = [
+    "Leases.Create",
+    "Content.Write",
+    "Diff.Apply",
+    "Snapshots.Commit",
+    "Images.Create",
+    "Leases.Delete",
+];
 const REMOVING: [&str; 3] = ["Tasks.Delete", "Containers.Delete", "Snapshots.Remove"];
 const SIDES: [Side; 2] = [Before, After];
 const DEATHS: [Act; 3] = [KillCaller, KillDaemon, KillBoth];
@@ -84,6 +92,10 @@ pub fn all() -> Vec<Cell> {
     cells.calls(Scene::Life, Agent, &[&launch, &REMOVING], 1, &[KillCaller, KillCallerLate, KillBoth]);
 
     cells.calls(Scene::Bare, Submitter, &[&launch, &REMOVING], 1, &DEATHS);
+
+    cells.calls(Scene::Pull, Submitter, &[&PULLING], 1, &DEATHS);
+    cells.calls(Scene::Pull, Submitter, &[&["Content.Write"]], 3, &DEATHS);
+    cells.calls(Scene::Pull, Agent, &[&["Content.Write", "Diff.Apply"]], 1, &[KillCaller, KillBoth]);
 
     let victims = [KillCaller, StopCaller, KillDaemon, KillDaemonLong, KillBoth, KillShim, KillInit];
     cells.moments(Scene::Running, Submitter, &["running"], &victims);

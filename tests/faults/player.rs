@@ -15,8 +15,8 @@ use drmaa2::session::{Bulk, JobRef, JobSession, Timeout};
 /// The argument that makes a process play.
 pub const ROLE: &str = "play";
 const SESSION: &str = "faults";
-/// Nothing takes so long unless it hangs.
-pub const LIMIT: Duration = Duration::from_secs(60);
+/// Nothing takes so long unless it hangs: longer than the library's own deadline for a call.
+pub const LIMIT: Duration = Duration::from_secs(150);
 
 /// The part of the process itself. At the end of its input it exits without closing anything.
 pub fn play() {
@@ -51,6 +51,7 @@ fn obey(session: &mut Option<Arc<JobSession>>, words: &[&str]) -> drmaa2::model:
             let ids = session.run_bulk_jobs(&read(template), bulk)?.jobs()?;
             Ok(ids.into_iter().map(|job| job.id).collect::<Vec<_>>().join(" "))
         }
+        ["clock"] => Ok((drmaa2::model::now() / 1000).to_string()),
         ["started", id] => job(id).wait_started(Timeout::After(LIMIT)).map(|()| String::new()),
         ["ended", id] => job(id).wait_terminated(Timeout::After(LIMIT)).map(|()| String::new()),
         ["jobs"] => {
@@ -83,6 +84,9 @@ fn read(template: &str) -> JobTemplate {
 /// Wait for all jobs of the session: id, state and annotation of each.
 fn all(session: &JobSession) -> drmaa2::model::Result<String> {
     let jobs = session.jobs(None)?;
+    if jobs.is_empty() {
+        return Ok(String::new());
+    }
     let waited = session.wait_all_terminated(&jobs, Timeout::After(LIMIT));
     let mut accounts = Vec::new();
     for job in &jobs {
@@ -93,8 +97,10 @@ fn all(session: &JobSession) -> drmaa2::model::Result<String> {
             _ => "UNSETTLED",
         };
         let annotation = info.annotation.unwrap_or_default().replace(['\n', '\t', '\x1f'], " ");
-        let rerunnable = job.template()?.rerunnable;
-        accounts.push(format!("{}\x1f{state}\x1f{rerunnable}\x1f{annotation}", info.id));
+        let template = job.template()?;
+        let has_init = !template.extensions.contains_key("containerd_jt_init");
+        let flags = format!("{}\x1f{has_init}", template.rerunnable);
+        accounts.push(format!("{}\x1f{state}\x1f{flags}\x1f{annotation}", info.id));
     }
     match waited {
         Err(error) if accounts.iter().all(|account| !account.contains("\x1fUNSETTLED\x1f")) => {
@@ -141,8 +147,8 @@ impl Player {
 
     /// The answer to the next line that has none yet.
     pub fn answer(&self) -> Result<String, String> {
-        // The library's own deadlines come first.
-        match self.answers.lock().unwrap().recv_timeout(LIMIT * 3) {
+        // A wait's own deadline comes first.
+        match self.answers.lock().unwrap().recv_timeout(LIMIT * 2) {
             Ok(line) => match line.split_once('\t') {
                 Some(("ok", text)) => Ok(text.to_owned()),
                 _ => Err(line.trim_start_matches("error\t").to_owned()),

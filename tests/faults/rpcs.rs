@@ -9,7 +9,8 @@ use crate::proxy::{Side, Trap};
 use crate::scene::Scene;
 use crate::stage::Starter;
 
-const SCENES: [Scene; 5] = [Scene::Life, Scene::Bare, Scene::Suspend, Scene::Terminate, Scene::Rerun];
+const SCENES: [Scene; 6] =
+    [Scene::Life, Scene::Bare, Scene::Pull, Scene::Suspend, Scene::Terminate, Scene::Rerun];
 /// The order of calls is not always the same; a few more are tried than were counted.
 const MORE: usize = 3;
 

@@ -20,6 +20,8 @@ pub enum Scene {
     Life,
     /// The same without init.
     Bare,
+    /// The same with an image that has to be pulled.
+    Pull,
     /// A job runs, and ends while no event comes through.
     Running,
     /// A job is made ready while another has the only slot.
@@ -51,6 +53,7 @@ impl Scene {
         match self {
             Self::Life => life(stage, stage.job("a")),
             Self::Bare => life(stage, without_init(stage.job("a"))),
+            Self::Pull => life(stage, with_unknown_image(stage)),
             Self::Running => running(stage),
             Self::Ahead => ahead(stage),
             Self::Array => array(stage),
@@ -64,6 +67,11 @@ impl Scene {
 fn without_init(mut template: JobTemplate) -> JobTemplate {
     template.extensions.insert("containerd_jt_init".to_owned(), "off".into());
     template
+}
+
+fn with_unknown_image(stage: &Stage) -> JobTemplate {
+    let category = Some(stage.daemon.unknown_image().into());
+    JobTemplate { job_category: category, ..stage.job("a") }
 }
 
 /// What is asked of a player that the fault may kill.
@@ -133,7 +141,7 @@ fn array(stage: &Stage) {
     stage.open_gate();
     stage.arm();
     let text = serde_json::to_string(&stage.job("a")).unwrap();
-    let Ok(ids) = stage.ask(&["array", &text, "3"]) else { return };
+    let Some(ids) = stage.run(&["array", &text, "3"]) else { return };
     stage.moment("submitted");
     ids.split(' ').for_each(|id| await_end(stage, id));
 }
@@ -175,15 +183,27 @@ pub fn interfere(stage: &Stage, control: &str) {
     let other = stage.another();
     let answer = other.ask(&["open"]).and_then(|_| other.ask(&["jobs"]));
     for id in answer.unwrap_or_default().split_whitespace() {
-        match (control, other.ask(&[control, id])) {
-            ("hold", Ok(_)) => {
-                if !stage.noted(id).is_empty() {
-                    stage.note("the job was held after it had run".to_owned());
-                }
-                stage.held.lock().unwrap().push(id.to_owned());
-            }
-            (_, Ok(_)) => stage.hit(id.to_owned()),
-            (_, Err(error)) => stage.note(format!("{control} answered: {error}")),
+        match other.ask(&[control, id]) {
+            Ok(_) if control == "terminate" => stage.hit(id.to_owned()),
+            Ok(_) => stage.held.lock().unwrap().push(id.to_owned()),
+            // It runs, or has run, by now.
+            Err(error) if error.ends_with("that is RUNNING") || error.ends_with("that is DONE") => {}
+            Err(error) => stage.note(format!("{control} answered: {error}")),
+        }
+    }
+    other.leave();
+}
+
+/// What was held is released; it must not have run meanwhile.
+pub fn release(stage: &Stage) {
+    let other = stage.another();
+    let _ = other.ask(&["open"]);
+    for id in stage.held.lock().unwrap().drain(..) {
+        if !stage.noted(&id).is_empty() {
+            stage.note(format!("job {id} ran while it was held"));
+        }
+        if let Err(error) = other.ask(&["release", &id]) {
+            stage.note(format!("release answered: {error}"));
         }
     }
     other.leave();

@@ -61,6 +61,8 @@ pub struct Stage<'a> {
     pub late: Mutex<Vec<oneshot::Sender<Fate>>>,
     /// Stopped processes.
     pub stopped: Mutex<Vec<i32>>,
+    /// Jobs that were submitted.
+    pub accepted: Mutex<Vec<String>>,
     /// Jobs that the fault put on hold.
     pub held: Mutex<Vec<String>>,
     gate: Mutex<Option<File>>,
@@ -92,7 +94,7 @@ impl<'a> Stage<'a> {
         let has = |wanted: fn(Act) -> bool| faults.iter().any(|fault| wanted(fault.act));
         let disk = has(|act| act == Act::FillDisk).then(|| Disk::new(&dir.path().join("state")));
         let mut environment = environment(daemon, dir.path(), starter);
-        if has(|act| matches!(act, Act::SetClock(_))) {
+        if has(|act| act.clock().is_some()) {
             environment.extend(clocks::environment(dir.path()));
         }
         let player = Arc::new(Player::new(&environment, &dir.path().join("log")));
@@ -107,6 +109,7 @@ impl<'a> Stage<'a> {
             player: Mutex::new(player),
             late: Mutex::default(),
             stopped: Mutex::default(),
+            accepted: Mutex::default(),
             held: Mutex::default(),
             gate: Mutex::default(),
             wrong: Mutex::default(),
@@ -188,9 +191,13 @@ impl<'a> Stage<'a> {
         self.proxy.arm(trap);
     }
 
-    /// It has happened; the next one may, if there is one.
-    pub fn struck(&self) {
+    /// It happens now.
+    pub fn strikes(&self) {
         self.struck.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// It is over; the next one may happen, if there is one.
+    pub fn next(&self) {
         let mut faults = self.faults.lock().unwrap();
         faults.pop_front();
         if !faults.is_empty() {
@@ -275,13 +282,27 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Submit a job; its id.
+    /// Submit something; its id, or those of its tasks. A fault may be a reason to refuse it.
+    pub fn run(&self, words: &[&str]) -> Option<String> {
+        match self.ask(words) {
+            Ok(ids) => {
+                self.accepted.lock().unwrap().extend(ids.split(' ').map(str::to_owned));
+                Some(ids)
+            }
+            Err(_) if self.has_struck() => None,
+            Err(error) => {
+                self.note(format!("run answered: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Submit a job, and leave its start to who is to start it; its id.
     pub fn submit(&self, mut template: JobTemplate) -> Option<String> {
         let by_agent = self.starter == Starter::Agent;
         template.submit_as_hold |= by_agent;
         let text = serde_json::to_string(&template).unwrap();
-        let id = self.ask(&["run", &text]).map_err(|error| self.note(format!("run answered: {error}")));
-        let id = id.ok()?;
+        let id = self.run(&["run", &text])?;
         if by_agent {
             // Whoever releases it cannot start it.
             self.player().leave();

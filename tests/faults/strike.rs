@@ -9,9 +9,10 @@ use crate::disks::Disk;
 use crate::fault::{Act, At, Fault};
 use crate::processes;
 use crate::proxy::{Fate, Side};
+use crate::scene;
 use crate::stage::{Signal, Stage};
 
-/// How long a process is stopped.
+/// How long a process is stopped, or a job held.
 const PAUSE: Duration = Duration::from_secs(1);
 const SHORT: Duration = Duration::from_secs(10);
 
@@ -48,7 +49,7 @@ pub fn watch(stage: &Stage) {
             Signal::Over => return,
         }
         restore(stage, &fault);
-        stage.struck();
+        stage.next();
     }
 }
 
@@ -66,11 +67,12 @@ pub fn at_moment(stage: &Stage) {
     let fault = stage.fault().unwrap();
     strike(stage, fault.act, stage.starter_pid(), None);
     restore(stage, &fault);
-    stage.struck();
+    stage.next();
 }
 
 /// Strike at the victim.
 fn strike(stage: &Stage, act: Act, caller: Option<i32>, runtime: Option<i32>) {
+    stage.strikes();
     let kill_caller = || {
         caller.into_iter().for_each(processes::end);
         // It had left the work to the agent.
@@ -107,8 +109,8 @@ fn strike(stage: &Stage, act: Act, caller: Option<i32>, runtime: Option<i32>) {
         }
         Act::FillDisk => stage.disk.iter().for_each(Disk::fill),
         Act::SetClock(off) => clocks::set(&stage.path(""), off),
-        Act::Terminate => crate::scene::interfere(stage, "terminate"),
-        Act::Hold => crate::scene::interfere(stage, "hold"),
+        Act::Terminate => scene::interfere(stage, "terminate"),
+        Act::Hold => scene::interfere(stage, "hold"),
     }
 }
 
@@ -139,7 +141,8 @@ fn restore(stage: &Stage, fault: &Fault) {
                 At::Call(trap) => {
                     trap.side == Side::After && trap.method.as_deref() == Some("Tasks.Start")
                 }
-                At::Runtime(command, _) => *command == "start",
+                // A shim whose containerd dies ends the runtime that is at work.
+                At::Runtime(command, side) => *command == "start" && *side == Side::After,
                 At::Moment(_) => true,
                 At::Within(..) => false,
             };
@@ -157,6 +160,11 @@ fn restore(stage: &Stage, fault: &Fault) {
             for pid in stage.stopped.lock().unwrap().drain(..) {
                 processes::signal(pid, SIGCONT);
             }
+        }
+        Act::Hold => {
+            // It is held for so long, and does not run.
+            std::thread::sleep(PAUSE);
+            scene::release(stage);
         }
         _ => {}
     }
