@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::connect::QUICK;
 use super::finish::{self, Exit};
 use super::withdraw::is_withdrawn;
-use super::{Core, labels, launch, status};
+use super::{Core, bare, labels, start, status};
 use crate::model::{Error, JobInfo, JobState, JobTemplate, Millis, Outcome, Result, SlotInfo, Text};
 
 /// All that there is of one job.
@@ -27,8 +27,10 @@ struct Traces {
     dir: Option<PathBuf>,
     /// Its start was withdrawn.
     withdrawn: bool,
-    /// When its start was marked.
+    /// When its start was tried.
     started: Option<Millis>,
+    /// Has it begun, as far as its directory tells?
+    begun: bool,
 }
 
 impl Traces {
@@ -39,17 +41,28 @@ impl Traces {
         started: Option<Millis>,
         dir: &Path,
     ) -> Self {
-        let outcome = finish::recorded(dir);
+        let (outcome, begun) = (finish::recorded(dir), start::has_begun(dir));
         let withdrawn = is_withdrawn(dir);
+        let started = started.filter(|_| !withdrawn);
         let dir = dir.is_dir().then(|| dir.to_owned());
-        Self { container, process, outcome, started: started.filter(|_| !withdrawn), withdrawn, dir }
+        Self { container, process, outcome, started, begun, withdrawn, dir }
+    }
+
+    /// Is it a job of ours without an init?
+    fn is_bare(&self) -> bool {
+        self.dir.as_deref().is_some_and(bare::is)
+    }
+
+    /// Has a job of ours ended if no process of it lives? Without an init, it is enough that its start was tried.
+    fn has_begun(&self) -> bool {
+        self.begun || (self.is_bare() && self.started.is_some())
     }
 }
 
 /// The account of one job; INVALID_ARGUMENT if there is no trace of it.
 pub(super) async fn job_info(core: &Core, id: &str) -> Result<JobInfo> {
     // First: it is marked when there is a task, so if there is none afterwards, that was lost.
-    let started = launch::started_at(&core.job_dir(id));
+    let started = start::started_at(&core.job_dir(id));
     let (container, process) = tokio::join!(container(core, id), process(core, id));
     let (container, process, answers) = match (container, process) {
         (Ok(container), Ok(process)) => (container, process, true),
@@ -80,14 +93,19 @@ fn is_relic(container: &Container, dir: &Path) -> bool {
 
 /// What the daemon has under a job's id.
 pub(super) async fn record(core: &Core, id: &str) -> Result<Option<Container>> {
-    let request = GetContainerRequest { id: id.to_owned() };
+    container_record(core, &core.container_of(id)).await
+}
+
+/// What the daemon has under a container's id.
+pub(super) async fn container_record(core: &Core, container: &str) -> Result<Option<Container>> {
+    let request = GetContainerRequest { id: container.to_owned() };
     let answer = core.daemon.within(QUICK)?.containers().get(request).await;
     Ok(known(core, answer)?.and_then(|answer| answer.container))
 }
 
 /// A job's PID 1, if there is one.
 pub(super) async fn process(core: &Core, id: &str) -> Result<Option<Process>> {
-    let request = GetRequest { container_id: id.to_owned(), exec_id: String::new() };
+    let request = GetRequest { container_id: core.container_of(id), exec_id: String::new() };
     let answer = core.daemon.within(QUICK)?.tasks().get(request).await;
     Ok(known(core, answer)?.and_then(|answer| answer.process))
 }
@@ -105,10 +123,11 @@ pub(super) async fn all_jobs(core: &Core) -> Result<Vec<JobInfo>> {
     let mut jobs = Vec::new();
     for container in containers? {
         let process = tasks.remove(&container.id);
-        let (id, dir) = (container.id.clone(), core.job_dir(&container.id));
+        let Some(id) = core.job_of(&container.id) else { continue };
+        let dir = core.job_dir(&id);
         let is_job = container.labels.contains_key(labels::MARK) && !is_relic(&container, &dir);
         if process.is_some() || is_job {
-            let traces = Traces::new(Some(container), process, launch::started_at(&dir), &dir);
+            let traces = Traces::new(Some(container), process, start::started_at(&dir), &dir);
             jobs.push(completed(core, account(&id, traces, &core.machine)).await);
         }
     }
@@ -223,22 +242,25 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
     if traces.withdrawn {
         return (JobState::Queued, Some("withdrawn"), None);
     }
+    // Whatever there was of it, it waits to be started anew.
+    let waits = (JobState::Queued, Some("creating"), None);
+    let has_begun = traces.has_begun();
     let Some(process) = &traces.process else {
-        return if traces.started.is_some() {
-            let lost = finish::lost(traces.dir.as_deref());
-            (lost.state(), Some("lost"), Some(lost))
-        } else {
-            (JobState::Queued, Some("creating"), None)
-        };
+        if !has_begun {
+            return waits;
+        }
+        let lost = finish::lost(traces.dir.as_deref());
+        return (lost.state(), Some("lost"), Some(lost));
     };
     match process.status() {
+        // Its start was cut off after it had been carried out.
+        Status::Created if has_begun && !traces.is_bare() => (JobState::Running, None, None),
+        // Only another start would tell.
+        Status::Created if has_begun => (JobState::Undetermined, None, None),
         Status::Created => (JobState::Queued, Some("created"), None),
         Status::Running | Status::Pausing => (JobState::Running, None, None),
         Status::Paused => (JobState::Suspended, None, None),
-        // The task of a prepared job was killed; another one will be made for it.
-        Status::Stopped if traces.dir.is_some() && traces.started.is_none() => {
-            (JobState::Queued, Some("creating"), None)
-        }
+        Status::Stopped if traces.dir.is_some() && !has_begun => waits,
         Status::Stopped => {
             let outcome = finish::unrecorded(traces.dir.as_deref(), Exit::from(process.clone()));
             (outcome.state(), None, Some(outcome))
@@ -274,7 +296,15 @@ mod tests {
             exit_status,
             ..Process::default()
         });
-        Traces { container: None, process, outcome: None, dir: None, withdrawn: false, started: None }
+        Traces {
+            container: None,
+            process,
+            outcome: None,
+            dir: None,
+            withdrawn: false,
+            started: None,
+            begun: false,
+        }
     }
 
     #[test]
@@ -297,9 +327,18 @@ mod tests {
         let killed = || traces(Some((Status::Stopped, 137)));
         let prepared = account("j", Traces { dir: Some("/jobs/j".into()), ..killed() }, "m");
         assert_eq!((prepared.state, prepared.exit_status), (JobState::Queued, None));
-        let started =
-            account("j", Traces { started: Some(5), dir: Some("/jobs/j".into()), ..killed() }, "m");
-        assert_eq!((started.state, started.exit_status), (JobState::Failed, Some(137)));
+        // The runtime was asked to start it, and killed it instead.
+        let ours = || Traces { started: Some(5), dir: Some("/jobs/j".into()), ..killed() };
+        assert_eq!(account("j", ours(), "m").state, JobState::Queued);
+        let begun = account("j", Traces { begun: true, ..ours() }, "m");
+        assert_eq!((begun.state, begun.exit_status), (JobState::Failed, Some(137)));
+    }
+
+    #[test]
+    fn a_start_that_was_cut_off_and_carried_out_is_known_by_the_fence() {
+        let created = || Traces { started: Some(5), ..traces(Some((Status::Created, 0))) };
+        assert_eq!(account("j", created(), "m").state, JobState::Queued);
+        assert_eq!(account("j", Traces { begun: true, ..created() }, "m").state, JobState::Running);
     }
 
     #[test]
@@ -312,9 +351,11 @@ mod tests {
 
     #[test]
     fn a_job_without_a_task_waits_or_was_lost() {
-        assert!(account("j", Traces { started: Some(5), ..traces(None) }, "m").lost);
         assert_eq!(account("j", traces(None), "m").state, JobState::Queued);
-        let lost = account("j", Traces { started: Some(5), ..traces(None) }, "m");
+        let tried = || Traces { started: Some(5), ..traces(None) };
+        assert_eq!(account("j", tried(), "m").state, JobState::Queued);
+        let lost = account("j", Traces { begun: true, ..tried() }, "m");
+        assert!(lost.lost);
         assert_eq!((lost.state, lost.dispatched), (JobState::Failed, Some(5)));
         assert!(lost.annotation.unwrap().contains("lost"));
     }

@@ -4,40 +4,32 @@
 //! Each prepared job has one background task, which alone touches what there is of it: it makes it,
 //! then hears whether to start or to remove it. So neither can overtake the making, or the other.
 
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 
 use super::facts::{Ticket, Word, Words};
 use super::image::Image;
-use super::launch::{self, Started};
-use super::{Core, JobSettings, finish, order, pull, withdraw};
+use super::start::{self, Started, Turn};
+use super::{Core, JobSettings, attempt, launch, order, pull, remove, withdraw};
 use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::{Fact, NewJob};
 
-/// Make a job ready for which `make_dir` was called, and do with it what is said then.
-pub(super) async fn prepare(
-    core: &Arc<Core>,
-    job: NewJob,
-    ticket: Ticket,
-    mut words: Words,
-    old: Option<PathBuf>,
-) {
+/// Make a job ready for which an attempt was begun, and do with it what is said then.
+pub(super) async fn prepare(core: &Arc<Core>, job: NewJob, ticket: Ticket, mut words: Words) {
     // Kept until the end: a pull goes on while somebody waits for it, and who is told to start this job
     // waits for it in turn.
     let mut ready = pin!(pull::ready(core, &job));
     let turn = async {
         ready.as_mut().await?;
-        // The semaphore is never closed.
-        Ok(core.preparations.acquire().await)
+        Ok(Turn::wait(&core.preparations).await)
     };
     let turn = tokio::select! {
         biased;
         // Nothing is made yet, so there is nothing to wait for.
         word = words.recv() => {
             return match word {
-                Some(Word::Start(wanted)) => launch::launch(core, &wanted, ticket, old).await,
-                Some(Word::Undo) => undo(core, &job.id, ticket, words, old).await,
+                Some(Word::Start(wanted)) => start::launch(core, &wanted, ticket).await,
+                Some(Word::Undo) => undo(core, &job, ticket, words).await,
                 None => {}
             };
         }
@@ -46,19 +38,17 @@ pub(super) async fn prepare(
     // From here on it is made to the end: the daemon goes on with what it was asked to make, also if nobody
     // waits for the answer, and would be in the way of another attempt.
     let made = match turn {
-        Ok(_turn) => launch::make(core, &job).await,
+        Ok(mut turn) => launch::make(core, &job, &mut turn).await,
         Err(error) => Err(error),
     };
-    launch::forget(old).await;
     let image = match made {
         Ok(image) => Ok(image),
         // Who has asked it to end, or has withdrawn it, says what is to become of it then.
-        Err(error) if launch::still_wanted(core, &job.id).is_err() => Err(error),
+        Err(error) if start::still_wanted(core, &job.id).is_err() => Err(error),
         Err(error) => {
-            // What is left is in the way of nobody but the next attempt, which replaces it.
-            let withdrawn = launch::undo(core, &job.id).await.unwrap_or_default();
+            let withdrawn = start::give_up(core, &job.id, &error).await.unwrap_or_default();
             let fact = Fact::NotPrepared { id: job.id.clone(), error };
-            return undone(core, &job.id, ticket, words, fact, withdrawn).await;
+            return undone(core, &job, ticket, words, fact, withdrawn).await;
         }
     };
     match words.recv().await {
@@ -67,29 +57,25 @@ pub(super) async fn prepare(
                 Ok(image) => start(core, &job, &image, &wanted).await,
                 Err(error) => Err(error),
             };
-            launch::conclude(core, &job.id, ticket, started).await;
+            start::conclude(core, &job.id, ticket, started).await;
         }
-        Some(Word::Undo) => undo(core, &job.id, ticket, words, None).await,
+        Some(Word::Undo) => undo(core, &job, ticket, words).await,
         // Somebody else has started its task.
         None => {}
     }
 }
 
 /// Start a prepared job; `wanted` is what it is to be now.
-async fn start(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJob) -> Result<Started> {
-    let id = &wanted.id;
-    let error = match start_task(core, prepared, image, wanted).await {
-        Err(error) if error.code != ErrorCode::DrmCommunication => error,
-        done => return done,
-    };
-    launch::still_wanted(core, id)?;
-    // Its task may have been killed, or its container is not what it has to be.
-    tracing::debug!(%error, id, "a prepared job is made anew");
-    launch::unmark(core, id)?;
-    finish::remove_container(core, id).await?;
-    // The semaphore is never closed.
-    let _turn = core.launches.acquire().await;
-    launch::start_anew(core, wanted).await
+async fn start(core: &Arc<Core>, prepared: &NewJob, image: &Image, wanted: &NewJob) -> Result<Started> {
+    match start_task(core, prepared, image, wanted).await {
+        Err(error) if error.code != ErrorCode::DrmCommunication => {
+            start::still_wanted(core, &wanted.id)?;
+            // Its task may have been killed, or its container is not what it has to be.
+            tracing::debug!(%error, id = wanted.id, "a prepared job is made anew");
+            start::start_again(core, wanted).await
+        }
+        started => started,
+    }
 }
 
 async fn start_task(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJob) -> Result<Started> {
@@ -104,38 +90,39 @@ async fn start_task(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJ
         let order = order::order(wanted, &image.config, grace, &host)?;
         launch::write_order(core, &wanted.id, order).await?;
     }
-    launch::start(core, &wanted.id).await
+    let mut turn = Turn::wait(&core.launches).await;
+    start::start(core, &wanted.id, &mut turn).await
 }
 
 /// Remove all that there is of a prepared job.
-async fn undo(core: &Arc<Core>, id: &str, ticket: Ticket, words: Words, old: Option<PathBuf>) {
+async fn undo(core: &Arc<Core>, job: &NewJob, ticket: Ticket, words: Words) {
     // The semaphore is never closed.
     let turn = core.deletions.acquire().await;
-    let removed = core.daemon.patiently(|| finish::remove(core, id)).await;
-    launch::forget(old).await;
+    let removed = core.daemon.patiently(|| remove::remove(core, &job.id)).await;
     drop(turn);
-    let id = id.to_owned();
+    let id = job.id.clone();
     let fact = match removed {
-        Ok(_) => Fact::Deleted { id: id.clone() },
-        Err(error) => Fact::NotDeleted { id: id.clone(), error },
+        Ok(_) => Fact::Deleted { id },
+        Err(error) => Fact::NotDeleted { id, error },
     };
-    undone(core, &id, ticket, words, fact, false).await;
+    undone(core, job, ticket, words, fact, false).await;
 }
 
 /// Report that nothing is left of a prepared job, and why. It may be wanted again by now, unless it was
 /// `withdrawn`.
 async fn undone(
     core: &Arc<Core>,
-    id: &str,
+    job: &NewJob,
     ticket: Ticket,
     mut words: Words,
     fact: Fact,
     withdrawn: bool,
 ) {
+    let id = &job.id;
     let Some(wanted) = core.facts.undone(id, &mut words, fact) else { return };
     let again = if withdrawn { withdraw::withdraw(core, id).map(drop) } else { Ok(()) };
-    match again.and_then(|()| launch::make_dir(core, id)) {
-        Ok(old) => launch::launch(core, &wanted, ticket, old).await,
-        Err(error) => launch::conclude(core, id, ticket, Err(error)).await,
+    match again.and_then(|()| attempt::renew(core, &wanted)) {
+        Ok(()) => start::launch(core, &wanted, ticket).await,
+        Err(error) => start::conclude(core, id, ticket, Err(error)).await,
     }
 }

@@ -11,7 +11,7 @@ use containerd_client::types::v1::Status;
 use drmaa2_init::{Order, STAGE_OUT_FILE, TERMINATE_FILE, is_marked, mark};
 
 use super::connect::{QUICK, RUN};
-use super::{Core, account, bare, finish, launch, shared, status};
+use super::{Core, account, bare, finish, shared, start, status};
 use crate::model::{Control, Error, ErrorCode, Result};
 
 /// How long a job may take to end whose order cannot be read.
@@ -37,7 +37,7 @@ pub(super) async fn control(core: &Arc<Core>, id: &str, control: Control) -> Res
     let mut attempt = 1;
     loop {
         let mut tasks = core.daemon.within(RUN)?.tasks();
-        let container_id = id.to_owned();
+        let container_id = core.container_of(id);
         let done = match control {
             Control::Suspend => tasks.pause(PauseTaskRequest { container_id }).await,
             Control::Resume => tasks.resume(ResumeTaskRequest { container_id }).await,
@@ -87,7 +87,7 @@ pub(super) async fn end(core: &Arc<Core>, id: &str, how: Control, request: Reque
         Ok(_) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         // Its own files may have left no room for another. Init most often listens by now.
-        Err(error) if launch::started_at(&dir).is_some() => {
+        Err(error) if start::started_at(&dir).is_some() => {
             tracing::warn!(%error, id, "cannot note that a job is to end");
             true
         }
@@ -98,7 +98,7 @@ pub(super) async fn end(core: &Arc<Core>, id: &str, how: Control, request: Reque
     };
     // The start is marked before it is tried, so whoever tries it later finds the file. A task that
     // is not started has no init yet to take a signal.
-    if ours && launch::started_at(&dir).is_none() {
+    if ours && start::started_at(&dir).is_none() {
         // Its image may be pulled at this moment.
         core.facts.changed(id);
         return Ok(());
@@ -140,7 +140,7 @@ fn ask(dir: &Path, killing: bool) -> io::Result<bool> {
     if killing {
         mark(&dir.join(finish::KILL_FILE))?;
         // Init need not know: it would end the job in its own way, should it come first.
-        if launch::started_at(dir).is_some() {
+        if start::started_at(dir).is_some() {
             return Ok(first);
         }
     }
@@ -175,7 +175,7 @@ fn copies_out(dir: &Path) -> bool {
 async fn wake(core: &Core, id: &str) {
     let Ok(calls) = core.daemon.within(RUN) else { return };
     if task_status(core, id).await == Some(Status::Paused) {
-        let request = ResumeTaskRequest { container_id: id.to_owned() };
+        let request = ResumeTaskRequest { container_id: core.container_of(id) };
         if let Err(status) = calls.tasks().resume(request).await {
             tracing::debug!(id, %status, "cannot resume a paused job to end it");
         }
@@ -199,7 +199,7 @@ async fn task_status(core: &Core, id: &str) -> Option<Status> {
 
 async fn kill(core: &Core, id: &str, signal: i32, all: bool) -> std::result::Result<(), Answer> {
     let request = KillRequest {
-        container_id: id.to_owned(),
+        container_id: core.container_of(id),
         exec_id: String::new(),
         signal: signal.unsigned_abs(),
         all,

@@ -102,23 +102,23 @@ fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), Decode
         START => {
             let at = at.map_or_else(now, finish::millis);
             let TaskStart { container_id, pid } = TaskStart::decode(event)?;
-            let dir = core.job_dir(&container_id);
-            if is_withdrawn(&dir) {
-                return Ok(());
+            let Some(id) = core.job_of(&container_id) else { return Ok(()) };
+            let dir = core.job_dir(&id);
+            // The init of one that was withdrawn ends at once.
+            if !is_withdrawn(&dir) {
+                core.facts.started(id, pid, at, launch::image_of(&dir));
             }
-            let image = launch::image_of(&dir);
-            core.facts.started(container_id, pid, at, image);
         }
         PAUSED => {
-            let id = TaskPaused::decode(event)?.container_id;
+            let Some(id) = core.job_of(&TaskPaused::decode(event)?.container_id) else { return Ok(()) };
             core.facts.report(Fact::Suspended { id, at: at.map_or_else(now_nanos, nanos) });
         }
         RESUMED => {
-            let id = TaskResumed::decode(event)?.container_id;
+            let Some(id) = core.job_of(&TaskResumed::decode(event)?.container_id) else { return Ok(()) };
             core.facts.report(Fact::Resumed { id, at: at.map_or_else(now_nanos, nanos) });
         }
         OOM => {
-            let id = TaskOom::decode(event)?.container_id;
+            let Some(id) = core.job_of(&TaskOom::decode(event)?.container_id) else { return Ok(()) };
             // What is noted goes with the directory.
             if core.job_dir(&id).is_dir() {
                 core.memory.lock().insert(id);
@@ -137,7 +137,11 @@ fn nanos(at: &Timestamp) -> i64 {
 fn exited(core: &Arc<Core>, event: TaskExit) {
     let TaskExit { container_id, id, pid, exit_status, exited_at } = event;
     // The end of an additional process in the container is an exit as well.
-    if id != container_id || core.facts.ended_while_launching(&id, pid) {
+    if id != container_id {
+        return;
+    }
+    let Some(id) = core.job_of(&container_id) else { return };
+    if core.facts.ended_while_launching(&id, pid) {
         return;
     }
     if let Some(outcome) = finish::recorded(&core.job_dir(&id)) {
@@ -148,5 +152,5 @@ fn exited(core: &Arc<Core>, event: TaskExit) {
     }
     let core = core.clone();
     let exit = Exit { status: exit_status, at: exited_at };
-    tokio::spawn(async move { core.report_end(&id, Some(exit)).await });
+    tokio::spawn(async move { core.report_end(&id, Some(exit), None).await });
 }

@@ -1,24 +1,15 @@
-//! The end of a job: how it ended, and the removal of what is left of it.
+//! How a job ended.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use containerd_client::services::v1::snapshots::RemoveSnapshotRequest;
-use containerd_client::services::v1::{
-    DeleteContainerRequest, DeleteTaskRequest, KillRequest, WaitRequest,
-};
-use containerd_client::tonic::Status as Answer;
 use containerd_client::types::v1::{Process, Status};
 use drmaa2_init::{Record, TERMINATE_FILE, is_marked};
 use prost_types::Timestamp;
-use ulid::Ulid;
 
-use super::connect::{QUICK, RUN};
-use super::withdraw::{WITHDRAW_FILE, is_withdrawn};
-use super::{Core, account, bare, labels, launch, metrics, shared, status};
+use super::withdraw::is_withdrawn;
+use super::{Core, account, bare, launch, metrics, shared, start};
 use crate::model::{Error, Millis, Outcome, Result, Usage, now};
-use crate::tracker::Fact;
 
 /// Why a job has failed whose init could not write its record.
 const NO_RECORD: &str = "its container was killed, and there is no record of its end";
@@ -54,8 +45,14 @@ impl From<Process> for Exit {
 
 /// How a job has ended, or `None` if it has not, or if it was a prepared one whose task was removed, or one
 /// whose start was withdrawn.
-/// `exit` is what an event told, which may have been about an earlier attempt at the same job.
-pub(super) async fn end(core: &Core, id: &str, exit: Option<Exit>) -> Result<Option<Outcome>> {
+/// `exit` is what an event told, which may have been about an earlier attempt at the same job; `reason` is why it
+/// ended, unless there is a record.
+pub(super) async fn end(
+    core: &Core,
+    id: &str,
+    exit: Option<Exit>,
+    reason: Option<String>,
+) -> Result<Option<Outcome>> {
     let dir = core.job_dir(id);
     if let Some(outcome) = recorded(&dir) {
         return Ok(Some(complete(core, id, outcome).await));
@@ -65,15 +62,23 @@ pub(super) async fn end(core: &Core, id: &str, exit: Option<Exit>) -> Result<Opt
         return Ok(None);
     }
     let process = account::process(core, id).await?;
+    if process.as_ref().is_some_and(|process| process.status() != Status::Stopped) {
+        return Ok(None);
+    }
+    // Init writes its record before it ends.
+    if let Some(outcome) = recorded(&dir) {
+        return Ok(Some(complete(core, id, outcome).await));
+    }
     let ours = dir.is_dir().then_some(dir.as_path());
     let has_init = ours.is_some_and(|dir| !bare::is(dir));
-    let outcome = match (process, exit) {
-        (Some(process), _) if process.status() == Status::Stopped => unrecorded(ours, process.into()),
-        (Some(_), _) => return Ok(None),
+    let mut outcome = match (process, exit) {
+        _ if has_init && !start::has_begun_or_never_will(core, id).await? => unbegun(),
+        (Some(process), _) => unrecorded(ours, process.into()),
         (None, Some(exit)) if !has_init => unrecorded(ours, exit),
         // The exit that is told of then is the daemon's own invention.
         (None, exit) => Outcome { finished: exit.map_or_else(now, Exit::time), ..lost(ours) },
     };
+    outcome.reason = reason.or(outcome.reason);
     Ok(Some(complete(core, id, outcome).await))
 }
 
@@ -127,7 +132,7 @@ fn is_unexplained(outcome: &Outcome) -> bool {
 /// last that is removed of it; with the container gone as well, there is nothing to tell of any more.
 async fn was_started(core: &Core, id: &str, dir: &Path) -> Result<bool> {
     match dir.is_dir() {
-        true => Ok(launch::started_at(dir).is_some() && !is_withdrawn(dir)),
+        true => Ok(start::was_tried(dir) && !is_withdrawn(dir)),
         false => Ok(account::container(core, id).await?.is_some()),
     }
 }
@@ -215,122 +220,20 @@ pub(super) fn lost(dir: Option<&Path>) -> Outcome {
     Outcome { lost: true, ..outcome }
 }
 
+/// The end of a job whose container ended before its init had begun.
+fn unbegun() -> Outcome {
+    Outcome { lost: true, ..Outcome::failed("its container was killed before its command was started") }
+}
+
 /// A time of the daemon.
 pub(super) fn millis(at: &Timestamp) -> Millis {
     at.seconds * 1000 + i64::from(at.nanos) / 1_000_000
 }
 
-/// Remove an ended job in the background, and report it.
-pub(super) async fn delete(core: &Core, id: String) {
-    // The semaphore is never closed.
-    let Ok(_turn) = core.deletions.acquire().await else { return };
-    match core.daemon.patiently(|| remove_ended(core, &id)).await {
-        Ok(_) => core.facts.report(Fact::Deleted { id }),
-        Err(error) => core.facts.report(Fact::NotDeleted { id, error }),
-    }
-}
-
-/// Remove what there is of a job, but for a container and a snapshot that are to be kept. Those of a
-/// job that has not run hold nothing of interest.
-async fn remove_ended(core: &Core, id: &str) -> Result<bool> {
-    let dir = core.job_dir(id);
-    let has_run = !dir.is_dir() || (launch::started_at(&dir).is_some() && !is_withdrawn(&dir));
-    let record = account::record(core, id).await?;
-    if !record.is_some_and(|record| has_run && labels::is_kept(&record.labels)) {
-        return remove(core, id).await;
-    }
-    remove_task(core, id).await?;
-    remove_traces(core, id).await
-}
-
-/// Remove whatever there is of a job: task, container, snapshot and directory, in this order. A
-/// container without its task's shim could never be cleaned up, and the directory tells what the
-/// others are. True if its start was withdrawn.
-pub(super) async fn remove(core: &Core, id: &str) -> Result<bool> {
-    remove_container(core, id).await?;
-    remove_traces(core, id).await
-}
-
-/// Remove what is known here of a job that has no container any more.
-async fn remove_traces(core: &Core, id: &str) -> Result<bool> {
-    core.memory.lock().remove(id);
-    let dir = core.job_dir(id);
-    let old = match take_away(core, &dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        taken => taken.map_err(|error| launch::io_error(&dir, &error))?,
-    };
-    // From here on who withdraws the start finds no directory.
-    let withdrawn = is_marked(&old.join(WITHDRAW_FILE));
-    remove_dir(old).await?;
-    Ok(withdrawn)
-}
-
-/// Give the directory of a job a name that no job can have: none begins with a dot.
-pub(super) fn take_away(core: &Core, dir: &Path) -> io::Result<PathBuf> {
-    let old = core.settings.jobs_dir.join(format!(".{}", Ulid::generate()));
-    fs::rename(dir, &old).map(|()| old)
-}
-
-/// Remove the directory of an attempt at a job that has no container any more.
-pub(super) async fn remove_dir(dir: PathBuf) -> Result<()> {
-    let remove = move || match fs::remove_dir_all(&dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(launch::io_error(&dir, &error)),
-        _ => Ok(()),
-    };
-    launch::blocking(remove).await
-}
-
-/// The same but for the directory.
-pub(super) async fn remove_container(core: &Core, id: &str) -> Result<()> {
-    let calls = core.daemon.within(QUICK)?;
-    remove_task(core, id).await?;
-    // What is left of a container that is gone is in the usual place, or is collected by the daemon.
-    let record = account::record(core, id).await?;
-    let snapshotter = record.map(|record| record.snapshotter).filter(|name| !name.is_empty());
-    let snapshotter = snapshotter.unwrap_or_else(|| core.settings.snapshotter.clone());
-    let request = DeleteContainerRequest { id: id.to_owned() };
-    done(core, calls.containers().delete(request).await)?;
-    let request = RemoveSnapshotRequest { snapshotter, key: id.to_owned() };
-    done(core, calls.snapshots().remove(request).await)
-}
-
-async fn remove_task(core: &Core, id: &str) -> Result<()> {
-    let mut tasks = core.daemon.within(RUN)?.tasks();
-    let delete = DeleteTaskRequest { container_id: id.to_owned() };
-    // A task that was not started is killed first: deleted as it is, it takes the daemon two seconds.
-    if launch::started_at(&core.job_dir(id)).is_some() {
-        let refused = match tasks.delete(delete.clone()).await {
-            Err(status) if !status::not_found(&status) => core.daemon.error(status),
-            _ => return Ok(()),
-        };
-        // Init may be on its way out, having just written its record; or it is what an earlier attempt
-        // left, and nobody wants it any more.
-        tracing::debug!(id, error = %refused, "killing a task before its removal");
-    }
-    let kill = KillRequest {
-        container_id: id.to_owned(),
-        exec_id: String::new(),
-        signal: libc::SIGKILL.unsigned_abs(),
-        all: true,
-    };
-    if let Err(status) = tasks.kill(kill).await {
-        tracing::debug!(id, %status, "cannot kill a task");
-    }
-    let wait = WaitRequest { container_id: id.to_owned(), exec_id: String::new() };
-    done(core, tasks.wait(wait).await)?;
-    done(core, tasks.delete(delete).await)
-}
-
-/// What does not exist is removed.
-fn done<T>(core: &Core, answer: std::result::Result<T, Answer>) -> Result<()> {
-    match answer {
-        Err(status) if !status::not_found(&status) => Err(core.daemon.error(status)),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::model::JobState;
 

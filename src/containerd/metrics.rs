@@ -18,8 +18,9 @@ const V2: &str = "io.containerd.cgroups.v2.Metrics";
 
 /// What a job used that has ended; nothing where nobody counts.
 pub(super) async fn usage(core: &Core, id: &str) -> Usage {
+    let container = core.container_of(id);
     let ask = async {
-        let filters = vec![format!("id=={id}")];
+        let filters = vec![format!("id=={container}")];
         let answer = core.daemon.within(QUICK)?.tasks().metrics(MetricsRequest { filters }).await;
         answer.map_err(|status| core.daemon.error(status))
     };
@@ -30,7 +31,7 @@ pub(super) async fn usage(core: &Core, id: &str) -> Usage {
             return Usage::default();
         }
     };
-    let data = metrics.into_iter().find(|metric| metric.id == id).and_then(|metric| metric.data);
+    let data = metrics.into_iter().find(|metric| metric.id == container).and_then(|metric| metric.data);
     data.map_or_else(Usage::default, |data| {
         decode(&data).unwrap_or_else(|error| {
             tracing::warn!(%error, id, "cannot read the metrics of a job");

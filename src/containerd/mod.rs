@@ -5,6 +5,7 @@
 
 mod account;
 mod ahead;
+mod attempt;
 mod attributes;
 mod bare;
 mod cdi;
@@ -23,14 +24,17 @@ mod metrics;
 mod order;
 mod pull;
 mod reference;
+mod remove;
 mod rlimits;
 mod runtime;
 mod sandbox;
 mod seccomp;
 mod seccomp_table;
 mod settings;
+mod shim;
 mod snapshot;
 mod spec;
+mod start;
 mod status;
 mod unpack;
 mod withdraw;
@@ -148,9 +152,9 @@ impl Core {
         }
     }
 
-    /// Report the end of a job, if it has ended.
-    async fn report_end(&self, id: &str, exit: Option<Exit>) {
-        match finish::end(self, id, exit).await {
+    /// Report the end of a job, if it has ended; `reason` is why, unless its record knows better.
+    async fn report_end(&self, id: &str, exit: Option<Exit>, reason: Option<String>) {
+        match finish::end(self, id, exit, reason).await {
             Ok(Some(outcome)) => self.facts.report(Fact::Ended { id: id.to_owned(), outcome }),
             Ok(None) if withdraw::is_withdrawn(&self.job_dir(id)) => {
                 self.facts.report(Fact::Withdrawn { id: id.to_owned() });
@@ -217,6 +221,16 @@ impl ContainerdTracker {
         T: Send + 'static,
     {
         self.runtime.run(work(self.core.clone()))
+    }
+
+    /// Begin an attempt at a job. From here on it can be told to end: the request is a file in its directory.
+    fn begin(&self, job: &NewJob) -> Result<()> {
+        let old = attempt::begin(&self.core, job).inspect_err(|_| self.core.facts.cancel(&job.id))?;
+        if let Some(old) = old {
+            let core = self.core.clone();
+            self.runtime.spawn(async move { remove::remove_in_background(&core, old) });
+        }
+        Ok(())
     }
 
     /// Follow the daemon's events from now on.
@@ -289,22 +303,21 @@ impl JobTracker for ContainerdTracker {
         };
         let ticket = self.core.facts.launch(&id).ok_or_else(|| under_way(&id))?;
         let core = self.core.clone();
-        if launch::started_at(&self.core.job_dir(&id)).is_some() {
-            self.runtime.spawn(async move { launch::resume(&core, &id, ticket).await });
+        if start::was_tried(&self.core.job_dir(&id)) {
+            self.runtime.spawn(async move { start::resume(&core, &job, ticket).await });
             return Ok(());
         }
-        // From here on the job can be told to end: the request is a file in its directory.
-        let old = launch::make_dir(&self.core, &id).inspect_err(|_| self.core.facts.cancel(&id))?;
-        self.runtime.spawn(async move { launch::launch(&core, &job, ticket, old).await });
+        self.begin(&job)?;
+        self.runtime.spawn(async move { start::launch(&core, &job, ticket).await });
         Ok(())
     }
 
     fn prepare_job(&self, job: NewJob) -> Result<bool> {
         let id = checked(&job.id)?;
         let (ticket, words) = self.core.facts.prepare(&id).ok_or_else(|| under_way(&id))?;
-        let old = launch::make_dir(&self.core, &id).inspect_err(|_| self.core.facts.cancel(&id))?;
+        self.begin(&job)?;
         let core = self.core.clone();
-        self.runtime.spawn(async move { ahead::prepare(&core, job, ticket, words, old).await });
+        self.runtime.spawn(async move { ahead::prepare(&core, job, ticket, words).await });
         Ok(true)
     }
 
@@ -341,7 +354,7 @@ impl JobTracker for ContainerdTracker {
         let id = checked(id)?;
         if self.core.facts.tell(&id, Word::Undo).is_err() {
             let core = self.core.clone();
-            self.runtime.spawn(async move { finish::delete(&core, id).await });
+            self.runtime.spawn(async move { remove::delete(&core, id).await });
         }
         Ok(())
     }

@@ -45,8 +45,76 @@ pub(super) fn not_found(status: &Status) -> bool {
 
 /// Is what was to be made there already?
 pub(super) fn exists(status: &Status) -> bool {
-    // The second is a task that the daemon is making, or has not done removing.
-    status.code() == Code::AlreadyExists || status.message().contains(": file exists")
+    status.code() == Code::AlreadyExists || says(status, &TAKEN)
+}
+
+/// Was a task to be started that runs already?
+pub(super) fn is_running(status: &Status) -> bool {
+    says(status, &RUNNING)
+}
+
+/// Something that bears the id of a container is in the way. As nothing here waits for it, another id is taken.
+const TAKEN: [&str; 9] = [
+    // The directory of a task that containerd could not remove, up to its next start: "mkdir ...: file exists".
+    ": file exists",
+    // runc
+    "container with given id already exists",
+    "container's cgroup is not empty",
+    "container's cgroup unexpectedly frozen",
+    // crun: "container `ID` already exists"
+    "` already exists",
+    // youki
+    "container already exists",
+    // systemd, where it makes the control groups
+    ".scope already exists",
+    ".scope was already loaded",
+    "unitexists",
+];
+
+/// The same call, or one like it, may succeed later: the job has nothing to do with it.
+const PASSING: [&str; 10] = [
+    // The shim has died, or nobody has started it yet.
+    "ttrpc: closed",
+    "ttrpc: server closed",
+    "connect: connection refused",
+    "connect: no such file or directory",
+    // Somebody has given up waiting, or containerd goes down.
+    "context canceled",
+    "deadline exceeded",
+    // The runtime was killed.
+    "signal: killed",
+    // Its program is being replaced.
+    "text file busy",
+    // A mount or a control group is in use for now.
+    "device or resource busy",
+    "transport is closing",
+];
+
+/// The messages of the errors ENOSPC, EDQUOT, ENOMEM, EMFILE, ENFILE and EAGAIN; programs in Go begin them with a
+/// small letter, those in C and Rust with a capital one.
+const EXHAUSTED: [&str; 5] = [
+    "no space left on device",
+    "disk quota exceeded",
+    "cannot allocate memory",
+    "too many open files",
+    "resource temporarily unavailable",
+];
+
+/// A container was started before. crun finds its FIFO gone by which it would start it.
+const RUNNING: [&str; 3] = [
+    "cannot start an already running container",
+    "exec.fifo`: no such file or directory",
+    "incompatible container status: `running`",
+];
+
+/// What the shims and the runtimes say comes as text under UNKNOWN and the like.
+fn says(status: &Status, words: &[&str]) -> bool {
+    let text = status.message().to_lowercase();
+    let is_theirs = matches!(
+        status.code(),
+        Code::Unknown | Code::Internal | Code::DataLoss | Code::FailedPrecondition | Code::AlreadyExists
+    );
+    is_theirs && words.iter().any(|words| text.contains(words))
 }
 
 fn code(status: &Status) -> ErrorCode {
@@ -61,6 +129,9 @@ fn code(status: &Status) -> ErrorCode {
         return ErrorCode::DrmCommunication;
     }
     match status.code() {
+        // Another name, or another time, will do.
+        _ if exists(status) || says(status, &PASSING) => ErrorCode::TryLater,
+        _ if says(status, &EXHAUSTED) => ErrorCode::OutOfResource,
         Code::Ok => ErrorCode::Success,
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => ErrorCode::DrmCommunication,
         Code::PermissionDenied | Code::Unauthenticated => ErrorCode::DeniedByDrms,
@@ -69,24 +140,8 @@ fn code(status: &Status) -> ErrorCode {
         Code::Aborted => ErrorCode::TryLater,
         Code::ResourceExhausted => ErrorCode::OutOfResource,
         Code::Unimplemented => ErrorCode::UnsupportedOperation,
-        // A runtime's own failures come as text under one of these.
-        Code::Unknown | Code::Internal | Code::DataLoss | Code::AlreadyExists => {
-            if exhausted(status.message()) { ErrorCode::OutOfResource } else { ErrorCode::Internal }
-        }
+        Code::Unknown | Code::Internal | Code::DataLoss | Code::AlreadyExists => ErrorCode::Internal,
     }
-}
-
-/// The messages of the errors ENOSPC, EDQUOT, ENOMEM, EMFILE, ENFILE and EAGAIN as Go writes them.
-fn exhausted(message: &str) -> bool {
-    [
-        "no space left on device",
-        "disk quota exceeded",
-        "cannot allocate memory",
-        "too many open files",
-        "resource temporarily unavailable",
-    ]
-    .iter()
-    .any(|text| message.contains(text))
 }
 
 /// The system's own error, when connecting, reading or writing failed.
@@ -128,12 +183,99 @@ mod tests {
             (Code::Unknown, Internal),
             (Code::Internal, Internal),
             (Code::DataLoss, Internal),
-            (Code::AlreadyExists, Internal),
+            (Code::AlreadyExists, TryLater),
         ] {
             assert_eq!(code_of(Status::new(grpc, "x")), expected, "{grpc}");
         }
         let full = Status::unknown("write /a: no space left on device: unknown");
         assert_eq!(code_of(full), OutOfResource);
+    }
+
+    /// What was seen, or stands in the source of these versions.
+    #[test]
+    fn the_words_of_shims_and_runtimes_have_their_class() {
+        use ErrorCode::*;
+        for (text, expected) in [
+            // containerd 1.6, 1.7 and 2.x
+            (
+                "failed to start shim: mkdir /run/c/io.containerd.runtime.v2.task/n/j: file exists",
+                TryLater,
+            ),
+            ("failed to create shim task: ttrpc: closed", TryLater),
+            ("failed to create shim task: context canceled", TryLater),
+            ("failed to start shim: start failed: : context deadline exceeded", TryLater),
+            (
+                "failed to start shim: start failed: fork/exec /usr/bin/s: resource temporarily unavailable",
+                OutOfResource,
+            ),
+            (
+                "failed to start shim: start failed: fork/exec /usr/bin/containerd-shim-runc-v2: text file busy",
+                TryLater,
+            ),
+            ("dial unix:///run/containerd/s/0a: connect: connection refused", TryLater),
+            // runc 1.1 to 1.3
+            (
+                "failed to create shim task: OCI runtime create failed: runc create failed: container with given ID \
+                 already exists",
+                TryLater,
+            ),
+            (
+                "OCI runtime create failed: runc create failed: container's cgroup is not empty: 2 process(es) found",
+                TryLater,
+            ),
+            (
+                "OCI runtime create failed: runc create failed: unable to start container process: unable to apply \
+                 cgroup configuration: unable to start unit \"j.scope\": Unit j.scope was already loaded or has a \
+                 fragment file.",
+                TryLater,
+            ),
+            (
+                "OCI runtime start failed: runc did not terminate successfully: signal: killed: ",
+                TryLater,
+            ),
+            (
+                "OCI runtime create failed: runc create failed: unable to start container process: error during \
+                 container init: error mounting \"/a\" to rootfs at \"/b\": not a directory",
+                Internal,
+            ),
+            (
+                "OCI runtime create failed: runc create failed: write /x: no space left on device",
+                OutOfResource,
+            ),
+            ("cannot start a container that has stopped", Internal),
+            // crun 1.8 to 1.21
+            ("OCI runtime create failed: crun: container `j_2` already exists", TryLater),
+            (
+                "OCI runtime create failed: write to `/sys/fs/cgroup/j`: Device or resource busy",
+                TryLater,
+            ),
+            (
+                "OCI runtime create failed: mkdir `/sys/fs/cgroup/j`: No space left on device",
+                OutOfResource,
+            ),
+            ("OCI runtime create failed: mount `/a` to `b`: Not a directory", Internal),
+            // youki 0.1 to 0.5
+            (
+                "OCI runtime create failed: failed to create container: container already exists",
+                TryLater,
+            ),
+        ] {
+            for code in [Code::Unknown, Code::Internal] {
+                assert_eq!(code_of(Status::new(code, format!("{text}: unknown"))), expected, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_container_that_runs_is_told_from_one_that_cannot() {
+        for (text, expected) in [
+            ("OCI runtime start failed: cannot start an already running container: unknown", true),
+            ("OCI runtime start failed: open `/run/crun/j/exec.fifo`: No such file or directory", true),
+            ("failed operation due to incompatible container status: `Running`", true),
+            ("cannot start a container that has stopped", false),
+        ] {
+            assert_eq!(is_running(&Status::unknown(text)), expected, "{text}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::engine::Engine;
 use crate::model::{ErrorCode, JobInfo, JobState, Outcome, Result};
-use crate::store::Loss;
+use crate::store::{Loss, Phase};
 
 impl Engine {
     /// Is the start that a fact tells of that of the run that the store waits for?
@@ -22,6 +22,11 @@ impl Engine {
     /// The end of a job that a run of it has come to; `None` if it is not the end of the job: it waits
     /// to run again, or the fact was about an earlier run.
     pub(super) fn end_of_run(&self, id: &str, outcome: &Outcome) -> Result<Option<Outcome>> {
+        // Only a record tells when it started. Without one, the end of a job may be that of a task that could not be
+        // started; who starts it tells, or who finds that it has died over it.
+        if outcome.started.is_none() && self.is_started_elsewhere(id)? {
+            return Ok(None);
+        }
         if !outcome.lost {
             return Ok(Some(outcome.clone()));
         }
@@ -44,6 +49,14 @@ impl Engine {
                 return Ok(None);
             }
         }
+    }
+
+    /// Is another process starting the job, as far as is known?
+    fn is_started_elsewhere(&self, id: &str) -> Result<bool> {
+        let job = self.store.unsettled_job(id)?;
+        Ok(job.is_some_and(|job| {
+            job.phase == Phase::Active && job.state.is_queued() && job.claim.as_ref() != Some(&self.mine)
+        }))
     }
 
     /// Put a job back. What is left of its run is removed by the dispatcher.

@@ -8,6 +8,8 @@
 // Each test program uses a part of this.
 #![allow(dead_code)]
 
+pub(crate) mod daemon;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -107,10 +109,16 @@ pub(crate) fn rig() -> Option<Rig> {
 }
 
 pub(crate) fn rig_without_lock() -> Option<Rig> {
+    rig_elsewhere(|_| ())
+}
+
+/// A rig for another daemon.
+pub(crate) fn rig_elsewhere(change: impl FnOnce(&mut Settings)) -> Option<Rig> {
     let dir = tempfile::tempdir().unwrap();
     // A job's user needs the way to his files.
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
-    let settings = settings(dir.path().join("jobs"))?;
+    let mut settings = settings(dir.path().join("jobs"))?;
+    change(&mut settings);
     let tracker = ContainerdTracker::new(settings.clone(), Arc::new(Runtime::start().unwrap()));
     let (sender, facts) = mpsc::channel();
     tracker.subscribe(Arc::new(Sink(Mutex::new(sender))));

@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, watch};
 
 use self::fetch::Fetch;
 use self::progress::{Bytes, Progress};
-use super::{Core, JobSettings, launch, reference};
+use super::{Core, JobSettings, reference, start};
 use crate::model::extensions::Pull;
 use crate::model::{Error, Result};
 use crate::registry::{self, Name};
@@ -124,7 +124,7 @@ async fn wait(core: &Core, job: &NewJob, joined: Joined) -> Result<()> {
     let mut look = true;
     loop {
         if look {
-            launch::still_wanted(core, &job.id)?;
+            start::still_wanted(core, &job.id)?;
         }
         tokio::select! {
             biased;

@@ -1,0 +1,174 @@
+//! The removal of what is left of jobs, and of attempts at them that were given up.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use containerd_client::services::v1::snapshots::RemoveSnapshotRequest;
+use containerd_client::services::v1::{
+    DeleteContainerRequest, DeleteTaskRequest, KillRequest, WaitRequest,
+};
+use containerd_client::tonic::Status as Answer;
+use drmaa2_init::is_marked;
+
+use super::attempt::Attempt;
+use super::connect::{QUICK, RUN};
+use super::launch::{blocking, io_error};
+use super::withdraw::WITHDRAW_FILE;
+use super::{Core, account, attempt, labels, shim, start, status};
+use crate::model::{Error, ErrorCode, Result};
+use crate::tracker::Fact;
+
+/// Between tries at removing what an attempt left, doubled each time up to [`MAX_PAUSE`]: the daemon may have to
+/// find out first that nobody waits for an answer any more.
+const MIN_PAUSE: Duration = Duration::from_secs(1);
+/// See [`MIN_PAUSE`].
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+/// Remove an ended job in the background, and report it.
+pub(super) async fn delete(core: &Core, id: String) {
+    // The semaphore is never closed.
+    let Ok(_turn) = core.deletions.acquire().await else { return };
+    match core.daemon.patiently(|| remove_ended(core, &id)).await {
+        Ok(_) => core.facts.report(Fact::Deleted { id }),
+        Err(error) => core.facts.report(Fact::NotDeleted { id, error }),
+    }
+}
+
+/// Remove what there is of a job, but for a container and a snapshot that are to be kept. Those of a
+/// job that has not run hold nothing of interest.
+async fn remove_ended(core: &Core, id: &str) -> Result<bool> {
+    let dir = core.job_dir(id);
+    let has_run = !dir.is_dir() || start::has_begun(&dir);
+    let record = account::record(core, id).await?;
+    if !record.is_some_and(|record| has_run && labels::is_kept(&record.labels)) {
+        return remove(core, id).await;
+    }
+    remove_task(core, &core.container_of(id), &dir).await?;
+    remove_traces(core, id).await
+}
+
+/// Remove whatever there is of a job's current attempt: task, container, snapshot and directory, in this order.
+/// A container without its task's shim could never be cleaned up, and the directory tells what the
+/// others are. True if its start was withdrawn.
+pub(super) async fn remove(core: &Core, id: &str) -> Result<bool> {
+    remove_container(core, &core.attempt(id), &core.job_dir(id)).await?;
+    remove_traces(core, id).await
+}
+
+/// Remove what is known here of a job that has no container any more.
+async fn remove_traces(core: &Core, id: &str) -> Result<bool> {
+    core.memory.lock().remove(id);
+    let Some((old, _lock)) = attempt::take_away(core, id).await? else { return Ok(false) };
+    // From here on who withdraws the start finds no directory.
+    let withdrawn = is_marked(&old.join(WITHDRAW_FILE));
+    remove_dir(old).await?;
+    Ok(withdrawn)
+}
+
+/// Remove what is left of an attempt that was given up, as its note says. Nothing if somebody else is at it, or has
+/// done it.
+pub(super) async fn remove_attempt(core: &Core, note: &Path) -> Result<()> {
+    let Some((attempt, _lock)) = attempt::take(note).await? else { return Ok(()) };
+    remove_container(core, &attempt, note).await?;
+    remove_dir(note.to_owned()).await
+}
+
+/// Remove what is left of an attempt that was given up; later, if that takes long.
+pub(super) async fn remove_given_up(core: &Arc<Core>, note: PathBuf) {
+    let removed = tokio::time::timeout(QUICK, remove_attempt(core, &note)).await;
+    if !matches!(removed, Ok(Ok(()))) {
+        remove_in_background(core, note);
+    }
+}
+
+/// Remove what is left of an attempt that was given up, in several tries. After those it is left to who finds its
+/// note.
+pub(super) fn remove_in_background(core: &Arc<Core>, note: PathBuf) {
+    let core = Arc::clone(core);
+    tokio::spawn(async move {
+        let mut pause = MIN_PAUSE;
+        while pause < MAX_PAUSE {
+            // The semaphore is never closed.
+            let turn = core.deletions.acquire().await;
+            let Err(error) = remove_attempt(&core, &note).await else { return };
+            drop(turn);
+            tracing::debug!(%error, note = %note.display(), "cannot remove what an attempt left");
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        tracing::warn!(note = %note.display(), "what an attempt at a job left is not removed");
+    });
+}
+
+/// Remove the directory of an attempt at a job that has no container any more.
+async fn remove_dir(dir: PathBuf) -> Result<()> {
+    let remove = move || match fs::remove_dir_all(&dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(&dir, &error)),
+        _ => Ok(()),
+    };
+    blocking(remove).await
+}
+
+/// Remove task, container and snapshot of the attempt with this directory.
+async fn remove_container(core: &Core, attempt: &Attempt, dir: &Path) -> Result<()> {
+    let Attempt { container, snapshotter } = attempt;
+    let calls = core.daemon.within(QUICK)?;
+    if !remove_task(core, container, dir).await? && shim::is_alive(core, container).await? {
+        // With its container, the daemon would lose sight of it for ever.
+        let text =
+            format!("a shim of container {container} is at work that containerd knows no task of");
+        return Err(Error::new(ErrorCode::TryLater, text));
+    }
+    let snapshotter = match snapshotter {
+        Some(snapshotter) => Some(snapshotter.clone()),
+        // A container of somebody else may have another one than is usual here.
+        None => account::container_record(core, container).await?.map(|record| record.snapshotter),
+    };
+    let snapshotter = snapshotter.filter(|name| !name.is_empty());
+    let snapshotter = snapshotter.unwrap_or_else(|| core.settings.snapshotter.clone());
+    let request = DeleteContainerRequest { id: container.clone() };
+    done(core, calls.containers().delete(request).await)?;
+    let request = RemoveSnapshotRequest { snapshotter, key: container.clone() };
+    done(core, calls.snapshots().remove(request).await).map(drop)
+}
+
+/// Remove the task of the attempt with this directory. False if there was none.
+async fn remove_task(core: &Core, container: &str, dir: &Path) -> Result<bool> {
+    let mut tasks = core.daemon.within(RUN)?.tasks();
+    let delete = DeleteTaskRequest { container_id: container.to_owned() };
+    // A task that was not started is killed first: deleted as it is, it takes the daemon two seconds.
+    if start::started_at(dir).is_some() {
+        let refused = match tasks.delete(delete.clone()).await {
+            Err(status) if status::not_found(&status) => return Ok(false),
+            Err(status) => core.daemon.error(status),
+            Ok(_) => return Ok(true),
+        };
+        // Init may be on its way out, having just written its record; or it is what an earlier attempt
+        // left, and nobody wants it any more.
+        tracing::debug!(container, error = %refused, "killing a task before its removal");
+    }
+    let kill = KillRequest {
+        container_id: container.to_owned(),
+        exec_id: String::new(),
+        signal: libc::SIGKILL.unsigned_abs(),
+        all: true,
+    };
+    if let Err(status) = tasks.kill(kill).await {
+        tracing::debug!(container, %status, "cannot kill a task");
+    }
+    let wait = WaitRequest { container_id: container.to_owned(), exec_id: String::new() };
+    done(core, tasks.wait(wait).await)?;
+    done(core, tasks.delete(delete).await)
+}
+
+/// What does not exist is removed. False if it did not.
+fn done<T>(core: &Core, answer: std::result::Result<T, Answer>) -> Result<bool> {
+    match answer {
+        Err(status) if status::not_found(&status) => Ok(false),
+        Err(status) => Err(core.daemon.error(status)),
+        Ok(_) => Ok(true),
+    }
+}

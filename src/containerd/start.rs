@@ -1,0 +1,292 @@
+//! The start of a job: at most once, whatever becomes of the calls to the daemon.
+//!
+//! A call that is not answered may have been carried out, or be carried out later. The record of a job's end
+//! tells that it has run, and so does the fence that its init has made. Where there is none, the library makes
+//! it, and then nothing of that attempt will ever run. So nobody has to wait for the daemon to know.
+
+use std::fs;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use containerd_client::services::v1::StartRequest;
+use containerd_client::types::v1::Status;
+use drmaa2_init::{Fence, TERMINATE_FILE, is_marked};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::connect::RUN;
+use super::facts::{Launched, Ticket};
+use super::launch::{blocking, io_error, make};
+use super::withdraw::WITHDRAW_FILE;
+use super::{Core, account, attempt, bare, finish, launch, pull, remove, shared, status, withdraw};
+use crate::model::{Error, ErrorCode, Millis, Outcome, Result, now};
+use crate::tracker::{Fact, NewJob};
+
+/// A file in the job's directory that holds the time of its start. It is written before that is tried, and so
+/// tells a job whose task is not there yet from one whose task was lost.
+const STARTED_FILE: &str = "started";
+
+/// How long a launch keeps others waiting for its turn.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a job was started.
+pub(super) enum Started {
+    /// The daemon said so.
+    Answered,
+    /// It has begun, and may have ended unseen: the daemon could not answer.
+    Unanswered,
+    /// It has begun, and the runtime says that its start failed.
+    Broken(Error),
+}
+
+/// The turn of a launch among others, which it loses when the daemon takes long.
+pub(super) struct Turn<'a>(Option<SemaphorePermit<'a>>);
+
+impl<'a> Turn<'a> {
+    /// Wait for it.
+    pub(super) async fn wait(among: &'a Semaphore) -> Self {
+        // The semaphore is never closed.
+        Self(among.acquire().await.ok())
+    }
+
+    /// Wait for what the daemon does for a job.
+    pub(super) async fn keep<T>(&mut self, core: &Core, id: &str, call: impl Future<Output = T>) -> T {
+        let mut call = pin!(call);
+        if let Ok(answer) = tokio::time::timeout(PATIENCE, &mut call).await {
+            return answer;
+        }
+        self.0 = None;
+        let text =
+            |text: Option<&str>| Fact::Progress { id: id.to_owned(), text: text.map(str::to_owned) };
+        core.facts.report(text(Some("waiting for the runtime")));
+        let answer = call.await;
+        core.facts.report(text(None));
+        answer
+    }
+}
+
+/// When the start of the job in this directory was tried.
+pub(super) fn started_at(dir: &Path) -> Option<Millis> {
+    fs::read_to_string(dir.join(STARTED_FILE)).ok()?.parse().ok()
+}
+
+/// Has the job in this directory begun, as far as it says so itself? Without an init, that it may have.
+pub(super) fn has_begun(dir: &Path) -> bool {
+    // What cannot be read is no reason to run anything twice.
+    Fence::look(&shared(dir)).map_or(true, |fence| fence == Some(Fence::Begun))
+}
+
+/// Was it tried to start the job in this directory, or has it even begun?
+pub(super) fn was_tried(dir: &Path) -> bool {
+    started_at(dir).is_some() || (dir.is_dir() && has_begun(dir))
+}
+
+/// Was a job asked to end?
+pub(super) fn terminated(core: &Core, id: &str) -> bool {
+    is_marked(&core.job_dir(id).join(TERMINATE_FILE))
+}
+
+/// A job that was asked to end, or is to wait on, need not be started any more.
+pub(super) fn still_wanted(core: &Core, id: &str) -> Result<()> {
+    if terminated(core, id) { Err(Error::state("terminated")) } else { not_withdrawn(core, id) }
+}
+
+fn not_withdrawn(core: &Core, id: &str) -> Result<()> {
+    let dir = core.job_dir(id);
+    let withdrawn = withdraw::decide(&dir).map_err(|error| io_error(&dir, &error))?;
+    if withdrawn { Err(self::withdrawn()) } else { Ok(()) }
+}
+
+/// The job can be started another time.
+fn withdrawn() -> Error {
+    Error::new(ErrorCode::TryLater, "its start was withdrawn")
+}
+
+/// Start a job for which an attempt was begun, and report what became of it.
+pub(super) async fn launch(core: &Arc<Core>, job: &NewJob, ticket: Ticket) {
+    let started = async {
+        // Others are started while it waits for that.
+        pull::ready(core, job).await?;
+        start_anew(core, job).await
+    };
+    let started = started.await;
+    conclude(core, &job.id, ticket, started).await;
+}
+
+/// Make a job's task and start it.
+pub(super) async fn start_anew(core: &Arc<Core>, job: &NewJob) -> Result<Started> {
+    let mut turn = Turn::wait(&core.launches).await;
+    make(core, job, &mut turn).await?;
+    start(core, &job.id, &mut turn).await
+}
+
+/// Give up the current attempt and make another one.
+pub(super) async fn start_again(core: &Arc<Core>, job: &NewJob) -> Result<Started> {
+    attempt::renew(core, job)?;
+    start_anew(core, job).await
+}
+
+/// Start a job whose start was tried already by somebody who died: his last call may still be on its way, or
+/// may have been carried out.
+pub(super) async fn resume(core: &Arc<Core>, job: &NewJob, ticket: Ticket) {
+    let started = take_up(core, job).await;
+    conclude(core, &job.id, ticket, started).await;
+}
+
+async fn take_up(core: &Arc<Core>, job: &NewJob) -> Result<Started> {
+    let (id, dir) = (&job.id, core.job_dir(&job.id));
+    let is_bare = bare::is(&dir);
+    if finish::recorded(&dir).is_some() || (!is_bare && has_begun(&dir)) {
+        return Ok(Started::Unanswered);
+    }
+    still_wanted(core, id)?;
+    if matches!(Fence::look(&shared(&dir)), Ok(Some(Fence::Withdrawn))) {
+        return start_again(core, job).await;
+    }
+    let process = core.daemon.patiently(|| account::process(core, id)).await?;
+    let is_created = process.as_ref().is_some_and(|process| process.status() == Status::Created);
+    if let Some(process) = process {
+        core.facts.created(id, process.pid);
+    }
+    if is_created {
+        // As it is: that can happen only once.
+        let mut turn = Turn::wait(&core.launches).await;
+        match start(core, id, &mut turn).await {
+            Err(error) => {
+                still_wanted(core, id)?;
+                tracing::debug!(%error, id, "a job is made anew");
+            }
+            started => return started,
+        }
+    } else if is_bare || has_begun_or_never_will(core, id).await? {
+        return Ok(Started::Unanswered);
+    }
+    start_again(core, job).await
+}
+
+/// Has a job's init begun? If not, it never will: the attempt is withdrawn.
+pub(super) async fn has_begun_or_never_will(core: &Core, id: &str) -> Result<bool> {
+    let dir = core.shared_dir(id);
+    let fence = move || Fence::withdraw(&dir).map_err(|error| io_error(&dir, &error));
+    Ok(blocking(fence).await? == Fence::Begun)
+}
+
+/// Start a task that [`make`] made. After an error it is certain that it has not begun, and never will.
+pub(super) async fn start(core: &Core, id: &str, turn: &mut Turn<'_>) -> Result<Started> {
+    still_wanted(core, id)?;
+    let dir = core.job_dir(id);
+    let is_bare = bare::is(&dir);
+    if !blocking(move || note_start(&dir, is_bare)).await? {
+        return Err(withdrawn());
+    }
+    let Err(error) = turn.keep(core, id, start_task(core, id)).await else {
+        return Ok(Started::Answered);
+    };
+    match () {
+        () if is_bare => start_bare(core, id, error).await,
+        () if !has_begun_or_never_will(core, id).await? => Err(error),
+        () if error.code == ErrorCode::DrmCommunication => Ok(Started::Unanswered),
+        () => Ok(Started::Broken(error)),
+    }
+}
+
+/// Note that a start is about to be tried. False if it was withdrawn.
+fn note_start(dir: &Path, is_bare: bool) -> Result<bool> {
+    let mark = dir.join(STARTED_FILE);
+    fs::write(&mark, now().to_string()).map_err(|error| io_error(&mark, &error))?;
+    // Nobody can look into it before its command runs.
+    let begun = if is_bare { withdraw::begin_without_init(dir) } else { Ok(true) };
+    begun.map_err(|error| io_error(dir, &error))
+}
+
+async fn start_task(core: &Core, id: &str) -> std::result::Result<(), Error> {
+    let request = StartRequest { container_id: core.container_of(id), exec_id: String::new() };
+    match core.daemon.within(RUN)?.tasks().start(request).await {
+        // Somebody's earlier call was cut off, and carried out all the same.
+        Err(status) if status::is_running(&status) => Ok(()),
+        Err(status) => Err(core.daemon.error(status)),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// What became of the start of a command that is PID 1 itself: only the daemon can tell, and where it cannot,
+/// the command may have run.
+async fn start_bare(core: &Core, id: &str, mut error: Error) -> Result<Started> {
+    loop {
+        let process = core.daemon.patiently(|| account::process(core, id)).await?;
+        match process.map(|process| process.status()) {
+            Some(Status::Running | Status::Pausing | Status::Paused) => return Ok(Started::Unanswered),
+            Some(Status::Created) if error.code == ErrorCode::DrmCommunication => {
+                match start_task(core, id).await {
+                    Ok(()) => return Ok(Started::Answered),
+                    Err(cause) => error = cause,
+                }
+            }
+            Some(Status::Created) => return Err(error),
+            _ if error.code == ErrorCode::DrmCommunication => return Ok(Started::Unanswered),
+            // For good, whatever it is.
+            _ => return Err(Error::internal(error.message)),
+        }
+    }
+}
+
+/// Report what became of a start.
+pub(super) async fn conclude(core: &Arc<Core>, id: &str, ticket: Ticket, started: Result<Started>) {
+    let started = started.and_then(|started| not_withdrawn(core, id).map(|()| started));
+    let (reason, is_over) = match started {
+        Ok(Started::Answered) => (None, false),
+        Ok(Started::Unanswered) => (None, true),
+        Ok(Started::Broken(error)) => (Some(error.message), true),
+        Err(error) => return not_launched(core, id, error).await,
+    };
+    let image = launch::image_of(&core.job_dir(id));
+    match core.facts.launched(id, ticket, now(), image) {
+        Launched::Undo => not_launched(core, id, withdrawn()).await,
+        Launched::Started if !is_over => {}
+        Launched::Started | Launched::Ended => core.report_end(id, None, reason).await,
+    }
+}
+
+/// Report how a launch failed. What there is of a job that has ended is removed like that of any other.
+async fn not_launched(core: &Arc<Core>, id: &str, error: Error) {
+    let (job, withdrawn) = (id.to_owned(), not_withdrawn(core, id).is_err());
+    let error = finish::starved(core, id, error).await;
+    if terminated(core, id) {
+        let outcome = Outcome::failed("terminated before it started");
+        return core.facts.not_launched(id, Fact::Ended { id: job, outcome }, None);
+    }
+    if !withdrawn && !error.may_pass() {
+        let outcome = Outcome::failed(error.message);
+        return core.facts.not_launched(id, Fact::Ended { id: job, outcome }, None);
+    }
+    let (left, fact) = match withdrawn {
+        true => (undo(core, id).await.err(), Fact::Withdrawn { id: job }),
+        false => (give_up(core, id, &error).await.err(), Fact::NotStarted { id: job, error }),
+    };
+    core.facts.not_launched(id, fact, left);
+}
+
+/// Remove all that there is of a job whose start was withdrawn.
+async fn undo(core: &Core, id: &str) -> Result<()> {
+    // Who withdraws it makes a directory anew that is removed at this moment.
+    while core.job_dir(id).is_dir() {
+        let removed = core.daemon.patiently(|| remove::remove(core, id)).await;
+        removed.inspect_err(|error| tracing::warn!(%error, id, "cannot undo a launch"))?;
+    }
+    Ok(())
+}
+
+/// Give up the current attempt at a job, and remove what it has made: later, if that takes long. True if its start
+/// was withdrawn.
+pub(super) async fn give_up(core: &Arc<Core>, id: &str, why: &Error) -> Result<bool> {
+    let given_up = attempt::give_up(core, id);
+    let note = given_up.inspect_err(|error| tracing::warn!(%error, id, "cannot give up a launch"))?;
+    let withdrawn = is_marked(&note.join(WITHDRAW_FILE));
+    match why.code {
+        // It may be away for long.
+        ErrorCode::DrmCommunication => remove::remove_in_background(core, note),
+        _ => remove::remove_given_up(core, note).await,
+    }
+    Ok(withdrawn)
+}

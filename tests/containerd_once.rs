@@ -1,0 +1,302 @@
+//! A job's command runs once, whatever becomes of the calls that start it; see `common` for what is needed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use common::daemon::{Cable, Daemon, Runtime};
+use common::*;
+use drmaa2::model::{JobState, Outcome};
+use drmaa2::tracker::{Fact, JobTracker, NewJob};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
+/// A job that says `ran` in a file, tells by a FIFO that it has, and goes on when it is told to by another.
+struct Talker {
+    job: NewJob,
+    output: PathBuf,
+    heard: File,
+}
+
+impl Talker {
+    fn new(rig: &Rig, runtime: &Runtime) -> Self {
+        let fifo = |name: &str| {
+            let path = rig.dir.path().join(name);
+            nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+            Some(path.as_path().into())
+        };
+        let output = rig.file("output", "", 0);
+        let mut job = runtime.run(job(script("echo ran; echo >&2; read x; exit 4")));
+        job.stdio.output = Some(output.as_path().into());
+        job.stdio.error = fifo("said");
+        job.stdio.input = fifo("heard");
+        // With somebody who may write, nobody waits for one.
+        let heard = File::options().read(true).write(true).open(rig.dir.path().join("heard")).unwrap();
+        Self { job, output, heard }
+    }
+
+    fn id(&self) -> &str {
+        &self.job.id
+    }
+
+    /// Wait until it has run so far.
+    fn has_run(&self, rig: &Rig) {
+        let said = File::open(rig.dir.path().join("said")).unwrap();
+        assert_ne!(BufReader::new(said).read_line(&mut String::new()).unwrap(), 0);
+    }
+
+    fn go_on(&self) {
+        (&self.heard).write_all(b"\n").unwrap();
+    }
+
+    /// What becomes of it in the end, if it is started again whenever that may help, as a session does it.
+    fn outcome(&self, rig: &Rig) -> Outcome {
+        loop {
+            let ours =
+                |fact: &Fact| id_of(fact) == Some(self.id()) && !matches!(fact, Fact::Started { .. });
+            let facts = rig.until(|fact| ours(fact) || *fact == Fact::Live);
+            match facts.last() {
+                Some(Fact::Ended { outcome, .. }) => return outcome.clone(),
+                Some(Fact::NotStarted { .. }) => rig.tracker.add_job(self.job.clone()).unwrap(),
+                // What was missed is found by looking.
+                Some(Fact::Live) => match rig.tracker.job_info(self.id()) {
+                    Ok(info) if info.state.is_terminated() => return info.outcome(),
+                    _ => {}
+                },
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn output(&self) -> String {
+        fs::read_to_string(&self.output).unwrap()
+    }
+}
+
+/// PID 1 of a container, also before the runtime has started it.
+struct Init {
+    pid: i32,
+    end: OwnedFd,
+}
+
+impl Init {
+    fn of(container: &str) -> Self {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let is_in = |dir: &Path| {
+            let text = fs::read_to_string(dir.join("cgroup")).unwrap_or_default();
+            text.lines().any(|line| line.ends_with(&format!("/{container}")))
+        };
+        let pids = processes.filter(|entry| is_in(&entry.path()));
+        // The first of a container has the lowest number in it.
+        let is_first = |pid: &i32| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            status.lines().any(|line| line.starts_with("NSpid:") && line.ends_with("\t1"))
+        };
+        let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let pid = pids.find(is_first).expect("an init");
+        // SAFETY: the descriptor is new.
+        let end = unsafe {
+            let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
+            OwnedFd::from_raw_fd(i32::try_from(fd).unwrap())
+        };
+        Self { pid, end }
+    }
+
+    fn kill(&self) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid), nix::sys::signal::SIGKILL).unwrap();
+    }
+
+    fn until_ended(&self) {
+        let mut ends = [PollFd::new(self.end.as_fd(), PollFlags::POLLIN)];
+        let patience = PollTimeout::try_from(LONG).unwrap();
+        assert_eq!(poll(&mut ends, patience).unwrap(), 1, "init has not ended");
+    }
+}
+
+fn kill(pids: &[u32]) {
+    for pid in pids {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(*pid).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL).unwrap();
+    }
+}
+
+/// Wait until nothing is left of attempts that were given up.
+fn until_swept(rig: &Rig) {
+    let dir = &rig.settings.jobs_dir;
+    let watch = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
+    watch.add_watch(dir, AddWatchFlags::IN_DELETE).unwrap();
+    let is_note = |entry: &fs::DirEntry| entry.file_name().as_bytes().starts_with(b".");
+    while fs::read_dir(dir).unwrap().flatten().any(|entry| is_note(&entry)) {
+        let mut news = [PollFd::new(watch.as_fd(), PollFlags::POLLIN)];
+        let patience = PollTimeout::try_from(LONG).unwrap();
+        assert_eq!(poll(&mut news, patience).unwrap(), 1, "attempts that were given up are not removed");
+        watch.read_events().unwrap();
+    }
+}
+
+/// The daemon dies after the command has begun and before it could say so. When it is back it knows of no
+/// task any more, as containerd from 1.7 on does for one that has ended meanwhile.
+#[test]
+fn a_job_that_ended_while_the_daemon_was_down_has_run() {
+    let Some(daemon) = Daemon::start() else { return };
+    let runtime = Runtime::new("runc");
+    let Some(rig) = daemon.rig() else { return };
+    let talker = Talker::new(&rig, &runtime);
+    runtime.hold("start-after");
+    rig.tracker.add_job(talker.job.clone()).unwrap();
+    runtime.reached("start-after");
+    talker.has_run(&rig);
+    let init = Init::of(talker.id());
+    daemon.tell("kill");
+    talker.go_on();
+    init.until_ended();
+    kill(&daemon.shims());
+    daemon.tell("start");
+    let outcome = talker.outcome(&rig);
+    assert_eq!((talker.output().as_str(), outcome.exit_status), ("ran\n", Some(4)), "{outcome:?}");
+    rig.delete(talker.id());
+    runtime.release("start-after");
+}
+
+/// The same, and nobody could write down how it ended.
+#[test]
+fn a_job_that_was_killed_while_the_daemon_was_down_is_lost() {
+    let Some(daemon) = Daemon::start() else { return };
+    let runtime = Runtime::new("runc");
+    let Some(rig) = daemon.rig() else { return };
+    let talker = Talker::new(&rig, &runtime);
+    runtime.hold("start-after");
+    rig.tracker.add_job(talker.job.clone()).unwrap();
+    runtime.reached("start-after");
+    talker.has_run(&rig);
+    let init = Init::of(talker.id());
+    daemon.tell("kill");
+    kill(&daemon.shims());
+    init.kill();
+    init.until_ended();
+    daemon.tell("start");
+    let outcome = talker.outcome(&rig);
+    assert_eq!((talker.output().as_str(), outcome.lost), ("ran\n", true), "{outcome:?}");
+    assert_eq!((outcome.state(), outcome.exit_status), (JobState::Failed, None));
+    rig.delete(talker.id());
+    runtime.release("start-after");
+}
+
+/// The start is carried out by a runtime that nobody waits for any more, after the job was started anew.
+#[test]
+fn a_start_that_is_late_runs_nothing() {
+    let Some(daemon) = Daemon::start() else { return };
+    let runtime = Runtime::new("runc");
+    let Some(rig) = daemon.rig() else { return };
+    let talker = Talker::new(&rig, &runtime);
+    ["start-before", "start-after"].iter().for_each(|point| runtime.hold(point));
+    rig.tracker.add_job(talker.job.clone()).unwrap();
+    runtime.reached("start-before");
+    let late = Init::of(talker.id());
+    // Nobody is to be quicker with removing it.
+    let removal = ["kill-before", "delete-before"];
+    removal.iter().for_each(|point| runtime.hold(point));
+    daemon.tell("kill");
+    daemon.tell("start");
+    let facts = rig.until(|fact| matches!(fact, Fact::NotStarted { id, .. } if id == talker.id()));
+    runtime.release("start-before");
+    runtime.reached("start-after");
+    late.until_ended();
+    assert_eq!(talker.output(), "", "{facts:?}");
+    runtime.release("start-after");
+    removal.iter().for_each(|point| runtime.release(point));
+    rig.tracker.add_job(talker.job.clone()).unwrap();
+    talker.has_run(&rig);
+    talker.go_on();
+    let outcome = talker.outcome(&rig);
+    assert_eq!((talker.output().as_str(), outcome.exit_status), ("ran\n", Some(4)), "{outcome:?}");
+    rig.delete_kept(talker.id());
+    until_swept(&rig);
+    assert_eq!(daemon.list("containers"), Vec::<String>::new());
+}
+
+/// The connection breaks while the daemon makes a task, and the runtime hangs.
+#[test]
+fn a_container_whose_making_was_cut_off_keeps_no_job_from_starting() {
+    let Some(daemon) = Daemon::start() else { return };
+    let (runtime, cable) = (Runtime::new("runc"), Cable::to(&daemon));
+    let Some(rig) = daemon.rig_at(cable.path()) else { return };
+    let talker = Talker::new(&rig, &runtime);
+    runtime.hold("create-before");
+    rig.tracker.add_job(talker.job.clone()).unwrap();
+    runtime.reached("create-before");
+    cable.cut();
+    rig.until(|fact| matches!(fact, Fact::NotStarted { id, .. } if id == talker.id()));
+    rig.tracker.add_job(talker.job.clone()).unwrap();
+    talker.has_run(&rig);
+    let info = rig.tracker.job_info(talker.id()).unwrap();
+    let second = format!("{}_2", talker.id());
+    assert_eq!((info.state, info.container.as_deref()), (JobState::Running, Some(second.as_str())));
+    assert_eq!(rig.tracker.list_jobs().unwrap(), [talker.id()]);
+    talker.go_on();
+    let outcome = talker.outcome(&rig);
+    assert_eq!((talker.output().as_str(), outcome.exit_status), ("ran\n", Some(4)), "{outcome:?}");
+    rig.delete_kept(talker.id());
+    runtime.release("create-before");
+    until_swept(&rig);
+    assert_eq!(daemon.list("containers"), Vec::<String>::new());
+    assert_eq!(daemon.shims(), Vec::<u32>::new());
+}
+
+/// What a runtime and the daemon say of an id that is in use without a container of theirs to show for it.
+#[test]
+fn an_id_that_is_in_use_is_not_the_end_of_a_job() {
+    let Some(daemon) = Daemon::start() else { return };
+    let runtime = Runtime::new("runc");
+    let Some(rig) = daemon.rig() else { return };
+    let state = Path::new("/run/containerd/runc/once");
+    let bundles = daemon.dir.path().join("state/io.containerd.runtime.v2.task/once");
+    for place in [state, &bundles] {
+        let job = runtime.run(job(script("exit 4")));
+        fs::create_dir_all(place.join(&job.id)).unwrap();
+        assert_eq!(rig.run(job.clone()).exit_status, Some(4), "{place:?}");
+        until_swept(&rig);
+        let _ = fs::remove_dir_all(place.join(&job.id));
+    }
+}
+
+/// A job with a device that brings a hook which fails, after it has said why.
+fn hooked(rig: &Rig, name: &str) -> NewJob {
+    let place = rig.dir.path().join("cdi");
+    let hook = rig.dir.path().join("hook");
+    fs::write(&hook, "#!/bin/sh\necho no such luck >&2\nexit 3\n").unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let (path, args) = match name {
+        // Those of the container are programs of its image.
+        "startContainer" => ("/bin/sh", r#"["sh", "-c", "echo no such luck >&2; exit 3"]"#),
+        _ => (hook.to_str().unwrap(), r#"["hook"]"#),
+    };
+    let kind = name.to_lowercase();
+    let text = format!(
+        r#"{{"cdiVersion": "0.6.0", "kind": "test.example/{kind}", "devices": [{{"name": "x", "containerEdits":
+            {{"hooks": [{{"hookName": "{name}", "path": "{path}", "args": {args}}}]}}}}]}}"#
+    );
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join(format!("{kind}.json")), text).unwrap();
+    let mut template = script("echo ran");
+    let device = format!("test.example/{kind}=x");
+    template.extensions.insert("containerd_jt_devices".to_owned(), device.as_str().into());
+    let settings = resolved_with(&template, |settings| settings.cdi_dirs = vec![place]);
+    NewJob { settings, ..job(template) }
+}
+
+#[test]
+fn a_hook_that_fails_is_told_as_such() {
+    let Some(rig) = rig() else { return };
+    for name in ["prestart", "createRuntime", "createContainer", "startContainer", "poststart"] {
+        let (outcome, output) = rig.output(hooked(&rig, name));
+        eprintln!("{name}: {outcome:?} {output:?}");
+    }
+}
