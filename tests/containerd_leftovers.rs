@@ -65,7 +65,7 @@ fn a_job_that_runs_is_left_alone_though_its_store_is_lost() {
     let id = job.id.clone();
     let _output = rig.start_and_hear(job);
     let (opener, facts) = rig.neighbour();
-    assert_eq!(opener.leftovers(&|_| Ok(false)).unwrap(), [id.clone()]);
+    assert_eq!(opener.leftovers(&|_| Ok(false)).unwrap(), std::slice::from_ref(&id));
     opener.delete_leftover(&id).unwrap();
     while !matches!(facts.recv_timeout(LONG).unwrap(), Fact::Deleted { id: deleted } if deleted == id) {}
     assert_eq!(rig.tracker.job_state(&id).unwrap().0, JobState::Running);
