@@ -1239,7 +1239,9 @@ drmaa2_error drmaa2_j_resume(drmaa2_j j);
 /*
  * Keep a waiting job from starting (GFD.231, Job).
  *
- * DRMAA2_INVALID_STATE if it is not in DRMAA2_QUEUED or DRMAA2_REQUEUED, or is just being started.
+ * A job that is just being started is held if its command has not begun, and then does not. Else the call
+ * returns DRMAA2_INVALID_STATE, as for every job that is not in DRMAA2_QUEUED or DRMAA2_REQUEUED, once the
+ * state says so too. DRMAA2_TRY_LATER if the DRM system does not tell that in time.
  */
 drmaa2_error drmaa2_j_hold(drmaa2_j j);
 
@@ -1349,7 +1351,7 @@ drmaa2_error drmaa2_jarray_resume(drmaa2_jarray ja);
 /*
  * Keep the waiting jobs of a job array from starting (GFD.231, JobArray).
  *
- * Returns once that is accepted. DRMAA2_INVALID_STATE if there are none.
+ * Each is held as by drmaa2_j_hold. DRMAA2_INVALID_STATE if there are none.
  */
 drmaa2_error drmaa2_jarray_hold(drmaa2_jarray ja);
 

@@ -112,10 +112,10 @@ pub(super) async fn process(core: &Core, id: &str) -> Result<Option<Process>> {
 
 /// The accounts of all containers that have a task or are marked as jobs.
 pub(super) async fn all_jobs(core: &Core) -> Result<Vec<JobInfo>> {
-    let calls = core.daemon.within(QUICK)?;
-    let (mut containers, mut tasks) = (calls.containers(), calls.tasks());
+    let mut tasks = core.daemon.within(QUICK)?.tasks();
     let tasks = tasks.list(ListTasksRequest::default());
-    let (containers, tasks) = tokio::join!(stream(core, &mut containers), tasks);
+    let containers = containers(core, ListContainersRequest::default());
+    let (containers, tasks) = tokio::join!(containers, tasks);
     let tasks = tasks.map_err(|status| core.daemon.error(status))?.into_inner().tasks;
     // A task's own process bears the container's id.
     let mut tasks: HashMap<String, Process> =
@@ -143,13 +143,11 @@ async fn completed(core: &Core, mut info: JobInfo) -> JobInfo {
     info
 }
 
-type Containers =
-    containerd_client::services::v1::containers_client::ContainersClient<super::connect::Service>;
-
-/// One message per container: a single answer may not be larger than 16 MiB.
-async fn stream(core: &Core, containers: &mut Containers) -> Result<Vec<Container>> {
+/// The containers that are asked for. One message each: a single answer may not be larger than 16 MiB.
+pub(super) async fn containers(core: &Core, wanted: ListContainersRequest) -> Result<Vec<Container>> {
+    let mut containers = core.daemon.within(QUICK)?.containers();
     let list = async {
-        let mut stream = containers.list_stream(ListContainersRequest::default()).await?.into_inner();
+        let mut stream = containers.list_stream(wanted).await?.into_inner();
         let mut all = Vec::new();
         while let Some(message) = stream.message().await? {
             all.extend(message.container);

@@ -69,7 +69,7 @@ impl Core {
     }
 
     /// Where the directory of an attempt goes when it is given up.
-    fn note(&self, container: &str) -> PathBuf {
+    pub(super) fn note(&self, container: &str) -> PathBuf {
         // No container's id begins with a dot.
         self.settings.jobs_dir.join(format!(".{container}"))
     }

@@ -4,6 +4,7 @@
 //! belongs here: everybody with access to the daemon reads labels, and tools print them.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use containerd_client::services::v1::Container;
 
@@ -20,6 +21,8 @@ const ARRAY: &str = "drmaa2.array";
 const INDEX: &str = "drmaa2.index";
 /// Marks a container that stays when its job has ended.
 const KEEP: &str = "drmaa2.keep";
+/// The directory that has the directory of its job.
+const JOBS_DIR: &str = "drmaa2.jobs_dir";
 const ACCOUNTING_ID: &str = "drmaa2.accounting_id";
 const IMAGE_DIGEST: &str = "drmaa2.image_digest";
 
@@ -54,6 +57,23 @@ pub(super) fn encode(
 /// Mark a container to be kept.
 pub(super) fn keep(labels: &mut HashMap<String, String>) {
     labels.insert(KEEP.to_owned(), "true".to_owned());
+}
+
+/// Say to whom a container belongs: of all who use the namespace those who have this directory.
+pub(super) fn belong(labels: &mut HashMap<String, String>, jobs_dir: &Path) {
+    if let Some(dir) = value_of(jobs_dir) {
+        labels.insert(JOBS_DIR.to_owned(), dir.to_owned());
+    }
+}
+
+/// What finds the containers that belong to those who have this directory.
+pub(super) fn of_jobs_in(jobs_dir: &Path) -> String {
+    // One that has no label finds none.
+    format!("labels.{JOBS_DIR:?}=={:?}", value_of(jobs_dir).unwrap_or("none"))
+}
+
+fn value_of(jobs_dir: &Path) -> Option<&str> {
+    jobs_dir.to_str().filter(|dir| JOBS_DIR.len() + dir.len() <= MAX_PAIR)
 }
 
 /// Is a container to be kept?

@@ -230,6 +230,7 @@ fn container(
     spec: &Value,
 ) -> Container {
     let mut labels = labels::encode(job, &image.reference(), &wanted.labels);
+    labels::belong(&mut labels, &core.settings.jobs_dir);
     if wanted.keep {
         labels::keep(&mut labels);
     }

@@ -36,6 +36,7 @@ mod snapshot;
 mod spec;
 mod start;
 mod status;
+mod sweep;
 mod unpack;
 mod withdraw;
 
@@ -365,6 +366,16 @@ impl JobTracker for ContainerdTracker {
             Ok(answer.map_err(|status| core.daemon.error(status))?.into_inner().images)
         })?;
         Ok(images.into_iter().map(|image| image.name).collect())
+    }
+
+    fn leftovers(&self, needed: &dyn Fn(&str) -> Result<bool>) -> Result<Vec<String>> {
+        self.run(|core| async move { sweep::traces(&core).await })?.unneeded(needed)
+    }
+
+    fn delete_leftover(&self, name: &str) -> Result<()> {
+        let (core, name) = (self.core.clone(), name.to_owned());
+        self.runtime.spawn(async move { sweep::delete(&core, name).await });
+        Ok(())
     }
 
     fn contact(&self) -> Result<Contact> {

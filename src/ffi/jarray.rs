@@ -91,7 +91,7 @@ pub unsafe extern "C" fn drmaa2_jarray_resume(ja: drmaa2_jarray) -> drmaa2_error
 
 /// Keep the waiting jobs of a job array from starting (GFD.231, JobArray).
 ///
-/// Returns once that is accepted. DRMAA2_INVALID_STATE if there are none.
+/// Each is held as by drmaa2_j_hold. DRMAA2_INVALID_STATE if there are none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_jarray_hold(ja: drmaa2_jarray) -> drmaa2_error {
     // SAFETY: a job array, or NULL.

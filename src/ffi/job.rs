@@ -90,7 +90,9 @@ pub unsafe extern "C" fn drmaa2_j_resume(j: drmaa2_j) -> drmaa2_error {
 
 /// Keep a waiting job from starting (GFD.231, Job).
 ///
-/// DRMAA2_INVALID_STATE if it is not in DRMAA2_QUEUED or DRMAA2_REQUEUED, or is just being started.
+/// A job that is just being started is held if its command has not begun, and then does not. Else the call
+/// returns DRMAA2_INVALID_STATE, as for every job that is not in DRMAA2_QUEUED or DRMAA2_REQUEUED, once the
+/// state says so too. DRMAA2_TRY_LATER if the DRM system does not tell that in time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_j_hold(j: drmaa2_j) -> drmaa2_error {
     // SAFETY: a job, or NULL.

@@ -107,8 +107,7 @@ impl Dispatcher {
                 Ok(()) => live.push(engine),
                 Err(None) => {}
                 Err(Some(until)) => {
-                    let pause = until.saturating_duration_since(Instant::now()).as_millis();
-                    let until = now.saturating_add(Millis::try_from(pause).unwrap_or(Millis::MAX)) + 1;
+                    let until = time_of(until, now);
                     wake = Some(wake.map_or(until, |wake| wake.min(until)));
                 }
             }
@@ -119,6 +118,11 @@ impl Dispatcher {
                 engine.work(&job);
             }
         }
+        for engine in &live {
+            engine.delete_leftovers();
+        }
+        let tries = engines.iter().filter_map(|engine| engine.next_try()).map(|at| time_of(at, now));
+        let wake = wake.into_iter().chain(tries).min();
         self.watch_others(world, &engines)?;
         Ok(wake.into_iter().chain(self.send_mails(world)?).min())
     }
@@ -196,6 +200,12 @@ impl Dispatcher {
         }
         Ok(())
     }
+}
+
+/// When an instant is, by the clock that says that it is `now`.
+fn time_of(instant: Instant, now: Millis) -> Millis {
+    let span = instant.saturating_duration_since(Instant::now()).as_millis();
+    now.saturating_add(Millis::try_from(span).unwrap_or(Millis::MAX)).saturating_add(1)
 }
 
 #[cfg(test)]

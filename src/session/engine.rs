@@ -8,6 +8,7 @@ use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use super::changes::Changes;
+use super::cleanup::Chore;
 use super::kick::Kick;
 use super::progress::{Doing, Link, MAX_RETRY, Progress, RETRY, Work, task};
 use super::waits::Waits;
@@ -34,11 +35,11 @@ pub(super) struct Engine {
     waits: Arc<Waits>,
     pub(super) mine: Claim,
     pub(super) kick: Arc<Kick>,
-    changes: Arc<Changes>,
+    pub(super) changes: Arc<Changes>,
     subscribed: Once,
     news: Sender<News>,
-    /// Jobs to clean up.
-    pub(super) ended: Sender<String>,
+    /// What the clean-up thread has to do.
+    pub(super) chores: Sender<Chore>,
     pub(super) progress: Mutex<Progress>,
     pub(super) changed: Condvar,
 }
@@ -68,11 +69,11 @@ impl Engine {
         (kick, changes): (Arc<Kick>, Arc<Changes>),
         mine: Claim,
     ) -> Result<Arc<Self>> {
-        let (engine, news, ended) = Self::new(tracker, target, store, waits, (kick, changes), mine);
+        let (engine, news, chores) = Self::new(tracker, target, store, waits, (kick, changes), mine);
         let facts = Arc::clone(&engine);
         runtime::thread("drmaa2-facts", move || facts.follow(&news))?;
         let cleaner = Arc::clone(&engine);
-        runtime::thread("drmaa2-cleanup", move || cleaner.clean(&ended))?;
+        runtime::thread("drmaa2-cleanup", move || cleaner.clean(&chores))?;
         Ok(engine)
     }
 
@@ -84,9 +85,9 @@ impl Engine {
         waits: Arc<Waits>,
         (kick, changes): (Arc<Kick>, Arc<Changes>),
         mine: Claim,
-    ) -> (Arc<Self>, Receiver<News>, Receiver<String>) {
+    ) -> (Arc<Self>, Receiver<News>, Receiver<Chore>) {
         let (news, news_receiver) = mpsc::channel();
-        let (ended, ended_receiver) = mpsc::channel();
+        let (chores, chores_receiver) = mpsc::channel();
         let engine = Self {
             tracker,
             target,
@@ -97,11 +98,11 @@ impl Engine {
             changes,
             subscribed: Once::new(),
             news,
-            ended,
+            chores,
             progress: Mutex::default(),
             changed: Condvar::new(),
         };
-        (Arc::new(engine), news_receiver, ended_receiver)
+        (Arc::new(engine), news_receiver, chores_receiver)
     }
 
     pub(super) fn tracker(&self) -> &dyn JobTracker {
@@ -177,7 +178,13 @@ impl Engine {
     /// Wait until what this process has begun is over, as far as `counts`, at most until `deadline`.
     pub(super) fn drain(&self, counts: fn(Doing) -> bool, deadline: Instant) {
         let mut progress = self.progress.lock();
-        while progress.working.values().any(|work| counts(work.doing))
+        // What was just opened may have to take up what others have left.
+        let looks = |progress: &Progress| {
+            matches!(progress.link, Link::Starting) && self.subscribed.is_completed()
+        };
+        while (progress.working.values().any(|work| counts(work.doing))
+            || progress.sweeps()
+            || looks(&progress))
             && !matches!(progress.link, Link::Lost(_))
         {
             let over;
@@ -193,6 +200,9 @@ impl Engine {
     pub(super) fn work(&self, job: &Unsettled) {
         let Some(doing) = task(job) else { return };
         let id = &job.id;
+        if matches!(doing, Doing::Cleaning | Doing::Undoing) && self.progress.lock().rests(id) {
+            return;
+        }
         if doing == Doing::Cleaning {
             return self.clean_up(id);
         }
@@ -221,6 +231,7 @@ impl Engine {
         if let Err(error) = self.begin(job, doing) {
             let id = id.clone();
             let fact = match doing {
+                Doing::Undoing | Doing::Cleaning => Fact::NotDeleted { id, error },
                 Doing::Preparing => Fact::NotPrepared { id, error },
                 _ if error.may_pass() => Fact::NotStarted { id, error },
                 _ => Fact::Ended { id, outcome: Outcome::failed(error.message) },
@@ -269,7 +280,7 @@ impl Engine {
     }
 
     /// The thread of the facts. One that could not be stored, for want of disk space say, is not
-    /// lost: the jobs are compared with the runtime until that works. So is a clean-up that failed.
+    /// lost: the jobs are compared with the runtime until that works.
     fn follow(&self, news: &Receiver<News>) {
         // When the jobs are compared again, and the pause after the next failure.
         let mut retry: Option<(Instant, Duration)> = None;
@@ -314,21 +325,21 @@ impl Engine {
             Fact::Withdrawn { id } => self.withdrawn(&id),
             Fact::NotPrepared { id, error } => self.not_prepared(&id, &error),
             Fact::Progress { id, text } => self.delayed(&id, text.as_deref()),
-            Fact::Deleted { id } => {
-                let stored = self.store.job_deleted(&id);
-                self.done(&id);
-                stored
-            }
-            // It stays this process's, which tries again.
+            Fact::Deleted { id } => self.deleted(&id),
             Fact::NotDeleted { id, error } => {
-                self.progress.lock().working.remove(&id);
-                self.changed.notify_all();
-                Err(error.of(format!("job {id}: clean-up")))
+                self.not_deleted(&id, &error);
+                Ok(())
             }
             Fact::Live => {
+                // Once: who could not remove it a moment ago need not try again at once.
+                let retried = match self.progress.lock().link {
+                    Link::Starting => self.store.retry_deleting(&self.target),
+                    Link::Live | Link::Lost(_) => Ok(()),
+                };
                 let settled = self.settle_all();
+                self.sweep();
                 self.set_link(Link::Live);
-                settled
+                retried.and(settled)
             }
             // Told again at each attempt to reconnect: a job that ended meanwhile left its record.
             Fact::Lost { error } => {

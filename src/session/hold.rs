@@ -61,7 +61,12 @@ impl Engine {
 
     /// The same for a job that this process would have to start. False if it has begun.
     pub(super) fn withdraws(&self, id: &str) -> bool {
-        match self.withdraw(id) {
+        // What is no longer wanted must not be in the way of the next start.
+        let withdraw = || match self.store.is_to_be_held(id)? {
+            true => self.withdraw(id),
+            false => Ok(Withdrawn::Nothing),
+        };
+        match withdraw() {
             Ok(withdrawn) => withdrawn == Withdrawn::Nothing,
             Err(error) => {
                 tracing::warn!(job = %id, %error, "cannot tell whether a job can still be held");

@@ -42,22 +42,24 @@ impl JobSession {
         world.contact(contact)?;
         let row = world.store.create_session(name, contact, &behalf.owner()?)?;
         world.store.sync()?;
-        Ok(Self::opened(row))
+        Ok(Self::opened(&world, row))
     }
 
     /// Open a session that was created before.
     pub fn open(name: &str) -> Result<Arc<Self>> {
-        let row = process::world()?.store.session(check_name("job", name)?)?;
-        Ok(Self::opened(row))
+        let world = process::world()?;
+        let row = world.store.session(check_name("job", name)?)?;
+        Ok(Self::opened(&world, row))
     }
 
-    fn opened(row: Session) -> Arc<Self> {
+    fn opened(world: &World, row: Session) -> Arc<Self> {
         process::session_opened(Kind::Job, &row);
+        world.take_up(&row);
         Arc::new(Self { row, closed: AtomicBool::new(false) })
     }
 
     /// Let go of the session. Its jobs go on; any further use of it is INVALID_SESSION. Returns when
-    /// what this process was starting has started, what it had to clean up is gone, and all that it
+    /// what this process was starting has started, what it had to clean up is gone, that of others included, and all that it
     /// stored is safe.
     pub fn close(&self) -> Result<()> {
         self.check_open()?;

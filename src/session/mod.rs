@@ -5,6 +5,8 @@ mod array;
 mod behalf;
 mod changes;
 mod cleanup;
+#[cfg(test)]
+mod cleanup_tests;
 mod dispatch;
 mod engine;
 mod files;

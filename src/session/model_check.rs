@@ -16,6 +16,7 @@ use std::sync::mpsc::Receiver;
 use proptest::prelude::*;
 
 use self::runtime::{Reach, Runtime};
+use super::cleanup::Chore;
 use super::engine::{Engine, News};
 use super::kick::Kick;
 use super::waits::Waits;
@@ -37,7 +38,7 @@ struct Process {
     body: Child,
     engine: Arc<Engine>,
     news: Receiver<News>,
-    ended: Receiver<String>,
+    chores: Receiver<Chore>,
 }
 
 impl Process {
@@ -49,9 +50,9 @@ impl Process {
         let reach = Reach { runtime: Arc::clone(runtime), process: place };
         let waits = Arc::new(Waits::default());
         let wakes = (Arc::new(Kick::new().unwrap()), Arc::default());
-        let (engine, news, ended) =
+        let (engine, news, chores) =
             Engine::new(Arc::new(reach), TARGET.into(), Arc::clone(store), waits, wakes, claim);
-        Self { body, engine, news, ended }
+        Self { body, engine, news, chores }
     }
 
     /// It dies, and with it what it has asked for and not got: the runtime is not asked any more.
@@ -161,7 +162,7 @@ impl Machine {
 
     /// The threads of a process get to run.
     fn hear(&self, process: usize) {
-        let Process { engine, news, ended, .. } = &self.processes[process];
+        let Process { engine, news, chores, .. } = &self.processes[process];
         if let Ok(News::Fact(fact)) = news.try_recv() {
             engine.take(*fact).unwrap();
         }
@@ -169,7 +170,7 @@ impl Machine {
         if let Some(fact) = fact {
             engine.take(fact).unwrap();
         }
-        if let Ok(id) = ended.try_recv() {
+        if let Ok(Chore::Clean(id)) = chores.try_recv() {
             engine.tracker().delete_job(&id).unwrap();
         }
     }

@@ -28,6 +28,20 @@ pub(super) struct Progress {
     pub(super) pause: Option<(Instant, Duration)>,
     /// The tracker can make no job ready.
     pub(super) unready: bool,
+    /// What could not be removed.
+    failures: HashMap<String, Failure>,
+    /// What is left of attempts at jobs, and was found: it is to be removed.
+    leftovers: HashSet<String>,
+    /// That is being looked for.
+    pub(super) sweeping: bool,
+}
+
+/// Something that could not be removed.
+struct Failure {
+    /// How often.
+    times: u32,
+    /// It is not tried again before.
+    until: Instant,
 }
 
 impl Progress {
@@ -66,6 +80,58 @@ impl Progress {
         let submission = self.working.get(id).map_or(0, |before| before.submission);
         let work = Work { doing: Doing::Cleaning, run: i64::MAX, submission };
         self.working.insert(id.to_owned(), work).map(|before| before.doing)
+    }
+
+    /// Note that something could not be removed. Gives how often that was.
+    pub(super) fn failed(&mut self, id: &str) -> u32 {
+        self.working.remove(id);
+        let times = self.failures.get(id).map_or(0, |failure| failure.times) + 1;
+        let pause = RETRY.saturating_mul(2_u32.saturating_pow(times)).min(MAX_RETRY);
+        let failure = Failure { times, until: Instant::now() + pause };
+        self.failures.insert(id.to_owned(), failure);
+        times
+    }
+
+    /// It was removed, or is tried no more.
+    pub(super) fn forget_failure(&mut self, id: &str) {
+        self.failures.remove(id);
+        self.leftovers.remove(id);
+    }
+
+    /// Is it too early to try again to remove this?
+    pub(super) fn rests(&self, id: &str) -> bool {
+        self.failures.get(id).is_some_and(|failure| failure.until > Instant::now())
+    }
+
+    /// When the next is tried again.
+    pub(super) fn next_try(&self) -> Option<Instant> {
+        self.failures.values().map(|failure| failure.until).filter(|until| *until > Instant::now()).min()
+    }
+
+    /// Leftovers were found.
+    pub(super) fn found(&mut self, leftovers: Vec<String>) {
+        self.leftovers.extend(leftovers);
+        self.sweeping = false;
+    }
+
+    /// Is something left of attempts at jobs that this process may still remove?
+    pub(super) fn has_leftovers(&self) -> bool {
+        self.sweeping || !self.leftovers.is_empty()
+    }
+
+    /// Is anything being looked for, or removed, that attempts at jobs have left?
+    pub(super) fn sweeps(&self) -> bool {
+        self.sweeping || self.leftovers.iter().any(|name| !self.rests(name))
+    }
+
+    /// Take up what is to be removed now.
+    pub(super) fn take_up_leftovers(&mut self) -> Vec<String> {
+        let waits = |name: &&String| !self.working.contains_key(*name) && !self.rests(name);
+        let names: Vec<String> = self.leftovers.iter().filter(waits).cloned().collect();
+        for name in &names {
+            self.clean(name);
+        }
+        names
     }
 
     /// What is being done for a job.

@@ -51,8 +51,6 @@ fn a_job_that_is_being_started_can_be_held() {
     let starter = Bench::with_slots(dir.path(), FakeTracker::new(), Some(1));
     let session = JobSession::create(None, None).unwrap();
     let job = starting(&starter, &session, "0");
-    // Another process does so.
-    let other = Bench::with_slots(dir.path(), Arc::clone(&starter.tracker), Some(1));
     job.control(Control::Hold).unwrap();
     assert_eq!(job.state().unwrap(), (JobState::QueuedHeld, None));
     assert_eq!(code(job.control(Control::Hold)), ErrorCode::InvalidState);
@@ -65,7 +63,6 @@ fn a_job_that_is_being_started_can_be_held() {
     job.wait_terminated(Timeout::Infinite).unwrap();
     assert_eq!(job.info().unwrap().exit_status, Some(0));
     assert_eq!(starter.tracker.orders().iter().filter(|order| order.id == job.id).count(), 1);
-    drop(other);
 }
 
 #[test]

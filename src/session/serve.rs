@@ -76,6 +76,7 @@ impl Work for Service {
         for target in self.world.store.unsettled_targets()? {
             any |= self.follow(target);
         }
+        any |= self.served.values().any(|engine| engine.has_leftovers());
         Ok(any)
     }
 

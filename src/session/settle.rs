@@ -46,7 +46,9 @@ impl Engine {
         match (taken, job.phase) {
             (Ok(true), Phase::Active) => self.compare(job),
             (Ok(true), Phase::Idle) => {
-                self.clean_up(id);
+                if !self.progress.lock().rests(id) {
+                    self.clean_up(id);
+                }
                 Ok(())
             }
             // The dispatcher sees to it.

@@ -136,6 +136,26 @@ impl World {
         Ok(self.store.any_mail()? || !self.store.unsettled_targets()?.is_empty())
     }
 
+    /// Take up what processes that are gone have left, on the runtime of a session and on those of all jobs.
+    pub(super) fn take_up(&self, session: &Session) {
+        let targets = || {
+            let mut targets = self.store.unsettled_targets()?;
+            targets.extend(self.store.given_up_targets()?);
+            targets.push(self.contact(session.contact.as_deref())?.0);
+            Ok::<_, Error>(targets)
+        };
+        let targets = targets().unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot take up what others have left");
+            Vec::new()
+        });
+        for target in targets {
+            match self.engine(&target) {
+                Ok(engine) => engine.subscribe(),
+                Err(error) => tracing::debug!(%error, %target, "cannot take up what others have left"),
+            }
+        }
+    }
+
     /// The engines that are there.
     pub(super) fn engines(&self) -> Vec<Arc<Engine>> {
         self.engines.lock().values().cloned().collect()

@@ -13,6 +13,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::leftovers::NOT_DELETED;
 use super::query::state;
 use super::sessions::sweep;
 use super::{Claim, Store};
@@ -237,9 +238,11 @@ impl Store {
     pub fn job_deleted(&self, id: &str) -> Result<()> {
         self.write(|sql| {
             sql.prepare_cached(
-                "UPDATE jobs SET leftovers = 0, claim = NULL WHERE id = ? AND state IN (7, 8)",
+                "UPDATE jobs SET leftovers = 0, claim = NULL,
+                     annotation = iif(annotation LIKE ?2 || '%', NULL, annotation)
+                 WHERE id = ?1 AND state IN (7, 8)",
             )?
-            .execute([id])?;
+            .execute(params![id, NOT_DELETED])?;
             sql.prepare_cached(
                 "UPDATE jobs SET state = 8, phase = 0, leftovers = 0, claim = NULL, finished = ?2
                  WHERE id = ?1 AND phase = 3 AND terminate <> 0 AND state IN (1, 2, 5, 6)",

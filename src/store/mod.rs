@@ -14,6 +14,9 @@ mod hold;
 mod hold_tests;
 #[cfg(test)]
 mod jobs_tests;
+mod leftovers;
+#[cfg(test)]
+mod leftovers_tests;
 mod life;
 mod mails;
 #[cfg(test)]

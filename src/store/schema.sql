@@ -101,7 +101,8 @@ CREATE TABLE jobs (
     hold        INTEGER NOT NULL DEFAULT 0,
     -- How many of its starts were withdrawn.
     withdrawn   INTEGER NOT NULL DEFAULT 0,
-    -- The runtime, or the state directory, may still hold something of it.
+    -- The runtime, or the state directory, may still hold something of it: 1, or 2 if its removal failed too
+    -- often, so that it is left to who opens next.
     leftovers   INTEGER NOT NULL DEFAULT 0,
     -- Forgotten by its user; the row goes with the leftovers.
     reaped      INTEGER NOT NULL DEFAULT 0,
@@ -140,6 +141,8 @@ CREATE INDEX job_active ON jobs (submission, slots, started) WHERE phase = 2;
 -- What somebody has still to do something about.
 CREATE INDEX job_unsettled ON jobs (submission, number) WHERE state NOT IN (7, 8) OR leftovers = 1;
 CREATE INDEX job_suspended ON jobs (submission) WHERE state = 4 AND phase = 2;
+-- Those are few.
+CREATE INDEX job_given_up ON jobs (submission) WHERE leftovers = 2;
 CREATE INDEX job_gone ON jobs (number) WHERE reaped = 1 AND leftovers = 0;
 CREATE INDEX job_claimed ON jobs (claim) WHERE claim IS NOT NULL;
 

@@ -35,6 +35,12 @@ struct State {
     /// Jobs that do not start.
     withdrawn: BTreeSet<String>,
     slow: bool,
+    /// What attempts at jobs have left.
+    leftovers: BTreeSet<String>,
+    /// Nothing can be removed.
+    stuck: bool,
+    /// How often it was tried.
+    tried: usize,
     sink: Option<Arc<dyn EventSink>>,
     down: Option<Error>,
     refusal: Option<Error>,
@@ -92,6 +98,21 @@ impl FakeTracker {
     /// A job that nobody submitted here.
     pub fn add_foreign(&self, id: &str) {
         self.state.lock().jobs.insert(id.to_owned(), JobInfo::new(id, JobState::Running));
+    }
+
+    /// An attempt at a job has left something of this name.
+    pub fn leave(&self, name: &str) {
+        self.state.lock().leftovers.insert(name.to_owned());
+    }
+
+    /// From here on nothing can be removed, or all again.
+    pub fn set_stuck(&self, stuck: bool) {
+        self.state.lock().stuck = stuck;
+    }
+
+    /// How often something could not be removed.
+    pub fn failed_deletions(&self) -> usize {
+        self.state.lock().tried
     }
 
     /// The runtime loses a job.
@@ -175,7 +196,18 @@ impl State {
     fn give_up(&mut self, id: &str) {
         self.starting.retain(|job| job.id != id);
         self.jobs.remove(id);
+        self.withdrawn.remove(id);
         self.say(Fact::Withdrawn { id: id.to_owned() });
+    }
+
+    /// Report that something cannot be removed, if it is so.
+    fn is_stuck(&mut self, id: &str) -> bool {
+        if self.stuck {
+            self.tried += 1;
+            let error = Error::new(ErrorCode::Internal, "device or resource busy");
+            self.say(Fact::NotDeleted { id: id.to_owned(), error });
+        }
+        self.stuck
     }
 
     fn job(&mut self, id: &str) -> Result<&mut JobInfo> {
@@ -333,10 +365,31 @@ impl JobTracker for FakeTracker {
         if !undone && state.jobs.get(id).is_some_and(|job| !job.state.is_terminated()) {
             return Err(Error::state(format!("job {id} has not ended")));
         }
+        if state.is_stuck(id) {
+            return Ok(());
+        }
         state.jobs.remove(id);
         state.terminated.remove(id);
         state.withdrawn.remove(id);
         state.say(Fact::Deleted { id: id.to_owned() });
+        Ok(())
+    }
+
+    fn leftovers(&self, needed: &dyn Fn(&str) -> Result<bool>) -> Result<Vec<String>> {
+        let names: Vec<String> = self.up()?.leftovers.iter().cloned().collect();
+        let unneeded = |name: &String| needed(name).map(|needed| !needed);
+        names
+            .into_iter()
+            .filter_map(|name| unneeded(&name).map(|is| is.then_some(name)).transpose())
+            .collect()
+    }
+
+    fn delete_leftover(&self, name: &str) -> Result<()> {
+        let mut state = self.up()?;
+        if !state.is_stuck(name) {
+            state.leftovers.remove(name);
+            state.say(Fact::Deleted { id: name.to_owned() });
+        }
         Ok(())
     }
 

@@ -232,8 +232,8 @@ pub trait JobTracker: Send + Sync {
     }
 
     /// Withdraw the start of a job, whoever has asked for it and is at it, and also if nobody is yet: unless
-    /// the job's command has begun, it will not run before the job was deleted. One of the two holds for
-    /// everybody who asks from here on. Who was starting the job reports `Withdrawn`, also if it has
+    /// the job's command has begun, it will not run before `Withdrawn` was told or the job deleted. One of the
+    /// two holds for everybody who asks until then. Who was starting the job reports `Withdrawn`, also if it has
     /// reported the start already, which is nothing that may be believed then.
     fn withdraw(&self, id: &str) -> Result<Withdrawn>;
 
@@ -267,6 +267,19 @@ pub trait JobTracker: Send + Sync {
     /// Remove all that the runtime holds of a job that has ended, or whose start was withdrawn. Returns when it is accepted;
     /// `Deleted` or `NotDeleted` follows.
     fn delete_job(&self, id: &str) -> Result<()>;
+
+    /// Names of what is left of attempts at jobs that nobody works on: they were given up, or are of jobs that
+    /// are not `needed`. Most trackers leave nothing.
+    fn leftovers(&self, needed: &dyn Fn(&str) -> Result<bool>) -> Result<Vec<String>> {
+        let _ = needed;
+        Ok(Vec::new())
+    }
+
+    /// Remove a leftover. Several processes may do so at once. Returns when it is accepted; `Deleted` or
+    /// `NotDeleted` of this name follows.
+    fn delete_leftover(&self, name: &str) -> Result<()> {
+        Err(Error::unsupported("removing leftovers").of(name))
+    }
 
     /// The names that `jobCategory` may take, beside those that are configured.
     fn list_job_categories(&self) -> Result<Vec<String>> {

@@ -1,0 +1,138 @@
+//! What attempts at jobs have left that nobody works on: directories that were moved away, directories of jobs
+//! that are no more, and containers without a directory. The process that was to remove them has died, or a call
+//! of it was carried out only afterwards.
+//!
+//! A namespace may be shared by those who have state directories of their own. So a container says by a label
+//! to which of them it belongs.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+
+use containerd_client::services::v1::ListContainersRequest;
+use containerd_client::types::v1::{Process, Status};
+use ulid::Ulid;
+
+use super::account;
+use super::launch::{blocking, io_error};
+use super::{Core, labels, remove};
+use crate::model::Result;
+use crate::tracker::Fact;
+
+/// The length of a ULID, with which the id of each job begins.
+const ULID: usize = 26;
+
+/// What the directories and the containers show.
+pub(super) struct Traces {
+    /// Directories that were moved away.
+    given_up: Vec<String>,
+    /// Jobs that have a directory, or a container without one.
+    jobs: BTreeSet<String>,
+}
+
+impl Traces {
+    /// Names of all of them that nobody works on.
+    pub(super) fn unneeded(self, needed: &dyn Fn(&str) -> Result<bool>) -> Result<Vec<String>> {
+        let mut names = self.given_up;
+        for id in self.jobs {
+            // Asked after it was seen: who makes anything for a job has stored it before.
+            if !needed(&id)? {
+                names.push(id);
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// Look for them.
+pub(super) async fn traces(core: &Core) -> Result<Traces> {
+    let dir = core.settings.jobs_dir.clone();
+    let read = move || match fs::read_dir(&dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries
+            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.file_name())).collect())
+            .map_err(|error| io_error(&dir, &error)),
+    };
+    let names: Vec<_> = blocking(read).await?;
+    let names = names.into_iter().filter_map(|name| name.into_string().ok());
+    let (given_up, jobs): (Vec<String>, Vec<String>) =
+        names.filter(|name| is_ours(name)).partition(|name| name.starts_with('.'));
+    let mut jobs: BTreeSet<String> = jobs.into_iter().collect();
+    let filters = vec![labels::of_jobs_in(&core.settings.jobs_dir)];
+    for container in account::containers(core, ListContainersRequest { filters }).await? {
+        // One that is to be kept is nobody's any more.
+        if !is_ours(&container.id) || labels::is_kept(&container.labels) {
+            continue;
+        }
+        match core.job_of(&container.id) {
+            Some(job) => drop(jobs.insert(job)),
+            // That of an attempt that was given up, which its note tells of, or whose note is gone.
+            None if core.note(&container.id).is_dir() => {}
+            None => drop(jobs.insert(container.id)),
+        }
+    }
+    Ok(Traces { given_up, jobs })
+}
+
+/// Could it be the id of a job, or the name of a directory that was moved away?
+fn is_ours(name: &str) -> bool {
+    let id = name.strip_prefix('.').unwrap_or(name);
+    super::checked(id).is_ok() && id.get(..ULID).is_some_and(|id| Ulid::from_string(id).is_ok())
+}
+
+/// Remove one of them, and report that.
+pub(super) async fn delete(core: &Core, name: String) {
+    // The semaphore is never closed.
+    let Ok(_turn) = core.deletions.acquire().await else { return };
+    let removed = match name.starts_with('.') {
+        true if is_ours(&name) => {
+            remove::remove_attempt(core, &core.settings.jobs_dir.join(&name)).await
+        }
+        true => Ok(()),
+        false => core.daemon.patiently(|| remove_job(core, &name)).await,
+    };
+    core.facts.report(match removed {
+        Ok(()) => Fact::Deleted { id: name },
+        Err(error) => Fact::NotDeleted { id: name, error },
+    });
+}
+
+/// Remove what there is of a job that the store does not know. One that runs has lost its store, and not the
+/// other way round; it is left to whoever knows what it is.
+async fn remove_job(core: &Core, id: &str) -> Result<()> {
+    let runs = |process: Process| {
+        matches!(process.status(), Status::Running | Status::Pausing | Status::Paused)
+    };
+    if account::process(core, id).await?.is_some_and(runs) {
+        tracing::warn!(job = id, "a job runs that is in no store; it is left alone");
+        return Ok(());
+    }
+    remove::remove(core, id).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_the_name_of_a_job_is_looked_at() {
+        let id = Ulid::generate().to_string();
+        for ours in [id.to_lowercase(), format!(".{id}"), format!("{}.7", id.to_lowercase())] {
+            assert!(is_ours(&ours), "{ours}");
+        }
+        for other in ["", ".", "..", ".pulls", "lost+found", "a", &format!("..{id}"), &id[1..]] {
+            assert!(!is_ours(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_is_needed_is_left_alone() {
+        let traces = || Traces {
+            given_up: vec![".x".into()],
+            jobs: ["a".to_owned(), "b".to_owned()].into_iter().collect(),
+        };
+        assert_eq!(traces().unneeded(&|id| Ok(id == "a")).unwrap(), [".x", "b"]);
+        let error = || crate::model::Error::internal("the store");
+        assert_eq!(traces().unneeded(&|_| Err(error())).unwrap_err(), error());
+    }
+}

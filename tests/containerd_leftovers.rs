@@ -1,0 +1,75 @@
+//! What attempts at jobs have left that nobody works on, on a real daemon; see `common` for what is needed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use common::*;
+use drmaa2::model::JobState;
+use drmaa2::tracker::{Fact, JobTracker};
+
+#[test]
+fn whoever_opens_removes_what_others_have_left_and_nothing_else() {
+    let (Some(rig), Some(foreign)) = (rig(), rig()) else { return };
+    let [needed, unknown, no_directory, other] = [(); 4].map(|()| job(script("exit 0")));
+    for job in [&needed, &unknown, &no_directory] {
+        rig.prepare(job);
+    }
+    foreign.prepare(&other);
+    for dir in [rig.dir_of(&no_directory.id), foreign.dir_of(&other.id)] {
+        fs::remove_dir_all(dir).unwrap();
+    }
+    let moved_away = format!(".{}", ulid::Ulid::generate());
+    fs::create_dir_all(rig.dir_of(&moved_away).join("shared")).unwrap();
+    fs::create_dir_all(rig.dir_of(".pulls")).unwrap();
+
+    // Two processes find the same, and remove it at once.
+    let openers = [rig.neighbour(), rig.neighbour()];
+    let expected = BTreeSet::from([moved_away, unknown.id.clone(), no_directory.id.clone()]);
+    let found = openers.each_ref().map(|(tracker, _)| {
+        tracker.leftovers(&|id| Ok(id == needed.id)).unwrap().into_iter().collect::<BTreeSet<_>>()
+    });
+    assert_eq!(found, [expected.clone(), expected.clone()]);
+    for (tracker, _) in &openers {
+        expected.iter().for_each(|name| tracker.delete_leftover(name).unwrap());
+    }
+    for (tracker, facts) in &openers {
+        let mut left = expected.clone();
+        while !left.is_empty() {
+            match facts.recv_timeout(LONG).unwrap() {
+                Fact::Deleted { id } => drop(left.remove(&id)),
+                Fact::NotDeleted { id, error } => panic!("{id}: {error}"),
+                _ => {}
+            }
+        }
+        assert_eq!(tracker.leftovers(&|id| Ok(id == needed.id)).unwrap(), Vec::<String>::new());
+    }
+    for id in &expected {
+        assert_eq!(rig.traces(id), Vec::<&str>::new(), "{id}");
+    }
+    assert_eq!(rig.traces(&needed.id), WHOLE);
+    assert!(rig.dir_of(".pulls").is_dir());
+    // What belongs to another state directory is not touched.
+    assert_eq!(foreign.traces(&other.id), ["task", "container", "snapshot"]);
+    rig.delete(&needed.id);
+    foreign.delete(&other.id);
+}
+
+#[test]
+fn a_job_that_runs_is_left_alone_though_its_store_is_lost() {
+    let Some(rig) = rig() else { return };
+    let job = job(script("echo; sleep 1000"));
+    let id = job.id.clone();
+    let _output = rig.start_and_hear(job);
+    let (opener, facts) = rig.neighbour();
+    assert_eq!(opener.leftovers(&|_| Ok(false)).unwrap(), std::slice::from_ref(&id));
+    opener.delete_leftover(&id).unwrap();
+    while !matches!(facts.recv_timeout(LONG).unwrap(), Fact::Deleted { id: deleted } if deleted == id) {}
+    assert_eq!(rig.tracker.job_state(&id).unwrap().0, JobState::Running);
+    rig.tracker.job_control(&id, drmaa2::model::Control::Kill).unwrap();
+    rig.until_ended(&id);
+    rig.delete(&id);
+}
