@@ -404,13 +404,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Nobody here starts the job any more; the dispatcher sees what is to be done for it now.
-    pub(super) fn starts_no_more(&self, id: &str) {
-        self.progress.lock().starts_no_more(id);
-        self.changed.notify_all();
-        self.kick.ring();
-    }
-
     /// End a job that somebody gave up before it started.
     pub(super) fn end_if_asked(&self, id: &str, how: Option<Control>) {
         if let Some(how) = how {

@@ -102,6 +102,13 @@ impl Engine {
         }
     }
 
+    /// Nobody here starts the job any more; the dispatcher sees what is to be done for it now.
+    pub(super) fn starts_no_more(&self, id: &str) {
+        self.progress.lock().starts_no_more(id);
+        self.changed.notify_all();
+        self.kick.ring();
+    }
+
     /// The runtime says of a job that has started that it has not: somebody who wanted to hold an earlier
     /// run of it came so late that he withdrew this one, after its start was told.
     pub(super) fn run_withdrawn(&self, job: &Unsettled) -> Result<()> {
