@@ -15,7 +15,7 @@ use ulid::Ulid;
 
 use super::account;
 use super::launch::{blocking, io_error};
-use super::{Core, labels, remove};
+use super::{Core, attempt, labels, remove, start};
 use crate::model::Result;
 use crate::tracker::Fact;
 
@@ -24,16 +24,16 @@ const ULID: usize = 26;
 
 /// What the directories and the containers show.
 pub(super) struct Traces {
-    /// Directories that were moved away.
-    given_up: Vec<String>,
-    /// Jobs that have a directory, or a container without one.
+    /// Attempts that were given up: the names of their notes, or those that these would have.
+    given_up: BTreeSet<String>,
+    /// Jobs that have a directory.
     jobs: BTreeSet<String>,
 }
 
 impl Traces {
     /// Names of all of them that nobody works on.
     pub(super) fn unneeded(self, needed: &dyn Fn(&str) -> Result<bool>) -> Result<Vec<String>> {
-        let mut names = self.given_up;
+        let mut names = Vec::from_iter(self.given_up);
         for id in self.jobs {
             // Asked after it was seen: who makes anything for a job has stored it before.
             if !needed(&id)? {
@@ -55,23 +55,28 @@ pub(super) async fn traces(core: &Core) -> Result<Traces> {
     };
     let names: Vec<_> = blocking(read).await?;
     let names = names.into_iter().filter_map(|name| name.into_string().ok());
-    let (given_up, jobs): (Vec<String>, Vec<String>) =
-        names.filter(|name| is_ours(name)).partition(|name| name.starts_with('.'));
-    let mut jobs: BTreeSet<String> = jobs.into_iter().collect();
+    let names = names.filter(|name| is_ours(name));
+    let (mut given_up, jobs): (BTreeSet<_>, BTreeSet<_>) = names.partition(|name| name.starts_with('.'));
     let filters = vec![labels::of_jobs_in(&core.settings.jobs_dir)];
     for container in account::containers(core, ListContainersRequest { filters }).await? {
         // One that is to be kept is nobody's any more.
-        if !is_ours(&container.id) || labels::is_kept(&container.labels) {
-            continue;
-        }
-        match core.job_of(&container.id) {
-            Some(job) => drop(jobs.insert(job)),
-            // That of an attempt that was given up, which its note tells of, or whose note is gone.
-            None if core.note(&container.id).is_dir() => {}
-            None => drop(jobs.insert(container.id)),
+        if is_ours(&container.id)
+            && !labels::is_kept(&container.labels)
+            && is_orphaned(core, &container.id)
+        {
+            given_up.insert(format!(".{}", container.id));
         }
     }
     Ok(Traces { given_up, jobs })
+}
+
+/// Is there no directory of the attempt that a container is of? An attempt has one before it has a container, and
+/// as long as it has one.
+fn is_orphaned(core: &Core, container: &str) -> bool {
+    match core.job_of(container) {
+        Some(job) => !core.job_dir(&job).is_dir(),
+        None => !core.note(container).is_dir(),
+    }
 }
 
 /// Could it be the id of a job, or the name of a directory that was moved away?
@@ -84,22 +89,38 @@ fn is_ours(name: &str) -> bool {
 pub(super) async fn delete(core: &Core, name: String) {
     // The semaphore is never closed.
     let Ok(_turn) = core.deletions.acquire().await else { return };
-    let removed = match name.starts_with('.') {
-        true if is_ours(&name) => {
-            remove::remove_attempt(core, &core.settings.jobs_dir.join(&name)).await
-        }
-        true => Ok(()),
-        false => core.daemon.patiently(|| remove_job(core, &name)).await,
-    };
+    let removed = core
+        .daemon
+        .patiently(|| async {
+            match name.strip_prefix('.') {
+                _ if !is_ours(&name) => Ok(()),
+                Some(container) => delete_attempt(core, container).await,
+                None => delete_job(core, &name).await,
+            }
+        })
+        .await;
     core.facts.report(match removed {
         Ok(()) => Fact::Deleted { id: name },
         Err(error) => Fact::NotDeleted { id: name, error },
     });
 }
 
+/// Remove what is left of an attempt that was given up. One that has no note gets it, so that no new attempt has
+/// its container at this moment.
+async fn delete_attempt(core: &Core, container: &str) -> Result<()> {
+    let note = core.note(container);
+    if !note.is_dir() {
+        fs::create_dir(&note).or_else(present).map_err(|error| io_error(&note, &error))?;
+        if core.job_of(container).is_some() {
+            return fs::remove_dir(&note).or_else(absent).map_err(|error| io_error(&note, &error));
+        }
+    }
+    remove::remove_attempt(core, &note).await
+}
+
 /// Remove what there is of a job that the store does not know. One that runs has lost its store, and not the
 /// other way round; it is left to whoever knows what it is.
-async fn remove_job(core: &Core, id: &str) -> Result<()> {
+async fn delete_job(core: &Core, id: &str) -> Result<()> {
     let runs = |process: Process| {
         matches!(process.status(), Status::Running | Status::Pausing | Status::Paused)
     };
@@ -107,7 +128,23 @@ async fn remove_job(core: &Core, id: &str) -> Result<()> {
         tracing::warn!(job = id, "a job runs that is in no store; it is left alone");
         return Ok(());
     }
-    remove::remove(core, id).await.map(drop)
+    if start::has_begun(&core.job_dir(id)) {
+        return remove::remove(core, id).await.map(drop);
+    }
+    match attempt::give_up(core, id) {
+        Ok(note) => remove::remove_attempt(core, &note).await,
+        // Somebody else was faster.
+        Err(_) if !core.job_dir(id).is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn present(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) }
+}
+
+fn absent(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 #[cfg(test)]
@@ -117,7 +154,8 @@ mod tests {
     #[test]
     fn only_what_has_the_name_of_a_job_is_looked_at() {
         let id = Ulid::generate().to_string();
-        for ours in [id.to_lowercase(), format!(".{id}"), format!("{}.7", id.to_lowercase())] {
+        let id_of = id.to_lowercase();
+        for ours in [id_of.clone(), format!(".{id_of}"), format!("{id_of}.7"), format!(".{id_of}_2")] {
             assert!(is_ours(&ours), "{ours}");
         }
         for other in ["", ".", "..", ".pulls", "lost+found", "a", &format!("..{id}"), &id[1..]] {
@@ -128,8 +166,8 @@ mod tests {
     #[test]
     fn a_job_that_is_needed_is_left_alone() {
         let traces = || Traces {
-            given_up: vec![".x".into()],
-            jobs: ["a".to_owned(), "b".to_owned()].into_iter().collect(),
+            given_up: [".x".to_owned()].into(),
+            jobs: ["a".to_owned(), "b".to_owned()].into(),
         };
         assert_eq!(traces().unneeded(&|id| Ok(id == "a")).unwrap(), [".x", "b"]);
         let error = || crate::model::Error::internal("the store");
