@@ -163,9 +163,10 @@ impl Daemon {
             PathBuf::from("/run/containerd/runc").join(&self.namespace),
             self.dir.join("state/io.containerd.runtime.v2.task").join(&self.namespace),
         ] {
-            for entry in fs::read_dir(&dir).into_iter().flatten() {
-                traces.push(format!("{}", entry.unwrap().path().display()));
-            }
+            // What begins with a dot is the runtime's own, and of no container.
+            let entries = fs::read_dir(&dir).into_iter().flatten().map(|entry| entry.unwrap());
+            let entries = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
+            traces.extend(entries.map(|entry| entry.path().display().to_string()));
         }
         traces
     }

@@ -173,7 +173,12 @@ fn rerun(stage: &Stage) {
     let template = JobTemplate { rerunnable: true, ..stage.job("a") };
     let Some(id) = start(stage, template) else { return };
     stage.arm();
+    let running = stage.in_jobs();
     stage.daemon.shims().into_iter().for_each(|pid| strike::kill_shim(stage, pid));
+    // containerd ends what it finds without its shim.
+    for pid in running {
+        processes::gone(pid, LIMIT);
+    }
     stage.moment("lost");
     await_end(stage, &id);
 }
