@@ -56,7 +56,7 @@ fn main() -> ExitCode {
             complain("this start was withdrawn, or it is not the first");
             return ExitCode::from(REFUSED);
         }
-        Err(error) => failed(Failure::new("cannot note that the job begins", &error)),
+        Err(error) => not_begun(Failure::new("cannot note that the job begins", &error)),
     };
     if record.started == 0 {
         record.started = begun;
@@ -75,18 +75,18 @@ fn main() -> ExitCode {
 fn run(job_dir: &Path, signals: &Signals, group: &Group) -> Record {
     let order = match Order::read(job_dir) {
         Ok(order) => order,
-        Err(error) => return failed(Failure::new("order", &error)),
+        Err(error) => return not_begun(Failure::new("order", &error)),
     };
     let stop = stop_signal(&order);
     let terminate_file = job_dir.join(TERMINATE_FILE);
-    let terminated = || unstarted(stop, "terminated before the command was started".to_owned().into());
+    let terminated = || unstarted("terminated before the command was started".to_owned().into());
     if is_marked(&terminate_file) {
         return terminated();
     }
     if let Err(failure) = origin::check(&order.origins) {
-        return failed(failure);
+        return not_begun(failure);
     }
-    if let Some(record) = stage_in(&order, signals, stop, &terminate_file, group) {
+    if let Some(record) = stage_in(&order, signals, &terminate_file, group) {
         return record;
     }
     // The signal may have come when the last file was just copied.
@@ -96,11 +96,11 @@ fn run(job_dir: &Path, signals: &Signals, group: &Group) -> Record {
     let started = now();
     let limits = Limits::of(&order, group);
     if let Some(reason) = limits.exceeded() {
-        return unstarted(stop, format!("{reason}, before the command was started").into());
+        return unstarted(format!("{reason}, before the command was started").into());
     }
     let child = match Child::start(&order) {
         Ok(child) => child,
-        Err(error) => return failed(Failure::new("cannot start a process", &error)),
+        Err(error) => return not_begun(Failure::new("cannot start a process", &error)),
     };
     let request = Request { file: &terminate_file, any_signal: true };
     let end = supervise::supervise(child.pid, signals, stop, order.grace, &request, &limits);
@@ -113,13 +113,7 @@ fn run(job_dir: &Path, signals: &Signals, group: &Group) -> Record {
 }
 
 /// Copy what the command shall find, or tell why it is not started.
-fn stage_in(
-    order: &Order,
-    signals: &Signals,
-    stop: i32,
-    terminate_file: &Path,
-    group: &Group,
-) -> Option<Record> {
+fn stage_in(order: &Order, signals: &Signals, terminate_file: &Path, group: &Group) -> Option<Record> {
     if order.stage_in.is_empty() {
         return None;
     }
@@ -130,9 +124,9 @@ fn stage_in(
         Ok(None) => None,
         Ok(Some(Reason { text, interrupted })) => {
             let text = format!("{text}, before the command was started");
-            Some(unstarted(stop, Reason { text, interrupted }))
+            Some(unstarted(Reason { text, interrupted }))
         }
-        Err(failure) => Some(failed(failure)),
+        Err(failure) => Some(not_begun(failure)),
     }
 }
 
@@ -182,12 +176,17 @@ fn stop_signal(order: &Order) -> i32 {
     if (1..=libc::SIGRTMAX()).contains(&order.stop_signal) { order.stop_signal } else { libc::SIGTERM }
 }
 
-/// The record of a command that was not to be started any more.
-fn unstarted(stop: i32, Reason { text, interrupted }: Reason) -> Record {
-    Record { signal: Some(stop), reason: Some(text.into_bytes()), interrupted, ..Record::default() }
+/// The record of a command that was not to be started any more. It has neither an exit code nor a signal.
+fn unstarted(Reason { text, interrupted }: Reason) -> Record {
+    Record { reason: Some(text.into_bytes()), interrupted, ..Record::default() }
 }
 
-/// The record of a command that could not be started.
+/// The record of a command that was not tried, because something before it has failed.
+fn not_begun(failure: Failure) -> Record {
+    Record { reason: Some(failure.reason), ..Record::default() }
+}
+
+/// The record of a command that could not be run: it has the code that a shell would give it.
 fn failed(failure: Failure) -> Record {
     let Failure { code, reason } = failure;
     Record { exit_code: Some(code.into()), reason: Some(reason), ..Record::default() }

@@ -211,6 +211,12 @@ impl Ended {
         assert_eq!((self.record.exit_code, self.record.signal), (None, Some(signal)));
     }
 
+    /// The command was not tried.
+    pub(crate) fn assert_unstarted(&self, reason: &str) {
+        assert_eq!((self.reason().as_str(), self.code), (reason, 125));
+        assert_eq!((self.record.exit_code, self.record.signal), (None, None));
+    }
+
     /// The command exited with this code, and there is more to say.
     pub(crate) fn assert_reason(&self, code: i32, reason: &str) {
         assert_eq!((self.reason().as_str(), self.code), (reason, code));
