@@ -1,12 +1,14 @@
 //! How a job ended.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use containerd_client::types::v1::{Process, Status};
 use drmaa2_init::{Record, TERMINATE_FILE, is_marked};
 use prost_types::Timestamp;
 
+use super::launch::ERRORS_FILE;
 use super::withdraw::is_withdrawn;
 use super::{Core, account, bare, launch, metrics, shared, start};
 use crate::model::{Error, Millis, Outcome, Result, Usage, now};
@@ -16,6 +18,9 @@ const NO_RECORD: &str = "its container was killed, and there is no record of its
 
 /// A file in the job's directory that tells that the job is killed without asking anybody.
 pub(super) const KILL_FILE: &str = "kill";
+
+/// The most that is told of [`ERRORS_FILE`], bytes.
+const MAX_SAID: u64 = 4096;
 
 /// The attribute that limits a job's memory.
 const MEMORY: &str = "containerd_jt_memory";
@@ -71,9 +76,11 @@ pub(super) async fn end(
     }
     let ours = dir.is_dir().then_some(dir.as_path());
     let has_init = ours.is_some_and(|dir| !bare::is(dir));
-    let mut outcome = match (process, exit) {
-        _ if has_init && !start::has_begun_or_never_will(core, id).await? => unbegun(),
-        (Some(process), _) => unrecorded(ours, process.into()),
+    let mut outcome = match (process.map(Exit::from), exit) {
+        (found, told) if has_init && !start::has_begun_or_never_will(core, id).await? => {
+            unbegun(&dir, found.or(told))
+        }
+        (Some(exit), _) => unrecorded(ours, exit),
         (None, Some(exit)) if !has_init => unrecorded(ours, exit),
         // The exit that is told of then is the daemon's own invention.
         (None, exit) => Outcome { finished: exit.map_or_else(now, Exit::time), ..lost(ours) },
@@ -176,9 +183,7 @@ fn from_record(record: Record) -> Outcome {
 pub(super) fn unrecorded(dir: Option<&Path>, exit: Exit) -> Outcome {
     match dir {
         Some(dir) if bare::is(dir) => bare::outcome(dir, exit),
-        Some(dir) if is_marked(&dir.join(TERMINATE_FILE)) => {
-            terminated(from_exit(exit), is_marked(&dir.join(KILL_FILE)))
-        }
+        Some(dir) if is_marked(&dir.join(TERMINATE_FILE)) => terminated(dir, from_exit(exit)),
         Some(_) => without_record(from_exit(exit)),
         None => from_exit(exit),
     }
@@ -186,8 +191,8 @@ pub(super) fn unrecorded(dir: Option<&Path>, exit: Exit) -> Outcome {
 
 /// The end of a job that was killed, or was asked to end before there was an init to hear it: the
 /// runtime's own process ends then, with a code of its own.
-fn terminated(outcome: Outcome, killed: bool) -> Outcome {
-    let reason = match killed {
+fn terminated(dir: &Path, outcome: Outcome) -> Outcome {
+    let reason = match is_marked(&dir.join(KILL_FILE)) {
         true => "killed on request",
         false => "terminated, and its container left no record of its end",
     };
@@ -220,9 +225,33 @@ pub(super) fn lost(dir: Option<&Path>) -> Outcome {
     Outcome { lost: true, ..outcome }
 }
 
-/// The end of a job whose container ended before its init had begun.
-fn unbegun() -> Outcome {
-    Outcome { lost: true, ..Outcome::failed("its container was killed before its command was started") }
+/// The end of a job of ours whose container ended before its init had begun: the command has not run, so there
+/// is no exit status. The runtime's own process ends by itself if a hook fails that it runs in the container.
+fn unbegun(dir: &Path, exit: Option<Exit>) -> Outcome {
+    if is_marked(&dir.join(TERMINATE_FILE)) {
+        let ended = exit.map_or_else(Outcome::default, from_exit);
+        return Outcome { exit_status: None, signal: None, ..terminated(dir, ended) };
+    }
+    let (status, at) = exit.map_or((None, None), |exit| (Some(exit.status), Some(exit.time())));
+    let outcome = match status.filter(|status| *status <= 128) {
+        Some(status) => {
+            let said = said(dir).map(|text| format!(": {text}")).unwrap_or_default();
+            Outcome::failed(format!("the runtime ended with status {status} before the command{said}"))
+        }
+        None => {
+            let reason = "its container was killed before its command was started";
+            Outcome { lost: true, ..Outcome::failed(reason) }
+        }
+    };
+    Outcome { finished: at.unwrap_or(outcome.finished), ..outcome }
+}
+
+/// What init, or that of the runtime, has said that had no other place for it.
+fn said(dir: &Path) -> Option<String> {
+    let mut text = Vec::new();
+    File::open(dir.join(ERRORS_FILE)).ok()?.take(MAX_SAID).read_to_end(&mut text).ok()?;
+    let text = String::from_utf8_lossy(&text).trim().replace('\n', "; ");
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// A time of the daemon.

@@ -4,7 +4,7 @@
 //! that nothing refers to, even one second old.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -34,6 +34,8 @@ use crate::tracker::{NewJob, Stdio};
 const ATTEMPTS: u32 = 3;
 /// A file in the job's directory that holds name and digest of its image, a line each.
 const IMAGE_FILE: &str = "image";
+/// A file in the job's directory with what the runtime's own init says, and ours, when nothing else can tell it.
+pub(super) const ERRORS_FILE: &str = "errors";
 /// The shim's own streams; those of the job are files that init opens.
 const NO_STREAM: &str = "/dev/null";
 
@@ -49,6 +51,14 @@ impl From<Error> for Obstacle {
     fn from(error: Error) -> Self {
         Self::Failure(error)
     }
+}
+
+/// The file for what the runtime's own init says.
+fn errors(dir: &Path) -> Result<String> {
+    let file = dir.join(ERRORS_FILE);
+    File::create(&file).map_err(|error| io_error(&file, &error))?;
+    let path = file.to_str().map(str::to_owned);
+    path.ok_or_else(|| Error::argument(format!("{file:?} is not UTF-8")))
 }
 
 /// The image that the job in this directory runs in.
@@ -115,6 +125,8 @@ async fn attempt(
         bare::apply(&mut spec, &order)?;
         bare::limit_open_files(&mut spec, core.daemon.pid().await);
         streams = bare::streams(&files, job.stdio.join)?;
+    } else {
+        streams[2] = errors(&dir)?;
     }
     let mounted = if wanted.no_init { order.origins.clone() } else { Vec::new() };
     let runtime = runtime(&settings, &wanted);
