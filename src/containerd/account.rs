@@ -61,6 +61,10 @@ impl Traces {
 
 /// The account of one job; INVALID_ARGUMENT if there is no trace of it.
 pub(super) async fn job_info(core: &Core, id: &str) -> Result<JobInfo> {
+    if !core.job_dir(id).is_dir() && core.note(id).is_dir() {
+        // What has its name is the container of an attempt that was given up.
+        return Err(unknown_job(id));
+    }
     // First: it is marked when there is a task, so if there is none afterwards, that was lost.
     let started = start::started_at(&core.job_dir(id));
     let (container, process) = tokio::join!(container(core, id), process(core, id));

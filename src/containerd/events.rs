@@ -14,8 +14,7 @@ use ulid::Ulid;
 
 use super::connect::QUICK;
 use super::finish::{self, Exit};
-use super::withdraw::is_withdrawn;
-use super::{Core, launch};
+use super::{Core, bare, launch, start};
 use crate::model::{Error, Result, now, now_nanos};
 use crate::tracker::Fact;
 
@@ -104,8 +103,8 @@ fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), Decode
             let TaskStart { container_id, pid } = TaskStart::decode(event)?;
             let Some(id) = core.job_of(&container_id) else { return Ok(()) };
             let dir = core.job_dir(&id);
-            // The init of one that was withdrawn ends at once.
-            if !is_withdrawn(&dir) {
+            // A job of ours may be withdrawn until its init has begun: until then the launch alone can tell.
+            if !dir.is_dir() || bare::is(&dir) || start::has_begun(&dir) {
                 core.facts.started(id, pid, at, launch::image_of(&dir));
             }
         }
