@@ -257,6 +257,7 @@ fn subject(fact: &Fact) -> Option<&str> {
         | Fact::NotPrepared { id, .. }
         | Fact::NotDeleted { id, .. }
         | Fact::Progress { id, .. }
+        | Fact::Left { id }
         | Fact::Deleted { id } => Some(id),
         Fact::Live | Fact::Lost { .. } => None,
     }

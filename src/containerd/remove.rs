@@ -23,7 +23,7 @@ use crate::tracker::Fact;
 
 /// Between tries at removing what an attempt left, doubled each time up to [`MAX_PAUSE`]: the daemon may have to
 /// find out first that nobody waits for an answer any more.
-const MIN_PAUSE: Duration = Duration::from_secs(1);
+const MIN_PAUSE: Duration = Duration::from_millis(100);
 /// See [`MIN_PAUSE`].
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
@@ -88,19 +88,30 @@ pub(super) async fn remove_given_up(core: &Arc<Core>, note: PathBuf) {
 /// note.
 pub(super) fn remove_in_background(core: &Arc<Core>, note: PathBuf) {
     let core = Arc::clone(core);
+    let id = note.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    core.facts.report(Fact::Left { id: id.clone() });
     tokio::spawn(async move {
-        let mut pause = MIN_PAUSE;
-        while pause < MAX_PAUSE {
-            // The semaphore is never closed.
-            let turn = core.deletions.acquire().await;
-            let Err(error) = remove_attempt(&core, &note).await else { return };
-            drop(turn);
-            tracing::debug!(%error, note = %note.display(), "cannot remove what an attempt left");
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        }
-        tracing::warn!(note = %note.display(), "what an attempt at a job left is not removed");
+        core.facts.report(match in_several_tries(&core, &note).await {
+            Ok(()) => Fact::Deleted { id },
+            Err(error) => Fact::NotDeleted { id, error },
+        });
     });
+}
+
+async fn in_several_tries(core: &Core, note: &Path) -> Result<()> {
+    let mut pause = MIN_PAUSE;
+    loop {
+        // The semaphore is never closed.
+        let turn = core.deletions.acquire().await;
+        let Err(error) = remove_attempt(core, note).await else { return Ok(()) };
+        drop(turn);
+        tracing::debug!(%error, note = %note.display(), "cannot remove what an attempt left");
+        if pause > MAX_PAUSE {
+            return Err(error);
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
 }
 
 /// Remove the directory of an attempt at a job that has no container any more.

@@ -325,6 +325,10 @@ impl Engine {
             Fact::Withdrawn { id } => self.withdrawn(&id),
             Fact::NotPrepared { id, error } => self.not_prepared(&id, &error),
             Fact::Progress { id, text } => self.delayed(&id, text.as_deref()),
+            Fact::Left { id } => {
+                self.progress.lock().left(&id);
+                Ok(())
+            }
             Fact::Deleted { id } => self.deleted(&id),
             Fact::NotDeleted { id, error } => {
                 self.not_deleted(&id, &error);

@@ -13,6 +13,8 @@ pub(super) const RETRY: Duration = Duration::from_millis(500);
 const MAX_DELAYED: usize = 512;
 /// So many of one submission: the others have to wait for the same, and can do so in the queue.
 const MAX_OF_SUBMISSION: usize = 64;
+/// After so many failures to remove something nobody waits for that any more.
+const FEW: u32 = 3;
 /// See [`RETRY`].
 pub(super) const MAX_RETRY: Duration = Duration::from_secs(60);
 
@@ -114,14 +116,22 @@ impl Progress {
         self.sweeping = false;
     }
 
+    /// The tracker removes something by itself that was left of an attempt at a job.
+    pub(super) fn left(&mut self, name: &str) {
+        self.leftovers.insert(name.to_owned());
+        self.clean(name);
+    }
+
     /// Is something left of attempts at jobs that this process may still remove?
     pub(super) fn has_leftovers(&self) -> bool {
         self.sweeping || !self.leftovers.is_empty()
     }
 
-    /// Is anything being looked for, or removed, that attempts at jobs have left?
+    /// Is anything being looked for, or removed, that attempts at jobs have left? What has failed a few times only
+    /// counts: the runtime may have been about to finish a call of somebody who died.
     pub(super) fn sweeps(&self) -> bool {
-        self.sweeping || self.leftovers.iter().any(|name| !self.rests(name))
+        let times = |name| self.failures.get(name).map_or(0, |failure: &Failure| failure.times);
+        self.sweeping || self.leftovers.iter().any(|name| times(name) <= FEW)
     }
 
     /// Take up what is to be removed now.

@@ -168,6 +168,12 @@ pub enum Fact {
         /// The reason.
         error: Error,
     },
+    /// The runtime holds something of an attempt at a job that was given up, and removes it: `Deleted` or
+    /// `NotDeleted` follows, for this name.
+    Left {
+        /// The name, as of [`JobTracker::leftovers`].
+        id: String,
+    },
     /// All that the runtime held of it is gone.
     Deleted {
         /// The job.

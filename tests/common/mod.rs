@@ -172,6 +172,7 @@ pub(crate) fn id_of(fact: &Fact) -> Option<&str> {
         | Fact::NotDeleted { id, .. }
         | Fact::Progress { id, .. }
         | Fact::Withdrawn { id }
+        | Fact::Left { id }
         | Fact::Deleted { id } => Some(id),
         Fact::Live | Fact::Lost { .. } => None,
     }
