@@ -75,8 +75,9 @@ struct Machine {
     runtime: Arc<Mutex<Runtime>>,
     processes: Vec<Process>,
     submitted: Vec<String>,
-    /// Jobs that somebody wants to hold, though they are being started; what he knows of that.
-    holding: VecDeque<(String, Option<Withdrawn>)>,
+    /// Jobs that somebody wants to hold, though they are being started, and how often their start had been asked
+    /// for then; what is known of that.
+    holding: VecDeque<((String, usize), Option<Withdrawn>)>,
     _dir: tempfile::TempDir,
 }
 
@@ -177,17 +178,27 @@ impl Machine {
 
     fn hold(&mut self, which: Which<'_>) {
         let holding = self.store.hold(which).unwrap();
-        self.holding.extend(holding.starting.into_iter().map(|(id, _)| (id, None)));
+        let asked = |id: String| (self.asked(&id), id);
+        let starting = holding.starting.into_iter().map(|(id, _)| asked(id));
+        let starting: Vec<_> = starting.map(|(asked, id)| ((id, asked), None)).collect();
+        self.holding.extend(starting);
+    }
+
+    fn asked(&self, id: &str) -> usize {
+        self.runtime.lock().asked.get(id).copied().unwrap_or_default()
     }
 
     /// Who wants to hold a job goes on, or dies over it.
     fn withdraw(&mut self) {
         match self.holding.pop_front() {
-            Some((id, None)) => {
+            Some(((id, asked), None)) => {
                 let withdrawn = self.runtime.lock().withdraw(&id);
-                self.holding.push_back((id, Some(withdrawn)));
+                let state = self.store.job_state(&id).unwrap();
+                let runs = withdrawn == Withdrawn::Nothing && state == Some(JobState::Running);
+                assert!(!runs || self.asked(&id) > asked, "{id} is said to run though it never will");
+                self.holding.push_back(((id, asked), Some(withdrawn)));
             }
-            Some((id, Some(Withdrawn::Nothing))) => {
+            Some(((id, _), Some(Withdrawn::Nothing))) => {
                 self.store.job_withdrawn(&id).unwrap();
                 let state = self.store.job_state(&id).unwrap();
                 if matches!(state, Some(JobState::QueuedHeld | JobState::RequeuedHeld)) {

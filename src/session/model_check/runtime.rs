@@ -28,6 +28,8 @@ pub(super) struct Runtime {
     pub(super) losses: BTreeMap<String, usize>,
     /// How often each job's command was started.
     pub(super) runs: BTreeMap<String, usize>,
+    /// How often a process has asked for the start of each job.
+    pub(super) asked: BTreeMap<String, usize>,
     /// The jobs that are started and whose command has not begun.
     pub(super) starting: BTreeSet<String>,
     /// Those that do not begin.
@@ -174,6 +176,7 @@ impl JobTracker for Reach {
     }
 
     fn add_job(&self, job: NewJob) -> Result<()> {
+        *self.runtime.lock().asked.entry(job.id.clone()).or_default() += 1;
         self.ask(Request::Start(job.id))
     }
 
