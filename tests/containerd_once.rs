@@ -27,18 +27,19 @@ struct Talker {
 
 impl Talker {
     fn new(rig: &Rig, runtime: &Runtime) -> Self {
-        let fifo = |name: &str| {
-            let path = rig.dir.path().join(name);
-            nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-            Some(path.as_path().into())
-        };
+        let talk = rig.dir.path().join("talk");
+        fs::create_dir(&talk).unwrap();
+        for name in ["said", "heard"] {
+            nix::unistd::mkfifo(&talk.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        let mut template = script("echo ran; echo >/talk/said; read x </talk/heard; exit 4");
+        let mount = format!("{}:/talk", talk.display());
+        template.extensions.insert("containerd_jt_mounts".to_owned(), mount.as_str().into());
+        let mut job = runtime.run(job(template));
         let output = rig.file("output", "", 0);
-        let mut job = runtime.run(job(script("echo ran; echo >&2; read x; exit 4")));
         job.stdio.output = Some(output.as_path().into());
-        job.stdio.error = fifo("said");
-        job.stdio.input = fifo("heard");
         // With somebody who may write, nobody waits for one.
-        let heard = File::options().read(true).write(true).open(rig.dir.path().join("heard")).unwrap();
+        let heard = File::options().read(true).write(true).open(talk.join("heard")).unwrap();
         Self { job, output, heard }
     }
 
@@ -48,7 +49,7 @@ impl Talker {
 
     /// Wait until it has run so far.
     fn has_run(&self, rig: &Rig) {
-        let said = File::open(rig.dir.path().join("said")).unwrap();
+        let said = File::open(rig.dir.path().join("talk/said")).unwrap();
         assert_ne!(BufReader::new(said).read_line(&mut String::new()).unwrap(), 0);
     }
 
@@ -297,6 +298,62 @@ fn a_hook_that_fails_is_told_as_such() {
     let Some(rig) = rig() else { return };
     for name in ["prestart", "createRuntime", "createContainer", "startContainer", "poststart"] {
         let (outcome, output) = rig.output(hooked(&rig, name));
-        eprintln!("{name}: {outcome:?} {output:?}");
+        let reason = outcome.reason.as_deref().unwrap();
+        assert!(reason.contains("hook") && reason.contains("no such luck"), "{name}: {outcome:?}");
+        assert_eq!(
+            (outcome.state(), outcome.exit_status, outcome.signal),
+            (JobState::Failed, None, None)
+        );
+        assert_eq!((output.as_str(), outcome.lost), ("", false), "{name}");
     }
+}
+
+fn without_init(rig: &Rig, runtime: &Runtime) -> Talker {
+    let mut talker = Talker::new(rig, runtime);
+    talker.job.template.extensions.insert("containerd_jt_init".to_owned(), "off".into());
+    talker
+}
+
+/// A job without an init leaves no record, and no fence of its own.
+#[test]
+fn a_job_without_init_that_may_have_run_is_lost() {
+    let Some(daemon) = Daemon::start() else { return };
+    let runtime = Runtime::new("runc");
+    let Some(rig) = daemon.rig() else { return };
+    let talker = without_init(&rig, &runtime);
+    runtime.hold("start-after");
+    rig.tracker.add_job(talker.job.clone()).unwrap();
+    runtime.reached("start-after");
+    talker.has_run(&rig);
+    let pid_1 = Init::of(talker.id());
+    daemon.tell("kill");
+    talker.go_on();
+    pid_1.until_ended();
+    kill(&daemon.shims());
+    daemon.tell("start");
+    let outcome = talker.outcome(&rig);
+    assert_eq!((talker.output().as_str(), outcome.lost), ("ran\n", true), "{outcome:?}");
+    rig.delete(talker.id());
+    runtime.release("start-after");
+}
+
+/// Its shim may believe that it was never started.
+#[test]
+fn a_job_without_init_that_runs_is_found_running() {
+    let Some(daemon) = Daemon::start() else { return };
+    let runtime = Runtime::new("runc");
+    let Some(rig) = daemon.rig() else { return };
+    let talker = without_init(&rig, &runtime);
+    runtime.hold("start-after");
+    rig.tracker.add_job(talker.job.clone()).unwrap();
+    runtime.reached("start-after");
+    talker.has_run(&rig);
+    daemon.tell("kill");
+    daemon.tell("start");
+    rig.until_started(talker.id());
+    talker.go_on();
+    let outcome = talker.outcome(&rig);
+    assert_eq!((talker.output().as_str(), outcome.exit_status), ("ran\n", Some(4)), "{outcome:?}");
+    rig.delete(talker.id());
+    runtime.release("start-after");
 }

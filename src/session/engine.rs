@@ -455,7 +455,9 @@ impl Engine {
     /// A job that could not be started waits for another attempt, after a pause.
     fn not_started(&self, id: &str, error: &Error) -> Result<()> {
         tracing::warn!(job = %id, %error, "cannot start a job");
-        let retry = self.store.job_not_started(id, &error.message, ATTEMPTS, &self.mine);
+        // A runtime that is away starts nothing, however often it is tried.
+        let attempts = (error.code != ErrorCode::DrmCommunication).then_some(ATTEMPTS);
+        let retry = self.store.job_not_started(id, &error.message, attempts, &self.mine);
         let mut progress = self.progress.lock();
         progress.working.remove(id);
         progress.pause();

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::job::settle;
 use super::tests::{Bench, code, fresh, start, template};
 use super::{Bulk, JobRef, JobSession, Timeout};
-use crate::model::{Control, Error, ErrorCode, JobState, JobTemplate};
+use crate::model::{Control, Error, ErrorCode, JobState, JobTemplate, Outcome};
 use crate::store::Which;
+use crate::tracker::Fact;
 use crate::tracker::fake::FakeTracker;
 
 #[test]
@@ -16,6 +17,45 @@ fn a_job_that_could_not_be_started_is_tried_again() {
     let job = start(&session, template("sleep"));
     assert_eq!(bench.tracker.orders().len(), 1);
     assert_eq!(job.state().unwrap().0, JobState::Running);
+}
+
+#[test]
+fn a_runtime_that_is_away_is_not_the_end_of_a_job() {
+    let (_dir, bench, session) = fresh();
+    let job = starting(&bench, &session, "sleep");
+    let engine = bench.world.default_engine().unwrap();
+    for _ in 0..9 {
+        let error = Error::new(ErrorCode::DrmCommunication, "away");
+        engine.take(Fact::NotStarted { id: job.id.clone(), error }).unwrap();
+        assert_eq!(job.state().unwrap().0, JobState::Queued);
+        bench.tracker.wait_until_starting(&job.id);
+    }
+}
+
+/// What every process sees of a task that cannot be started looks like the end of the job.
+#[test]
+fn the_end_of_a_job_that_somebody_starts_is_left_to_him_without_a_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let starter = Bench::new(dir.path());
+    let session = JobSession::create(None, None).unwrap();
+    let [job, recorded] = [0, 1].map(|_| starting(&starter, &session, "sleep"));
+    let other = Bench::on(dir.path(), FakeTracker::new());
+    let hear = |bench: &Bench, outcome: &Outcome| {
+        let fact = Fact::Ended { id: job.id.clone(), outcome: outcome.clone() };
+        bench.world.default_engine().unwrap().take(fact).unwrap();
+        job.state().unwrap().0
+    };
+    let unrecorded = Outcome { exit_status: Some(1), ..Outcome::failed("killed") };
+    for outcome in [&unrecorded, &Outcome { lost: true, ..unrecorded.clone() }] {
+        assert_eq!(hear(&other, outcome), JobState::Queued);
+    }
+    assert_eq!(hear(&starter, &Outcome::failed("the runtime's own error")), JobState::Failed);
+    assert_eq!(job.info().unwrap().annotation.as_deref(), Some("the runtime's own error"));
+
+    let outcome = Outcome { started: Some(1), ..unrecorded };
+    let fact = Fact::Ended { id: recorded.id.clone(), outcome };
+    other.world.default_engine().unwrap().take(fact).unwrap();
+    assert_eq!(recorded.state().unwrap().0, JobState::Failed);
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn however_a_start_fails_the_wish_to_hold_the_job_counts() {
     to_be_held(&store, &session, &mine, "a");
     assert_eq!(store.start_withdrawn("a", &mine).unwrap(), Some(JobState::QueuedHeld));
     to_be_held(&store, &session, &mine, "b");
-    assert_eq!(store.job_not_started("b", "full", 5, &mine).unwrap(), Retry::Waits);
+    assert_eq!(store.job_not_started("b", "full", Some(5), &mine).unwrap(), Retry::Waits);
     assert_eq!(job(&store, "b").info.state, JobState::QueuedHeld);
     to_be_held(&store, &session, &mine, "c");
     store.terminate(Which::Job("c"), Control::Terminate).unwrap();

@@ -245,11 +245,11 @@ fn a_job_that_could_not_be_started_waits_until_it_was_tried_often_enough() {
     insert(&store, &session, "a");
     let mine = Claim::mine();
     admit(&store, &mine, 1, 0);
-    assert_eq!(store.job_not_started("a", "full", 2, &dead()).unwrap(), Retry::NotMine);
-    assert_eq!(store.job_not_started("a", "full", 2, &mine).unwrap(), Retry::Waits);
+    assert_eq!(store.job_not_started("a", "full", Some(2), &dead()).unwrap(), Retry::NotMine);
+    assert_eq!(store.job_not_started("a", "full", Some(2), &mine).unwrap(), Retry::Waits);
     assert_eq!(job(&store, "a").info.state, JobState::Queued);
     assert!(admit(&store, &mine, 1, 0));
-    assert_eq!(store.job_not_started("a", "full", 2, &mine).unwrap(), Retry::Failed);
+    assert_eq!(store.job_not_started("a", "full", Some(2), &mine).unwrap(), Retry::Failed);
     assert_eq!(job(&store, "a").info.annotation.as_deref(), Some("full"));
 }
 
@@ -337,7 +337,7 @@ fn terminating_ends_a_job_that_nobody_works_on_and_marks_the_others() {
     assert_eq!(phase(&store, "a.3"), Some(Phase::Undoing));
     store.job_deleted("a.3").unwrap();
     assert_eq!(state("a.3"), JobState::Failed);
-    assert_eq!(store.job_not_started("a.2", "x", 9, &mine).unwrap(), Retry::Failed);
+    assert_eq!(store.job_not_started("a.2", "x", Some(9), &mine).unwrap(), Retry::Failed);
     assert_eq!(job(&store, "a.2").info.annotation.as_deref(), Some("terminated before it started"));
     assert_eq!(store.terminate(Which::Job("none"), Control::Terminate).unwrap(), Terminating::default());
     // The harder end counts, whichever was asked for last.
@@ -408,7 +408,7 @@ fn a_job_of_a_destroyed_session_that_never_ran_goes_as_well() {
     assert_eq!(ids(store.all_jobs().unwrap()), ["a.2"]);
     let mine = Claim::mine();
     admit(&store, &mine, 1, 0);
-    assert_eq!(store.job_not_started("a.2", "full", 1, &mine).unwrap(), Retry::Failed);
+    assert_eq!(store.job_not_started("a.2", "full", Some(1), &mine).unwrap(), Retry::Failed);
     assert!(store.all_jobs().unwrap().is_empty());
 }
 

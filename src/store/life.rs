@@ -176,8 +176,14 @@ impl Store {
     }
 
     /// A job that this process claims could not be started for a reason that may pass, and nothing is
-    /// left of it. It waits again, unless that was the last of `attempts`.
-    pub fn job_not_started(&self, id: &str, reason: &str, attempts: i64, mine: &Claim) -> Result<Retry> {
+    /// left of it. It waits again, unless that was the last of `attempts`; without these, this was none.
+    pub fn job_not_started(
+        &self,
+        id: &str,
+        reason: &str,
+        attempts: Option<i64>,
+        mine: &Claim,
+    ) -> Result<Retry> {
         self.write(|sql| {
             let failed = sql
                 .prepare_cached(
@@ -192,11 +198,11 @@ impl Store {
             }
             let waits = sql
                 .prepare_cached(
-                    "UPDATE jobs SET state = state + hold, hold = 0, attempts = attempts + 1, phase = 0,
-                         leftovers = 0, claim = NULL, slots = NULL
+                    "UPDATE jobs SET state = state + hold, hold = 0, phase = 0, leftovers = 0,
+                         attempts = attempts + (?3 IS NOT NULL), claim = NULL, slots = NULL
                      WHERE id = ?1 AND claim = ?2 AND phase = 2 AND state IN (1, 5)",
                 )?
-                .execute(params![id, mine])?;
+                .execute(params![id, mine, attempts])?;
             Ok(if waits == 1 { Retry::Waits } else { Retry::NotMine })
         })
     }
