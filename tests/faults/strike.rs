@@ -146,8 +146,9 @@ fn restore(stage: &Stage, fault: &Fault) {
                 At::Moment(_) => true,
                 At::Within(..) => false,
             };
-            if begun && !stage.has_noted(2, SHORT) {
-                stage.note("the job did not go on without containerd".to_owned());
+            if begun {
+                // If it goes on, which it need not when its start was withdrawn meanwhile.
+                stage.has_noted(2, SHORT);
             }
             for pid in stage.in_jobs() {
                 processes::gone(pid, SHORT);
