@@ -134,7 +134,7 @@ async fn attempt(
     note_image(&dir, &image.reference())?;
 
     // The order goes to stable storage while the daemon works; init reads it only once started.
-    let create = turn.keep(core, &job.id, create(core, container, streams, &image));
+    let create = turn.keep(&core.facts, &job.id, create(core, container, streams, &image));
     let (created, written) = tokio::join!(create, write_order(core, &job.id, order));
     let pid = created?;
     core.facts.created(&job.id, pid);

@@ -16,7 +16,7 @@ use drmaa2_init::{Fence, TERMINATE_FILE, is_marked};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::connect::RUN;
-use super::facts::{Launched, Ticket};
+use super::facts::{Facts, Launched, Ticket};
 use super::launch::{blocking, io_error, make};
 use super::withdraw::WITHDRAW_FILE;
 use super::{Core, account, attempt, bare, finish, launch, pull, remove, shared, status, withdraw};
@@ -41,27 +41,31 @@ pub(super) enum Started {
 }
 
 /// The turn of a launch among others, which it loses when the daemon takes long.
-pub(super) struct Turn<'a>(Option<SemaphorePermit<'a>>);
+pub(super) struct Turn<'a> {
+    held: Option<SemaphorePermit<'a>>,
+    patience: Duration,
+}
 
 impl<'a> Turn<'a> {
     /// Wait for it.
     pub(super) async fn wait(among: &'a Semaphore) -> Self {
         // The semaphore is never closed.
-        Self(among.acquire().await.ok())
+        Self { held: among.acquire().await.ok(), patience: PATIENCE }
     }
 
     /// Wait for what the daemon does for a job.
-    pub(super) async fn keep<T>(&mut self, core: &Core, id: &str, call: impl Future<Output = T>) -> T {
+    pub(super) async fn keep<T>(&mut self, facts: &Facts, id: &str, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
-        if let Ok(answer) = tokio::time::timeout(PATIENCE, &mut call).await {
+        if let Ok(answer) = tokio::time::timeout(self.patience, &mut call).await {
             return answer;
         }
-        self.0 = None;
-        let text =
-            |text: Option<&str>| Fact::Progress { id: id.to_owned(), text: text.map(str::to_owned) };
-        core.facts.report(text(Some("waiting for the runtime")));
+        self.held = None;
+        let tell = |text: Option<&str>| {
+            facts.report(Fact::Progress { id: id.to_owned(), text: text.map(str::to_owned) });
+        };
+        tell(Some("waiting for the runtime"));
         let answer = call.await;
-        core.facts.report(text(None));
+        tell(None);
         answer
     }
 }
@@ -180,7 +184,7 @@ pub(super) async fn start(core: &Core, id: &str, turn: &mut Turn<'_>) -> Result<
     if !blocking(move || note_start(&dir, is_bare)).await? {
         return Err(withdrawn());
     }
-    let Err(error) = turn.keep(core, id, start_task(core, id)).await else {
+    let Err(error) = turn.keep(&core.facts, id, start_task(core, id)).await else {
         return Ok(Started::Answered);
     };
     match () {
@@ -289,4 +293,43 @@ pub(super) async fn give_up(core: &Arc<Core>, id: &str, why: &Error) -> Result<b
         _ => remove::remove_given_up(core, note).await,
     }
     Ok(withdrawn)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::tracker::EventSink;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<Fact>>);
+
+    impl EventSink for Heard {
+        fn fact(&self, fact: Fact) {
+            self.0.lock().unwrap().push(fact);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_launch_that_the_daemon_keeps_waiting_lets_others_go_first() {
+        let (among, facts, heard) = (Semaphore::new(1), Facts::new(), Arc::new(Heard::default()));
+        tokio::spawn(facts.deliver(heard.clone()).unwrap());
+        let mut turn = Turn::wait(&among).await;
+        assert_eq!(turn.keep(&facts, "j", async { 1 }).await, 1);
+        assert_eq!(among.available_permits(), 0);
+        turn.patience = Duration::ZERO;
+        let (answer, question) = oneshot::channel();
+        let other = async {
+            let _turn = Turn::wait(&among).await;
+            answer.send(2).unwrap();
+        };
+        let (answered, ()) = tokio::join!(turn.keep(&facts, "j", question), other);
+        assert_eq!(answered, Ok(2));
+        tokio::task::yield_now().await;
+        let text = |text: Option<&str>| Fact::Progress { id: "j".into(), text: text.map(str::to_owned) };
+        assert_eq!(*heard.0.lock().unwrap(), [text(Some("waiting for the runtime")), text(None)]);
+    }
 }
