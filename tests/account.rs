@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use drmaa2::model::{JobInfo, JobState, JobTemplate};
+use drmaa2::model::{Control, JobInfo, JobState, JobTemplate};
 use drmaa2::session::{JobRef, JobSession, Timeout};
 
 /// Nothing here takes so long unless it hangs.
@@ -167,5 +167,40 @@ fn a_job_without_memory_is_told_from_one_that_was_killed() {
     let info = finish(&session.run_job(script("kill -KILL $$")).unwrap());
     assert_eq!((info.state, info.terminating_signal.as_deref()), (JobState::Failed, Some("SIGKILL")));
     assert_eq!((info.annotation.as_deref(), info.usage.oom_killed), (None, false));
+    session.close().unwrap();
+}
+
+/// Whatever has ended it; a command that could not be run has the code that a shell gives it.
+#[test]
+fn a_job_that_never_ran_has_no_exit_status() {
+    if !ready() {
+        return;
+    }
+    let session = JobSession::create(None, None).unwrap();
+    let host = tempfile::NamedTempFile::new().unwrap();
+    let copied = vec![(host.path().to_str().unwrap().into(), "/proc/no/such/place".into())];
+    let with = |name: &str, value: &str| {
+        let mut template = script("echo ran");
+        template.extensions.insert(format!("containerd_jt_{name}"), value.into());
+        template
+    };
+    for (template, reason) in [
+        (JobTemplate { stage_in_files: Some(copied), ..script("echo ran") }, "stageInFiles"),
+        (JobTemplate { input_path: Some("/no/such/input".into()), ..script("cat") }, "/no/such/input"),
+        (with("memory", "1m"), "containerd_jt_memory"),
+        (JobTemplate { submit_as_hold: true, ..script("echo ran") }, "terminated"),
+    ] {
+        let is_held = template.submit_as_hold;
+        let job = session.run_job(template).unwrap();
+        if is_held {
+            job.control(Control::Terminate).unwrap();
+        }
+        let info = finish(&job);
+        assert_eq!((info.state, info.exit_status), (JobState::Failed, None), "{info:?}");
+        assert_eq!(info.terminating_signal, None, "{info:?}");
+        assert!(info.annotation.as_ref().is_some_and(|text| text.contains(reason)), "{info:?}");
+    }
+    let missing = JobTemplate { remote_command: Some("/no/such".into()), ..script("") };
+    assert_eq!(finish(&session.run_job(missing).unwrap()).exit_status, Some(127));
     session.close().unwrap();
 }
