@@ -1,6 +1,7 @@
 /* drm submit SESSION COUNT NAME=VALUE... SCRIPT: submit jobs that run a shell script, and do not wait for them.
    drm open SESSION: open a session, and close it again.
    drm list SESSION: for each job its state, its exit status, its terminating signal and its annotation.
+   drm changes STATE_DIR: a line for each change of the store, without end.
 
    CONTACT is the contact string of a session that is new; IMAGE is the jobs' image. The names are input, output
    and rerunnable. */
@@ -8,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 static void fail(const char *what)
 {
@@ -68,9 +71,29 @@ static void list(drmaa2_jsession js)
     }
 }
 
+/* The first line says that it looks. */
+static int changes(const char *state_dir)
+{
+    char path[256], events[4096];
+    int watch = inotify_init1(IN_CLOEXEC);
+    snprintf(path, sizeof path, "%s/drmaa2.bell", state_dir);
+    if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY) < 0) {
+        perror(path);
+        return 2;
+    }
+    do
+        if (puts("changed") == EOF || fflush(stdout) == EOF)
+            return 0;
+    while (read(watch, events, sizeof events) > 0);
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
-    drmaa2_jsession js = session(argv[2]);
+    drmaa2_jsession js;
+    if (strcmp(argv[1], "changes") == 0)
+        return changes(argv[2]);
+    js = session(argv[2]);
     if (strcmp(argv[1], "submit") == 0)
         submit(js, atoi(argv[3]), argv + 4, argv[argc - 1]);
     else if (strcmp(argv[1], "list") == 0)

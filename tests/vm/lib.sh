@@ -27,6 +27,13 @@ until_settled() {
     timeout 900 flock "$1/drmaa2d.lock" true || { echo "the agent of $1 has not left"; return 1; }
 }
 
+# states STATE_DIR SESSION: the states of a session's jobs in the store, for who must not open the session; they are
+# sorted and in one line.
+states() {
+    sqlite3 "file:$1/drmaa2.db?mode=ro" "SELECT j.state FROM jobs j JOIN submissions b ON b.number = j.submission
+        JOIN sessions s ON s.id = b.session WHERE s.name = '$2' AND NOT s.destroyed ORDER BY j.state" | tr '\n' ' '
+}
+
 # are_done COUNT: is what `drm list` prints on standard input so many jobs, and all of them DONE?
 are_done() {
     local list
