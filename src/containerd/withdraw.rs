@@ -63,8 +63,11 @@ fn settle(dir: &Path) -> io::Result<Fence> {
 
 fn make(shared: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().recursive(true).mode(0o700).create(shared) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        // It was there, and has been moved away since; or the one above it was.
+        Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
+            Ok(())
+        }
+        made => made,
     }
 }
 
