@@ -14,14 +14,12 @@ use super::progress::{Doing, Link, MAX_RETRY, Progress, RETRY, Work, task};
 use super::waits::Waits;
 use crate::model::{Control, Error, ErrorCode, ImageRef, JobState, Millis, Outcome, Result};
 use crate::runtime;
-use crate::store::{Claim, Retry, Store, Unsettled, Word};
+use crate::store::{Claim, Store, Unsettled, Word};
 use crate::sync::{Condvar, Mutex};
 use crate::tracker::{EventSink, Fact, JobTracker, NewJob};
 
 /// How long a call waits for the first word from a tracker.
 const FIRST_WORD: Duration = Duration::from_secs(30);
-/// How often a job is started, if it cannot be for reasons that may pass.
-const ATTEMPTS: i64 = 5;
 
 /// A method of a tracker that controls a job.
 type Method = fn(&(dyn JobTracker + 'static), &str, Control) -> Result<()>;
@@ -32,7 +30,7 @@ pub(super) struct Engine {
     /// The name of the tracker's runtime in the store.
     pub(super) target: String,
     pub(super) store: Arc<Store>,
-    waits: Arc<Waits>,
+    pub(super) waits: Arc<Waits>,
     pub(super) mine: Claim,
     pub(super) kick: Arc<Kick>,
     pub(super) changes: Arc<Changes>,
@@ -450,43 +448,6 @@ impl Engine {
             self.done(id);
         }
         self.tell(id, outcome.state(), news)
-    }
-
-    /// A job that could not be started waits for another attempt, after a pause.
-    fn not_started(&self, id: &str, error: &Error) -> Result<()> {
-        tracing::warn!(job = %id, %error, "cannot start a job");
-        // A runtime that is away starts nothing, however often it is tried.
-        let attempts = (error.code != ErrorCode::DrmCommunication).then_some(ATTEMPTS);
-        let retry = self.store.job_not_started(id, &error.message, attempts, &self.mine);
-        let mut progress = self.progress.lock();
-        progress.working.remove(id);
-        progress.pause();
-        drop(progress);
-        self.changed.notify_all();
-        self.kick.ring();
-        if retry? == Retry::Failed {
-            self.waits.state(id, JobState::Failed);
-        }
-        Ok(())
-    }
-
-    /// A job that could not be made ready waits for its turn as if nobody had tried, or has failed: it
-    /// could not be started either. If its turn has come meanwhile, its start tells.
-    fn not_prepared(&self, id: &str, error: &Error) -> Result<()> {
-        tracing::debug!(job = %id, %error, "cannot make a job ready");
-        let failure = (!error.may_pass()).then_some(error.message.as_str());
-        let failed = self.store.job_not_prepared(id, failure, &self.mine);
-        let mut progress = self.progress.lock();
-        if progress.doing(id) == Some(Doing::Preparing) {
-            progress.working.remove(id);
-        }
-        if error.may_pass() && !progress.unready {
-            progress.pause();
-        }
-        drop(progress);
-        self.changed.notify_all();
-        self.kick.ring();
-        self.tell(id, JobState::Failed, failed)
     }
 
     /// This process works on the job no longer.

@@ -9,6 +9,7 @@ mod cleanup;
 mod cleanup_tests;
 mod dispatch;
 mod engine;
+mod failed_start;
 mod files;
 mod hold;
 mod job;

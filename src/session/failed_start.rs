@@ -1,0 +1,48 @@
+//! Starts that failed: the job waits for another attempt, or has failed for good.
+
+use super::engine::Engine;
+use super::progress::Doing;
+use crate::model::{Error, ErrorCode, JobState, Result};
+use crate::store::Retry;
+
+/// How often a job is started, if it cannot be for reasons that may pass.
+const ATTEMPTS: i64 = 5;
+
+impl Engine {
+    /// A job that could not be started waits for another attempt, after a pause.
+    pub(super) fn not_started(&self, id: &str, error: &Error) -> Result<()> {
+        tracing::warn!(job = %id, %error, "cannot start a job");
+        // A runtime that is away starts nothing, however often it is tried.
+        let attempts = (error.code != ErrorCode::DrmCommunication).then_some(ATTEMPTS);
+        let retry = self.store.job_not_started(id, &error.message, attempts, &self.mine);
+        let mut progress = self.progress.lock();
+        progress.working.remove(id);
+        progress.pause();
+        drop(progress);
+        self.changed.notify_all();
+        self.kick.ring();
+        if retry? == Retry::Failed {
+            self.waits.state(id, JobState::Failed);
+        }
+        Ok(())
+    }
+
+    /// A job that could not be made ready waits for its turn as if nobody had tried, or has failed: it
+    /// could not be started either. If its turn has come meanwhile, its start tells.
+    pub(super) fn not_prepared(&self, id: &str, error: &Error) -> Result<()> {
+        tracing::debug!(job = %id, %error, "cannot make a job ready");
+        let failure = (!error.may_pass()).then_some(error.message.as_str());
+        let failed = self.store.job_not_prepared(id, failure, &self.mine);
+        let mut progress = self.progress.lock();
+        if progress.doing(id) == Some(Doing::Preparing) {
+            progress.working.remove(id);
+        }
+        if error.may_pass() && !progress.unready {
+            progress.pause();
+        }
+        drop(progress);
+        self.changed.notify_all();
+        self.kick.ring();
+        self.tell(id, JobState::Failed, failed)
+    }
+}
