@@ -34,6 +34,10 @@ fn grace_of(id: &str) -> Duration {
     Duration::from_millis(Order::read(&state().join("jobs").join(id).join("shared")).unwrap().grace)
 }
 
+fn agent() -> PathBuf {
+    std::env::var_os("DRMAA2_TEST_AGENT").expect("DRMAA2_TEST_AGENT: scripts/test sets it").into()
+}
+
 /// A program that leaves a mark and is another one.
 fn program(path: &Path, text: &str) {
     fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
@@ -90,6 +94,8 @@ fn another_process_starts_a_job_as_it_was_configured_where_it_was_submitted() {
     succeeded(process(test, "submit", state.path(), &name, &own));
     let others = [
         ("DRMAA2_CONFIG", path("others.toml")),
+        // Its program sends mails; and whether it starts the job or the process itself makes no difference.
+        ("DRMAA2_AGENT", agent()),
         ("DOCKER_CONFIG", "/nowhere".into()),
         ("HOME", "/nowhere".into()),
     ];
@@ -155,8 +161,9 @@ fn an_edited_file_counts_for_the_next_submission_while_an_agent_lives() {
     let (server, state) = (Server::start(), state_dir());
     let name = server.push(&Image::new(vec![Layer::busybox()], json!({})), "app:1");
     let file = state.path().join("own.toml");
-    let agent = std::env::var("DRMAA2_TEST_AGENT").expect("DRMAA2_TEST_AGENT: scripts/test sets it");
-    let env = [("DRMAA2_CONFIG", file.to_str().unwrap()), ("DRMAA2_AGENT", agent.as_str())];
+    let agent = agent();
+    let env = [("DRMAA2_CONFIG", &file), ("DRMAA2_AGENT", &agent)]
+        .map(|(name, value)| (name, value.to_str().unwrap()));
     fs::write(&file, "grace_seconds = 3\n").unwrap();
     let test = "configured::an_edited_file_counts_for_the_next_submission_while_an_agent_lives";
     succeeded(process(test, "edit", state.path(), &name, &env));
