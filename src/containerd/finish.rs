@@ -125,8 +125,9 @@ pub(super) async fn starved(core: &Core, id: &str, error: Error) -> Error {
     if !told && !container.as_ref().is_some_and(account::was_out_of_memory) {
         return error;
     }
+    // For good, though the runtime may come further another time.
     let text = format!("the runtime cannot start within {MEMORY} of {limit} bytes: {}", error.message);
-    Error { message: text, ..error }
+    Error::internal(text)
 }
 
 /// Was a job killed that nothing else than a lack of memory would explain?
