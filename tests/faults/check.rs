@@ -162,7 +162,14 @@ fn leftovers(stage: &Stage) -> Vec<String> {
             processes::end(pid);
         }
     }
-    left.extend(stage.daemon.traces());
+    let mut traces = stage.daemon.traces();
+    if left.is_empty() && !traces.is_empty() && traces.iter().all(|trace| stage.daemon.is_bundle(trace))
+    {
+        stage.daemon.kill();
+        stage.daemon.start();
+        traces = stage.daemon.traces();
+    }
+    left.extend(traces);
     for entry in fs::read_dir(stage.path("state/jobs")).into_iter().flatten() {
         left.push(format!("directory {}", entry.unwrap().file_name().to_string_lossy()));
     }

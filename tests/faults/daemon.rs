@@ -150,6 +150,28 @@ impl Daemon {
     fn remove(&self) {
         self.private("stop");
         fs::remove_dir_all(&self.dir).unwrap();
+        // What the runtime has that containerd does not know of.
+        let root = self.runtime_root();
+        for entry in fs::read_dir(&root).into_iter().flatten() {
+            let container = entry.unwrap().file_name();
+            let mut command = Command::new(&self.runtime);
+            command.arg("--root").arg(&root).args(["delete", "--force"]).arg(container);
+            let _ = command.output();
+        }
+        let _ = fs::remove_dir_all(root);
+    }
+
+    fn runtime_root(&self) -> PathBuf {
+        PathBuf::from("/run/containerd/runc").join(&self.namespace)
+    }
+
+    fn bundles(&self) -> PathBuf {
+        self.dir.join("state/io.containerd.runtime.v2.task").join(&self.namespace)
+    }
+
+    /// Is this nothing but a directory that containerd has forgotten, and removes when it starts again?
+    pub fn is_bundle(&self, trace: &str) -> bool {
+        Path::new(trace).starts_with(self.bundles())
     }
 
     pub fn shims(&self) -> Vec<i32> {
@@ -159,10 +181,7 @@ impl Daemon {
     /// What is there of jobs in its records, its directories and the runtime's.
     pub fn traces(&self) -> Vec<String> {
         let mut traces = self.records();
-        for dir in [
-            PathBuf::from("/run/containerd/runc").join(&self.namespace),
-            self.dir.join("state/io.containerd.runtime.v2.task").join(&self.namespace),
-        ] {
+        for dir in [self.runtime_root(), self.bundles()] {
             // What begins with a dot is the runtime's own, and of no container.
             let entries = fs::read_dir(&dir).into_iter().flatten().map(|entry| entry.unwrap());
             let entries = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
