@@ -158,7 +158,7 @@ pub struct Record {
     /// The most memory that all of them together had, page cache included, bytes; where the control
     /// group tells.
     pub peak_memory: Option<i64>,
-    /// What of it was reached before the command was started, by the runtime.
+    /// The part of it that the runtime reached before the command was started.
     pub start_memory: Option<i64>,
     /// Bytes they read from block devices; where the control group tells.
     pub read_bytes: Option<i64>,

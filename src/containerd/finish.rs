@@ -25,7 +25,7 @@ const MAX_SAID: u64 = 4096;
 /// The attribute that limits a job's memory.
 const MEMORY: &str = "containerd_jt_memory";
 
-/// What runc says of a limit that is too low for itself.
+/// Messages of runc about a limit that is too low for itself.
 const TOO_LITTLE: [&str; 2] = ["container init was OOM-killed", "unable to set memory limit"];
 
 /// The end of PID 1, as containerd tells it.
@@ -246,7 +246,7 @@ fn unbegun(dir: &Path, exit: Option<Exit>) -> Outcome {
     Outcome { finished: at.unwrap_or(outcome.finished), ..outcome }
 }
 
-/// What init, or that of the runtime, has said that had no other place for it.
+/// The messages of init, or of the runtime's init, that had no other place.
 fn said(dir: &Path) -> Option<String> {
     let mut text = Vec::new();
     File::open(dir.join(ERRORS_FILE)).ok()?.take(MAX_SAID).read_to_end(&mut text).ok()?;

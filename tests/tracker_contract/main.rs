@@ -94,7 +94,7 @@ fn containerd() -> Subject {
     )
 }
 
-/// What a job is run with on containerd; the fake has no use for it.
+/// The settings that a job is run with on containerd; the fake has no use for them.
 fn settings(template: &JobTemplate) -> tracker::Settings {
     tracker::Settings::of(&JobSettings {
         image: template.job_category.as_ref().map(ToString::to_string),

@@ -199,7 +199,7 @@ impl Ended {
         assert_eq!((self.record.exit_code, self.record.signal), (Some(code), None));
     }
 
-    /// The end was nobody's request.
+    /// The end was not requested.
     pub(crate) fn assert_interrupted(&self, signal: i32, reason: &str) {
         assert!(self.record.interrupted, "{:?}", self.record);
         self.assert_signal(signal, reason);
