@@ -155,8 +155,8 @@ static void is_nobodys_child(const char *arg)
     done_with(&js);
 }
 
-/* What happens to an agent in a unit or a login session that is ended: here the one that was started last,
-   after so many others. */
+/* systemd kills the agents in a unit or a login session that it ends. This does the same to the agent that was
+   started last, after so many others. */
 static void kill_agent(int others)
 {
     char events[4096];
@@ -236,7 +236,7 @@ static void open_without_work(const char *arg)
     done_with(&js);
 }
 
-/* An agent that was killed has a successor as soon as somebody opens a session, of whatever kind. */
+/* An agent that was killed has a successor as soon as a process opens a session, of whatever kind. */
 static void is_replaced(void)
 {
     static void (*const opened[])(const char *) = {

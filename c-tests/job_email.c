@@ -104,7 +104,7 @@ static void refused(drmaa2_jsession js, drmaa2_jtemplate jt, const char *part)
     drmaa2_jtemplate_free(&jt);
 }
 
-/* A mail that is refused stays and is told, and goes out when it is tried again. */
+/* A mail that is refused stays and is reported, and goes out when it is tried again. */
 static void refusals(drmaa2_jsession js)
 {
     char path[64], text[8192];
@@ -116,7 +116,7 @@ static void refusals(drmaa2_jsession js)
     CHECK(full != NULL && fclose(full) == 0);
     j = run(js, mailing(command("true"), "a@b", 0, 1));
     CHECK_STR(next_name(), "refused");
-    /* The second time, what came of the first is stored. */
+    /* The result of the first try is stored before the second one. */
     CHECK_STR(next_name(), "refused");
     ji = drmaa2_j_get_info(j);
     CHECK_INT(ji->jobState, DRMAA2_DONE);

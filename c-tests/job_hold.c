@@ -86,7 +86,7 @@ static int round_of(drmaa2_jsession js, const char *dir, long step, drmaa2_jtemp
     return count;
 }
 
-/* Without an init of ours, whoever starts the job decides. */
+/* Without an init of ours, the process that starts the job decides. */
 static drmaa2_jtemplate bare_writer(const char *output)
 {
     drmaa2_jtemplate jt = writer(output);
@@ -109,7 +109,7 @@ static void back_and_forth(drmaa2_jsession js, const char *dir)
     CHECK_INT(lines(output), 1);
     CHECK_INT(unlink(output), 0);
     drmaa2_jinfo_free(&ji);
-    /* What is given up while it is held ends without having run. */
+    /* A job that is terminated while it is held ends without having run. */
     j = submit(js, writer(output));
     if (hold(j)) {
         CHECK_INT(drmaa2_j_terminate(j), DRMAA2_SUCCESS);

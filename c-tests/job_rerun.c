@@ -49,7 +49,7 @@ static void kill_shim(drmaa2_j j)
     CHECK(shim > 1 && kill((pid_t)shim, SIGKILL) == 0);
 }
 
-/* What a machine that goes down does to every process. */
+/* A machine that goes down sends SIGTERM to every process. */
 static void shut_down(drmaa2_j j)
 {
     pid_t init = init_of(j);

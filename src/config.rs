@@ -71,7 +71,7 @@ pub struct Config {
     pub sendmail: Option<PathBuf>,
     /// Whose C structs the program expects.
     pub compat: Compat,
-    /// Where all this was read; `None` if it was not.
+    /// The places where all this was read; `None` if it was not.
     pub sources: Option<Arc<Sources>>,
 }
 

@@ -27,7 +27,7 @@ pub fn tracker(config: &Config, target: &Target, runtime: &Arc<Runtime>) -> Resu
     Ok(ContainerdTracker::new(settings, Arc::clone(runtime)))
 }
 
-/// What a job with this template is run with if it is submitted now, by a process of this user.
+/// The settings of a job with this template if it is submitted now, by a process of this user.
 pub fn job_settings(
     config: &Config,
     template: &JobTemplate,

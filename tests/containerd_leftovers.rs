@@ -1,4 +1,4 @@
-//! What attempts at jobs have left that nobody works on, on a real daemon; see `common` for what is needed.
+//! Leftovers of attempts at jobs that no process works on, on a real daemon; see `common` for what is needed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -46,7 +46,7 @@ fn whoever_opens_removes_what_others_have_left_and_nothing_else() {
             }
         }
     }
-    // One of the two has done it, and the other has seen that somebody is at it.
+    // One of the two has done it, and the other has seen that it is being done.
     let (opener, _) = &openers[0];
     assert_eq!(opener.leftovers(&|id| Ok(id == needed.id)).unwrap(), Vec::<String>::new());
     for id in [&unknown.id, &no_directory.id] {
@@ -57,7 +57,7 @@ fn whoever_opens_removes_what_others_have_left_and_nothing_else() {
     left.sort();
     assert_eq!(left, [".pulls", &needed.id]);
     assert_eq!(rig.traces(&needed.id), WHOLE);
-    // What belongs to another state directory is not touched.
+    // A container of another state directory is not touched.
     assert_eq!(foreign.traces(&other.id), ["task", "container", "snapshot"]);
     rig.delete(&needed.id);
     foreign.delete(&other.id);

@@ -18,7 +18,7 @@ use drmaa2::tracker::{Fact, JobTracker, NewJob};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-/// A job that says `ran` in a file, tells by a FIFO that it has, and goes on when it is told to by another.
+/// A job that writes `ran` to a file, reports that by a FIFO, and waits at another one until it may go on.
 struct Talker {
     job: NewJob,
     output: PathBuf,
@@ -57,7 +57,7 @@ impl Talker {
         (&self.heard).write_all(b"\n").unwrap();
     }
 
-    /// What becomes of it in the end, if it is started again whenever that may help, as a session does it.
+    /// Its outcome, if it is started again whenever that may help, as a session does it.
     fn outcome(&self, rig: &Rig) -> Outcome {
         loop {
             let ours =
@@ -66,7 +66,7 @@ impl Talker {
             match facts.last() {
                 Some(Fact::Ended { outcome, .. }) => return outcome.clone(),
                 Some(Fact::NotStarted { .. }) => rig.tracker.add_job(self.job.clone()).unwrap(),
-                // What was missed is found by looking.
+                // An event that was missed is found by looking.
                 Some(Fact::Live) => match rig.tracker.job_info(self.id()) {
                     Ok(info) if info.state.is_terminated() => return info.outcome(),
                     _ => {}
@@ -201,7 +201,7 @@ fn a_start_that_is_late_runs_nothing() {
     rig.tracker.add_job(talker.job.clone()).unwrap();
     runtime.reached("start-before");
     let late = Init::of(talker.id());
-    // Nobody is to be quicker with removing it.
+    // No other process may remove it sooner.
     let removal = ["kill-before", "delete-before"];
     removal.iter().for_each(|point| runtime.hold(point));
     daemon.tell("kill");
@@ -251,7 +251,7 @@ fn a_container_whose_making_was_cut_off_keeps_no_job_from_starting() {
     assert_eq!(daemon.shims(), Vec::<u32>::new());
 }
 
-/// What a runtime and the daemon say of an id that is in use without a container of theirs to show for it.
+/// The runtime and the daemon can say that an id is in use without having a container of that id.
 #[test]
 fn an_id_that_is_in_use_is_not_the_end_of_a_job() {
     let Some(daemon) = Daemon::start() else { return };

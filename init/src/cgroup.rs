@@ -66,7 +66,7 @@ fn is_own(dir: &Path) -> bool {
     members.trim() == "1" && !dir.join("release_agent").exists()
 }
 
-/// What the job uses, from a moment on.
+/// The resources that the job uses, from a moment on.
 pub(crate) struct Account {
     group: Group,
     cpu_before: Option<i64>,
@@ -162,7 +162,7 @@ mod tests {
         ("memory/memory.max_usage_in_bytes", "2048\n"),
     ];
 
-    /// What version 1 tells in the end.
+    /// The files of version 1 at the end of a job.
     const FIRST_END: [(&str, &str); 4] = [
         ("cpuacct/cpuacct.usage", "1501000000\n"),
         ("memory/memory.max_usage_in_bytes", "4096\n"),
@@ -173,7 +173,7 @@ mod tests {
         ),
     ];
 
-    /// What version 2 tells in the end.
+    /// The files of version 2 at the end of a job.
     const SECOND_END: [(&str, &str); 4] = [
         ("cpu.stat", "usage_usec 1501000\nuser_usec 1\n"),
         ("memory.peak", "4096\n"),
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_group_of_the_machine_is_not_the_jobs() {
-        // What a mount without a cgroup namespace shows: every process, init among those further down.
+        // A mount without a cgroup namespace shows every process, init among those further down.
         assert_eq!(second("v2-root", "0\n0\n0\n", &[]), nothing());
         assert_eq!(second("v2-empty", "", &[]), nothing());
         // And where there is no group but that of the machine.

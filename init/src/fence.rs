@@ -16,7 +16,7 @@ const FENCE: &str = "fence";
 const BEGUN: &str = "begun";
 const WITHDRAWN: &str = "withdrawn";
 
-/// What is settled about an attempt.
+/// The decision about an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fence {
     /// Its init has begun: the command may have run.
@@ -41,7 +41,7 @@ impl Fence {
         Ok(Self::look(dir)?.unwrap_or(Self::Begun))
     }
 
-    /// What is settled about an attempt up to now.
+    /// The decision about an attempt, if there is one yet.
     pub fn look(dir: &Path) -> io::Result<Option<Self>> {
         match fs::read_link(dir.join(FENCE)) {
             Ok(text) if text.as_os_str().as_bytes() == WITHDRAWN.as_bytes() => Ok(Some(Self::Withdrawn)),

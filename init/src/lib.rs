@@ -138,8 +138,10 @@ pub struct Rlimit {
 pub struct Record {
     /// The command's exit code; 127 or 126 if it could not be run, as a shell has it. Nothing if it was not tried.
     pub exit_code: Option<i32>,
-    /// The signal that ended the command.
+    /// The signal that ended the command, or would have if it had been tried.
     pub signal: Option<i32>,
+    /// The command was not tried, so it has no exit status.
+    pub untried: bool,
     /// Why, if there is more to say than the code or the signal does.
     pub reason: Option<Vec<u8>>,
     /// It was ended by a signal that nobody asked for. The machine went down most often, and so this says
@@ -158,7 +160,7 @@ pub struct Record {
     /// The most memory that all of them together had, page cache included, bytes; where the control
     /// group tells.
     pub peak_memory: Option<i64>,
-    /// What of it was reached before the command was started, by the runtime.
+    /// The part of it that the runtime reached before the command was started.
     pub start_memory: Option<i64>,
     /// Bytes they read from block devices; where the control group tells.
     pub read_bytes: Option<i64>,
@@ -261,6 +263,7 @@ impl Record {
         if let Some(reason) = &self.reason {
             out.bytes("reason", reason);
         }
+        out.flag("untried", self.untried);
         out.flag("interrupted", self.interrupted);
         out.number("started", self.started);
         out.number("finished", self.finished);
@@ -282,6 +285,7 @@ impl Record {
                 "exit-code" => record.exit_code = Some(codec::number(value)?),
                 "signal" => record.signal = Some(codec::number(value)?),
                 "reason" => record.reason = Some(value.to_vec()),
+                "untried" => record.untried = true,
                 "interrupted" => record.interrupted = true,
                 "started" => record.started = codec::number(value)?,
                 "finished" => record.finished = codec::number(value)?,
@@ -368,6 +372,7 @@ pub(crate) mod tests {
             signal: Some(11),
             reason: Some(b"why".to_vec()),
             interrupted: true,
+            untried: true,
             started: 1,
             finished: 2,
             cpu_time: 3,

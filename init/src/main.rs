@@ -79,7 +79,10 @@ fn run(job_dir: &Path, signals: &Signals, group: &Group) -> Record {
     };
     let stop = stop_signal(&order);
     let terminate_file = job_dir.join(TERMINATE_FILE);
-    let terminated = || unstarted("terminated before the command was started".to_owned().into());
+    let terminated = || Record {
+        signal: Some(stop),
+        ..unstarted("terminated before the command was started".to_owned().into())
+    };
     if is_marked(&terminate_file) {
         return terminated();
     }
@@ -124,7 +127,8 @@ fn stage_in(order: &Order, signals: &Signals, terminate_file: &Path, group: &Gro
         Ok(None) => None,
         Ok(Some(Reason { text, interrupted })) => {
             let text = format!("{text}, before the command was started");
-            Some(unstarted(Reason { text, interrupted }))
+            let signal = is_marked(terminate_file).then(|| stop_signal(order));
+            Some(Record { signal, ..unstarted(Reason { text, interrupted }) })
         }
         Err(failure) => Some(not_begun(failure)),
     }
@@ -176,14 +180,15 @@ fn stop_signal(order: &Order) -> i32 {
     if (1..=libc::SIGRTMAX()).contains(&order.stop_signal) { order.stop_signal } else { libc::SIGTERM }
 }
 
-/// The record of a command that was not to be started any more. It has neither an exit code nor a signal.
+/// The record of a command that was not to be started any more. A request to end has sent its signal, since the job
+/// was told to run by then.
 fn unstarted(Reason { text, interrupted }: Reason) -> Record {
-    Record { reason: Some(text.into_bytes()), interrupted, ..Record::default() }
+    Record { reason: Some(text.into_bytes()), interrupted, untried: true, ..Record::default() }
 }
 
 /// The record of a command that was not tried, because something before it has failed.
 fn not_begun(failure: Failure) -> Record {
-    Record { reason: Some(failure.reason), ..Record::default() }
+    Record { reason: Some(failure.reason), untried: true, ..Record::default() }
 }
 
 /// The record of a command that could not be run: it has the code that a shell would give it.

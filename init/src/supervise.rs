@@ -33,7 +33,7 @@ impl From<String> for Reason {
     }
 }
 
-/// Where a request to end is noted before its signal is sent.
+/// The file in which a request to end is noted before its signal is sent.
 pub(crate) struct Request<'a> {
     pub(crate) file: &'a Path,
     /// Is any signal a request once the file is there? What is done at the end of a job goes on after the
@@ -55,7 +55,7 @@ const UNASKED: &str = "ended by a signal that nobody asked for: the machine went
 ///
 /// A request to end is SIGTERM, the stop signal itself, or any signal once the file is there. It is passed
 /// on once; asking again does not prolong the grace. A limit that comes first is such a request. Without
-/// the file the signal was nobody's request: a machine that goes down sends one to every process.
+/// the file the signal was no request: a machine that goes down sends one to every process.
 pub(crate) fn supervise(
     command: pid_t,
     signals: &Signals,
@@ -107,7 +107,7 @@ pub(crate) fn supervise(
     kill_all();
     reap_all();
     let killed = killed && libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGKILL;
-    // At the end: somebody may ask for what a signal of nobody has begun.
+    // At the end: a request may come after a signal that was none has begun the end.
     let interrupted = asked && exceeded.is_none() && !request.is_noted();
     let cause = if interrupted { Some(UNASKED.to_owned()) } else { exceeded };
     let text = match (cause, killed) {

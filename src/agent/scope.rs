@@ -15,18 +15,18 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::unistd::{Uid, geteuid};
 
-/// What is there if systemd is the init of this machine, see sd_booted(3).
+/// A directory that exists if systemd is the init of this machine, see sd_booted(3).
 const SYSTEMD: &str = "/run/systemd/system";
 /// How long each of the two programs may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What systemd sends to all that is in a control group when it ends that.
+/// The signals that systemd sends to every process of a control group that it ends.
 const ENDS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGHUP];
 
 /// Move this process to a scope of its own; every signal has to be blocked. Does nothing where systemd is not
 /// in charge. After an error the process is where it was.
 ///
-/// What a service manager has sent meanwhile was meant for the unit that this process has left, so it is
-/// forgotten.
+/// A signal that a service manager has sent meanwhile was meant for the unit that this process has left, so it
+/// is discarded.
 pub fn enter() -> io::Result<()> {
     if !Path::new(SYSTEMD).exists() {
         return Ok(());
@@ -74,7 +74,7 @@ pub fn enter() -> io::Result<()> {
 fn run(program: &str, arguments: &[&str], user: Uid, patience: Duration) -> io::Result<()> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Where the user's manager is to be found; a service, or sudo, may not have said so.
+    // The socket of the user's manager is found by this; a service, or sudo, may not have set it.
     command.env("XDG_RUNTIME_DIR", PathBuf::from(format!("/run/user/{user}")));
     // SAFETY: between fork and exec, it is one system call.
     unsafe { command.pre_exec(|| SigSet::all().thread_set_mask().map_err(Into::into)) };

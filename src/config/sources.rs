@@ -1,5 +1,5 @@
-//! Where a process has its settings from. A host program may live for long: its environment is looked at
-//! once, since a program may change it under the library's threads; files are read as they are now.
+//! The places from which a process reads its settings. A host program may live for long: its environment is
+//! read once, since a program may change it under the library's threads; files are read as they are now.
 
 use std::collections::BTreeMap;
 use std::env;

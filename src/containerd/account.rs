@@ -62,7 +62,7 @@ impl Traces {
 /// The account of one job; INVALID_ARGUMENT if there is no trace of it.
 pub(super) async fn job_info(core: &Core, id: &str) -> Result<JobInfo> {
     if !core.job_dir(id).is_dir() && core.note(id).is_dir() {
-        // What has its name is the container of an attempt that was given up.
+        // The container with its name belongs to an attempt that was given up.
         return Err(unknown_job(id));
     }
     // First: it is marked when there is a task, so if there is none afterwards, that was lost.
@@ -100,7 +100,7 @@ pub(super) async fn record(core: &Core, id: &str) -> Result<Option<Container>> {
     container_record(core, &core.container_of(id)).await
 }
 
-/// What the daemon has under a container's id.
+/// The daemon's record of a container.
 pub(super) async fn container_record(core: &Core, container: &str) -> Result<Option<Container>> {
     let request = GetContainerRequest { id: container.to_owned() };
     let answer = core.daemon.within(QUICK)?.containers().get(request).await;

@@ -43,7 +43,7 @@ pub(super) async fn prepare(core: &Arc<Core>, job: NewJob, ticket: Ticket, mut w
     };
     let image = match made {
         Ok(image) => Ok(image),
-        // Who has asked it to end, or has withdrawn it, says what is to become of it then.
+        // The process that has asked it to end, or has withdrawn it, decides about it then.
         Err(error) if start::still_wanted(core, &job.id).is_err() => Err(error),
         Err(error) => {
             let withdrawn = start::give_up(core, &job.id, &error).await.unwrap_or_default();

@@ -28,7 +28,7 @@ use crate::tracker::NewJob;
 /// root file system. Without it the id is the job's, and the snapshotter the usual one.
 const CONTAINER_FILE: &str = "container";
 
-/// What an attempt has in the daemon.
+/// The names of the objects that an attempt has in the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Attempt {
     /// Its container, its task, and the key of its snapshot.
@@ -68,7 +68,7 @@ impl Core {
         }
     }
 
-    /// Where the directory of an attempt goes when it is given up.
+    /// The path to which the directory of an attempt is moved when it is given up.
     pub(super) fn note(&self, container: &str) -> PathBuf {
         // No container's id begins with a dot.
         self.settings.jobs_dir.join(format!(".{container}"))
@@ -103,7 +103,7 @@ pub(super) fn begin(core: &Core, job: &NewJob) -> Result<Option<PathBuf>> {
             let last = number(id, &core.container_of(id));
             (Some(give_up(core, id)?), last)
         }
-        // What is shared is made last: without it, nothing was made of this attempt yet.
+        // The shared part is made last: without it, nothing was made of this attempt yet.
         false => (None, 0),
     };
     let mut builder = fs::DirBuilder::new();
@@ -117,7 +117,7 @@ pub(super) fn begin(core: &Core, job: &NewJob) -> Result<Option<PathBuf>> {
         let container = container(id, number);
         note(&dir, &Attempt { container, snapshotter }).map_err(|cause| error(&cause))?;
     }
-    // Who withdraws the start at this moment may have made it.
+    // A process that withdraws the start at this moment may have made it.
     builder.create(shared(&dir)).map_err(|cause| error(&cause))?;
     if let Some(old) = &old {
         withdraw::carry_over(old, &dir).map_err(|cause| error(&cause))?;
@@ -167,8 +167,8 @@ pub(super) fn renew(core: &Arc<Core>, job: &NewJob) -> Result<()> {
     Ok(())
 }
 
-/// Take the note of an attempt that was given up, to remove what it names. `None` if somebody else is at it, or
-/// has done it.
+/// Take the note of an attempt that was given up, to remove what it names. `None` if another process is doing
+/// that, or has done it.
 pub(super) async fn take(note: &Path) -> Result<Option<(Attempt, Flock<File>)>> {
     let note = note.to_owned();
     blocking(move || {
@@ -179,12 +179,12 @@ pub(super) async fn take(note: &Path) -> Result<Option<(Attempt, Flock<File>)>> 
     .await
 }
 
-/// Take away the directory of a job of which nothing else is left, to be removed where the result says. `None` if
+/// Take away the directory of a job that has nothing else left, to be removed where the result says. `None` if
 /// there is none.
 pub(super) async fn take_away(core: &Core, id: &str) -> Result<Option<(PathBuf, Flock<File>)>> {
     let (dir, note) = (core.job_dir(id), core.note(&core.container_of(id)));
     blocking(move || {
-        // Before it is a note that somebody else could take.
+        // Before it is a note that another process could take.
         let taken = lock(&dir).and_then(|lock| match lock {
             Some(lock) => fs::rename(&dir, &note).map(|()| Some((note, lock))),
             None => Ok(None),
@@ -194,7 +194,7 @@ pub(super) async fn take_away(core: &Core, id: &str) -> Result<Option<(PathBuf, 
     .await
 }
 
-/// Lock a directory that has this name. `None` if there is none, or somebody has it.
+/// Lock a directory that has this name. `None` if there is none, or another process has it locked.
 fn lock(dir: &Path) -> io::Result<Option<Flock<File>>> {
     let file = match File::open(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -38,7 +38,7 @@ struct Launch {
     ended: bool,
     /// The way to it, while it is one that waits to be told what to do with its task.
     words: Option<mpsc::UnboundedSender<Word>>,
-    /// It was withdrawn, and who did that waits until nothing is left of it.
+    /// It was withdrawn, and the process that did that waits until nothing is left of it.
     undo: bool,
 }
 
@@ -57,7 +57,7 @@ pub(super) type Words = mpsc::UnboundedReceiver<Word>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket(u64);
 
-/// What a launch that has its answer comes to.
+/// The result of a launch that has its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Launched {
     /// The job runs.
@@ -218,7 +218,7 @@ impl Facts {
         let undo = launching.remove(id).is_some_and(|launch| launch.undo);
         let id = id.to_owned();
         self.report(match (fact, left) {
-            // Who waits for the removal hears of it by the clean-up of the ended job.
+            // A process that waits for the removal hears of it by the clean-up of the ended job.
             (fact @ Fact::Ended { .. }, _) => fact,
             (_, Some(error)) if undo => Fact::NotDeleted { id, error },
             (_, None) if undo => Fact::Deleted { id },

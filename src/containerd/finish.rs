@@ -25,7 +25,7 @@ const MAX_SAID: u64 = 4096;
 /// The attribute that limits a job's memory.
 const MEMORY: &str = "containerd_jt_memory";
 
-/// What runc says of a limit that is too low for itself.
+/// Messages of runc about a limit that is too low for itself.
 const TOO_LITTLE: [&str; 2] = ["container init was OOM-killed", "unable to set memory limit"];
 
 /// The end of PID 1, as containerd tells it.
@@ -159,7 +159,11 @@ pub(super) fn recorded(dir: &Path) -> Option<Outcome> {
 
 fn from_record(record: Record) -> Outcome {
     Outcome {
-        exit_status: record.signal.map(|signal| 128 + signal).or(record.exit_code),
+        exit_status: record
+            .signal
+            .map(|signal| 128 + signal)
+            .or(record.exit_code)
+            .filter(|_| !record.untried),
         signal: record.signal,
         reason: record.reason.map(|reason| String::from_utf8_lossy(&reason).into_owned()),
         started: Some(record.started),
@@ -231,7 +235,7 @@ pub(super) fn lost(dir: Option<&Path>) -> Outcome {
 fn unbegun(dir: &Path, exit: Option<Exit>) -> Outcome {
     if is_marked(&dir.join(TERMINATE_FILE)) {
         let ended = exit.map_or_else(Outcome::default, from_exit);
-        return Outcome { exit_status: None, signal: None, ..terminated(dir, ended) };
+        return Outcome { exit_status: None, ..terminated(dir, ended) };
     }
     let (status, at) = exit.map_or((None, None), |exit| (Some(exit.status), Some(exit.time())));
     let outcome = match status.filter(|status| *status <= 128) {
@@ -247,7 +251,7 @@ fn unbegun(dir: &Path, exit: Option<Exit>) -> Outcome {
     Outcome { finished: at.unwrap_or(outcome.finished), ..outcome }
 }
 
-/// What init, or that of the runtime, has said that had no other place for it.
+/// The messages of init, or of the runtime's init, that had no other place.
 fn said(dir: &Path) -> Option<String> {
     let mut text = Vec::new();
     File::open(dir.join(ERRORS_FILE)).ok()?.take(MAX_SAID).read_to_end(&mut text).ok()?;

@@ -59,14 +59,14 @@ pub(super) fn keep(labels: &mut HashMap<String, String>) {
     labels.insert(KEEP.to_owned(), "true".to_owned());
 }
 
-/// Say to whom a container belongs: of all who use the namespace those who have this directory.
+/// Label a container with the directory of the jobs: it tells to which users of the namespace it belongs.
 pub(super) fn belong(labels: &mut HashMap<String, String>, jobs_dir: &Path) {
     if let Some(dir) = value_of(jobs_dir) {
         labels.insert(JOBS_DIR.to_owned(), dir.to_owned());
     }
 }
 
-/// What finds the containers that belong to those who have this directory.
+/// A filter for the containers of jobs with their directories in this one.
 pub(super) fn of_jobs_in(jobs_dir: &Path) -> String {
     // One that has no label finds none.
     format!("labels.{JOBS_DIR:?}=={:?}", value_of(jobs_dir).unwrap_or("none"))

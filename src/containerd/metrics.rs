@@ -16,7 +16,7 @@ use crate::model::Usage;
 const V1: &str = "io.containerd.cgroups.v1.Metrics";
 const V2: &str = "io.containerd.cgroups.v2.Metrics";
 
-/// What a job used that has ended; nothing where nobody counts.
+/// The resources that an ended job has used; empty where nothing counts them.
 pub(super) async fn usage(core: &Core, id: &str) -> Usage {
     let container = core.container_of(id);
     let ask = async {

@@ -131,7 +131,7 @@ impl Core {
         self.images.resolve(&self.daemon, self.snapshotter(wanted), &name).await
     }
 
-    /// What the spec of a job has to know of this machine.
+    /// The facts about this machine that the spec of a job needs.
     async fn host(&self) -> Host {
         Host::look(grants::grants(&self.daemon).await)
     }

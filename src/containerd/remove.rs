@@ -37,7 +37,7 @@ pub(super) async fn delete(core: &Core, id: String) {
     }
 }
 
-/// Remove what there is of a job, but for a container and a snapshot that are to be kept. Those of a
+/// Remove everything of a job, but for a container and a snapshot that are to be kept. Those of a
 /// job that has not run hold nothing of interest.
 async fn remove_ended(core: &Core, id: &str) -> Result<bool> {
     let dir = core.job_dir(id);
@@ -68,8 +68,8 @@ async fn remove_traces(core: &Core, id: &str) -> Result<bool> {
     Ok(withdrawn)
 }
 
-/// Remove what is left of an attempt that was given up, as its note says. Nothing if somebody else is at it, or has
-/// done it.
+/// Remove what is left of an attempt that was given up, as its note says. Does nothing if another process is
+/// doing that, or has done it.
 pub(super) async fn remove_attempt(core: &Core, note: &Path) -> Result<()> {
     let Some((attempt, _lock)) = attempt::take(note).await? else { return Ok(()) };
     remove_container(core, &attempt, note).await?;
@@ -84,8 +84,8 @@ pub(super) async fn remove_given_up(core: &Arc<Core>, note: PathBuf) {
     }
 }
 
-/// Remove what is left of an attempt that was given up, in several tries. After those it is left to who finds its
-/// note.
+/// Remove what is left of an attempt that was given up, in several tries. After those, the next process that
+/// finds its note removes it.
 pub(super) fn remove_in_background(core: &Arc<Core>, note: PathBuf) {
     let core = Arc::clone(core);
     let id = note.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -175,7 +175,7 @@ async fn remove_task(core: &Core, container: &str, dir: &Path) -> Result<bool> {
     done(core, tasks.delete(delete).await)
 }
 
-/// What does not exist is removed. False if it did not.
+/// An object that does not exist counts as removed. False if it did not exist.
 fn done<T>(core: &Core, answer: std::result::Result<T, Answer>) -> Result<bool> {
     match answer {
         Err(status) if status::not_found(&status) => Ok(false),

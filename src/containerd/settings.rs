@@ -1,4 +1,4 @@
-//! What a tracker has to know, and what a job brings along.
+//! The settings of a tracker, and those that each job brings along.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::model::{Error, Extensions, Result};
 use crate::registry;
 use crate::tracker::NewJob;
 
-/// What a tracker has to know: where its jobs are. Nothing in it says how a job is run.
+/// The settings of a tracker: where its jobs are. None of them says how a job is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The daemon's socket.
@@ -21,7 +21,7 @@ pub struct Settings {
     pub snapshotter: String,
     /// Directory for the jobs' directories. The same for all who use the namespace; UTF-8.
     pub jobs_dir: PathBuf,
-    /// Directory for the locks of those who pull. The same for all who use the namespace.
+    /// Directory for the locks of processes that pull. The same for all that use the namespace.
     pub pulls_dir: PathBuf,
     /// The init program; UTF-8. It belongs to this build, whose orders it has to understand.
     pub init: PathBuf,

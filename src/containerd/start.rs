@@ -77,11 +77,11 @@ pub(super) fn started_at(dir: &Path) -> Option<Millis> {
 
 /// Has the job in this directory begun, as far as it says so itself? Without an init, that it may have.
 pub(super) fn has_begun(dir: &Path) -> bool {
-    // What cannot be read is no reason to run anything twice.
+    // A fence that cannot be read is no reason to run anything twice.
     Fence::look(&shared(dir)).map_or(true, |fence| fence == Some(Fence::Begun))
 }
 
-/// Was it tried to start the job in this directory, or has it even begun?
+/// Was a start of the job in this directory tried, or has the job even begun?
 pub(super) fn was_tried(dir: &Path) -> bool {
     started_at(dir).is_some() || (dir.is_dir() && has_begun(dir))
 }
@@ -107,7 +107,7 @@ fn withdrawn() -> Error {
     Error::new(ErrorCode::TryLater, "its start was withdrawn")
 }
 
-/// Start a job for which an attempt was begun, and report what became of it.
+/// Start a job for which an attempt was begun, and report the result.
 pub(super) async fn launch(core: &Arc<Core>, job: &NewJob, ticket: Ticket) {
     let started = async {
         // Others are started while it waits for that.
@@ -131,7 +131,7 @@ pub(super) async fn start_again(core: &Arc<Core>, job: &NewJob) -> Result<Starte
     start_anew(core, job).await
 }
 
-/// Start a job whose start was tried already by somebody who died: his last call may still be on its way, or
+/// Start a job whose start was tried already by a process that died: its last call may still be on its way, or
 /// may have been carried out.
 pub(super) async fn resume(core: &Arc<Core>, job: &NewJob, ticket: Ticket) {
     let started = take_up(core, job).await;
@@ -207,14 +207,14 @@ fn note_start(dir: &Path, is_bare: bool) -> Result<bool> {
 async fn start_task(core: &Core, id: &str) -> std::result::Result<(), Error> {
     let request = StartRequest { container_id: core.container_of(id), exec_id: String::new() };
     match core.daemon.within(RUN)?.tasks().start(request).await {
-        // Somebody's earlier call was cut off, and carried out all the same.
+        // An earlier call was cut off, and carried out all the same.
         Err(status) if status::is_running(&status) => Ok(()),
         Err(status) => Err(core.daemon.error(status)),
         Ok(_) => Ok(()),
     }
 }
 
-/// What became of the start of a command that is PID 1 itself: only the daemon can tell, and where it cannot,
+/// The result of starting a command that is PID 1 itself: only the daemon can tell it, and where it cannot,
 /// the command may have run.
 async fn start_bare(core: &Core, id: &str, mut error: Error) -> Result<Started> {
     loop {
@@ -235,7 +235,7 @@ async fn start_bare(core: &Core, id: &str, mut error: Error) -> Result<Started> 
     }
 }
 
-/// Report what became of a start.
+/// Report the result of a start.
 pub(super) async fn conclude(core: &Arc<Core>, id: &str, ticket: Ticket, started: Result<Started>) {
     let started = started.and_then(|started| not_withdrawn(core, id).map(|()| started));
     let (reason, is_over) = match started {
@@ -252,7 +252,7 @@ pub(super) async fn conclude(core: &Arc<Core>, id: &str, ticket: Ticket, started
     }
 }
 
-/// Report how a launch failed. What there is of a job that has ended is removed like that of any other.
+/// Report how a launch failed. If the job has ended, its leftovers are removed like those of any other.
 async fn not_launched(core: &Arc<Core>, id: &str, error: Error) {
     let (job, withdrawn) = (id.to_owned(), not_withdrawn(core, id).is_err());
     let error = finish::starved(core, id, error).await;
@@ -273,7 +273,7 @@ async fn not_launched(core: &Arc<Core>, id: &str, error: Error) {
 
 /// Remove all that there is of a job whose start was withdrawn.
 async fn undo(core: &Core, id: &str) -> Result<()> {
-    // Who withdraws it makes a directory anew that is removed at this moment.
+    // A process that withdraws the start makes the directory again if it is removed at this moment.
     while core.job_dir(id).is_dir() {
         let removed = core.daemon.patiently(|| remove::remove(core, id)).await;
         removed.inspect_err(|error| tracing::warn!(%error, id, "cannot undo a launch"))?;

@@ -25,7 +25,7 @@ pub(super) fn error(status: &Status, address: &Path) -> Error {
     }
 }
 
-/// What to do about a socket that cannot be connected to.
+/// The advice for a socket that cannot be connected to.
 fn remedy(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::PermissionDenied => {
@@ -107,7 +107,7 @@ const RUNNING: [&str; 3] = [
     "incompatible container status: `running`",
 ];
 
-/// What the shims and the runtimes say comes as text under UNKNOWN and the like.
+/// Errors of the shims and the runtimes come as text under UNKNOWN and the like.
 fn says(status: &Status, words: &[&str]) -> bool {
     let text = status.message().to_lowercase();
     let is_theirs = matches!(
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(code_of(full), OutOfResource);
     }
 
-    /// What was seen, or stands in the source of these versions.
+    /// The texts were seen, or stand in the source of these versions.
     #[test]
     fn the_words_of_shims_and_runtimes_have_their_class() {
         use ErrorCode::*;

@@ -1,9 +1,9 @@
-//! What attempts at jobs have left that nobody works on: directories that were moved away, directories of jobs
-//! that are no more, and containers without a directory. The process that was to remove them has died, or a call
-//! of it was carried out only afterwards.
+//! Leftovers of attempts at jobs that no process works on: directories that were moved away, directories of
+//! jobs that no longer exist, and containers without a directory. The process that was to remove them has
+//! died, or a call of it was carried out only afterwards.
 //!
-//! A namespace may be shared by those who have state directories of their own. So a container says by a label
-//! to which of them it belongs.
+//! A namespace may be shared by processes with different state directories. So a label of each container
+//! says to which of them it belongs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,7 +22,7 @@ use crate::tracker::Fact;
 /// The length of a ULID, with which the id of each job begins.
 const ULID: usize = 26;
 
-/// What the directories and the containers show.
+/// The attempts and jobs that the directories and the containers show.
 pub(super) struct Traces {
     /// Attempts that were given up: the names of their notes, or those that these would have.
     given_up: BTreeSet<String>,
@@ -59,7 +59,7 @@ pub(super) async fn traces(core: &Core) -> Result<Traces> {
     let (mut given_up, jobs): (BTreeSet<_>, BTreeSet<_>) = names.partition(|name| name.starts_with('.'));
     let filters = vec![labels::of_jobs_in(&core.settings.jobs_dir)];
     for container in account::containers(core, ListContainersRequest { filters }).await? {
-        // One that is to be kept is nobody's any more.
+        // A container that is to be kept belongs to no process any more.
         if is_ours(&container.id)
             && !labels::is_kept(&container.labels)
             && is_orphaned(core, &container.id)
@@ -118,8 +118,8 @@ async fn delete_attempt(core: &Core, container: &str) -> Result<()> {
     remove::remove_attempt(core, &note).await
 }
 
-/// Remove what there is of a job that the store does not know. One that runs has lost its store, and not the
-/// other way round; it is left to whoever knows what it is.
+/// Remove everything of a job that the store does not know. A job that runs has lost its store, and not the
+/// other way round, so it is left alone.
 async fn delete_job(core: &Core, id: &str) -> Result<()> {
     let runs = |process: Process| {
         matches!(process.status(), Status::Running | Status::Pausing | Status::Paused)
@@ -133,7 +133,7 @@ async fn delete_job(core: &Core, id: &str) -> Result<()> {
     }
     match attempt::give_up(core, id) {
         Ok(note) => remove::remove_attempt(core, &note).await,
-        // Somebody else was faster.
+        // Another process was faster.
         Err(_) if !core.job_dir(id).is_dir() => Ok(()),
         Err(error) => Err(error),
     }

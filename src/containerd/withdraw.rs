@@ -23,13 +23,13 @@ pub(super) fn is_withdrawn(dir: &Path) -> bool {
         && matches!(Fence::look(&shared(dir)), Ok(Some(Fence::Withdrawn)))
 }
 
-/// The same for who launches the job: from here on it is decided.
+/// The same for the process that launches the job: from here on it is decided.
 pub(super) fn decide(dir: &Path) -> io::Result<bool> {
     Ok(is_marked(&dir.join(WITHDRAW_FILE)) && Fence::withdraw(&shared(dir))? == Fence::Withdrawn)
 }
 
 /// Withdraw the start of a job, also if it is only about to be launched: then its directory is made for it.
-/// Who launches it takes over the mark from a directory that has to be replaced.
+/// The process that launches it takes over the mark from a directory that has to be replaced.
 pub(super) fn withdraw(core: &Core, id: &str) -> Result<Withdrawn> {
     let dir = core.job_dir(id);
     let fence = settle(&dir).map_err(|error| io_error(&dir, &error))?;
@@ -48,7 +48,7 @@ fn settle(dir: &Path) -> io::Result<Fence> {
         let before = identity()?;
         mark(&dir.join(WITHDRAW_FILE))?;
         let fence = Fence::withdraw(&shared)?;
-        // It may be replaced at any time. What counts is the one that still has its name afterwards.
+        // It may be replaced at any time. The one that still has its name afterwards counts.
         Ok((identity()? == before).then_some(fence))
     };
     loop {

@@ -22,7 +22,7 @@ pub struct Usage {
     pub oom_killed: bool,
     /// The most memory it had at a time, page cache included, bytes.
     pub peak_memory: Option<i64>,
-    /// What of that was reached before its command was started, by the runtime.
+    /// The part of that which the runtime reached before its command was started.
     pub start_memory: Option<i64>,
     /// Bytes read from block devices.
     pub read_bytes: Option<i64>,
@@ -72,7 +72,7 @@ pub struct Outcome {
     pub usage: Usage,
     /// The image it ran in.
     pub image: Option<ImageRef>,
-    /// Its runtime lost it: nobody knows how it ended, nor that it did by itself; or the machine that went
+    /// Its runtime lost it: it is unknown how it ended, and whether it did by itself; or the machine that went
     /// down has ended it.
     pub lost: bool,
 }

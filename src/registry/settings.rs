@@ -1,5 +1,5 @@
-//! What a client of registries has to know. It is resolved where a job is submitted, stored with it, and
-//! holds in every process that pulls for it; so there is no secret in it, only the places of secrets.
+//! The settings of a client of registries. They are resolved where a job is submitted, stored with it, and
+//! hold in every process that pulls for it; so there is no secret in them, only the places of secrets.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -42,7 +42,7 @@ const HELPERS: [&str; 18] = [
 /// Others that are kept.
 const OTHERS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// What a client of registries has to know.
+/// The settings of a client of registries.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Settings {
     /// The directory with a `hosts.toml` in a directory for each registry.
@@ -124,7 +124,7 @@ pub(super) fn kept_names() -> impl Iterator<Item = &'static str> {
     PROXIES.into_iter().chain(CERTIFICATES).chain(HELPERS).chain(OTHERS)
 }
 
-/// What this process has in a variable, if it is the same proxy.
+/// This process's own value of a variable, if it names the same proxy.
 fn own(name: &str, kept: &Text) -> Option<String> {
     let own = env::var_os(name).filter(|own| without_user(own) == *kept)?;
     Some(own.to_string_lossy().into_owned())

@@ -1,4 +1,4 @@
-//! The side of the agent of those who start it.
+//! Finding and starting the agent.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub(super) fn ensure(world: &World) -> Result<()> {
     }
 }
 
-/// Where the agent's program is.
+/// The path of the agent's program.
 pub(super) fn program(config: &Config) -> Result<PathBuf> {
     match &config.agent {
         Agent::At(path) => Ok(path.clone()),

@@ -1,8 +1,7 @@
-//! What is left of jobs that have ended, and of attempts that were given up, and the thread that has it
-//! removed.
+//! The clean-up thread: it removes the leftovers of ended jobs, and of attempts that were given up.
 //!
-//! What cannot be removed is tried again, each time after a longer pause, by this process only so often: it may
-//! be for long that the runtime cannot do it. Who opens next tries again.
+//! A removal that fails is tried again, each time after a longer pause, but only so often by this process: the
+//! runtime may be unable to do it for long. The next process that opens a session tries again.
 
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
@@ -14,7 +13,7 @@ use crate::model::{Error, Result};
 /// How often a process tries to remove what is left of something: that takes about two minutes.
 const TRIES: u32 = 8;
 
-/// What the clean-up thread has to do.
+/// A piece of work for the clean-up thread.
 pub(super) enum Chore {
     /// To remove what is left of a job that has ended.
     Clean(String),

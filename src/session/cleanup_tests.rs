@@ -1,4 +1,4 @@
-//! What is left of jobs, on a fake tracker.
+//! The removal of what jobs leave, on a fake tracker.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;

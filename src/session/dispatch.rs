@@ -127,7 +127,7 @@ impl Dispatcher {
         Ok(wake.into_iter().chain(self.send_mails(world)?).min())
     }
 
-    /// Send what is to be sent. Gives when to go on if that is not all.
+    /// Send the mails that are due. Gives the time to go on if others remain.
     fn send_mails(&mut self, world: &World) -> Result<Option<Millis>> {
         for mail in self.tried.drain(..) {
             if let Some(error) = world.store.mail_error(mail)? {

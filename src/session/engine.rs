@@ -36,7 +36,7 @@ pub(super) struct Engine {
     pub(super) changes: Arc<Changes>,
     subscribed: Once,
     news: Sender<News>,
-    /// What the clean-up thread has to do.
+    /// Work for the clean-up thread.
     pub(super) chores: Sender<Chore>,
     pub(super) progress: Mutex<Progress>,
     pub(super) changed: Condvar,
@@ -176,7 +176,7 @@ impl Engine {
     /// Wait until what this process has begun is over, as far as `counts`, at most until `deadline`.
     pub(super) fn drain(&self, counts: fn(Doing) -> bool, deadline: Instant) {
         let mut progress = self.progress.lock();
-        // What was just opened may have to take up what others have left.
+        // A connection that was just opened may have to take up work that other processes have left.
         let looks = |progress: &Progress| {
             matches!(progress.link, Link::Starting) && self.subscribed.is_completed()
         };

@@ -25,7 +25,7 @@ pub(super) fn hold(world: &World, which: Which<'_>) -> Result<usize> {
 /// Hold a job that is being started. False if its command has begun.
 fn hold_starting(world: &World, id: &str, target: &str) -> Result<bool> {
     let engine = world.engine(target)?;
-    // Its start may have to be heard of.
+    // The caller may have to hear of its start.
     engine.subscribe();
     let withdrawn = engine.withdraw(id);
     if matches!(withdrawn, Ok(Withdrawn::Nothing)) {
@@ -34,7 +34,7 @@ fn hold_starting(world: &World, id: &str, target: &str) -> Result<bool> {
     if withdrawn.is_ok() {
         engine.adopt_started(id)?;
     }
-    // What could not be done here may be done by who starts the job.
+    // If that failed here, the process that starts the job may still do it.
     let is_open = |state| matches!(state, JobState::Queued | JobState::Requeued);
     settle(world, id, |state| !is_open(state))?;
     match world.store.job_state(id)? {
@@ -61,7 +61,7 @@ impl Engine {
 
     /// The same for a job that this process would have to start. False if it has begun.
     pub(super) fn withdraws(&self, id: &str) -> bool {
-        // What is no longer wanted must not be in the way of the next start.
+        // A hold that is no longer wanted must not be in the way of the next start.
         let withdraw = || match self.store.is_to_be_held(id)? {
             true => self.withdraw(id),
             false => Ok(Withdrawn::Nothing),
@@ -102,15 +102,15 @@ impl Engine {
         }
     }
 
-    /// Nobody here starts the job any more; the dispatcher sees what is to be done for it now.
+    /// This process no longer starts the job; the dispatcher finds what has to be done for it now.
     pub(super) fn starts_no_more(&self, id: &str) {
         self.progress.lock().starts_no_more(id);
         self.changed.notify_all();
         self.kick.ring();
     }
 
-    /// The runtime says of a job that has started that it has not: somebody who wanted to hold an earlier
-    /// run of it came so late that he withdrew this one, after its start was told.
+    /// The runtime says of a job that has started that it has not: a process that wanted to hold an earlier
+    /// run of it came so late that it withdrew this one, after its start was reported.
     pub(super) fn run_withdrawn(&self, job: &Unsettled) -> Result<()> {
         let news = self.store.run_withdrawn(&job.id, job.run, &self.mine);
         self.kick.ring();

@@ -20,10 +20,10 @@ use crate::store::{Claim, Mail, Store};
 /// How long the program may take, milliseconds.
 const LIMIT: i32 = 600_000;
 
-/// How much of what the program says about a failure is told, bytes.
+/// The most of the program's message about a failure that is reported, bytes.
 const LAST_WORDS: u64 = 300;
 
-/// Send a mail that another process has claimed, unless somebody else has it by now.
+/// Send a mail that another process has claimed, unless a third one has claimed it by now.
 pub fn send_mail(state_dir: &Path, number: i64, holder: &str) -> Result<()> {
     let store = Store::open(state_dir)?;
     let mine = Claim::mine();
@@ -118,7 +118,7 @@ fn message(mail: &Mail) -> String {
     text
 }
 
-/// What a reader wants to know.
+/// The facts that a reader of the mail wants to know.
 fn facts(info: &JobInfo, started: bool) -> Vec<(&'static str, String)> {
     let seconds = |seconds: Option<i64>| seconds.map(|seconds| format!("{seconds} s"));
     let machine = info.allocated_machines.first().map(|slot| slot.machine.clone());

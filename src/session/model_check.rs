@@ -75,8 +75,8 @@ struct Machine {
     runtime: Arc<Mutex<Runtime>>,
     processes: Vec<Process>,
     submitted: Vec<String>,
-    /// Jobs that somebody wants to hold, though they are being started, and how often their start had been asked
-    /// for then; what is known of that.
+    /// Jobs to be held, though they are being started, and how often their start had been asked for then; the
+    /// result, once it is known.
     holding: VecDeque<((String, usize), Option<Withdrawn>)>,
     _dir: tempfile::TempDir,
 }
@@ -188,7 +188,7 @@ impl Machine {
         self.runtime.lock().asked.get(id).copied().unwrap_or_default()
     }
 
-    /// Who wants to hold a job goes on, or dies over it.
+    /// A process that wants to hold a job goes on, or dies over it.
     fn withdraw(&mut self) {
         match self.holding.pop_front() {
             Some(((id, asked), None)) => {
@@ -270,7 +270,7 @@ impl Machine {
         self.runtime.lock().held.clear();
         self.holding.clear();
         for round in 0.. {
-            // What somebody wanted to hold may be held only now.
+            // A job that a process wanted to hold may be held only now.
             for id in &self.submitted {
                 self.store.release(Which::Job(id)).unwrap();
             }

@@ -135,7 +135,7 @@ pub(super) fn monitor_closed() {
     wake();
 }
 
-/// Who opens a session may be the first since the agent was killed.
+/// The process that opens a session may be the first since the agent was killed.
 fn opened() {
     wake();
     if let Some(world) = present_world() {

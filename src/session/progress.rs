@@ -30,9 +30,9 @@ pub(super) struct Progress {
     pub(super) pause: Option<(Instant, Duration)>,
     /// The tracker can make no job ready.
     pub(super) unready: bool,
-    /// What could not be removed.
+    /// Removals that have failed.
     failures: HashMap<String, Failure>,
-    /// What is left of attempts at jobs, and was found: it is to be removed.
+    /// Leftovers of attempts at jobs that were found and are to be removed.
     leftovers: HashSet<String>,
     /// That is being looked for.
     pub(super) sweeping: bool,
@@ -68,7 +68,7 @@ impl Progress {
     pub(super) fn take_up(&mut self, id: &str, work: Work) -> bool {
         match self.working.get(id) {
             None => {}
-            // What was done for a run that was lost, or withdrawn, is over, or will be.
+            // Work for a run that was lost, or withdrawn, is over, or will be.
             Some(before) if before.run < work.run => {}
             Some(before) if before.doing == Doing::Preparing && work.doing != Doing::Preparing => {}
             Some(_) => return false,
@@ -127,8 +127,8 @@ impl Progress {
         self.sweeping || !self.leftovers.is_empty()
     }
 
-    /// Is anything being looked for, or removed, that attempts at jobs have left? What has failed a few times only
-    /// counts: the runtime may have been about to finish a call of somebody who died.
+    /// Are leftovers of attempts at jobs being looked for, or removed? One whose removal has failed only a few
+    /// times counts: the runtime may have been about to finish a call of a process that died.
     pub(super) fn sweeps(&self) -> bool {
         let times = |name| self.failures.get(name).map_or(0, |failure: &Failure| failure.times);
         self.sweeping || self.leftovers.iter().any(|name| times(name) <= FEW)
@@ -157,7 +157,7 @@ impl Progress {
         }
     }
 
-    /// What was done for runs of the job before this one is over.
+    /// Work for runs of the job before this one is over.
     pub(super) fn forget_before(&mut self, id: &str, run: i64) {
         if self.working.get(id).is_some_and(|work| work.run < run) {
             self.working.remove(id);

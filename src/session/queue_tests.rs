@@ -32,7 +32,7 @@ fn a_runtime_that_is_away_is_not_the_end_of_a_job() {
     }
 }
 
-/// What every process sees of a task that cannot be started looks like the end of the job.
+/// The end of a task that cannot be started looks to every process like the end of the job.
 #[test]
 fn the_end_of_a_job_that_somebody_starts_is_left_to_him_without_a_record() {
     let dir = tempfile::tempdir().unwrap();

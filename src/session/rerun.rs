@@ -1,7 +1,7 @@
 //! Jobs that run again because their runtime has lost them.
 //!
-//! Such a job has several runs, as has one whose start was withdrawn, and a fact does not say of which it
-//! tells: it may have been on its way for long. So the runtime is asked, where that matters.
+//! Such a job has several runs, as has one whose start was withdrawn, and a fact does not say to which run it
+//! belongs: it may have been on its way for long. So the runtime is asked, where that matters.
 
 use super::engine::Engine;
 use crate::model::{ErrorCode, JobInfo, JobState, Outcome, Result};

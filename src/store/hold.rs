@@ -1,9 +1,9 @@
 //! Holding jobs.
 //!
-//! Of a job that is being started only the runtime can say whether it is too late. So first it is noted that
-//! somebody wants to hold it. Then anybody who sees that, the one who asks or the one who starts it, has its
-//! start withdrawn and stores what has come of it. The job waits on, or is seen to have started; between the
-//! two nothing is ever undecided, whoever dies.
+//! Only the runtime can say of a job that is being started whether it is too late. So the wish to hold it is
+//! noted first. Then any process that sees the wish, the one that asks or the one that starts the job, has its
+//! start withdrawn and stores the result. The job waits on, or has started; nothing between the two stays
+//! undecided, whichever process dies.
 
 use rusqlite::params;
 
@@ -12,7 +12,7 @@ use super::query::state;
 use super::{Claim, Store};
 use crate::model::{JobState, Result, now, now_nanos};
 
-/// What has come of holding jobs.
+/// The result of holding jobs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holding {
     /// How many are held.
@@ -25,7 +25,7 @@ impl Store {
     /// Keep waiting jobs from starting.
     pub fn hold(&self, which: Which<'_>) -> Result<Holding> {
         self.write(|sql| {
-            // A job that was made ready is undone by whoever made it.
+            // The process that made a job ready undoes that.
             let query = format!(
                 "UPDATE jobs SET state = state + 1, phase = CASE phase WHEN 1 THEN 3 ELSE phase END
                  WHERE ({WITHIN}) AND state IN (1, 5) AND phase <> 2"
@@ -52,8 +52,8 @@ impl Store {
         self.read(|sql| Ok(sql.prepare_cached(query)?.exists([id])?))
     }
 
-    /// The start of a job that somebody wants to hold was withdrawn: it is held, and who was starting it
-    /// undoes that.
+    /// The start of a job that is to be held was withdrawn: the job is held, and the process that was
+    /// starting it undoes that.
     pub fn job_withdrawn(&self, id: &str) -> Result<()> {
         self.write(|sql| {
             sql.prepare_cached(
@@ -96,7 +96,7 @@ impl Store {
         })
     }
 
-    /// It is too late to hold a job, or that cannot be told.
+    /// It is too late to hold a job, or unknown whether it is.
     pub fn forget_hold(&self, id: &str) -> Result<()> {
         self.write(|sql| {
             sql.prepare_cached("UPDATE jobs SET hold = 0 WHERE id = ?")?.execute([id])?;

@@ -1,4 +1,4 @@
-//! What is left of jobs that have ended, where its removal fails.
+//! Leftovers of jobs that have ended, where their removal fails.
 
 use rusqlite::params;
 
@@ -9,7 +9,7 @@ use crate::model::Result;
 pub(super) const NOT_DELETED: &str = "what is left of it cannot be removed: ";
 
 impl Store {
-    /// What is left of a job that has ended cannot be removed; that may still change.
+    /// Note that the leftovers of a job that has ended cannot be removed; that may still change.
     pub fn job_not_deleted(&self, id: &str, reason: &str) -> Result<()> {
         self.write(|sql| {
             sql.prepare_cached(
@@ -32,7 +32,7 @@ impl Store {
         })
     }
 
-    /// What others gave up deleting on a runtime is to be tried again.
+    /// Try again to delete what other processes gave up deleting on a runtime.
     pub fn retry_deleting(&self, target: &str) -> Result<()> {
         const GIVEN_UP: &str =
             "leftovers = 2 AND submission IN (SELECT number FROM submissions WHERE target = ?)";

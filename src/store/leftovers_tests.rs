@@ -1,4 +1,4 @@
-//! Jobs of which something is left that cannot be removed.
+//! Jobs with leftovers that cannot be removed.
 
 use super::jobs_tests::{admit, exit, insert, job, store};
 use super::*;

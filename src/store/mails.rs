@@ -25,7 +25,7 @@ pub struct Mail {
     pub info: JobInfo,
 }
 
-/// What sends the mails about a submission: what was configured where it was submitted.
+/// The program that sends the mails about a submission, as configured where it was submitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mailer {
     /// A program that takes them as sendmail does.

@@ -73,7 +73,7 @@ impl Store {
         })
     }
 
-    /// Number of the run that a job waits for, if what is told of an earlier one may still be under way:
+    /// Number of the run that a job waits for, if reports of an earlier one may still be under way:
     /// it was lost or withdrawn. `None` for any other job.
     pub fn run_after_another(&self, id: &str) -> Result<Option<i64>> {
         self.read(|sql| {

@@ -22,9 +22,9 @@ pub struct Submission<'a> {
     pub submitter: &'a Submitter,
     /// Host files of its standard streams; a task may have its own.
     pub stdio: &'a Stdio,
-    /// What they are run with.
+    /// The settings that they are run with.
     pub settings: &'a Settings,
-    /// What sends mails about them, if anything does.
+    /// The program that sends mails about them, if there is one.
     pub mailer: Option<&'a Mailer>,
     /// Where and when it may run.
     pub terms: &'a Terms,

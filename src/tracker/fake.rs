@@ -35,7 +35,7 @@ struct State {
     /// Jobs that do not start.
     withdrawn: BTreeSet<String>,
     slow: bool,
-    /// What attempts at jobs have left.
+    /// Leftovers of attempts at jobs.
     leftovers: BTreeSet<String>,
     /// Nothing can be removed.
     stuck: bool,

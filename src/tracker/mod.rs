@@ -39,21 +39,21 @@ pub struct Submitter {
     pub machine: String,
 }
 
-/// What a job is run with that its template does not say: what was configured for it where and when it
-/// was submitted. It is stored with the job, so it holds whoever starts it. The tracker's own JSON; nobody
-/// else reads it.
+/// The settings of a job that its template does not have, as configured where and when it was submitted. They
+/// are stored with the job, so they hold whichever process starts it. The tracker's own JSON; nothing else
+/// reads it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings(String);
 
 impl Settings {
-    /// What a tracker will read.
+    /// Settings that a tracker will read.
     pub fn of(value: &impl Serialize) -> Result<Self> {
         let json = serde_json::to_string(value);
         json.map(Self)
             .map_err(|error| Error::internal(format!("the settings of a job cannot be stored: {error}")))
     }
 
-    /// What the tracker wrote.
+    /// The value that the tracker wrote.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_str(&self.0).map_err(|error| {
             Error::internal(format!("the settings of a stored job cannot be read: {error}"))
@@ -84,7 +84,7 @@ pub struct NewJob {
     pub submitter: Submitter,
     /// Host paths of its standard streams, placeholders filled in, files made.
     pub stdio: Stdio,
-    /// What it is run with.
+    /// The settings that it is run with.
     pub settings: Settings,
     /// Its place in a job array.
     pub task: Option<Task>,
@@ -237,10 +237,10 @@ pub trait JobTracker: Send + Sync {
         Ok(false)
     }
 
-    /// Withdraw the start of a job, whoever has asked for it and is at it, and also if nobody is yet: unless
-    /// the job's command has begun, it will not run before `Withdrawn` was told or the job deleted. One of the
-    /// two holds for everybody who asks until then. Who was starting the job reports `Withdrawn`, also if it has
-    /// reported the start already, which is nothing that may be believed then.
+    /// Withdraw the start of a job, whichever process has asked for it and carries it out, and also if none
+    /// does yet: unless the job's command has begun, it will not run before `Withdrawn` was reported or the job
+    /// deleted. One of the two holds for every process that asks until then. The process that was starting the
+    /// job reports `Withdrawn`, also if it has reported the start already, which must not be believed then.
     fn withdraw(&self, id: &str) -> Result<Withdrawn>;
 
     /// Start several tasks of a job array. As good as `add_job` for each unless a runtime can do
@@ -309,7 +309,7 @@ pub trait JobTracker: Send + Sync {
     fn subscribe(&self, sink: Arc<dyn EventSink>);
 }
 
-/// What came of withdrawing the start of a job.
+/// The result of withdrawing the start of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withdrawn {
     /// Nothing of it will run.

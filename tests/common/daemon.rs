@@ -52,7 +52,7 @@ impl Daemon {
         ctr
     }
 
-    /// What `ctr` says, word by word.
+    /// The ids that `ctr` lists.
     pub(crate) fn list(&self, what: &str) -> Vec<String> {
         let output = self.ctr().args([what, "ls", "-q"]).output().unwrap();
         String::from_utf8(output.stdout).unwrap().split_whitespace().map(str::to_owned).collect()
@@ -109,7 +109,7 @@ fn done(command: &mut Command) {
 /// A runtime that waits before or after a command of its own, as often as it is told to.
 pub(crate) struct Runtime(tempfile::TempDir);
 
-/// What it waits in survives those who call it: that is where a start is late. A shim that has created something
+/// The process that waits survives its callers: that makes a start late. A shim that has created something
 /// waits for the end of the standard streams; one that starts it gives up with its caller.
 const SCRIPT: &str = r#"#!/bin/bash
 dir=${0%/*}

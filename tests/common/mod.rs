@@ -77,7 +77,7 @@ pub(crate) fn settings(jobs_dir: PathBuf) -> Option<Settings> {
     })
 }
 
-/// What a job is run with.
+/// The settings that a job is run with.
 pub(crate) fn resolved(template: &JobTemplate) -> tracker::Settings {
     resolved_with(template, |_| ())
 }

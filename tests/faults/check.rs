@@ -28,7 +28,7 @@ pub struct Verdict {
     pub wrong: Vec<String>,
     /// The calls that were made.
     pub calls: Vec<String>,
-    /// Where all that was written is, if something went wrong.
+    /// The directory with all that was written, if something went wrong.
     pub kept: Option<PathBuf>,
 }
 
@@ -137,7 +137,7 @@ fn judge(stage: &Stage, refused: bool, job: &str) {
     }
 }
 
-/// The agent leaves when nothing is to be done. It has a lock as long as it is there.
+/// The agent leaves when it has nothing to do. It holds a lock as long as it runs.
 fn agent_has_left(stage: &Stage) -> bool {
     let path = stage.path("state/drmaa2d.lock");
     let (sender, locked) = mpsc::channel();
@@ -148,7 +148,7 @@ fn agent_has_left(stage: &Stage) -> bool {
     locked.recv_timeout(LIMIT).unwrap_or(false)
 }
 
-/// What there still is of jobs and of their processes.
+/// Everything that is left of jobs and of their processes.
 fn leftovers(stage: &Stage) -> Vec<String> {
     let mut left = Vec::new();
     let mut processes = stage.daemon.shims();

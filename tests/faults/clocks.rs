@@ -13,7 +13,7 @@ use crate::stage::Starter;
 
 const HOUR: i64 = 3600;
 
-/// Where Debian has it.
+/// The path of libfaketime on Debian.
 fn library() -> PathBuf {
     let dirs = fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
     let mut libraries = dirs.map(|dir| dir.join("faketime/libfaketimeMT.so.1"));
@@ -24,7 +24,7 @@ fn file(dir: &Path) -> PathBuf {
     dir.join("clock")
 }
 
-/// What makes processes see the time that is set.
+/// Variables that make processes see the time that is set.
 pub fn environment(dir: &Path) -> Vec<(&'static str, String)> {
     set(dir, 0);
     vec![

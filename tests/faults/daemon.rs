@@ -23,7 +23,7 @@ pub const IMAGE: &str = "localhost/drmaa2/busybox:1";
 
 pub struct Daemon {
     dir: PathBuf,
-    /// Where its programs are; those of the machine if it is `None`.
+    /// The directory of its programs; those of the machine if it is `None`.
     bin: Option<PathBuf>,
     pub version: String,
     pub socket: PathBuf,
@@ -178,11 +178,11 @@ impl Daemon {
         processes::with("cmdline", &format!("-address\0{}\0", self.socket.display()))
     }
 
-    /// What is there of jobs in its records, its directories and the runtime's.
+    /// Traces of jobs in its records, its directories and the runtime's.
     pub fn traces(&self) -> Vec<String> {
         let mut traces = self.records();
         for dir in [self.runtime_root(), self.bundles()] {
-            // What begins with a dot is the runtime's own, and of no container.
+            // A name that begins with a dot is the runtime's own, and of no container.
             let entries = fs::read_dir(&dir).into_iter().flatten().map(|entry| entry.unwrap());
             let entries = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
             traces.extend(entries.map(|entry| entry.path().display().to_string()));

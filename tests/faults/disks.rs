@@ -36,7 +36,7 @@ impl Disk {
         let mut filler = File::create(self.place.join(FILLER)).unwrap();
         for size in [1 << 20, 1 << 12, 1] {
             while filler.write(&vec![1; size]).is_ok() {}
-            // What was written is really there, and what was promised to others is not.
+            // After this, the written data really takes its room, and room that was promised to others is gone.
             let _ = filler.sync_all();
         }
     }

@@ -1,4 +1,4 @@
-//! What goes wrong, and at which point.
+//! A fault: what goes wrong, and at which point.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub enum At {
     Runtime(&'static str, Side),
 }
 
-/// What happens there.
+/// The event that happens there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Act {
     /// Nothing; to see how it goes.
@@ -36,7 +36,7 @@ pub enum Act {
     KillBoth,
     KillShim,
     KillInit,
-    /// One of those that there are.
+    /// One of several.
     KillOneShim(usize),
     KillOneInit(usize),
     /// The runtime's own process.

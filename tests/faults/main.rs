@@ -1,4 +1,4 @@
-//! What the library promises, with everything around it dying at every point.
+//! The promises of the library, with everything around it dying at every point.
 //!
 //! Without an argument that names a part, as a test among others, a short part is played on the machine's
 //! containerd. `scripts/test-deep` plays them all, on several versions.
@@ -45,10 +45,10 @@ use report::Report;
 /// The short part is one of so many faults of the matrix.
 const SHORT: usize = 16;
 
-/// What the arguments say.
+/// The plan that the arguments give.
 struct Plan {
     part: String,
-    /// Where another containerd's programs are.
+    /// The directory of another containerd's programs.
     bin: Option<PathBuf>,
     runtime: String,
     /// Only faults whose name has this in it.
@@ -131,7 +131,7 @@ enum Task {
 }
 
 impl Task {
-    /// What it counts as, and its own name.
+    /// The name that it is counted under, and its own name.
     fn names(&self) -> (String, String) {
         match self {
             Self::Cell(cell) => (cell.fault.act.to_string(), cell.to_string()),

@@ -21,7 +21,7 @@ pub fn with(file: &str, text: &str) -> Vec<i32> {
     all.filter(|pid| *pid != own && has(pid)).collect()
 }
 
-/// What a process was called with.
+/// The arguments that a process was called with.
 pub fn words(pid: i32) -> Vec<String> {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let line = String::from_utf8_lossy(&line);

@@ -21,7 +21,7 @@ type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 /// Methods that last as long as their connection: they are passed on but not counted.
 const STREAMS: [&str; 1] = ["Events.Subscribe"];
 
-/// Where a call is stopped.
+/// The moment at which a call is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
     /// Before containerd hears of it.
@@ -38,7 +38,7 @@ pub struct Trap {
     pub side: Side,
 }
 
-/// What becomes of a call that was stopped.
+/// The treatment of a call that was stopped.
 #[derive(Debug)]
 pub enum Fate {
     /// It goes on.

@@ -1,4 +1,4 @@
-//! What is played while the fault happens: short lives of jobs that come by every call to containerd.
+//! Scenes that are played while the fault happens: short lives of jobs that make every call to containerd.
 
 use std::fmt;
 use std::time::Duration;
@@ -74,7 +74,7 @@ fn with_unknown_image(stage: &Stage) -> JobTemplate {
     JobTemplate { job_category: category, ..stage.job("a") }
 }
 
-/// What is asked of a player that the fault may kill.
+/// The requests to a player that the fault may kill.
 fn await_end(stage: &Stage, id: &str) {
     stage.open_gate();
     if let Some(disk) = &stage.disk {
@@ -199,7 +199,7 @@ pub fn interfere(stage: &Stage, control: &str) {
     other.leave();
 }
 
-/// What was held is released; it must not have run meanwhile.
+/// Release the jobs that were held; they must not have run meanwhile.
 pub fn release(stage: &Stage) {
     let other = stage.another();
     let _ = other.ask(&["open"]);

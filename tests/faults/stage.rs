@@ -1,5 +1,5 @@
-//! Where one fault is played: a state directory, the wire to containerd, the runtime in its wrapper, and
-//! the processes that take part.
+//! The stage on which one fault is played: a state directory, the wire to containerd, the runtime in its
+//! wrapper, and the processes that take part.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -33,7 +33,7 @@ pub enum Signal {
     Over,
 }
 
-/// Who starts the jobs.
+/// The process that starts the jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Starter {
     Submitter,
@@ -66,7 +66,7 @@ pub struct Stage<'a> {
     /// Jobs that the fault put on hold.
     pub held: Mutex<Vec<String>>,
     gate: Mutex<Option<File>>,
-    /// What went wrong while it was played.
+    /// Everything that went wrong while it was played.
     pub wrong: Mutex<Vec<String>>,
     /// Containers that the faults themselves have hit.
     hits: Mutex<Vec<String>>,
@@ -243,7 +243,7 @@ impl<'a> Stage<'a> {
         self.processes().into_iter().filter(is_agent).collect()
     }
 
-    /// What runs in the containers of jobs.
+    /// Processes that run in the containers of jobs.
     pub fn in_jobs(&self) -> Vec<i32> {
         let group = format!("/{}/", self.daemon.namespace);
         processes::with("cgroup", &group)
@@ -297,7 +297,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Submit a job, and leave its start to who is to start it; its id.
+    /// Submit a job, and leave its start to the process that is to start it; its id.
     pub fn submit(&self, mut template: JobTemplate) -> Option<String> {
         let by_agent = self.starter == Starter::Agent;
         template.submit_as_hold |= by_agent;
@@ -330,7 +330,7 @@ impl<'a> Stage<'a> {
         true
     }
 
-    /// What a job has noted; all of them if none is named.
+    /// The lines that a job has noted; those of all jobs if none is named.
     pub fn noted(&self, id: &str) -> Vec<String> {
         let files = fs::read_dir(self.path("runs")).unwrap().map(|entry| entry.unwrap());
         let files = files.filter(|file| file.file_type().unwrap().is_file());

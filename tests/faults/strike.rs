@@ -53,7 +53,7 @@ pub fn watch(stage: &Stage) {
     }
 }
 
-/// What becomes of the call that a fault was waiting for.
+/// The treatment of the call that a fault was waiting for.
 fn fate(act: Act) -> Fate {
     match act {
         Act::KillCaller | Act::KillDaemon | Act::KillDaemonLong | Act::KillBoth | Act::Cut => Fate::Cut,
@@ -131,7 +131,7 @@ fn kill_init(stage: &Stage, pid: i32) {
     processes::end(pid);
 }
 
-/// What comes back by itself does so.
+/// Bring back everything that would come back by itself.
 fn restore(stage: &Stage, fault: &Fault) {
     match fault.act {
         Act::KillDaemon | Act::KillBoth => stage.daemon.start(),

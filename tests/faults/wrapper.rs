@@ -1,4 +1,4 @@
-//! A program in the place of runc that can be stopped before and after runc does its work.
+//! A wrapper of runc that can be stopped before and after runc does its work.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -26,7 +26,7 @@ stop after
 exit $status
 "#;
 
-/// Where it is below a directory.
+/// Its path below a directory.
 pub const PATH: &str = "runtime/runtime";
 
 /// Such a program in a directory of its own.

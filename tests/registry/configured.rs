@@ -1,4 +1,4 @@
-//! What was configured where a job was submitted holds for it, whoever starts it.
+//! The configuration of the process that submits a job holds for it, whichever process starts it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

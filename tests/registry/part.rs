@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// What a process of a test is to do, and with which image; set in those alone.
+/// The part that a process of a test plays, and its image; set in those processes alone.
 const PART: &str = "DRMAA2_TEST_PART";
 pub const IMAGE: &str = "DRMAA2_TEST_PART_IMAGE";
 

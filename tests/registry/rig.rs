@@ -37,7 +37,7 @@ pub struct Rig {
     pub tracker: Arc<ContainerdTracker>,
     pub dir: tempfile::TempDir,
     pub settings: Settings,
-    /// What jobs are run with; their template names the image.
+    /// The settings that jobs are run with; their template names the image.
     pub configured: JobSettings,
     facts: Mutex<mpsc::Receiver<Fact>>,
 }

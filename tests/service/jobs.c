@@ -33,7 +33,7 @@ static void put(const char *path, const char *text, mode_t mode)
     }
 }
 
-/* What the file holds, or why that is not known. */
+/* The content of the file, or why that is not known. */
 static const char *content(const char *path)
 {
     static char text[4096];
@@ -87,7 +87,7 @@ static drmaa2_jtemplate staged(const char *row)
     drmaa2_jtemplate jt = shell("cat /in; echo out >/tmp/result");
     put(file_of(row, "in"), "staged\n", 0644);
     stage(&jt->stageInFiles, file_of(row, "in"), "/in");
-    /* Whoever the user is, he may write here. */
+    /* Every user may write here. */
     CHECK(mkdir(file_of(row, "tree"), 0777) == 0 && chmod(file_of(row, "tree"), 0777) == 0);
     stage(&jt->stageOutFiles, "/tmp/result", file_of(row, "tree/result"));
     return jt;
@@ -239,7 +239,7 @@ static const struct row {
     drmaa2_jtemplate (*make)(const char *row);
     const char *(*expected)(void);
     uid_t uid;
-    /* What else there is to be afterwards, in which of its files. */
+    /* The text that has to be there afterwards as well, and in which of its files. */
     const char *file, *text;
     /* Why the job has to fail here, if it has to. */
     const char *(*failure)(void);
@@ -322,7 +322,7 @@ static void finish_all(void)
     int watch = inotify_init1(IN_CLOEXEC);
     size_t i;
     long at;
-    /* A mail is sent when its job has ended, and comes by being renamed. */
+    /* A mail is sent when its job has ended, and is delivered by a rename. */
     CHECK(inotify_add_watch(watch, dir, IN_MOVED_TO) >= 0);
     if (jobs == NULL || drmaa2_list_size(jobs) != ROWS)
         give_up("the session with all jobs");

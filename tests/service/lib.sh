@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the jobs of the service need around them; sourced. The caller has set DIR, a new directory.
+# The surroundings that the jobs of the service need; sourced. The caller has set DIR, a new directory.
 
 # compile_jobs FLAG...: DIR/jobs, against an installed library.
 compile_jobs() {

@@ -199,7 +199,7 @@ impl Ended {
         assert_eq!((self.record.exit_code, self.record.signal), (Some(code), None));
     }
 
-    /// The end was nobody's request.
+    /// The end was not requested.
     pub(crate) fn assert_interrupted(&self, signal: i32, reason: &str) {
         assert!(self.record.interrupted, "{:?}", self.record);
         self.assert_signal(signal, reason);
@@ -215,6 +215,14 @@ impl Ended {
     pub(crate) fn assert_unstarted(&self, reason: &str) {
         assert_eq!((self.reason().as_str(), self.code), (reason, 125));
         assert_eq!((self.record.exit_code, self.record.signal), (None, None));
+        assert!(self.record.untried);
+    }
+
+    /// The command was not tried, because of a request that has this signal.
+    pub(crate) fn assert_unwanted(&self, signal: i32, reason: &str) {
+        assert_eq!((self.reason().as_str(), self.code), (reason, 128 + signal));
+        assert_eq!((self.record.exit_code, self.record.signal), (None, Some(signal)));
+        assert!(self.record.untried);
     }
 
     /// The command exited with this code, and there is more to say.

@@ -93,8 +93,8 @@ pub(super) fn check_name(text: &str) -> Result<()> {
     Name::parse(&reference::full_name(text)).map(drop)
 }
 
-/// Wait until the image of a job is there, if it is to be pulled. Who asks the job to end, or
-/// withdraws its start, ends the wait.
+/// Wait until the image of a job is there, if it is to be pulled. A request to end the job, or to
+/// withdraw its start, ends the wait.
 pub(super) async fn ready(core: &Arc<Core>, job: &NewJob) -> Result<()> {
     let settings = JobSettings::of(job)?;
     let name = settings.image()?;

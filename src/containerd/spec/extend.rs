@@ -88,7 +88,7 @@ fn mounts(spec: &mut Value, extensions: &Extensions, host: &Host) {
         };
         push(&mut spec["mounts"], bind(source, destination, &options));
     }
-    // What a job has in the place of /sys need not have a place for its control group.
+    // A mount of the job that replaces /sys need not have a place for its control group.
     let covers = |place: &str| place != CGROUPS && Path::new(CGROUPS).starts_with(place);
     if extensions.mounts.iter().any(|mount| covers(&mount.destination))
         && let Some(mounts) = spec["mounts"].as_array_mut()

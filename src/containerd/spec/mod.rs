@@ -31,7 +31,7 @@ pub(super) const STDOUT: &str = "/.drmaa2/stdout";
 /// See [`STDIN`].
 pub(super) const STDERR: &str = "/.drmaa2/stderr";
 
-/// Where a container sees its own control group.
+/// The path at which a container sees its own control group.
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Where the host's side of what is staged in is mounted, each by its number.
@@ -224,7 +224,7 @@ fn system_mounts() -> Vec<Value> {
         ("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
         ("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         ("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
-        // Where programs look for their limits.
+        // Programs look here for their limits.
         (CGROUPS, "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"]),
         ("/run", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
         // Init's own: the job's user finds no way through it.

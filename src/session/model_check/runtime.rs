@@ -10,7 +10,7 @@ use crate::model::{
 use crate::sync::Mutex;
 use crate::tracker::{Contact, EventSink, Fact, JobTracker, NewJob, Settings, Withdrawn};
 
-/// What a process has asked the runtime for.
+/// A request of a process to the runtime.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Request {
     Prepare(String),
@@ -34,11 +34,11 @@ pub(super) struct Runtime {
     pub(super) starting: BTreeSet<String>,
     /// Those that do not begin.
     pub(super) withdrawn: BTreeSet<String>,
-    /// Those of which somebody was told that they are held.
+    /// Those that were reported as held.
     pub(super) held: BTreeSet<String>,
-    /// What is asked for and not done yet, by process.
+    /// Requests that are not carried out yet, by process.
     pub(super) requests: Vec<VecDeque<Request>>,
-    /// What each process has not heard yet.
+    /// Facts that are not delivered yet, by process.
     pub(super) facts: Vec<VecDeque<Fact>>,
     /// It does not answer questions.
     pub(super) mute: bool,
