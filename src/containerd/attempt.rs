@@ -131,6 +131,11 @@ pub(super) fn begin(core: &Core, job: &NewJob) -> Result<Option<PathBuf>> {
     Ok(old)
 }
 
+/// The identity of the directory of the current attempt at a job, which tells it from an earlier and a later one.
+pub(super) fn identity(core: &Core, id: &str) -> Option<(u64, u64)> {
+    core.shared_dir(id).metadata().ok().map(|found| (found.dev(), found.ino()))
+}
+
 /// Write down what an attempt is going to have, on stable storage: a container that is made must be found.
 fn note(dir: &Path, attempt: &Attempt) -> io::Result<()> {
     let Attempt { container, snapshotter } = attempt;

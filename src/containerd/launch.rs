@@ -41,7 +41,7 @@ const NO_STREAM: &str = "/dev/null";
 
 /// Why an attempt at making a task went wrong.
 enum Obstacle {
-    /// Its container's id cannot be used: something of that name is in the way.
+    /// Its container's id cannot be used: something of that name is in the way, or another process removes it.
     Taken(Error),
     /// Anything else.
     Failure(Error),
@@ -78,8 +78,13 @@ fn note_image(dir: &Path, image: &ImageRef) -> Result<()> {
 pub(super) async fn make(core: &Arc<Core>, job: &NewJob, turn: &mut Turn<'_>) -> Result<Arc<Image>> {
     for _ in 1..ATTEMPTS {
         still_wanted(core, &job.id)?;
+        let began_as = attempt::identity(core, &job.id);
         match attempt(core, job, turn).await {
             Ok(image) => return Ok(image),
+            // Its directory was taken away: the failure says nothing of the job.
+            Err(Obstacle::Failure(error)) if attempt::identity(core, &job.id) != began_as => {
+                return Err(Error { code: ErrorCode::TryLater, ..error });
+            }
             Err(Obstacle::Failure(error)) => return Err(error),
             Err(Obstacle::Taken(error)) => {
                 tracing::info!(%error, id = job.id, "another container is made");
@@ -205,7 +210,7 @@ async fn prepare(
 }
 
 fn obstacle(core: &Core, status: containerd_client::tonic::Status) -> Obstacle {
-    let is_taken = status::exists(&status);
+    let is_taken = status::exists(&status) || status::is_removed(&status);
     let error = core.daemon.error(status);
     if is_taken { Obstacle::Taken(error) } else { Obstacle::Failure(error) }
 }

@@ -48,6 +48,11 @@ pub(super) fn exists(status: &Status) -> bool {
     status.code() == Code::AlreadyExists || says(status, &TAKEN)
 }
 
+/// Was the container removed that a task was to be made of?
+pub(super) fn is_removed(status: &Status) -> bool {
+    not_found(status) && status.message().starts_with("container \"")
+}
+
 /// Was a task to be started that runs already?
 pub(super) fn is_running(status: &Status) -> bool {
     says(status, &RUNNING)
@@ -162,6 +167,18 @@ mod tests {
 
     fn code_of(status: Status) -> ErrorCode {
         error(&status, Path::new("/run/c.sock")).code
+    }
+
+    #[test]
+    fn a_container_that_was_removed_is_told_from_anything_else_that_is_not_there() {
+        let text = "container \"01j\" in namespace \"n\": not found";
+        assert!(is_removed(&Status::not_found(text)));
+        for other in
+            ["task 01j not found", "snapshot 01j does not exist: not found", "runtime \"x\": not found"]
+        {
+            assert!(!is_removed(&Status::not_found(other)), "{other}");
+        }
+        assert!(!is_removed(&Status::unknown(text)));
     }
 
     #[test]
