@@ -130,7 +130,7 @@ fn what_another_tracker_prepared_is_replaced() {
     let started = next();
     assert!(matches!(started, Fact::Started { .. }), "{started:?}");
     // A fact may come twice.
-    let ended = std::iter::repeat_with(next).find(|fact| *fact != started);
+    let ended = std::iter::repeat_with(next).find(|fact| !matches!(fact, Fact::Started { .. }));
     match ended {
         Some(Fact::Ended { outcome, .. }) => assert_eq!(outcome.exit_status, Some(6)),
         other => panic!("{other:?}"),
