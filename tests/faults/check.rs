@@ -52,10 +52,15 @@ pub fn play_with(
     std::thread::scope(|scope| {
         let striker = scope.spawn(|| strike::watch(&stage));
         scene(&stage);
-        // A host program that lives does as it should, and what is left is cleaned up.
-        let _ = stage.player().ask(&["close"]);
-        if starter == Starter::Agent && !agent_has_left(&stage) {
-            stage.note("the agent does not leave".to_owned());
+        // A host program that lives does as it should, or leaves it all to the agent.
+        match starter {
+            Starter::Submitter => drop(stage.player().ask(&["close"])),
+            Starter::Agent => {
+                stage.player().leave();
+                if !agent_has_left(&stage) {
+                    stage.note("the agent does not leave".to_owned());
+                }
+            }
         }
         stage.over();
         striker.join().unwrap();

@@ -34,8 +34,9 @@ impl Report {
             println!("         all of it is in {}", kept.display());
         }
         let numbers = self.kinds.entry(kind.to_owned()).or_default();
-        numbers[0] += usize::from(!verdict.missed);
-        numbers[1] += usize::from(!verdict.missed && verdict.wrong.is_empty());
+        let right = verdict.wrong.is_empty();
+        numbers[0] += usize::from(!verdict.missed || !right);
+        numbers[1] += usize::from(!verdict.missed && right);
         numbers[2] += verdict.struck;
     }
 
