@@ -134,7 +134,6 @@ static void memory(drmaa2_jsession js)
     ends(js, extended("exec dd if=/dev/zero of=/dev/null bs=200M count=1", "containerd_jt_memory", "32m"),
          "killed for want of memory");
     starves(js, "1m", "1048576");
-    starves(js, "3m", "3145728");
 }
 
 /* Nobody is left of a job that will not listen, not even who has left its session. That it is the wall clock
