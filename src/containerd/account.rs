@@ -53,7 +53,8 @@ impl Traces {
         self.dir.as_deref().is_some_and(bare::is)
     }
 
-    /// Has a job of ours ended if no process of it lives? Without an init, it is enough that its start was tried.
+    /// Has a job of ours ended if no process of it lives? Without an init, it is enough that its start
+    /// was tried.
     fn has_begun(&self) -> bool {
         self.begun || (self.is_bare() && self.started.is_some())
     }
@@ -192,8 +193,9 @@ pub(super) fn memory_limit(container: &Container) -> Option<i64> {
     spec_of(container)["linux"]["resources"]["memory"]["limit"].as_i64()
 }
 
-/// Did the kernel kill a process of a container that is still there for want of memory? Asked of its group, if
-/// that is in the usual place: the daemon does not know the group of a process that was killed early.
+/// Did the kernel kill a process of a container that is still there for want of memory? Asked of its
+/// group, if that is in the usual place: the daemon does not know the group of a process that was killed
+/// early.
 pub(super) fn was_out_of_memory(container: &Container) -> bool {
     let spec = spec_of(container);
     let group = spec["linux"]["cgroupsPath"].as_str().unwrap_or_default().trim_start_matches('/');

@@ -48,10 +48,9 @@ impl From<Process> for Exit {
     }
 }
 
-/// How a job has ended, or `None` if it has not, or if it was a prepared one whose task was removed, or one
-/// whose start was withdrawn.
-/// `exit` is what an event told, which may have been about an earlier attempt at the same job; `reason` is why it
-/// ended, unless there is a record.
+/// How a job has ended, or `None` if it has not, or if it was a prepared one whose task was removed, or
+/// one whose start was withdrawn. `exit` is what an event told, which may have been about an earlier
+/// attempt at the same job; `reason` is why it ended, unless there is a record.
 pub(super) async fn end(
     core: &Core,
     id: &str,
@@ -116,8 +115,8 @@ pub(super) fn with_event(core: &Core, id: &str, mut outcome: Outcome) -> Outcome
     outcome
 }
 
-/// The error of a start that has failed, with the job's memory limit if that was the reason: the runtime's own
-/// processes count towards it until the job's command takes their place.
+/// The error of a start that has failed, with the job's memory limit if that was the reason: the
+/// runtime's own processes count towards it until the job's command takes their place.
 pub(super) async fn starved(core: &Core, id: &str, error: Error) -> Error {
     let container = account::container(core, id).await.ok().flatten();
     let Some(limit) = container.as_ref().and_then(account::memory_limit) else { return error };
@@ -230,8 +229,9 @@ pub(super) fn lost(dir: Option<&Path>) -> Outcome {
     Outcome { lost: true, ..outcome }
 }
 
-/// The end of a job of ours whose container ended before its init had begun: the command has not run, so there
-/// is no exit status. The runtime's own process ends by itself if a hook fails that it runs in the container.
+/// The end of a job of ours whose container ended before its init had begun: the command has not run, so
+/// there is no exit status. The runtime's own process ends by itself if a hook fails that it runs in the
+/// container.
 fn unbegun(dir: &Path, exit: Option<Exit>) -> Outcome {
     if is_marked(&dir.join(TERMINATE_FILE)) {
         let ended = exit.map_or_else(Outcome::default, from_exit);
