@@ -273,8 +273,8 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
     }
 }
 
-/// The state of a job that has no process any more and has not begun: it waits to be started anew, unless it was
-/// asked to end, or its container has ended by itself.
+/// The state of a job that has no process any more and has not begun: it waits to be started anew, unless
+/// it was asked to end, or its container has ended by itself.
 fn unbegun(traces: &Traces, exit: Option<Exit>) -> (JobState, Option<&'static str>, Option<Outcome>) {
     let tried = traces.dir.as_ref().filter(|_| traces.started.is_some());
     let outcome = tried.map(|dir| finish::unbegun(dir, exit)).filter(|outcome| !outcome.lost);
