@@ -113,6 +113,31 @@ fn a_prepared_job_that_was_killed_starts_all_the_same() {
     rig.delete(&job.id);
 }
 
+/// Without an init, only that there was no task to start says that the command has not run.
+#[test]
+fn a_prepared_job_without_init_whose_task_is_gone_starts_all_the_same() {
+    let Some(rig) = rig() else { return };
+    let mut job = job(script("exit 7"));
+    job.template.extensions.insert("containerd_jt_init".to_owned(), "off".into());
+    rig.prepare(&job);
+    rig.kill(&job.id);
+    rig.run_unheard(&job.id);
+    rig.delete_task(&job.id);
+    rig.tracker.add_job(job.clone()).unwrap();
+    rig.until_started(&job.id);
+    assert_eq!(rig.until_ended(&job.id).exit_status, Some(7));
+    rig.delete(&job.id);
+
+    rig.prepare(&job);
+    rig.kill(&job.id);
+    rig.run_unheard(&job.id);
+    rig.tracker.add_job(job.clone()).unwrap();
+    rig.until_started(&job.id);
+    let outcome = rig.until_ended(&job.id);
+    assert!(outcome.reason.as_ref().is_some_and(|reason| reason.contains("stopped")), "{outcome:?}");
+    rig.delete(&job.id);
+}
+
 #[test]
 fn what_another_tracker_prepared_is_replaced() {
     let Some(rig) = rig() else { return };

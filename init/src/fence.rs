@@ -1,5 +1,5 @@
-//! The fence of one attempt at a job: a name in its directory that is made once, by init as its first act or
-//! by the library, which then knows that nothing of this attempt will ever run.
+//! The fence of one attempt at a job: a name in its directory that is made once, by init as its first act
+//! or by the library, which then knows that nothing of this attempt will ever run.
 //!
 //! It is a symbolic link that leads nowhere. A link has its text from the moment it is there, so nobody
 //! can see one that does not say yet what it means; it opens nothing and takes no room of its own. A

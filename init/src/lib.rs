@@ -136,7 +136,8 @@ pub struct Rlimit {
 /// How the job ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
-    /// The command's exit code; 127 or 126 if it could not be run, as a shell has it. Nothing if it was not tried.
+    /// The command's exit code; 127 or 126 if it could not be run, as a shell has it. Nothing if it was
+    /// not tried.
     pub exit_code: Option<i32>,
     /// The signal that ended the command, or would have if it had been tried.
     pub signal: Option<i32>,

@@ -1,8 +1,8 @@
 //! PID 1 of a job: runs the command the order names and records how it ended.
 //!
 //! `drmaa2-init [JOB_DIR]` makes the [`Fence`] in the job's directory, reads the [`Order`], starts the
-//! command as its child, looks after it, and writes the [`Record`] before it exits with the command's code, or
-//! 128 plus the signal that ended it. It holds no state but these two files, so nothing that
+//! command as its child, looks after it, and writes the [`Record`] before it exits with the command's
+//! code, or 128 plus the signal that ended it. It holds no state but these two files, so nothing that
 //! happens outside the container can lose how the job ended.
 
 mod cgroup;

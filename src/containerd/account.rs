@@ -53,7 +53,8 @@ impl Traces {
         self.dir.as_deref().is_some_and(bare::is)
     }
 
-    /// Has a job of ours ended if no process of it lives? Without an init, it is enough that its start was tried.
+    /// Has a job of ours ended if no process of it lives? Without an init, it is enough that its start
+    /// was tried.
     fn has_begun(&self) -> bool {
         self.begun || (self.is_bare() && self.started.is_some())
     }
@@ -192,8 +193,9 @@ pub(super) fn memory_limit(container: &Container) -> Option<i64> {
     spec_of(container)["linux"]["resources"]["memory"]["limit"].as_i64()
 }
 
-/// Did the kernel kill a process of a container that is still there for want of memory? Asked of its group, if
-/// that is in the usual place: the daemon does not know the group of a process that was killed early.
+/// Did the kernel kill a process of a container that is still there for want of memory? Asked of its
+/// group, if that is in the usual place: the daemon does not know the group of a process that was killed
+/// early.
 pub(super) fn was_out_of_memory(container: &Container) -> bool {
     let spec = spec_of(container);
     let group = spec["linux"]["cgroupsPath"].as_str().unwrap_or_default().trim_start_matches('/');
@@ -244,12 +246,10 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
     if traces.withdrawn {
         return (JobState::Queued, Some("withdrawn"), None);
     }
-    // Whatever there was of it, it waits to be started anew.
-    let waits = (JobState::Queued, Some("creating"), None);
     let has_begun = traces.has_begun();
     let Some(process) = &traces.process else {
         if !has_begun {
-            return waits;
+            return unbegun(traces, None);
         }
         let lost = finish::lost(traces.dir.as_deref());
         return (lost.state(), Some("lost"), Some(lost));
@@ -262,12 +262,25 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
         Status::Created => (JobState::Queued, Some("created"), None),
         Status::Running | Status::Pausing => (JobState::Running, None, None),
         Status::Paused => (JobState::Suspended, None, None),
-        Status::Stopped if traces.dir.is_some() && !has_begun => waits,
+        Status::Stopped if traces.dir.is_some() && !has_begun => {
+            unbegun(traces, Some(process.clone().into()))
+        }
         Status::Stopped => {
             let outcome = finish::unrecorded(traces.dir.as_deref(), Exit::from(process.clone()));
             (outcome.state(), None, Some(outcome))
         }
         Status::Unknown => (JobState::Undetermined, None, None),
+    }
+}
+
+/// The state of a job that has no process any more and has not begun: it waits to be started anew, unless
+/// it was asked to end, or its container has ended by itself.
+fn unbegun(traces: &Traces, exit: Option<Exit>) -> (JobState, Option<&'static str>, Option<Outcome>) {
+    let tried = traces.dir.as_ref().filter(|_| traces.started.is_some());
+    let outcome = tried.map(|dir| finish::unbegun(dir, exit)).filter(|outcome| !outcome.lost);
+    match outcome {
+        Some(outcome) => (outcome.state(), None, Some(outcome)),
+        None => (JobState::Queued, Some("creating"), None),
     }
 }
 
@@ -332,6 +345,9 @@ mod tests {
         // The runtime was asked to start it, and killed it instead.
         let ours = || Traces { started: Some(5), dir: Some("/jobs/j".into()), ..killed() };
         assert_eq!(account("j", ours(), "m").state, JobState::Queued);
+        let ended = traces(Some((Status::Stopped, 1)));
+        let ended = account("j", Traces { process: ended.process, ..ours() }, "m");
+        assert_eq!((ended.state, ended.exit_status), (JobState::Failed, None));
         let begun = account("j", Traces { begun: true, ..ours() }, "m");
         assert_eq!((begun.state, begun.exit_status), (JobState::Failed, Some(137)));
     }

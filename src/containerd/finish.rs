@@ -48,10 +48,9 @@ impl From<Process> for Exit {
     }
 }
 
-/// How a job has ended, or `None` if it has not, or if it was a prepared one whose task was removed, or one
-/// whose start was withdrawn.
-/// `exit` is what an event told, which may have been about an earlier attempt at the same job; `reason` is why it
-/// ended, unless there is a record.
+/// How a job has ended, or `None` if it has not, or if it was a prepared one whose task was removed, or
+/// one whose start was withdrawn. `exit` is what an event told, which may have been about an earlier
+/// attempt at the same job; `reason` is why it ended, unless there is a record.
 pub(super) async fn end(
     core: &Core,
     id: &str,
@@ -116,8 +115,8 @@ pub(super) fn with_event(core: &Core, id: &str, mut outcome: Outcome) -> Outcome
     outcome
 }
 
-/// The error of a start that has failed, with the job's memory limit if that was the reason: the runtime's own
-/// processes count towards it until the job's command takes their place.
+/// The error of a start that has failed, with the job's memory limit if that was the reason: the
+/// runtime's own processes count towards it until the job's command takes their place.
 pub(super) async fn starved(core: &Core, id: &str, error: Error) -> Error {
     let container = account::container(core, id).await.ok().flatten();
     let Some(limit) = container.as_ref().and_then(account::memory_limit) else { return error };
@@ -230,11 +229,12 @@ pub(super) fn lost(dir: Option<&Path>) -> Outcome {
     Outcome { lost: true, ..outcome }
 }
 
-/// The end of a job of ours whose container ended before its init had begun: the command has not run, so there
-/// is no exit status. The runtime's own process ends by itself if a hook fails that it runs in the container.
-fn unbegun(dir: &Path, exit: Option<Exit>) -> Outcome {
+/// The end of a job of ours whose container ended before its init had begun: the command has not run, so
+/// there is no exit status. The runtime's own process ends by itself if a hook fails that it runs in the
+/// container.
+pub(super) fn unbegun(dir: &Path, exit: Option<Exit>) -> Outcome {
     if is_marked(&dir.join(TERMINATE_FILE)) {
-        let ended = exit.map_or_else(Outcome::default, from_exit);
+        let ended = exit.map_or_else(|| Outcome::failed(""), from_exit);
         return Outcome { exit_status: None, ..terminated(dir, ended) };
     }
     let (status, at) = exit.map_or((None, None), |exit| (Some(exit.status), Some(exit.time())));
@@ -317,6 +317,21 @@ mod tests {
         assert!(end(2).reason.unwrap().contains("terminated"));
         fs::write(dir.path().join(KILL_FILE), "").unwrap();
         assert_eq!((end(137).signal, end(137).reason.as_deref()), (Some(9), Some("killed on request")));
+    }
+
+    #[test]
+    fn a_container_that_ended_before_its_init_had_begun_has_no_exit_status() {
+        let dir = tempfile::tempdir().unwrap();
+        let end = |status| unbegun(dir.path(), Some(Exit { status, at: None }));
+        assert!(end(137).lost && unbegun(dir.path(), None).lost);
+        fs::write(dir.path().join(ERRORS_FILE), "a hook\nfailed\n").unwrap();
+        let reason = "the runtime ended with status 1 before the command: a hook; failed";
+        assert_eq!((end(1).lost, end(1).reason.as_deref()), (false, Some(reason)));
+        fs::write(dir.path().join(TERMINATE_FILE), "").unwrap();
+        for outcome in [end(137), end(1), unbegun(dir.path(), None)] {
+            assert_eq!((outcome.lost, outcome.exit_status), (false, None));
+            assert!(outcome.finished > 0 && outcome.reason.unwrap().contains("terminated"));
+        }
     }
 
     #[test]

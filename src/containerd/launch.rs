@@ -34,7 +34,8 @@ use crate::tracker::{NewJob, Stdio};
 const ATTEMPTS: u32 = 3;
 /// A file in the job's directory that holds name and digest of its image, a line each.
 const IMAGE_FILE: &str = "image";
-/// A file in the job's directory with what the runtime's own init says, and ours, when nothing else can tell it.
+/// A file in the job's directory with what the runtime's own init says, and ours, when nothing else can
+/// tell it.
 pub(super) const ERRORS_FILE: &str = "errors";
 /// The shim's own streams; those of the job are files that init opens.
 const NO_STREAM: &str = "/dev/null";

@@ -1,5 +1,5 @@
-//! The shim of a container, seen as a process of this machine: it may be there without a task that the daemon
-//! knows of.
+//! The shim of a container, seen as a process of this machine: it may be there without a task that the
+//! daemon knows of.
 
 use std::fs;
 

@@ -217,20 +217,25 @@ async fn start_task(core: &Core, id: &str) -> std::result::Result<(), Error> {
 /// The result of starting a command that is PID 1 itself: only the daemon can tell it, and where it cannot,
 /// the command may have run.
 async fn start_bare(core: &Core, id: &str, mut error: Error) -> Result<Started> {
+    let mut again = true;
     loop {
+        let unanswered = error.code == ErrorCode::DrmCommunication;
         let process = core.daemon.patiently(|| account::process(core, id)).await?;
         match process.map(|process| process.status()) {
             Some(Status::Running | Status::Pausing | Status::Paused) => return Ok(Started::Unanswered),
-            Some(Status::Created) if error.code == ErrorCode::DrmCommunication => {
+            // Another start tells whether the first was carried out.
+            Some(Status::Created) if unanswered || (again && error.may_pass()) => {
+                again = unanswered;
                 match start_task(core, id).await {
                     Ok(()) => return Ok(Started::Answered),
                     Err(cause) => error = cause,
                 }
             }
             Some(Status::Created) => return Err(error),
-            _ if error.code == ErrorCode::DrmCommunication => return Ok(Started::Unanswered),
-            // For good, whatever it is.
-            _ => return Err(Error::internal(error.message)),
+            // There was no task to start.
+            None if error.code == ErrorCode::InvalidArgument => return Err(error),
+            _ if unanswered => return Ok(Started::Unanswered),
+            _ => return Ok(Started::Broken(error)),
         }
     }
 }

@@ -58,9 +58,11 @@ pub(super) fn is_running(status: &Status) -> bool {
     says(status, &RUNNING)
 }
 
-/// Something that bears the id of a container is in the way. As nothing here waits for it, another id is taken.
+/// Something that bears the id of a container is in the way. As nothing here waits for it, another id is
+/// taken.
 const TAKEN: [&str; 9] = [
-    // The directory of a task that containerd could not remove, up to its next start: "mkdir ...: file exists".
+    // The directory of a task that containerd could not remove, up to its next start: "mkdir ...: file
+    // exists".
     ": file exists",
     // runc
     "container with given id already exists",
@@ -95,8 +97,8 @@ const PASSING: [&str; 10] = [
     "transport is closing",
 ];
 
-/// The messages of the errors ENOSPC, EDQUOT, ENOMEM, EMFILE, ENFILE and EAGAIN; programs in Go begin them with a
-/// small letter, those in C and Rust with a capital one.
+/// The messages of the errors ENOSPC, EDQUOT, ENOMEM, EMFILE, ENFILE and EAGAIN; programs in Go begin
+/// them with a small letter, those in C and Rust with a capital one.
 const EXHAUSTED: [&str; 5] = [
     "no space left on device",
     "disk quota exceeded",

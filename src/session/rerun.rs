@@ -22,8 +22,8 @@ impl Engine {
     /// The end of a job that a run of it has come to; `None` if it is not the end of the job: it waits
     /// to run again, or the fact was about an earlier run.
     pub(super) fn end_of_run(&self, id: &str, outcome: &Outcome) -> Result<Option<Outcome>> {
-        // Only a record tells when it started. Without one, the end of a job may be that of a task that could not be
-        // started; who starts it tells, or who finds that it has died over it.
+        // Only a record tells when it started. Without one, the end of a job may be that of a task that
+        // could not be started; who starts it tells, or who finds that it has died over it.
         if outcome.started.is_none() && self.is_started_elsewhere(id)? {
             return Ok(None);
         }
