@@ -90,7 +90,8 @@ static void ended(drmaa2_jsession js)
     CHECK_STR(ji->jobOwner, user->pw_name);
     CHECK_INT(ji->slots, 1);
     CHECK_STR(ji->queueName, "default");
-    CHECK_INT(ji->cpuTime, 2);
+    /* The start of the shells counts as well, and takes its time in a machine that is emulated. */
+    CHECK(ji->cpuTime >= 2 && ji->cpuTime <= 3);
     CHECK(ji->wallclockTime >= 1 && ji->submissionTime <= ji->dispatchTime);
     CHECK(ji->finishTime >= ji->dispatchTime + 1);
     drmaa2_string_free(&id);
