@@ -156,6 +156,8 @@ static void many(void)
     drmaa2_jarray ja = bulk(js, sleeper(), TASKS, 1, 2);
     drmaa2_j_list jobs = drmaa2_jarray_get_jobs(ja);
     CHECK_INT(drmaa2_list_size(jobs), TASKS);
+    /* Both: a task that is only being started can be held. */
+    CHECK_INT(drmaa2_j_wait_started((drmaa2_j)drmaa2_list_get(jobs, 0), LONG), DRMAA2_SUCCESS);
     CHECK_INT(drmaa2_j_wait_started((drmaa2_j)drmaa2_list_get(jobs, 1), LONG), DRMAA2_SUCCESS);
     CHECK_INT(drmaa2_jarray_hold(ja), DRMAA2_SUCCESS);
     CHECK_INT(count(jobs, DRMAA2_QUEUED_HELD), TASKS - 2);
