@@ -166,6 +166,25 @@ fn a_job_that_ended_while_the_daemon_was_down_has_run() {
     runtime.release("start-after");
 }
 
+/// Somebody who looks sees the end of a job before the runtime has said that it started.
+#[test]
+fn a_job_that_ends_before_its_start_is_answered_can_be_deleted() {
+    let Some(rig) = rig() else { return };
+    let runtime = Runtime::new("runc");
+    let talker = Talker::new(&rig, &runtime);
+    runtime.hold("start-after");
+    rig.tracker.add_job(talker.job.clone()).unwrap();
+    runtime.reached("start-after");
+    talker.has_run(&rig);
+    let init = Init::of(talker.id());
+    talker.go_on();
+    init.until_ended();
+    rig.tracker.delete_job(talker.id()).unwrap();
+    runtime.release("start-after");
+    let facts = rig.until(|fact| matches!(fact, Fact::Deleted { id } if id == talker.id()));
+    assert_eq!((talker.output().as_str(), rig.traces(talker.id())), ("ran\n", vec![]), "{facts:?}");
+}
+
 /// The same, and nobody could write down how it ended.
 #[test]
 fn a_job_that_was_killed_while_the_daemon_was_down_is_lost() {

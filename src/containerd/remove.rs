@@ -39,7 +39,7 @@ pub(super) async fn delete(core: &Core, id: String) {
 
 /// Remove everything of a job, but for a container and a snapshot that are to be kept. Those of a
 /// job that has not run hold nothing of interest.
-async fn remove_ended(core: &Core, id: &str) -> Result<bool> {
+pub(super) async fn remove_ended(core: &Core, id: &str) -> Result<bool> {
     let dir = core.job_dir(id);
     let has_run = !dir.is_dir() || start::has_begun(&dir);
     let record = account::record(core, id).await?;

@@ -251,7 +251,12 @@ pub(super) async fn conclude(core: &Arc<Core>, id: &str, ticket: Ticket, started
     };
     let image = launch::image_of(&core.job_dir(id));
     match core.facts.launched(id, ticket, now(), image) {
-        Launched::Undo => not_launched(core, id, withdrawn()).await,
+        Launched::Undo if not_withdrawn(core, id).is_err() => not_launched(core, id, withdrawn()).await,
+        // Somebody who looked has seen its end before the daemon answered.
+        Launched::Undo => {
+            let left = core.daemon.patiently(|| remove::remove_ended(core, id)).await.err();
+            core.facts.not_launched(id, Fact::Deleted { id: id.to_owned() }, left);
+        }
         Launched::Started if !is_over => {}
         Launched::Started | Launched::Ended => core.report_end(id, None, reason).await,
     }
