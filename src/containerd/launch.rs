@@ -38,7 +38,7 @@ const IMAGE_FILE: &str = "image";
 /// tell it.
 pub(super) const ERRORS_FILE: &str = "errors";
 /// The shim's own streams; those of the job are files that init opens.
-const NO_STREAM: &str = "/dev/null";
+pub(super) const NO_STREAM: &str = "/dev/null";
 
 /// Why an attempt at making a task went wrong.
 enum Obstacle {

@@ -164,8 +164,12 @@ impl Progress {
         }
     }
 
-    /// Start nothing for a while, each time longer.
+    /// Start nothing for a while, each time longer. Failures during a pause are of starts that were under way
+    /// before, for the same reason most likely, and make it no longer.
     pub(super) fn pause(&mut self) {
+        if self.pause.is_some_and(|(until, _)| until > Instant::now()) {
+            return;
+        }
         let pause = self.pause.map_or(RETRY, |(_, pause)| (pause * 2).min(MAX_RETRY));
         self.pause = Some((Instant::now() + pause, pause));
     }
@@ -220,6 +224,16 @@ pub(super) fn task(job: &Unsettled) -> Option<Doing> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn starts_that_fail_together_are_one_reason_to_wait() {
+        let mut progress = Progress::default();
+        (0..20).for_each(|_| progress.pause());
+        assert_eq!(progress.pause.unwrap().1, RETRY);
+        progress.pause = progress.pause.map(|(_, pause)| (Instant::now(), pause));
+        (0..20).for_each(|_| progress.pause());
+        assert_eq!(progress.pause.unwrap().1, RETRY * 2);
+    }
 
     #[test]
     fn jobs_that_wait_are_not_in_the_way_and_no_more_of_theirs_are_begun() {

@@ -71,6 +71,9 @@ pub fn play_with(
     let mut wrong = stage.wrong.lock().unwrap().clone();
     wrong.extend(left.iter().map(|what| format!("left: {what}")));
     let kept = if wrong.is_empty() { None } else { Some(stage.keep()) };
+    if let Some(kept) = &kept {
+        daemon.copy_log(&kept.join("containerd.log"));
+    }
     if !left.is_empty() {
         daemon.renew();
     }
@@ -173,6 +176,10 @@ fn leftovers(stage: &Stage) -> Vec<String> {
         stage.daemon.kill();
         stage.daemon.start();
         traces = stage.daemon.traces();
+        let (kept, others) =
+            traces.into_iter().partition::<Vec<_>, _>(|trace| stage.daemon.keeps(trace));
+        kept.iter().for_each(|trace| fs::remove_dir_all(trace).unwrap());
+        traces = others;
     }
     left.extend(traces);
     for entry in fs::read_dir(stage.path("state/jobs")).into_iter().flatten() {

@@ -141,6 +141,11 @@ impl Daemon {
         self.died.store(false, Ordering::Release);
     }
 
+    /// What it has said so far, for somebody to read.
+    pub fn copy_log(&self, to: &Path) {
+        fs::copy(self.dir.join("log"), to).unwrap();
+    }
+
     /// Make it anew, without anything that it holds.
     pub fn renew(&mut self) {
         self.remove();
@@ -172,6 +177,17 @@ impl Daemon {
     /// Is this nothing but a directory that containerd has forgotten, and removes when it starts again?
     pub fn is_bundle(&self, trace: &str) -> bool {
         Path::new(trace).starts_with(self.bundles())
+    }
+
+    /// Is it one that containerd never removes? If it dies while the runtime makes a container, then the shim that it
+    /// ends at its next start takes away the root file system before the runtime is done, which then makes its
+    /// directories in the bundle, and containerd removes no root file system that has something in it.
+    pub fn keeps(&self, trace: &str) -> bool {
+        let rootfs = Path::new(trace).join("rootfs");
+        let mounted = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let is_mounted = mounted.lines().any(|line| line.split(' ').nth(4) == rootfs.to_str());
+        let is_empty = fs::read_dir(&rootfs).is_ok_and(|mut entries| entries.next().is_none());
+        self.is_bundle(trace) && rootfs.is_dir() && !is_empty && !is_mounted
     }
 
     pub fn shims(&self) -> Vec<i32> {
