@@ -7,7 +7,6 @@ mod common;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +15,6 @@ use common::*;
 use drmaa2::model::{JobState, Outcome};
 use drmaa2::tracker::{Fact, JobTracker, NewJob};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 /// A job that writes `ran` to a file, reports that by a FIFO, and waits at another one until it may go on.
 struct Talker {
@@ -128,20 +126,6 @@ fn kill(pids: &[u32]) {
     }
 }
 
-/// Wait until nothing is left of attempts that were given up.
-fn until_swept(rig: &Rig) {
-    let dir = &rig.settings.jobs_dir;
-    let watch = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
-    watch.add_watch(dir, AddWatchFlags::IN_DELETE).unwrap();
-    let is_note = |entry: &fs::DirEntry| entry.file_name().as_bytes().starts_with(b".");
-    while fs::read_dir(dir).unwrap().flatten().any(|entry| is_note(&entry)) {
-        let mut news = [PollFd::new(watch.as_fd(), PollFlags::POLLIN)];
-        let patience = PollTimeout::try_from(LONG).unwrap();
-        assert_eq!(poll(&mut news, patience).unwrap(), 1, "attempts that were given up are not removed");
-        watch.read_events().unwrap();
-    }
-}
-
 /// The daemon dies after the command has begun and before it could say so. When it is back it knows of no
 /// task any more, as containerd from 1.7 on does for one that has ended meanwhile.
 #[test]
@@ -238,7 +222,7 @@ fn a_start_that_is_late_runs_nothing() {
     let outcome = talker.outcome(&rig);
     assert_eq!((talker.output().as_str(), outcome.exit_status), ("ran\n", Some(4)), "{outcome:?}");
     rig.delete_kept(talker.id());
-    until_swept(&rig);
+    rig.until_swept();
     assert_eq!(daemon.list("containers"), Vec::<String>::new());
 }
 
@@ -265,9 +249,35 @@ fn a_container_whose_making_was_cut_off_keeps_no_job_from_starting() {
     assert_eq!((talker.output().as_str(), outcome.exit_status), ("ran\n", Some(4)), "{outcome:?}");
     rig.delete_kept(talker.id());
     runtime.release("create-before");
-    until_swept(&rig);
+    rig.until_swept();
     assert_eq!(daemon.list("containers"), Vec::<String>::new());
     assert_eq!(daemon.shims(), Vec::<u32>::new());
+}
+
+/// The daemon gives up on a shim whose runtime hangs, and may leave the directory of its task.
+#[test]
+fn a_shim_that_the_daemon_has_forgotten_is_ended() {
+    let Some(daemon) = Daemon::start() else { return };
+    let bundles = daemon.dir.path().join("state/io.containerd.runtime.v2.task/once");
+    for is_left in [false, true] {
+        let (runtime, cable) = (Runtime::new("runc"), Cable::to(&daemon));
+        let Some(rig) = daemon.rig_at(cable.path()) else { return };
+        let talker = Talker::new(&rig, &runtime);
+        runtime.hold("create-before");
+        rig.tracker.add_job(talker.job.clone()).unwrap();
+        runtime.reached("create-before");
+        cable.cut();
+        rig.until(|fact| matches!(fact, Fact::NotStarted { id, .. } if id == talker.id()));
+        let bundle = bundles.join(talker.id());
+        until_gone_from(&bundles, || !bundle.exists());
+        if is_left {
+            fs::create_dir_all(bundle.join("rootfs")).unwrap();
+        }
+        runtime.release("create-before");
+        rig.until_swept();
+        assert_eq!(daemon.list("containers"), Vec::<String>::new());
+        assert_eq!((daemon.shims(), talker.output().as_str()), (vec![], ""), "{is_left}");
+    }
 }
 
 /// The runtime and the daemon can say that an id is in use without having a container of that id.
@@ -282,7 +292,7 @@ fn an_id_that_is_in_use_is_not_the_end_of_a_job() {
         let job = runtime.run(job(script("exit 4")));
         fs::create_dir_all(place.join(&job.id)).unwrap();
         assert_eq!(rig.run(job.clone()).exit_status, Some(4), "{place:?}");
-        until_swept(&rig);
+        rig.until_swept();
         let _ = fs::remove_dir_all(place.join(&job.id));
     }
 }

@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use containerd_client::services::v1::snapshots::RemoveSnapshotRequest;
 use containerd_client::services::v1::{
-    CreateTaskRequest, DeleteContainerRequest, DeleteTaskRequest, KillRequest, WaitRequest,
+    DeleteContainerRequest, DeleteTaskRequest, KillRequest, WaitRequest,
 };
 use containerd_client::tonic::Status as Answer;
-use containerd_client::types::Mount;
 use drmaa2_init::is_marked;
 
 use super::attempt::Attempt;
 use super::connect::{QUICK, RUN};
-use super::launch::{NO_STREAM, blocking, io_error};
+use super::launch::{blocking, io_error};
 use super::withdraw::WITHDRAW_FILE;
 use super::{Core, account, attempt, labels, shim, start, status};
 use crate::model::{Error, ErrorCode, Result};
@@ -128,11 +127,13 @@ async fn remove_dir(dir: PathBuf) -> Result<()> {
 async fn remove_container(core: &Core, attempt: &Attempt, dir: &Path) -> Result<()> {
     let Attempt { container, snapshotter } = attempt;
     let calls = core.daemon.within(QUICK)?;
-    if !remove_task(core, container, dir).await? && shim::is_alive(core, container).await? {
+    if !remove_task(core, container, dir).await?
+        && let Some(shim) = shim::find(core, container).await?
+    {
         // With its container, the daemon would lose sight of it for ever.
-        remind(core, container).await?;
+        shim::end(core, container, shim).await?;
         remove_task(core, container, dir).await?;
-        if shim::is_alive(core, container).await? {
+        if shim::find(core, container).await?.is_some() {
             let text =
                 format!("a shim of container {container} is at work that containerd knows no task of");
             return Err(Error::new(ErrorCode::TryLater, text));
@@ -149,32 +150,6 @@ async fn remove_container(core: &Core, attempt: &Attempt, dir: &Path) -> Result<
     done(core, calls.containers().delete(request).await)?;
     let request = RemoveSnapshotRequest { snapshotter, key: container.clone() };
     done(core, calls.snapshots().remove(request).await).map(drop)
-}
-
-/// Make the daemon end a shim that it has forgotten, as it does when its caller goes away while a task is made or
-/// deleted. Asked for another task of this name, it finds that shim again; the task cannot be made, since its root
-/// file system does not exist, and then the daemon ends the shim with all that it has. Without any root file system
-/// the runtime would make directories where one should be, and the daemon keep them for ever.
-async fn remind(core: &Core, container: &str) -> Result<()> {
-    let [stdin, stdout, stderr] = [NO_STREAM; 3].map(str::to_owned);
-    let absent = Mount {
-        r#type: "bind".to_owned(),
-        source: core.settings.jobs_dir.join(".none").display().to_string(),
-        options: vec!["bind".to_owned()],
-        ..Mount::default()
-    };
-    let request = CreateTaskRequest {
-        container_id: container.to_owned(),
-        rootfs: vec![absent],
-        stdin,
-        stdout,
-        stderr,
-        ..CreateTaskRequest::default()
-    };
-    if let Err(status) = core.daemon.within(RUN)?.tasks().create(request).await {
-        tracing::debug!(container, %status, "asked for the shim of a task that is not known");
-    }
-    Ok(())
 }
 
 /// Remove the task of the attempt with this directory. False if there was none.

@@ -1,28 +1,134 @@
-//! The shim of a container, seen as a process of this machine: it may be there without a task that the
-//! daemon knows of.
+//! The shim of a container that the daemon has forgotten, seen as a process of this machine.
+//!
+//! When its caller goes away while a task is made or deleted, the daemon gives up on the shim after a few seconds.
+//! The shim goes on, and so does the container in it.
 
 use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::Core;
-use super::launch::blocking;
+use containerd_client::services::v1::CreateTaskRequest;
+use containerd_client::tonic::Status;
+use containerd_client::types::Mount;
+use nix::mount::{MntFlags, umount2};
+use nix::time::{ClockId, clock_gettime};
+
+use super::connect::RUN;
+use super::launch::{NO_STREAM, blocking, io_error};
+use super::{Core, status};
 use crate::model::Result;
 
-/// Is there a shim of this container?
-pub(super) async fn is_alive(core: &Core, container: &str) -> Result<bool> {
-    let wanted = [("-namespace", core.daemon.namespace().to_owned()), ("-id", container.to_owned())];
+/// The daemon itself has given up on a shim that is so old.
+const OLD: Duration = Duration::from_secs(15);
+
+/// A shim.
+pub(super) struct Shim {
+    /// The directory of its task, which it works in, if that can be seen from here.
+    bundle: Option<PathBuf>,
+    age: Duration,
+}
+
+/// The shim of this container, if there is one.
+pub(super) async fn find(core: &Core, container: &str) -> Result<Option<Shim>> {
+    let container = container.to_owned();
+    let wanted = [("-namespace", core.daemon.namespace().to_owned()), ("-id", container.clone())];
     blocking(move || {
-        let Ok(processes) = fs::read_dir("/proc") else { return Ok(false) };
-        let mut lines =
-            processes.flatten().filter_map(|process| fs::read(process.path().join("cmdline")).ok());
-        Ok(lines.any(|line| wanted.iter().all(|(name, value)| has(&line, name, value))))
+        let Ok(processes) = fs::read_dir("/proc") else { return Ok(None) };
+        let is_wanted = |process: &PathBuf| {
+            let line = fs::read(process.join("cmdline")).unwrap_or_default();
+            wanted.iter().all(|(name, value)| has(&line, name, value))
+        };
+        let mut processes = processes.flatten().map(|process| process.path()).filter(is_wanted);
+        Ok(processes.next().map(|process| look(&process, &container)))
     })
     .await
+}
+
+fn look(process: &Path, container: &str) -> Shim {
+    let dir = fs::read_link(process.join("cwd")).ok();
+    Shim {
+        bundle: dir.and_then(|dir| bundle(&dir, container)),
+        age: age_of(process).unwrap_or_default(),
+    }
+}
+
+/// The directory of a task whose shim works in this one: the daemon gives it another name before it removes it, and
+/// then the kernel says that it was removed.
+fn bundle(dir: &Path, container: &str) -> Option<PathBuf> {
+    let name = dir.file_name()?.to_str()?;
+    let name = name.trim_start_matches('.').trim_end_matches(" (deleted)");
+    (name == container).then(|| dir.with_file_name(container))
+}
+
+/// The time since a process began.
+fn age_of(process: &Path) -> Option<Duration> {
+    age(&fs::read_to_string(process.join("stat")).ok()?)
+}
+
+/// The time since a process began, as its `stat` says.
+fn age(stat: &str) -> Option<Duration> {
+    // The command's name is in parentheses and may hold anything; field 22 is the 20th after it.
+    let ticks: u64 = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
+    let begun = Duration::from_secs(ticks) / u32::try_from(per_second).ok()?;
+    Some(Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?).saturating_sub(begun))
 }
 
 /// Is there an argument of this name with this value in a command line?
 fn has(line: &[u8], name: &str, value: &str) -> bool {
     let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
     words.windows(2).any(|pair| pair == [name.as_bytes(), value.as_bytes()])
+}
+
+/// Make the daemon end a shim that it has forgotten, with all that it has. Whether it did shows afterwards.
+pub(super) async fn end(core: &Core, container: &str, shim: Shim) -> Result<()> {
+    let Err(status) = remind(core, container).await? else { return Ok(()) };
+    tracing::debug!(container, %status, "asked for the shim of a task that is not known");
+    let Some(bundle) = shim.bundle.filter(|_| status::exists(&status) && shim.age > OLD) else {
+        return Ok(());
+    };
+    blocking(move || remove_bundle(&bundle).map_err(|error| io_error(&bundle, &error))).await?;
+    if let Err(status) = remind(core, container).await? {
+        tracing::debug!(container, %status, "asked for it without the directory of its task");
+    }
+    Ok(())
+}
+
+/// Ask for another task of this name: the daemon finds the shim again. The task cannot be made, since its root file
+/// system does not exist, and then the daemon ends the shim. Without any root file system the runtime would make
+/// directories where one should be, and the daemon keep them for ever.
+async fn remind(core: &Core, container: &str) -> Result<std::result::Result<(), Status>> {
+    let [stdin, stdout, stderr] = [NO_STREAM; 3].map(str::to_owned);
+    let absent = Mount {
+        r#type: "bind".to_owned(),
+        source: core.settings.jobs_dir.join(".none").display().to_string(),
+        options: vec!["bind".to_owned()],
+        ..Mount::default()
+    };
+    let request = CreateTaskRequest {
+        container_id: container.to_owned(),
+        rootfs: vec![absent],
+        stdin,
+        stdout,
+        stderr,
+        ..CreateTaskRequest::default()
+    };
+    Ok(core.daemon.within(RUN)?.tasks().create(request).await.map(drop))
+}
+
+/// Remove the directory of a task that the daemon could not remove when it gave up on the shim, since the root file
+/// system was still mounted there. Up to its next start, it is in the way of finding the shim again.
+fn remove_bundle(bundle: &Path) -> io::Result<()> {
+    let rootfs = bundle.join("rootfs");
+    // One mount may lie on another.
+    while umount2(&rootfs, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}
+    // Never what is in a root file system: if one is still mounted, this fails.
+    match fs::remove_dir(&rootfs) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::remove_dir_all(bundle)
 }
 
 #[cfg(test)]
@@ -34,5 +140,38 @@ mod tests {
         let line = b"/usr/bin/containerd-shim-runc-v2\0-namespace\0n\0-id\0j_2\0-address\0/run/c.sock\0";
         assert!(has(line, "-namespace", "n") && has(line, "-id", "j_2"));
         assert!(!has(line, "-id", "j") && !has(line, "-namespace", "j_2"));
+    }
+
+    #[test]
+    fn a_process_that_has_just_begun_is_young() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let young = age_of(&PathBuf::from(format!("/proc/{}", child.id()))).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(young < OLD && age_of(Path::new("/proc/1")).unwrap() > young);
+        assert_eq!(age("1 (a) b) S 0"), None);
+    }
+
+    #[test]
+    fn the_directory_of_a_task_is_known_by_that_of_its_shim() {
+        for dir in ["/s/n/j_2", "/s/n/.j_2", "/s/n/.j_2 (deleted)", "/s/n/j_2 (deleted)"] {
+            assert_eq!(bundle(Path::new(dir), "j_2"), Some("/s/n/j_2".into()), "{dir}");
+        }
+        for dir in ["/", "/s/n/j", "/s/n/j_2/x"] {
+            assert_eq!(bundle(Path::new(dir), "j_2"), None, "{dir}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_root_file_system_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let bundle = dir.path().join("j");
+        fs::create_dir_all(bundle.join("rootfs/etc")).unwrap();
+        fs::write(bundle.join("config.json"), "{}").unwrap();
+        remove_bundle(&bundle).unwrap_err();
+        assert!(bundle.join("rootfs/etc").is_dir() && bundle.join("config.json").is_file());
+        fs::remove_dir(bundle.join("rootfs/etc")).unwrap();
+        remove_bundle(&bundle).unwrap();
+        assert!(!bundle.exists());
     }
 }

@@ -191,6 +191,8 @@ pub(crate) struct Cable {
 impl Cable {
     pub(crate) fn to(daemon: &Daemon) -> Self {
         let path = daemon.dir.path().join("cable");
+        // That of an earlier one.
+        let _ = fs::remove_file(&path);
         let (listener, target) = (UnixListener::bind(&path).unwrap(), daemon.socket());
         let open: Arc<Mutex<Vec<UnixStream>>> = Arc::default();
         let opened = Arc::clone(&open);

@@ -12,8 +12,10 @@ pub(crate) mod daemon;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, mpsc};
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,8 @@ use drmaa2::model::{ErrorCode, JobState, JobTemplate, Outcome};
 use drmaa2::registry;
 use drmaa2::runtime::Runtime;
 use drmaa2::tracker::{self, EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 /// Nothing here takes so long unless it hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -259,6 +263,14 @@ impl Rig {
         outcome
     }
 
+    /// Wait until nothing is left of attempts that were given up.
+    pub(crate) fn until_swept(&self) {
+        let dir = &self.settings.jobs_dir;
+        let is_note = |entry: &fs::DirEntry| entry.file_name().as_bytes().starts_with(b".");
+        let is_swept = || !fs::read_dir(dir).unwrap().flatten().any(|entry| is_note(&entry));
+        until_gone_from(dir, is_swept);
+    }
+
     /// Run a job of which a container stays.
     pub(crate) fn run_and_keep(&self, job: NewJob) -> Outcome {
         let id = job.id.clone();
@@ -416,4 +428,16 @@ pub(crate) fn to<T>(namespace: &MetadataValue<Ascii>, message: T) -> Request<T> 
     let mut request = Request::new(message);
     request.metadata_mut().insert("containerd-namespace", namespace.clone());
     request
+}
+
+/// Wait until something is true that becomes so when an entry goes from a directory.
+pub(crate) fn until_gone_from(dir: &Path, is_so: impl Fn() -> bool) {
+    let watch = Inotify::init(InitFlags::IN_CLOEXEC).unwrap();
+    watch.add_watch(dir, AddWatchFlags::IN_DELETE | AddWatchFlags::IN_MOVED_FROM).unwrap();
+    while !is_so() {
+        let mut news = [PollFd::new(watch.as_fd(), PollFlags::POLLIN)];
+        let patience = PollTimeout::try_from(LONG).unwrap();
+        assert_eq!(poll(&mut news, patience).unwrap(), 1, "{} keeps what it has", dir.display());
+        watch.read_events().unwrap();
+    }
 }
