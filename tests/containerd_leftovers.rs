@@ -13,7 +13,7 @@ use drmaa2::tracker::{Fact, JobTracker};
 
 #[test]
 fn whoever_opens_removes_what_others_have_left_and_nothing_else() {
-    let (Some(rig), Some(foreign)) = (rig(), rig()) else { return };
+    let (Some(rig), Some(foreign)) = (rig(), rig_without_lock()) else { return };
     let [needed, unknown, no_directory, other] = [(); 4].map(|()| job(script("exit 0")));
     for job in [&needed, &unknown, &no_directory] {
         rig.prepare(job);

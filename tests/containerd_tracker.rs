@@ -316,7 +316,7 @@ fn what_was_started_once_is_not_started_again() {
 /// started as it is.
 #[test]
 fn a_start_that_was_begun_is_carried_out() {
-    let (Some(rig), Some(dead)) = (rig(), rig()) else { return };
+    let (Some(rig), Some(dead)) = (rig(), rig_without_lock()) else { return };
     let settings = Settings { jobs_dir: dead.settings.jobs_dir.clone(), ..rig.settings.clone() };
     let job = job(script("exit 8"));
     dead.prepare(&job);
@@ -328,18 +328,27 @@ fn a_start_that_was_begun_is_carried_out() {
     later.subscribe(Arc::new(Sink(Mutex::new(sender))));
     later.add_job(job.clone()).unwrap();
     // Events of other jobs of the daemon come as well.
-    let ours = |fact: &Fact| id_of(fact) == Some(job.id.as_str());
-    assert!(facts.iter().any(|fact| ours(&fact) && matches!(fact, Fact::Started { .. })));
+    let until = |wanted: fn(&Fact) -> bool| {
+        let ours = |fact: &Fact| id_of(fact) == Some(job.id.as_str());
+        let facts = std::iter::from_fn(|| Some(facts.recv_timeout(LONG).unwrap())).filter(ours);
+        for fact in facts {
+            assert!(!matches!(fact, Fact::NotStarted { .. } | Fact::NotDeleted { .. }), "{fact:?}");
+            if wanted(&fact) {
+                return;
+            }
+        }
+    };
+    until(|fact| matches!(fact, Fact::Started { .. }));
     assert_eq!(later.wait(&job.id, Some(LONG), &ENDED), Ok(JobState::Failed));
     assert_eq!(pid(&rig), before, "it was made anew");
     assert_eq!(later.job_info(&job.id).unwrap().exit_status, Some(8));
     later.delete_job(&job.id).unwrap();
-    assert!(facts.iter().any(|fact| ours(&fact) && matches!(fact, Fact::Deleted { .. })));
+    until(|fact| matches!(fact, Fact::Deleted { .. }));
 }
 
 #[test]
 fn containers_of_others_are_seen_and_waited_for() {
-    let (Some(rig), Some(other)) = (rig(), rig()) else { return };
+    let (Some(rig), Some(other)) = (rig(), rig_without_lock()) else { return };
     // A tracker with another place for its jobs knows no more of these than of any container.
     let job = job(script("sleep 3; exit 4"));
     let id = job.id.clone();

@@ -189,7 +189,7 @@ pub(super) async fn start(core: &Core, id: &str, turn: &mut Turn<'_>) -> Result<
     };
     match () {
         () if is_bare => start_bare(core, id, error).await,
-        () if !has_begun_or_never_will(core, id).await? => Err(error),
+        () if !has_begun_or_never_will(core, id).await? => Err(not_there(error)),
         () if error.code == ErrorCode::DrmCommunication => Ok(Started::Unanswered),
         () => Ok(Started::Broken(error)),
     }
@@ -214,6 +214,15 @@ async fn start_task(core: &Core, id: &str) -> std::result::Result<(), Error> {
     }
 }
 
+/// A task that is no longer there cannot be started, and another one can: a daemon that was restarted may have removed
+/// it as one that nobody wants.
+fn not_there(error: Error) -> Error {
+    if error.code != ErrorCode::InvalidArgument {
+        return error;
+    }
+    Error::new(ErrorCode::TryLater, format!("it was lost before its start: {}", error.message))
+}
+
 /// The result of starting a command that is PID 1 itself: only the daemon can tell it, and where it cannot,
 /// the command may have run.
 async fn start_bare(core: &Core, id: &str, mut error: Error) -> Result<Started> {
@@ -231,9 +240,8 @@ async fn start_bare(core: &Core, id: &str, mut error: Error) -> Result<Started> 
                     Err(cause) => error = cause,
                 }
             }
-            Some(Status::Created) => return Err(error),
-            // There was no task to start.
-            None if error.code == ErrorCode::InvalidArgument => return Err(error),
+            Some(Status::Created) => return Err(not_there(error)),
+            None if error.code == ErrorCode::InvalidArgument => return Err(not_there(error)),
             _ if unanswered => return Ok(Started::Unanswered),
             _ => return Ok(Started::Broken(error)),
         }

@@ -129,16 +129,17 @@ fn judge(stage: &Stage, refused: bool, job: &str) {
     let noted = stage.noted(id);
     let count = |word: &str| noted.iter().filter(|line| *line == word).count();
     let (begun, hits) = (count("run"), stage.hits(id));
+    // Without init, only containerd knows how a job has ended; from 1.7 on it forgets when it dies.
+    let forgotten = has_init == "false" && stage.daemon.has_died() && begun > 0;
     let allowed = if rerunnable == "true" { 1 + hits } else { 1 };
-    if begun > allowed {
+    if begun > allowed && !(forgotten && rerunnable == "true") {
         stage.note(format!("job {id} ran {begun} times"));
     }
     match state {
         "DONE" if count("end") == 0 => stage.note(format!("job {id} is DONE and did not run")),
         "DONE" => {}
         "FAILED" if hits > 0 || refused => {}
-        // Without init, only containerd knows how a job has ended; from 1.7 on it forgets when it dies.
-        "FAILED" if has_init == "false" && stage.daemon.has_died() && begun > 0 => {}
+        "FAILED" if forgotten => {}
         // There was no room to start it.
         "FAILED" if stage.disk.is_some() && begun == 0 => {}
         _ => stage.note(format!("job {id} is {state} and noted {noted:?}: {annotation}")),

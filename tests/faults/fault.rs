@@ -71,6 +71,7 @@ impl Act {
 }
 
 pub const UNKNOWN: u16 = 2;
+pub const NOT_FOUND: u16 = 5;
 pub const UNAVAILABLE: u16 = 14;
 
 impl fmt::Display for Act {
@@ -88,6 +89,7 @@ impl fmt::Display for Act {
             Self::KillRuntime => "runtime killed",
             Self::Cut => "connection cut",
             Self::Refuse(UNKNOWN) => "answer UNKNOWN",
+            Self::Refuse(NOT_FOUND) => "answer NOT_FOUND",
             Self::Refuse(UNAVAILABLE) => "answer UNAVAILABLE",
             Self::Refuse(code) => return write!(f, "answer {code}"),
             Self::Silence => "no answer",

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::fault::Act::{self, *};
-use crate::fault::{At, Fault, UNAVAILABLE};
+use crate::fault::{At, Fault, NOT_FOUND, UNAVAILABLE};
 use crate::proxy::Side::{self, After, Before};
 use crate::proxy::Trap;
 use crate::scene::Scene;
@@ -81,6 +81,11 @@ pub fn all() -> Vec<Cell> {
     cells.calls(Scene::Life, Submitter, &[&launch, &REMOVING], 1, &acts);
     cells.calls(Scene::Life, Submitter, &[&STARTING], 1, &[KillDaemonLong]);
     cells.calls(Scene::Life, Submitter, &[&launch], 1, &[Terminate, Hold]);
+    // containerd 2 removes tasks that were made and not started when it starts again.
+    let lost = At::Call(Trap { method: Some("Tasks.Start".to_owned()), nth: 1, side: Side::Before });
+    for scene in [Scene::Life, Scene::Bare] {
+        cells.add(scene, Submitter, &lost, &[Refuse(NOT_FOUND)]);
+    }
     cells.runtime(
         Scene::Life,
         &["create", "start"],
