@@ -343,6 +343,29 @@ fn without_init(rig: &Rig, runtime: &Runtime) -> Talker {
     talker
 }
 
+/// A process that was stopped while it made a job ready goes on when another one has started the job.
+#[test]
+fn a_process_that_comes_late_leaves_the_attempt_of_another_alone() {
+    let Some(rig) = rig() else { return };
+    let Some(other) = rig_elsewhere(|settings| settings.jobs_dir = rig.settings.jobs_dir.clone()) else {
+        return;
+    };
+    let (fails, works) = (Runtime::new("false"), Runtime::new("runc"));
+    let talker = without_init(&rig, &works);
+    fails.hold("create-before");
+    rig.tracker.prepare_job(fails.run(talker.job.clone())).unwrap();
+    fails.reached("create-before");
+    other.tracker.add_job(talker.job.clone()).unwrap();
+    talker.has_run(&rig);
+    fails.release("create-before");
+    rig.until(|fact| matches!(fact, Fact::NotPrepared { id, .. } if id == talker.id()));
+    talker.go_on();
+    let outcome = talker.outcome(&other);
+    assert_eq!((talker.output().as_str(), outcome.exit_status), ("ran\n", Some(4)), "{outcome:?}");
+    other.delete_kept(talker.id());
+    rig.until_swept();
+}
+
 /// A job without an init leaves no record, and no fence of its own.
 #[test]
 fn a_job_without_init_that_may_have_run_is_lost() {

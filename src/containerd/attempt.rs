@@ -21,7 +21,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::finish::KILL_FILE;
 use super::launch::{blocking, io_error};
 use super::{Core, bare, order, remove, shared, withdraw};
-use crate::model::{Error, Result};
+use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::NewJob;
 
 /// A file in the directory of an attempt with the id of its container and, in a second line, the snapshotter of its
@@ -119,6 +119,7 @@ pub(super) fn begin(core: &Core, job: &NewJob) -> Result<Option<PathBuf>> {
     }
     // A process that withdraws the start at this moment may have made it.
     builder.create(shared(&dir)).map_err(|cause| error(&cause))?;
+    core.facts.begun(id, identity(core, id));
     if let Some(old) = &old {
         withdraw::carry_over(old, &dir).map_err(|cause| error(&cause))?;
         // Asked while the directories were exchanged.
@@ -131,8 +132,11 @@ pub(super) fn begin(core: &Core, job: &NewJob) -> Result<Option<PathBuf>> {
     Ok(old)
 }
 
-/// The identity of the directory of the current attempt at a job, which tells it from an earlier and a later one.
-pub(super) fn identity(core: &Core, id: &str) -> Option<(u64, u64)> {
+/// What tells one attempt at a job from an earlier and a later one: device and inode of its directory.
+pub(super) type Identity = (u64, u64);
+
+/// The identity of the current attempt at a job.
+pub(super) fn identity(core: &Core, id: &str) -> Option<Identity> {
     core.shared_dir(id).metadata().ok().map(|found| (found.dev(), found.ino()))
 }
 
@@ -150,6 +154,11 @@ fn note(dir: &Path, attempt: &Attempt) -> io::Result<()> {
 pub(super) fn give_up(core: &Core, id: &str) -> Result<PathBuf> {
     let dir = core.job_dir(id);
     let error = |cause: &io::Error| io_error(&dir, cause);
+    // This process may have been stopped for long.
+    if core.facts.attempt(id).is_some_and(|ours| identity(core, id) != Some(ours)) {
+        let text = format!("another process has begun another attempt at job {id}");
+        return Err(Error::new(ErrorCode::TryLater, text));
+    }
     // A command that is PID 1 itself knows no fence; its task is killed before it is removed.
     let fence = if bare::is(&dir) { Ok(Fence::Withdrawn) } else { Fence::withdraw(&shared(&dir)) };
     match fence {

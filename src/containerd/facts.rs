@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{broadcast, mpsc};
 
+use super::attempt::Identity;
 use crate::model::{Error, ImageRef, Millis};
 use crate::sync::Mutex;
 use crate::tracker::{EventSink, Fact, NewJob};
@@ -34,6 +35,8 @@ struct Launch {
     ticket: Ticket,
     /// The process of its task, once there is one. Events about any other are of an earlier attempt.
     pid: Option<u32>,
+    /// The attempt that it has begun, or goes on with.
+    attempt: Option<Identity>,
     /// Was its end seen already?
     ended: bool,
     /// The way to it, while it is one that waits to be told what to do with its task.
@@ -134,7 +137,9 @@ impl Facts {
         match self.launching.lock().entry(id.to_owned()) {
             Entry::Occupied(_) => None,
             Entry::Vacant(place) => {
-                Some(place.insert(Launch { ticket, pid: None, ended: false, words, undo: false }).ticket)
+                let launch =
+                    Launch { ticket, pid: None, attempt: None, ended: false, words, undo: false };
+                Some(place.insert(launch).ticket)
             }
         }
     }
@@ -174,6 +179,18 @@ impl Facts {
         launching.remove(id);
         self.report(fact);
         None
+    }
+
+    /// The launch has begun this attempt, or goes on with it.
+    pub(super) fn begun(&self, id: &str, attempt: Option<Identity>) {
+        if let Some(launch) = self.launching.lock().get_mut(id) {
+            launch.attempt = attempt;
+        }
+    }
+
+    /// The attempt of the launch that is under way, if it has begun one.
+    pub(super) fn attempt(&self, id: &str) -> Option<Identity> {
+        self.launching.lock().get(id).and_then(|launch| launch.attempt)
     }
 
     /// The launch was not accepted after all.

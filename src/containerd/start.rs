@@ -140,6 +140,7 @@ pub(super) async fn resume(core: &Arc<Core>, job: &NewJob, ticket: Ticket) {
 
 async fn take_up(core: &Arc<Core>, job: &NewJob) -> Result<Started> {
     let (id, dir) = (&job.id, core.job_dir(&job.id));
+    core.facts.begun(id, attempt::identity(core, id));
     let is_bare = bare::is(&dir);
     if finish::recorded(&dir).is_some() || (!is_bare && has_begun(&dir)) {
         return Ok(Started::Unanswered);
