@@ -155,7 +155,10 @@ fn suspend(stage: &Stage) {
     if !stage.has_struck() && (suspended.is_err() || resumed.is_err()) {
         stage.note(format!("suspend and resume answered: {suspended:?}, {resumed:?}"));
     }
-    // Whether a call was carried out that was not answered, nobody knows.
+    // Whether a call was carried out that was not answered, nobody knows; and one to a daemon that is away is none.
+    if !stage.daemon.is_up(LIMIT) {
+        stage.note("containerd does not come back".to_owned());
+    }
     let _ = stage.ask(&["resume", &id]);
     await_end(stage, &id);
 }
