@@ -1,12 +1,10 @@
 //! A containerd of one's own, and what it holds.
 
 use std::fs;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use containerd_client::services::v1::snapshots::ListSnapshotsRequest;
 use containerd_client::services::v1::{
@@ -15,7 +13,6 @@ use containerd_client::services::v1::{
 use containerd_client::tonic::Request;
 use containerd_client::tonic::metadata::{Ascii, MetadataValue};
 
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use serde_json::json;
 
 use crate::image::{Image, Layer};
@@ -23,9 +20,6 @@ use crate::processes;
 use crate::server::Server;
 
 pub const IMAGE: &str = "localhost/drmaa2/busybox:1";
-
-/// A socket that is made is listened at soon, which no event tells.
-const LISTENS: Duration = Duration::from_millis(50);
 
 pub struct Daemon {
     dir: PathBuf,
@@ -126,23 +120,6 @@ impl Daemon {
     /// Start it again; its jobs are found.
     pub fn start(&self) {
         self.private("start");
-    }
-
-    /// Wait until it can be reached. False if it cannot in time.
-    pub fn is_up(&self, limit: Duration) -> bool {
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).unwrap();
-        inotify.add_watch(&self.dir, AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO).unwrap();
-        let deadline = Instant::now() + limit;
-        while UnixStream::connect(&self.socket).is_err() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            // Its socket is made anew, and then listened at.
-            processes::readable(&inotify, left.min(LISTENS));
-            let _ = inotify.read_events();
-        }
-        true
     }
 
     /// Kill it; its jobs go on.

@@ -156,8 +156,8 @@ fn suspend(stage: &Stage) {
         stage.note(format!("suspend and resume answered: {suspended:?}, {resumed:?}"));
     }
     // Whether a call was carried out that was not answered, nobody knows; and one to a daemon that is away is none.
-    if !stage.daemon.is_up(LIMIT) {
-        stage.note("containerd does not come back".to_owned());
+    if !stage.is_calm(LIMIT) {
+        stage.note("the fault does not come to its end".to_owned());
     }
     let _ = stage.ask(&["resume", &id]);
     await_end(stage, &id);

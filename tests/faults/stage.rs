@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use drmaa2::model::JobTemplate;
@@ -50,6 +50,8 @@ pub struct Stage<'a> {
     pub daemon: &'a Daemon,
     /// Those that are to come; the first is armed.
     faults: Mutex<VecDeque<Fault>>,
+    /// One of them is over.
+    calm: Condvar,
     pub starter: Starter,
     pub proxy: Proxy,
     pub wrapper: Wrapper,
@@ -101,6 +103,7 @@ impl<'a> Stage<'a> {
         Self {
             daemon,
             faults: Mutex::new(faults.iter().cloned().collect()),
+            calm: Condvar::new(),
             starter,
             proxy,
             wrapper,
@@ -200,10 +203,18 @@ impl<'a> Stage<'a> {
     pub fn next(&self) {
         let mut faults = self.faults.lock().unwrap();
         faults.pop_front();
+        self.calm.notify_all();
         if !faults.is_empty() {
             drop(faults);
             self.arm();
         }
+    }
+
+    /// Wait until all that happens is over, and what died is back. False if that does not come in time.
+    pub fn is_calm(&self, limit: Duration) -> bool {
+        let strikes = |faults: &mut VecDeque<Fault>| self.has_struck() && !faults.is_empty();
+        let faults = self.faults.lock().unwrap();
+        !self.calm.wait_timeout_while(faults, limit, strikes).unwrap().1.timed_out()
     }
 
     /// A container is hit; its job need not come to a good end.
