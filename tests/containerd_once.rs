@@ -51,6 +51,15 @@ impl Talker {
         assert_ne!(BufReader::new(said).read_line(&mut String::new()).unwrap(), 0);
     }
 
+    /// Let the connection break while the daemon makes its task, and the runtime hang.
+    fn is_cut_off(&self, rig: &Rig, runtime: &Runtime, cable: &Cable) {
+        runtime.hold("create-before");
+        rig.tracker.add_job(self.job.clone()).unwrap();
+        runtime.reached("create-before");
+        cable.cut();
+        rig.until(|fact| matches!(fact, Fact::NotStarted { id, .. } if id == self.id()));
+    }
+
     fn go_on(&self) {
         (&self.heard).write_all(b"\n").unwrap();
     }
@@ -233,11 +242,7 @@ fn a_container_whose_making_was_cut_off_keeps_no_job_from_starting() {
     let (runtime, cable) = (Runtime::new("runc"), Cable::to(&daemon));
     let Some(rig) = daemon.rig_at(cable.path()) else { return };
     let talker = Talker::new(&rig, &runtime);
-    runtime.hold("create-before");
-    rig.tracker.add_job(talker.job.clone()).unwrap();
-    runtime.reached("create-before");
-    cable.cut();
-    rig.until(|fact| matches!(fact, Fact::NotStarted { id, .. } if id == talker.id()));
+    talker.is_cut_off(&rig, &runtime, &cable);
     rig.tracker.add_job(talker.job.clone()).unwrap();
     talker.has_run(&rig);
     let info = rig.tracker.job_info(talker.id()).unwrap();
@@ -263,11 +268,7 @@ fn a_shim_that_the_daemon_has_forgotten_is_ended() {
         let (runtime, cable) = (Runtime::new("runc"), Cable::to(&daemon));
         let Some(rig) = daemon.rig_at(cable.path()) else { return };
         let talker = Talker::new(&rig, &runtime);
-        runtime.hold("create-before");
-        rig.tracker.add_job(talker.job.clone()).unwrap();
-        runtime.reached("create-before");
-        cable.cut();
-        rig.until(|fact| matches!(fact, Fact::NotStarted { id, .. } if id == talker.id()));
+        talker.is_cut_off(&rig, &runtime, &cable);
         let bundle = bundles.join(talker.id());
         until_gone_from(&bundles, || !bundle.exists());
         if is_left {

@@ -11,7 +11,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::RwLockWriteGuard;
-use std::sync::mpsc;
 use std::time::Duration;
 
 use common::*;
@@ -19,7 +18,7 @@ use drmaa2::containerd::{ContainerdTracker, Settings};
 use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate, Text, Version};
 use drmaa2::runtime::Runtime;
 use drmaa2::tracker::{Fact, JobTracker, NewJob, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 #[test]
 fn a_job_runs_is_accounted_for_and_leaves_nothing() {
@@ -317,33 +316,19 @@ fn what_was_started_once_is_not_started_again() {
 #[test]
 fn a_start_that_was_begun_is_carried_out() {
     let (Some(rig), Some(dead)) = (rig(), rig_without_lock()) else { return };
-    let settings = Settings { jobs_dir: dead.settings.jobs_dir.clone(), ..rig.settings.clone() };
     let job = job(script("exit 8"));
     dead.prepare(&job);
-    fs::write(settings.jobs_dir.join(&job.id).join("started"), "1").unwrap();
+    fs::write(dead.settings.jobs_dir.join(&job.id).join("started"), "1").unwrap();
     let pid = |rig: &Rig| rig.task_pid(&job.id);
     let before = pid(&rig);
-    let later = ContainerdTracker::new(settings, Arc::new(Runtime::start().unwrap()));
-    let (sender, facts) = mpsc::channel();
-    later.subscribe(Arc::new(Sink(Mutex::new(sender))));
-    later.add_job(job.clone()).unwrap();
-    // Events of other jobs of the daemon come as well.
-    let until = |wanted: fn(&Fact) -> bool| {
-        let ours = |fact: &Fact| id_of(fact) == Some(job.id.as_str());
-        let facts = std::iter::from_fn(|| Some(facts.recv_timeout(LONG).unwrap())).filter(ours);
-        for fact in facts {
-            assert!(!matches!(fact, Fact::NotStarted { .. } | Fact::NotDeleted { .. }), "{fact:?}");
-            if wanted(&fact) {
-                return;
-            }
-        }
-    };
-    until(|fact| matches!(fact, Fact::Started { .. }));
-    assert_eq!(later.wait(&job.id, Some(LONG), &ENDED), Ok(JobState::Failed));
+    let jobs_dir = &dead.settings.jobs_dir;
+    let Some(later) = rig_elsewhere(|settings| settings.jobs_dir.clone_from(jobs_dir)) else { return };
+    later.tracker.add_job(job.clone()).unwrap();
+    later.until_started(&job.id);
+    assert_eq!(later.tracker.wait(&job.id, Some(LONG), &ENDED), Ok(JobState::Failed));
     assert_eq!(pid(&rig), before, "it was made anew");
-    assert_eq!(later.job_info(&job.id).unwrap().exit_status, Some(8));
-    later.delete_job(&job.id).unwrap();
-    until(|fact| matches!(fact, Fact::Deleted { .. }));
+    assert_eq!(later.tracker.job_info(&job.id).unwrap().exit_status, Some(8));
+    later.delete(&job.id);
 }
 
 #[test]

@@ -137,7 +137,12 @@ pub(super) type Identity = (u64, u64);
 
 /// The identity of the current attempt at a job.
 pub(super) fn identity(core: &Core, id: &str) -> Option<Identity> {
-    core.shared_dir(id).metadata().ok().map(|found| (found.dev(), found.ino()))
+    core.shared_dir(id).metadata().ok().as_ref().map(identity_of)
+}
+
+/// The identity of a directory.
+pub(super) fn identity_of(found: &fs::Metadata) -> Identity {
+    (found.dev(), found.ino())
 }
 
 /// Write down what an attempt is going to have, on stable storage: a container that is made must be found.
@@ -220,9 +225,8 @@ fn lock(dir: &Path) -> io::Result<Option<Flock<File>>> {
         Err((_, error)) => return Err(error.into()),
     };
     // By now the name may be that of a later attempt.
-    let identity = |found: fs::Metadata| (found.dev(), found.ino());
-    let (taken, found) = (lock.metadata().map(identity)?, dir.metadata().map(identity));
-    Ok(found.is_ok_and(|found| found == taken).then_some(lock))
+    let taken = identity_of(&lock.metadata()?);
+    Ok(dir.metadata().is_ok_and(|found| identity_of(&found) == taken).then_some(lock))
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use drmaa2_init::{Fence, is_marked, mark};
 
+use super::attempt::identity_of;
 use super::launch::io_error;
 use super::{Core, shared};
 use crate::model::Result;
@@ -43,7 +44,7 @@ pub(super) fn withdraw(core: &Core, id: &str) -> Result<Withdrawn> {
 
 fn settle(dir: &Path) -> io::Result<Fence> {
     let shared = shared(dir);
-    let identity = || shared.metadata().map(|found| (found.dev(), found.ino()));
+    let identity = || shared.metadata().map(|found| identity_of(&found));
     let attempt = || -> io::Result<Option<Fence>> {
         let before = identity()?;
         mark(&dir.join(WITHDRAW_FILE))?;
