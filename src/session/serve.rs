@@ -33,6 +33,9 @@ struct Service {
     served: HashMap<String, Arc<Engine>>,
     /// Runtimes that cannot be served, so that this is told once.
     refused: HashSet<String>,
+    /// There were jobs since what attempts at jobs have left was last looked for. A call of a process that died
+    /// may have been carried out after that.
+    unswept: bool,
     /// The changes of the store up to the last look.
     seen: u64,
 }
@@ -40,7 +43,7 @@ struct Service {
 impl Service {
     fn new(world: Arc<World>) -> Self {
         let (served, refused) = Default::default();
-        Self { world, served, refused, seen: 0 }
+        Self { world, served, refused, unswept: false, seen: 0 }
     }
 
     /// Follow the jobs of a runtime. False if that is not possible, which another agent could not
@@ -74,9 +77,15 @@ impl Work for Service {
         }
         let mut any = self.world.store.any_mail()?;
         for target in self.world.store.unsettled_targets()? {
-            any |= self.follow(target);
+            let follows = self.follow(target);
+            self.unswept |= follows;
+            any |= follows;
         }
         any |= self.served.values().any(|engine| engine.has_leftovers());
+        if !any && std::mem::take(&mut self.unswept) {
+            self.served.values().for_each(|engine| engine.sweep());
+            any = true;
+        }
         Ok(any)
     }
 
@@ -130,6 +139,25 @@ mod tests {
         tracker.exit(&job.id, 0);
         serve_all(&mut service);
         assert!(tracker.list_jobs().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_agent_looks_for_leftovers_once_more_before_it_leaves() {
+        let dir = tempfile::tempdir().unwrap();
+        let tracker = FakeTracker::new();
+        let _submitter = Bench::on(dir.path(), Arc::clone(&tracker));
+        let session = JobSession::create(None, None).unwrap();
+        let job = start(&session, template("sleep"));
+        let mut service = agent(dir.path(), Some(&tracker));
+        assert!(service.unfinished().unwrap());
+        // Until its first look is over.
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        service.served.values().for_each(|engine| engine.drain(|_| false, deadline));
+        // A call of a process that died is carried out late.
+        tracker.leave("an attempt");
+        tracker.exit(&job.id, 0);
+        serve_all(&mut service);
+        assert!(tracker.leftovers(&|_| Ok(false)).unwrap().is_empty());
     }
 
     #[test]
