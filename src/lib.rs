@@ -8,6 +8,7 @@ pub mod drms;
 pub mod ffi;
 pub mod fork;
 pub mod model;
+pub mod procfs;
 pub mod registry;
 pub mod rights;
 pub mod runtime;

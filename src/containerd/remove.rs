@@ -72,6 +72,7 @@ async fn remove_traces(core: &Core, id: &str) -> Result<bool> {
 /// doing that, or has done it.
 pub(super) async fn remove_attempt(core: &Core, note: &Path) -> Result<()> {
     let Some((attempt, _lock)) = attempt::take(note).await? else { return Ok(()) };
+    shim::kill_empty(core, &attempt.container).await?;
     remove_container(core, &attempt, note).await?;
     remove_dir(note.to_owned()).await
 }

@@ -14,43 +14,66 @@ use containerd_client::types::Mount;
 use nix::mount::{MntFlags, umount2};
 use nix::time::{ClockId, clock_gettime};
 
-use super::connect::RUN;
+use super::connect::QUICK;
 use super::launch::{NO_STREAM, blocking, io_error};
 use super::{Core, status};
 use crate::model::Result;
+use crate::procfs::{self, Stat};
 
 /// The daemon itself has given up on a shim that is so old.
 const OLD: Duration = Duration::from_secs(15);
 
 /// A shim.
 pub(super) struct Shim {
-    /// The directory of its task, which it works in, if that can be seen from here.
-    bundle: Option<PathBuf>,
+    pid: u32,
     age: Duration,
 }
 
 /// The shim of this container, if there is one.
 pub(super) async fn find(core: &Core, container: &str) -> Result<Option<Shim>> {
-    let container = container.to_owned();
-    let wanted = [("-namespace", core.daemon.namespace().to_owned()), ("-id", container.clone())];
-    blocking(move || {
-        let Ok(processes) = fs::read_dir("/proc") else { return Ok(None) };
-        let is_wanted = |process: &PathBuf| {
-            let line = fs::read(process.join("cmdline")).unwrap_or_default();
-            wanted.iter().all(|(name, value)| has(&line, name, value))
-        };
-        let mut processes = processes.flatten().map(|process| process.path()).filter(is_wanted);
-        Ok(processes.next().map(|process| look(&process, &container)))
-    })
-    .await
+    let (namespace, container) = (core.daemon.namespace().to_owned(), container.to_owned());
+    blocking(move || Ok(of(&namespace, &container))).await
 }
 
-fn look(process: &Path, container: &str) -> Shim {
-    let dir = fs::read_link(process.join("cwd")).ok();
-    Shim {
-        bundle: dir.and_then(|dir| bundle(&dir, container)),
-        age: age_of(process).unwrap_or_default(),
+fn of(namespace: &str, container: &str) -> Option<Shim> {
+    let is_wanted = |pid: &u32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        has(&line, "-namespace", namespace) && has(&line, "-id", container)
+    };
+    let pid = procfs::all().find(is_wanted)?;
+    Some(Shim { pid, age: age_of(pid).unwrap_or_default() })
+}
+
+impl Shim {
+    /// The directory of its task, which it works in, if that can be seen from here.
+    fn bundle(&self, container: &str) -> Option<PathBuf> {
+        let dir = fs::read_link(format!("/proc/{}/cwd", self.pid)).ok()?;
+        bundle(&dir, container)
     }
+
+    /// Has it neither a container nor a runtime that makes one? Their processes are its children.
+    fn is_empty(&self) -> bool {
+        let mut all = procfs::all().filter_map(Stat::of);
+        !all.any(|process| process.parent == self.pid && !process.is_dead())
+    }
+}
+
+/// Kill a shim of this container that is empty and old. If the daemon gives up on one at the moment in which it
+/// begins, it waits for ever for the daemon to open its log, answers nothing, and so cannot be ended in order.
+pub(super) async fn kill_empty(core: &Core, container: &str) -> Result<()> {
+    let (namespace, container) = (core.daemon.namespace().to_owned(), container.to_owned());
+    blocking(move || Ok(kill_if_empty(&namespace, &container, OLD))).await
+}
+
+fn kill_if_empty(namespace: &str, container: &str, old: Duration) {
+    let Some(shim) = of(namespace, container).filter(|shim| shim.age >= old) else { return };
+    let Some(process) = procfs::descriptor(shim.pid) else { return };
+    // With a descriptor, its pid is no other process's now if it still is the shim's.
+    if of(namespace, container).is_none_or(|now| now.pid != shim.pid) || !shim.is_empty() {
+        return;
+    }
+    let killed = rustix::process::pidfd_send_signal(process, rustix::process::Signal::KILL);
+    tracing::debug!(container, pid = shim.pid, ?killed, "killing a shim that has no container");
 }
 
 /// The directory of a task whose shim works in this one: the daemon gives it another name before it removes it, and
@@ -62,16 +85,9 @@ fn bundle(dir: &Path, container: &str) -> Option<PathBuf> {
 }
 
 /// The time since a process began.
-fn age_of(process: &Path) -> Option<Duration> {
-    age(&fs::read_to_string(process.join("stat")).ok()?)
-}
-
-/// The time since a process began, as its `stat` says.
-fn age(stat: &str) -> Option<Duration> {
-    // The command's name is in parentheses and may hold anything; field 22 is the 20th after it.
-    let ticks: u64 = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
+fn age_of(pid: u32) -> Option<Duration> {
     let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
-    let begun = Duration::from_secs(ticks) / u32::try_from(per_second).ok()?;
+    let begun = Duration::from_secs(Stat::of(pid)?.started) / u32::try_from(per_second).ok()?;
     Some(Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?).saturating_sub(begun))
 }
 
@@ -85,9 +101,8 @@ fn has(line: &[u8], name: &str, value: &str) -> bool {
 pub(super) async fn end(core: &Core, container: &str, shim: Shim) -> Result<()> {
     let Err(status) = remind(core, container).await? else { return Ok(()) };
     tracing::debug!(container, %status, "asked for the shim of a task that is not known");
-    let Some(bundle) = shim.bundle.filter(|_| status::exists(&status) && shim.age > OLD) else {
-        return Ok(());
-    };
+    let in_the_way = status::exists(&status) && shim.age >= OLD;
+    let Some(bundle) = shim.bundle(container).filter(|_| in_the_way) else { return Ok(()) };
     blocking(move || remove_bundle(&bundle).map_err(|error| io_error(&bundle, &error))).await?;
     if let Err(status) = remind(core, container).await? {
         tracing::debug!(container, %status, "asked for it without the directory of its task");
@@ -114,7 +129,7 @@ async fn remind(core: &Core, container: &str) -> Result<std::result::Result<(), 
         stderr,
         ..CreateTaskRequest::default()
     };
-    Ok(core.daemon.within(RUN)?.tasks().create(request).await.map(drop))
+    Ok(core.daemon.within(QUICK)?.tasks().create(request).await.map(drop))
 }
 
 /// Remove the directory of a task that the daemon could not remove when it gave up on the shim, since the root file
@@ -133,6 +148,10 @@ fn remove_bundle(bundle: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Child, Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -142,14 +161,43 @@ mod tests {
         assert!(!has(line, "-id", "j") && !has(line, "-namespace", "j_2"));
     }
 
+    /// The namespace of no other process.
+    fn namespace() -> String {
+        format!("test-{}", std::process::id())
+    }
+
+    /// Something with the arguments of a shim, whose shell does this.
+    fn shim(id: &str, script: &str) -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "shim", "-namespace", &namespace(), "-id", id]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
+    #[test]
+    fn a_shim_that_has_nothing_is_killed_and_no_other() {
+        let mut stuck = shim("stuck", "read never");
+        kill_if_empty(&namespace(), "stuck", OLD);
+        assert!(stuck.try_wait().unwrap().is_none(), "it is young");
+        kill_if_empty(&namespace(), "other", Duration::ZERO);
+        assert!(stuck.try_wait().unwrap().is_none(), "it is another");
+        kill_if_empty(&namespace(), "stuck", Duration::ZERO);
+        assert_eq!(stuck.wait().unwrap().signal(), Some(9));
+
+        let mut busy = shim("busy", "(echo ready; read never <&3) 3<&0; true");
+        let mut line = String::new();
+        BufReader::new(busy.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        kill_if_empty(&namespace(), "busy", Duration::ZERO);
+        drop(busy.stdin.take());
+        assert_eq!(busy.wait().unwrap().code(), Some(0));
+    }
+
     #[test]
     fn a_process_that_has_just_begun_is_young() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let young = age_of(&PathBuf::from(format!("/proc/{}", child.id()))).unwrap();
+        let mut child = shim("young", "read never");
+        let young = age_of(child.id()).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(young < OLD && age_of(Path::new("/proc/1")).unwrap() > young);
-        assert_eq!(age("1 (a) b) S 0"), None);
+        assert!(young < OLD && age_of(1).unwrap() > young);
     }
 
     #[test]

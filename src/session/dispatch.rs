@@ -11,10 +11,11 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::engine::Engine;
-use super::kick::{Alarm, Kick, process};
+use super::kick::{Alarm, Kick};
 use super::mail::{self, Sending};
 use super::world::World;
 use crate::model::{Control, Millis, Result, now};
+use crate::procfs;
 use crate::runtime;
 use crate::scheduler::{Candidate, plan};
 use crate::store::{Claim, NextMail, Queue, Targets};
@@ -182,7 +183,7 @@ impl Dispatcher {
             if claim == world.mine || self.others.contains_key(&claim) || self.dead.contains(&claim) {
                 continue;
             }
-            let descriptor = claim.pid().and_then(process);
+            let descriptor = claim.pid().and_then(procfs::descriptor);
             // In this order: the descriptor may be that of a later process with the same id.
             match (claim.is_alive(), descriptor) {
                 (true, Some(descriptor)) => {

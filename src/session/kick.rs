@@ -1,6 +1,6 @@
 //! What wakes the dispatcher: a kick, a time, or the death of a process.
 
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -84,16 +84,6 @@ impl Alarm {
         let mut expirations = [0; 8];
         let _ = nix::unistd::read(&self.timer, &mut expirations);
         ended
-    }
-}
-
-/// A descriptor that becomes readable when the process ends; `None` if it has, or the kernel has no
-/// such thing.
-pub(super) fn process(pid: u32) -> Option<OwnedFd> {
-    // SAFETY: plain numbers; a new descriptor is the caller's.
-    unsafe {
-        let fd = libc::syscall(libc::SYS_pidfd_open, pid, 0);
-        i32::try_from(fd).ok().filter(|fd| *fd >= 0).map(|fd| OwnedFd::from_raw_fd(fd))
     }
 }
 

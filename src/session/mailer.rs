@@ -13,8 +13,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use super::kick::process;
 use crate::model::{Error, JobInfo, Result, Text, now};
+use crate::procfs;
 use crate::store::{Claim, Mail, Store};
 
 /// How long the program may take, milliseconds.
@@ -61,7 +61,7 @@ fn hand_over(mail: &Mail) -> Result<()> {
 
 /// How the program has ended; `None` if it had to be killed.
 fn end_of(child: &mut Child) -> io::Result<Option<ExitStatus>> {
-    if let Some(program) = process(child.id()) {
+    if let Some(program) = procfs::descriptor(child.id()) {
         let mut places = [PollFd::new(program.as_fd(), PollFlags::POLLIN)];
         if poll(&mut places, PollTimeout::try_from(LIMIT).unwrap_or(PollTimeout::NONE))? == 0 {
             child.kill()?;

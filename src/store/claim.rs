@@ -5,6 +5,8 @@ use std::fs;
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
+use crate::procfs::Stat;
+
 /// A process of this machine: its id, its start time, and the boot it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Claim(String);
@@ -58,19 +60,14 @@ impl Claim {
 
     /// The process with this id, and its state; `None` if it no longer works.
     fn look(pid: u32) -> Option<(Self, char)> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The command's name is in parentheses and may hold anything; field 22 is the start time,
-        // the 20th after it. Fields 3 and on: state, ppid, ...
-        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-        let state = fields.next()?.chars().next()?;
-        let start = fields.nth(18)?;
+        let stat = Stat::of(pid)?;
         // The first thread of a process may end before the others.
         let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
-        if matches!(state, 'Z' | 'X') && threads() < 2 {
+        if stat.is_dead() && threads() < 2 {
             return None;
         }
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        Some((Self(format!("{pid} {start} {}", boot.trim())), state))
+        Some((Self(format!("{pid} {} {}", stat.started, boot.trim())), stat.state))
     }
 }
 

@@ -1,0 +1,71 @@
+//! Processes of this machine, as `/proc` shows them; see proc(5).
+
+use std::fs;
+use std::os::fd::OwnedFd;
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+/// What `/proc/PID/stat` says of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// A letter: `R`, `S`, `Z` and so on.
+    pub state: char,
+    /// The id of its parent.
+    pub parent: u32,
+    /// When it began, in clock ticks since the boot.
+    pub started: u64,
+}
+
+impl Stat {
+    /// That of the process with this id; `None` if there is none.
+    pub fn of(pid: u32) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        // The command's name, the second field, is in parentheses and may hold anything.
+        let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?;
+        let parent = fields.next()?.parse().ok()?;
+        // The fourth field was the last; it is the 22nd.
+        let started = fields.nth(17)?.parse().ok()?;
+        Some(Self { state, parent, started })
+    }
+
+    /// Has it ended, and waits to be reaped? Only its first thread may have.
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+/// The ids of all processes that can be seen. None without `/proc`.
+pub fn all() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// A descriptor of a process, which becomes readable when it ends; `None` if it has, or the kernel knows no such
+/// thing.
+pub fn descriptor(pid: u32) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+    pidfd_open(pid, PidfdFlags::empty()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stat_of_a_process_is_read() {
+        let line = "7 (a) b) S 3 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 8 9";
+        let expected = Stat { state: 'S', parent: 3, started: 4711 };
+        assert_eq!(Stat::parse(line), Some(expected));
+        for broken in ["", "7 (a)", "1 (a) b) S 0", "7 (a) S x 7"] {
+            assert_eq!(Stat::parse(broken), None, "{broken}");
+        }
+        let mine = std::process::id();
+        assert_eq!(Stat::of(mine).unwrap().parent, std::os::unix::process::parent_id());
+        assert!(all().any(|pid| pid == mine) && descriptor(mine).is_some());
+        assert!(descriptor(0).is_none());
+    }
+}
