@@ -62,7 +62,11 @@ impl Shim {
 /// begins, it waits for ever for the daemon to open its log, answers nothing, and so cannot be ended in order.
 pub(super) async fn kill_empty(core: &Core, container: &str) -> Result<()> {
     let (namespace, container) = (core.daemon.namespace().to_owned(), container.to_owned());
-    blocking(move || Ok(kill_if_empty(&namespace, &container, OLD))).await
+    blocking(move || {
+        kill_if_empty(&namespace, &container, OLD);
+        Ok(())
+    })
+    .await
 }
 
 fn kill_if_empty(namespace: &str, container: &str, old: Duration) {
