@@ -124,6 +124,31 @@ fn a_job_that_is_paused_or_deaf_ends_all_the_same() {
     }
 }
 
+/// The runtime has paused it, and the daemon, which asked for that, died before it heard so.
+#[test]
+fn a_job_that_the_daemon_has_forgotten_to_be_paused_is_suspended() {
+    let Some(rig) = rig() else { return };
+    let job = job(script("trap 'exit 0' TERM; echo; while :; do sleep 0.1; done"));
+    let id = job.id.clone();
+    let _output = rig.start_and_hear(job);
+    let root = Path::new("/run/containerd/runc").join(&rig.settings.namespace);
+    let pause = || {
+        let status = Command::new("runc").arg("--root").arg(&root).args(["pause", &id]).status();
+        assert!(status.unwrap().success());
+        assert_eq!(rig.tracker.job_state(&id).unwrap().0, JobState::Suspended);
+    };
+    pause();
+    rig.tracker.job_control(&id, Control::Suspend).unwrap();
+    rig.until(|fact| matches!(fact, Fact::Suspended { id: told, .. } if *told == id));
+    rig.tracker.job_control(&id, Control::Resume).unwrap();
+    rig.until(|fact| matches!(fact, Fact::Resumed { id: told, .. } if *told == id));
+    assert_eq!(rig.tracker.job_state(&id).unwrap().0, JobState::Running);
+    pause();
+    rig.tracker.job_control(&id, Control::Terminate).unwrap();
+    assert_eq!(rig.until_ended(&id).exit_status, Some(0));
+    rig.delete(&id);
+}
+
 #[test]
 fn a_job_that_is_terminated_before_it_starts_does_not_run() {
     let Some(rig) = rig() else { return };

@@ -1,7 +1,6 @@
 //! What is known of a job: from its record, its task and its container, in this order.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use containerd_client::services::v1::{
@@ -14,7 +13,7 @@ use serde_json::Value;
 use super::connect::QUICK;
 use super::finish::{self, Exit};
 use super::withdraw::is_withdrawn;
-use super::{Core, bare, labels, start, status};
+use super::{Core, bare, group, labels, start, status};
 use crate::model::{Error, JobInfo, JobState, JobTemplate, Millis, Outcome, Result, SlotInfo, Text};
 
 /// All that there is of one job.
@@ -31,6 +30,8 @@ struct Traces {
     started: Option<Millis>,
     /// Has it begun, as far as its directory tells?
     begun: bool,
+    /// Its processes are frozen, though the daemon takes them to be running.
+    frozen: bool,
 }
 
 impl Traces {
@@ -45,7 +46,9 @@ impl Traces {
         let withdrawn = is_withdrawn(dir);
         let started = started.filter(|_| !withdrawn);
         let dir = dir.is_dir().then(|| dir.to_owned());
-        Self { container, process, outcome, started, begun, withdrawn, dir }
+        let running = process.as_ref().is_some_and(|process| process.status() == Status::Running);
+        let frozen = running && container.as_ref().is_some_and(group::is_frozen);
+        Self { container, process, outcome, started, begun, withdrawn, dir, frozen }
     }
 
     /// Is it a job of ours without an init?
@@ -193,23 +196,6 @@ pub(super) fn memory_limit(container: &Container) -> Option<i64> {
     spec_of(container)["linux"]["resources"]["memory"]["limit"].as_i64()
 }
 
-/// Did the kernel kill a process of a container that is still there for want of memory? Asked of its
-/// group, if that is in the usual place: the daemon does not know the group of a process that was killed
-/// early.
-pub(super) fn was_out_of_memory(container: &Container) -> bool {
-    let spec = spec_of(container);
-    let group = spec["linux"]["cgroupsPath"].as_str().unwrap_or_default().trim_start_matches('/');
-    let root = Path::new("/sys/fs/cgroup");
-    let files = [
-        root.join("memory").join(group).join("memory.oom_control"),
-        root.join(group).join("memory.events"),
-    ];
-    let text = files.iter().find_map(|file| fs::read_to_string(file).ok()).unwrap_or_default();
-    let killed =
-        text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse::<u64>().ok());
-    !group.is_empty() && killed.is_some_and(|processes| processes > 0)
-}
-
 /// Arguments and working directory in a container's spec.
 fn process_of(container: &Container) -> (Vec<Text>, Text) {
     let spec = spec_of(container);
@@ -260,6 +246,7 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
         // Only another start would tell.
         Status::Created if has_begun => (JobState::Undetermined, None, None),
         Status::Created => (JobState::Queued, Some("created"), None),
+        Status::Running if traces.frozen => (JobState::Suspended, None, None),
         Status::Running | Status::Pausing => (JobState::Running, None, None),
         Status::Paused => (JobState::Suspended, None, None),
         Status::Stopped if traces.dir.is_some() && !has_begun => {
@@ -319,6 +306,7 @@ mod tests {
             withdrawn: false,
             started: None,
             begun: false,
+            frozen: false,
         }
     }
 
@@ -335,6 +323,12 @@ mod tests {
         ] {
             assert_eq!(account("j", traces(Some(status)), "m").state, expected, "{status:?}");
         }
+    }
+
+    #[test]
+    fn a_job_that_is_frozen_is_suspended_whatever_the_daemon_says() {
+        let running = traces(Some((Status::Running, 0)));
+        assert_eq!(account("j", Traces { frozen: true, ..running }, "m").state, JobState::Suspended);
     }
 
     #[test]

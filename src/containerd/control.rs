@@ -11,8 +11,9 @@ use containerd_client::types::v1::Status;
 use drmaa2_init::{Order, STAGE_OUT_FILE, TERMINATE_FILE, is_marked, mark};
 
 use super::connect::{QUICK, RUN};
-use super::{Core, account, bare, finish, shared, start, status};
-use crate::model::{Control, Error, ErrorCode, Result};
+use super::{Core, account, bare, finish, group, shared, start, status};
+use crate::model::{Control, Error, ErrorCode, Result, now_nanos};
+use crate::tracker::Fact;
 
 /// How long a job may take to end whose order cannot be read.
 const GRACE: Duration = Duration::from_secs(10);
@@ -47,6 +48,10 @@ pub(super) async fn control(core: &Arc<Core>, id: &str, control: Control) -> Res
             }
         };
         let Err(status) = done else { return Ok(()) };
+        if let Some(fact) = by_its_group(core, id, control).await {
+            core.facts.report(fact);
+            return Ok(());
+        }
         let error = refusal(core, id, control, status).await;
         if error.code != ErrorCode::TryLater || attempt == ATTEMPTS {
             return Err(error);
@@ -174,11 +179,35 @@ fn copies_out(dir: &Path) -> bool {
 /// A paused job gets its signal when it goes on.
 async fn wake(core: &Core, id: &str) {
     let Ok(calls) = core.daemon.within(RUN) else { return };
-    if task_status(core, id).await == Some(Status::Paused) {
-        let request = ResumeTaskRequest { container_id: core.container_of(id) };
-        if let Err(status) = calls.tasks().resume(request).await {
-            tracing::debug!(id, %status, "cannot resume a paused job to end it");
+    match task_status(core, id).await {
+        Some(Status::Paused) => {
+            let request = ResumeTaskRequest { container_id: core.container_of(id) };
+            if let Err(status) = calls.tasks().resume(request).await {
+                tracing::debug!(id, %status, "cannot resume a paused job to end it");
+            }
         }
+        _ => drop(by_its_group(core, id, Control::Resume).await),
+    }
+}
+
+/// Suspend or resume a job that is frozen without the daemon's knowledge, which would refuse both: it, or a shim, has
+/// died after the runtime had done it. `None` if it is not.
+async fn by_its_group(core: &Core, id: &str, control: Control) -> Option<Fact> {
+    if task_status(core, id).await != Some(Status::Running) {
+        return None;
+    }
+    let container = account::container(core, id).await.ok().flatten().filter(group::is_frozen)?;
+    let (id, at) = (id.to_owned(), now_nanos());
+    match control {
+        Control::Suspend => Some(Fact::Suspended { id, at }),
+        Control::Resume => match group::thaw(&container) {
+            Ok(thawed) => thawed.then_some(Fact::Resumed { id, at }),
+            Err(error) => {
+                tracing::warn!(id, %error, "cannot thaw the control group of a job");
+                None
+            }
+        },
+        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@ use prost_types::Timestamp;
 
 use super::launch::ERRORS_FILE;
 use super::withdraw::is_withdrawn;
-use super::{Core, account, bare, launch, metrics, shared, start};
+use super::{Core, account, bare, group, launch, metrics, shared, start};
 use crate::model::{Error, Millis, Outcome, Result, Usage, now};
 
 /// Why a job has failed whose init could not write its record.
@@ -121,7 +121,7 @@ pub(super) async fn starved(core: &Core, id: &str, error: Error) -> Error {
     let container = account::container(core, id).await.ok().flatten();
     let Some(limit) = container.as_ref().and_then(account::memory_limit) else { return error };
     let told = TOO_LITTLE.iter().any(|words| error.message.contains(words));
-    if !told && !container.as_ref().is_some_and(account::was_out_of_memory) {
+    if !told && !container.as_ref().is_some_and(group::was_out_of_memory) {
         return error;
     }
     // For good, though the runtime may come further another time.

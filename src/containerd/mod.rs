@@ -16,6 +16,7 @@ mod events;
 mod facts;
 mod finish;
 mod grants;
+mod group;
 mod image;
 mod labels;
 mod launch;
