@@ -174,11 +174,13 @@ async fn remove_task(core: &Core, container: &str, dir: &Path) -> Result<bool> {
         signal: libc::SIGKILL.unsigned_abs(),
         all: true,
     };
-    if let Err(status) = tasks.kill(kill).await {
+    // Not for as long as a runtime may take: a shim that hangs is seen to at the next try.
+    let mut quick = core.daemon.within(QUICK)?.tasks();
+    if let Err(status) = quick.kill(kill).await {
         tracing::debug!(container, %status, "cannot kill a task");
     }
     let wait = WaitRequest { container_id: container.to_owned(), exec_id: String::new() };
-    done(core, tasks.wait(wait).await)?;
+    done(core, quick.wait(wait).await)?;
     done(core, tasks.delete(delete).await)
 }
 
