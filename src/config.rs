@@ -55,6 +55,8 @@ pub struct Config {
     pub cdi_dirs: Vec<PathBuf>,
     /// Time between a terminated job's stop signal and SIGKILL.
     pub grace: Duration,
+    /// Time that processes may outlive a job's command before they are asked to end; `None` is the job's grace.
+    pub linger: Option<Duration>,
     /// The category of a job template that names none.
     pub default_category: Option<String>,
     /// Categories of this site by name.
@@ -156,6 +158,7 @@ struct Layer {
     runtime_binary: Option<String>,
     cdi_dirs: Option<Vec<PathBuf>>,
     grace_seconds: Option<u64>,
+    linger_seconds: Option<u64>,
     default_category: Option<String>,
     pull: Option<String>,
     certs_dir: Option<PathBuf>,
@@ -227,6 +230,7 @@ impl Config {
             runtime_binary: None,
             cdi_dirs: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
             grace: Duration::from_secs(10),
+            linger: None,
             default_category: None,
             categories: BTreeMap::new(),
             pull: Pull::default(),
@@ -250,6 +254,7 @@ impl Config {
         self.runtime_binary = layer.runtime_binary.or(self.runtime_binary.take());
         set(&mut self.cdi_dirs, layer.cdi_dirs);
         set(&mut self.grace, layer.grace_seconds.map(Duration::from_secs));
+        self.linger = layer.linger_seconds.map(Duration::from_secs).or(self.linger);
         self.init = layer.init.or(self.init.take());
         self.sendmail = layer.sendmail.or(self.sendmail.take());
         set(&mut self.agent, layer.agent.map(Agent::parse).transpose()?);
@@ -438,6 +443,7 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
         runtime_binary: text("DRMAA2_RUNTIME_BINARY")?,
         cdi_dirs: None,
         grace_seconds: number("DRMAA2_GRACE_SECONDS")?.map(u64::from),
+        linger_seconds: number("DRMAA2_LINGER_SECONDS")?.map(u64::from),
         default_category: text("DRMAA2_DEFAULT_CATEGORY")?,
         pull: text("DRMAA2_PULL")?,
         certs_dir: env("DRMAA2_CERTS_DIR"),

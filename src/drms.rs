@@ -40,6 +40,7 @@ pub fn job_settings(
         runtime_binary: config.runtime_binary.clone(),
         cdi_dirs: config.cdi_dirs.clone(),
         grace: config.grace,
+        linger: config.linger,
         pull: config.pull,
         registry: registry::Settings::from_env(&config.certs_dir, Some(process), variable),
     })

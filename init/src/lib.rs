@@ -100,6 +100,8 @@ pub struct Order {
     pub stop_signal: i32,
     /// Milliseconds between that signal and SIGKILL.
     pub grace: u64,
+    /// Milliseconds that other processes of the job may outlive the command before they are asked to end.
+    pub linger: u64,
     /// The kernel's limits of each process.
     pub rlimits: Vec<Rlimit>,
     /// Milliseconds of CPU time of all processes together at which the job is ended.
@@ -145,6 +147,8 @@ pub struct Record {
     pub untried: bool,
     /// Why, if there is more to say than the code or the signal does.
     pub reason: Option<Vec<u8>>,
+    /// What else people may want to know; it does not make the job a failure.
+    pub remark: Option<Vec<u8>>,
     /// It was ended by a signal that nobody asked for. The machine went down most often, and so this says
     /// nothing of the command.
     pub interrupted: bool,
@@ -191,6 +195,7 @@ impl Order {
         out.flag("join", self.join);
         out.number("stop-signal", self.stop_signal);
         out.number("grace", self.grace);
+        out.number("linger", self.linger);
         for Rlimit { number, soft, hard, name } in &self.rlimits {
             out.number("rlimit", format_args!("{number} {soft} {hard} {name}"));
         }
@@ -229,6 +234,7 @@ impl Order {
                 "join" => order.join = true,
                 "stop-signal" => order.stop_signal = codec::number(value)?,
                 "grace" => order.grace = codec::number(value)?,
+                "linger" => order.linger = codec::number(value)?,
                 "rlimit" => order.rlimits.push(codec::rlimit(value)?),
                 "cpu-time" => order.cpu_time = Some(codec::number(value)?),
                 "wall-clock" => order.wall_clock = Some(codec::number(value)?),
@@ -264,6 +270,9 @@ impl Record {
         if let Some(reason) = &self.reason {
             out.bytes("reason", reason);
         }
+        if let Some(remark) = &self.remark {
+            out.bytes("remark", remark);
+        }
         out.flag("untried", self.untried);
         out.flag("interrupted", self.interrupted);
         out.number("started", self.started);
@@ -286,6 +295,7 @@ impl Record {
                 "exit-code" => record.exit_code = Some(codec::number(value)?),
                 "signal" => record.signal = Some(codec::number(value)?),
                 "reason" => record.reason = Some(value.to_vec()),
+                "remark" => record.remark = Some(value.to_vec()),
                 "untried" => record.untried = true,
                 "interrupted" => record.interrupted = true,
                 "started" => record.started = codec::number(value)?,
@@ -337,6 +347,7 @@ pub(crate) mod tests {
             join: true,
             stop_signal: 15,
             grace: 10_000,
+            linger: 20_000,
             rlimits: vec![Rlimit { number: 7, soft: 5, hard: u64::MAX, name: "NO FILE".into() }],
             cpu_time: Some(2000),
             wall_clock: Some(u64::MAX),
@@ -372,6 +383,7 @@ pub(crate) mod tests {
             exit_code: Some(139),
             signal: Some(11),
             reason: Some(b"why".to_vec()),
+            remark: Some(b"and".to_vec()),
             interrupted: true,
             untried: true,
             started: 1,

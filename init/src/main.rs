@@ -25,7 +25,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use drmaa2_init::{Fence, JOB_DIR, Order, Record, STAGE_OUT_FILE, TERMINATE_FILE, is_marked, mark};
 
@@ -33,7 +33,7 @@ use cgroup::{Account, Group};
 use child::{Child, Failure};
 use limit::Limits;
 use signals::Signals;
-use supervise::{Reason, Request};
+use supervise::{Patience, Reason, Request};
 
 /// Exit code of an init that does not run as PID 1, as Docker's for its own failures.
 const REFUSED: u8 = 125;
@@ -106,11 +106,16 @@ fn run(job_dir: &Path, signals: &Signals, group: &Group) -> Record {
         Err(error) => return not_begun(Failure::new("cannot start a process", &error)),
     };
     let request = Request { file: &terminate_file, any_signal: true };
-    let end = supervise::supervise(child.pid, signals, stop, order.grace, &request, &limits);
+    let [linger, grace] = [order.linger, order.grace].map(Duration::from_millis);
+    let patience = Patience { linger, grace };
+    let end = supervise::supervise(child.pid, signals, stop, patience, &request, &limits);
     let reason = end.reason.or_else(|| rlimit::exceeded(&order, end.status).map(Reason::from));
     let record = match child.failure() {
         Some(failure) => failed(failure),
-        None => stage_out(&order, signals, job_dir, ended(end.status, reason)),
+        None => {
+            let remark = end.remark.map(String::into_bytes);
+            stage_out(&order, signals, job_dir, Record { remark, ..ended(end.status, reason) })
+        }
     };
     Record { started, ..record }
 }
@@ -165,7 +170,8 @@ fn help(
     limits: &Limits,
 ) -> Result<Option<Reason>, Failure> {
     let child = Child::help(work).map_err(|error| Failure::new("cannot start a process", &error))?;
-    let end = supervise::supervise(child.pid, signals, libc::SIGKILL, u64::MAX, request, limits);
+    let patience = Patience { linger: Duration::ZERO, grace: Duration::MAX };
+    let end = supervise::supervise(child.pid, signals, libc::SIGKILL, patience, request, limits);
     match child.failure() {
         Some(failure) => Err(failure),
         None if end.status == 0 => Ok(None),

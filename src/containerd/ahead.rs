@@ -86,8 +86,8 @@ async fn start_task(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJ
             return Err(Error::state("it is another job than the one that was prepared"));
         }
         // Limits are in the order alone, which init has not read yet.
-        let (host, grace) = (core.host().await, JobSettings::of(wanted)?.grace);
-        let order = order::order(wanted, &image.config, grace, &host)?;
+        let (host, patience) = (core.host().await, JobSettings::of(wanted)?.patience());
+        let order = order::order(wanted, &image.config, patience, &host)?;
         launch::write_order(core, &wanted.id, order).await?;
     }
     let mut turn = Turn::wait(&core.launches).await;

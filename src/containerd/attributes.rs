@@ -1,7 +1,7 @@
 //! What this tracker honours of a job template.
 
 /// The attributes of a job template that this tracker honours.
-pub(super) const ATTRIBUTES: [&str; 41] = [
+pub(super) const ATTRIBUTES: [&str; 42] = [
     "remoteCommand",
     "args",
     "jobEnvironment",
@@ -34,6 +34,7 @@ pub(super) const ATTRIBUTES: [&str; 41] = [
     "containerd_jt_labels",
     "containerd_jt_stop_signal",
     "containerd_jt_grace",
+    "containerd_jt_linger",
     "containerd_jt_pull",
     "containerd_jt_entrypoint",
     "containerd_jt_devices",

@@ -165,6 +165,7 @@ fn from_record(record: Record) -> Outcome {
             .filter(|_| !record.untried),
         signal: record.signal,
         reason: record.reason.map(|reason| String::from_utf8_lossy(&reason).into_owned()),
+        remark: record.remark.map(|remark| String::from_utf8_lossy(&remark).into_owned()),
         started: Some(record.started),
         finished: record.finished,
         // A machine that goes down ends a job in order; it has not come to an end of its own all the same.

@@ -120,7 +120,7 @@ async fn attempt(
     let (image, on_host, host) = tokio::join!(core.image_of(&wanted, &settings), on_host, core.host());
     // Held until the task is made: then the shim has opened them.
     let (image, ((files, _held), sandbox)) = (image?, on_host?);
-    let mut order = order::order(job, &image.config, settings.grace, &host)?;
+    let mut order = order::order(job, &image.config, settings.patience(), &host)?;
     sandbox.amend(&mut order);
     let mut spec = spec_of(core, job, &wanted, &dir, &files, &order, &host)?;
     sandbox.apply(&mut spec);

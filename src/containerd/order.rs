@@ -8,9 +8,10 @@ use drmaa2_init::{self as init, Order};
 use oci_spec::image::Config;
 
 use super::rlimits;
+use super::settings::Patience;
 use super::spec::{self, FileMount, Host, STAGE_IN, STAGE_OUT, STDERR, STDIN, STDOUT};
 use crate::model::extensions::PREFIX;
-use crate::model::{Error, Extensions, JobTemplate, Result, Text, signal_number, with_index};
+use crate::model::{Error, Extensions, JobTemplate, Millis, Result, Text, signal_number, with_index};
 use crate::tracker::{NewJob, Origin, Stdio, Submitter, Transfer};
 
 /// The variable in which a program of older DRMAA looks for the index of its array task.
@@ -18,7 +19,7 @@ const INDEX_VARIABLE: &str = "TASK_ID";
 
 /// The order for a job in a container of an image with this configuration; INVALID_ARGUMENT if there is
 /// nothing to run.
-pub(super) fn order(job: &NewJob, image: &Config, grace: Duration, host: &Host) -> Result<Order> {
+pub(super) fn order(job: &NewJob, image: &Config, patience: Patience, host: &Host) -> Result<Order> {
     let extensions = extensions(job)?;
     let limits = job.template.limits()?;
     let rlimits = rlimits::rlimits(&limits, &extensions);
@@ -29,10 +30,12 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration, host: &Host) 
     };
     let (user, groups) = user(&job.submitter, &extensions, image);
     let image_signal = || image.stop_signal().as_deref().and_then(signal_number);
-    let grace = match extensions.grace {
+    let millis = |own: Option<Millis>, usual: Duration| match own {
         Some(millis) => u64::try_from(millis).unwrap_or(0),
-        None => grace.as_millis().try_into().unwrap_or(u64::MAX),
+        None => usual.as_millis().try_into().unwrap_or(u64::MAX),
     };
+    let grace = millis(extensions.grace, patience.grace);
+    let linger = millis(extensions.linger, patience.linger.unwrap_or(Duration::from_millis(grace)));
     Ok(Order {
         args: command(&job.template, &extensions, image)?,
         env: environment(job, image),
@@ -49,6 +52,7 @@ pub(super) fn order(job: &NewJob, image: &Config, grace: Duration, host: &Host) 
         join: job.stdio.join,
         stop_signal: extensions.stop_signal.or_else(image_signal).unwrap_or(0),
         grace,
+        linger,
         rlimits,
         cpu_time: limits.cpu_time.and_then(|millis| u64::try_from(millis).ok()),
         // Less than nothing is over at once.
@@ -239,6 +243,10 @@ fn our_variables(job: &NewJob) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn patience(seconds: u64) -> Patience {
+        Patience { grace: Duration::from_secs(seconds), linger: None }
+    }
     use crate::model::JobTemplate;
     use crate::tracker::{End, Settings, Task};
 
@@ -285,8 +293,7 @@ mod tests {
             working_directory: Some("$DRMAA2_HOME_DIR$/run".into()),
             ..JobTemplate::default()
         };
-        let order =
-            order(&job(template, 1000), &image(), Duration::from_secs(10), &Host::default()).unwrap();
+        let order = order(&job(template, 1000), &image(), patience(10), &Host::default()).unwrap();
         assert_eq!(order.args, [&b"/entry"[..], b"echo", b"a b", b""]);
         let env: Vec<_> = order.env.iter().map(|entry| String::from_utf8_lossy(entry)).collect();
         assert_eq!(env, ["PATH=/bin", "A=template", "B=x=y", "DRMAA2_JOB_ID=01j", "DRMAA2_SESSION=s"]);
@@ -294,18 +301,22 @@ mod tests {
         assert!(!order.create_directory);
         assert_eq!(order.user, b"1000:100");
         assert_eq!(order.groups, Some(vec![b"100".to_vec(), b"44".to_vec()]));
-        assert_eq!((order.umask, order.stop_signal, order.grace), (Some(0o27), 2, 10_000));
+        assert_eq!(
+            (order.umask, order.stop_signal, order.grace, order.linger),
+            (Some(0o27), 2, 10_000, 10_000)
+        );
     }
 
     #[test]
     fn the_image_fills_what_the_template_leaves_open() {
         let template = JobTemplate { working_directory: Some("".into()), ..JobTemplate::default() };
-        let order = order(&job(template, 0), &image(), Duration::MAX, &Host::default()).unwrap();
+        let forever = Patience { grace: Duration::MAX, linger: Some(Duration::from_secs(3)) };
+        let order = order(&job(template, 0), &image(), forever, &Host::default()).unwrap();
         assert_eq!(order.directory, b"/work");
         assert!(order.create_directory);
         assert_eq!(order.user, b"job");
         assert_eq!(order.groups, None);
-        assert_eq!(order.grace, u64::MAX);
+        assert_eq!((order.grace, order.linger), (u64::MAX, 3000));
     }
 
     #[test]
@@ -325,7 +336,7 @@ mod tests {
         let order = order(
             &NewJob { stdio, ..job(JobTemplate::default(), 0) },
             &image(),
-            Duration::ZERO,
+            patience(0),
             &Host::default(),
         )
         .unwrap();
@@ -360,7 +371,7 @@ mod tests {
         ];
         assert_eq!(files(&stdio), expected);
         let job = NewJob { stdio, ..job(JobTemplate::default(), 1000) };
-        let order = order(&job, &image(), Duration::ZERO, &Host::default()).unwrap();
+        let order = order(&job, &image(), patience(0), &Host::default()).unwrap();
         assert_eq!(order.stage_in[1].mount, b"/.drmaa2/in/1");
         assert_eq!(order.stage_out[0].destination, b"/h/f");
         let checked: Vec<_> =
@@ -378,9 +389,8 @@ mod tests {
             ..JobTemplate::default()
         };
         let task = Some(Task { array: "01a".into(), index: 7 });
-        let order =
-            order(&NewJob { task, ..job(template, 0) }, &image(), Duration::ZERO, &Host::default())
-                .unwrap();
+        let order = order(&NewJob { task, ..job(template, 0) }, &image(), patience(0), &Host::default())
+            .unwrap();
         assert_eq!(order.directory, b"/7/7");
         let env: Vec<_> = order.env.iter().map(|entry| String::from_utf8_lossy(entry)).collect();
         let expected = [
@@ -400,7 +410,7 @@ mod tests {
     fn the_limits_are_the_jobs() {
         let limits = |wall_clock, ends| {
             let job = NewJob { wall_clock, ends, ..job(JobTemplate::default(), 0) };
-            let order = order(&job, &image(), Duration::ZERO, &Host::default()).unwrap();
+            let order = order(&job, &image(), patience(0), &Host::default()).unwrap();
             (order.wall_clock, order.deadline, order.deadline_reason)
         };
         assert_eq!(limits(None, None), (None, None, vec![]));
@@ -426,7 +436,7 @@ mod tests {
                 ..JobTemplate::default()
             };
             let job = job(with(&[("entrypoint", entrypoint)], template), 0);
-            let order = order(&job, image, Duration::ZERO, &Host::default()).ok()?;
+            let order = order(&job, image, patience(0), &Host::default()).ok()?;
             Some(order.args.into_iter().map(|arg| String::from_utf8(arg).unwrap()).collect::<Vec<_>>())
         };
         let words =
@@ -449,13 +459,14 @@ mod tests {
             ("groups", "audio,7"),
             ("stop_signal", "USR1"),
             ("grace", "0.5"),
+            ("linger", "2"),
             ("cap_drop", "CHOWN"),
         ];
         let job = job(with(&attributes, JobTemplate::default()), 0);
-        let order = order(&job, &image(), Duration::from_secs(10), &Host::default()).unwrap();
+        let order = order(&job, &image(), patience(10), &Host::default()).unwrap();
         assert_eq!(order.user, b"alice:video");
         assert_eq!(order.groups, Some(vec![b"audio".to_vec(), b"7".to_vec()]));
-        assert_eq!((order.stop_signal, order.grace), (10, 500));
+        assert_eq!((order.stop_signal, order.grace, order.linger), (10, 500, 2000));
         assert_eq!(order.drop_capabilities, [0]);
     }
 
@@ -463,7 +474,7 @@ mod tests {
     fn the_image_does_not_say_which_group_a_submitter_has() {
         let user = |attributes: &[(&str, &str)]| {
             let job = job(with(attributes, JobTemplate::default()), 1000);
-            let order = order(&job, &image(), Duration::ZERO, &Host::default()).unwrap();
+            let order = order(&job, &image(), patience(0), &Host::default()).unwrap();
             (String::from_utf8(order.user).unwrap(), order.groups.unwrap().len())
         };
         assert_eq!(user(&[("user", "1000")]), ("1000:100".to_owned(), 2));

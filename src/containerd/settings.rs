@@ -40,13 +40,29 @@ pub struct JobSettings {
     pub cdi_dirs: Vec<PathBuf>,
     /// How long a job may take to end after it was asked to, before it is killed.
     pub grace: Duration,
+    /// How long processes may outlive its command before they are asked to end; `None` is as long as the grace.
+    #[serde(default)]
+    pub linger: Option<Duration>,
     /// When its image is pulled.
     pub pull: Pull,
     /// How registries are spoken to.
     pub registry: registry::Settings,
 }
 
+/// How much time the processes of a job get to end, as far as its template does not say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// See [`JobSettings::grace`].
+    pub(super) grace: Duration,
+    /// See [`JobSettings::linger`].
+    pub(super) linger: Option<Duration>,
+}
+
 impl JobSettings {
+    pub(super) fn patience(&self) -> Patience {
+        Patience { grace: self.grace, linger: self.linger }
+    }
+
     /// Those of a job.
     pub(super) fn of(job: &NewJob) -> Result<Self> {
         job.settings.read()

@@ -64,6 +64,8 @@ pub struct Outcome {
     pub signal: Option<i32>,
     /// Why it ended so, for people; a job with a reason has FAILED.
     pub reason: Option<String>,
+    /// What else people may want to know of its end.
+    pub remark: Option<String>,
     /// When the command started, where the runtime knows it.
     pub started: Option<Millis>,
     /// When it ended.
@@ -84,6 +86,13 @@ impl Outcome {
             Self { exit_status: Some(0), signal: None, reason: None, .. } => JobState::Done,
             _ => JobState::Failed,
         }
+    }
+
+    /// Why it ended so, and what else there is to say.
+    pub fn annotation(&self) -> Option<String> {
+        let texts: Vec<&str> =
+            [&self.reason, &self.remark].into_iter().flatten().map(String::as_str).collect();
+        (!texts.is_empty()).then(|| texts.join("; "))
     }
 
     /// A job that ended without having run, or whose result nobody knows.
@@ -172,7 +181,7 @@ impl JobInfo {
         self.dispatched = outcome.started.or(self.dispatched);
         self.exit_status = outcome.exit_status;
         self.terminating_signal = outcome.signal.map(signal_name);
-        self.annotation = outcome.reason;
+        self.annotation = outcome.annotation();
         self.finished = Some(outcome.finished);
         self.usage = outcome.usage;
         self.image = outcome.image.or(self.image.take());
@@ -181,10 +190,16 @@ impl JobInfo {
 
     /// The end that the account tells of.
     pub fn outcome(&self) -> Outcome {
+        // A job with a reason has FAILED.
+        let (reason, remark) = match self.state {
+            JobState::Done => (None, self.annotation.clone()),
+            _ => (self.annotation.clone(), None),
+        };
         Outcome {
             exit_status: self.exit_status,
             signal: self.terminating_signal.as_deref().and_then(signal_number),
-            reason: self.annotation.clone(),
+            reason,
+            remark,
             started: self.dispatched,
             finished: self.finished.unwrap_or_else(super::now),
             usage: self.usage.clone(),
@@ -263,6 +278,7 @@ mod tests {
             exit_status: Some(137),
             signal: Some(9),
             reason: Some("why".into()),
+            remark: None,
             started: Some(1_000),
             finished: 2_000,
             usage: Usage {
@@ -277,6 +293,21 @@ mod tests {
             image: Some(ImageRef { name: "i".into(), digest: Some("sha256:d".into()) }),
             lost: true,
         }
+    }
+
+    #[test]
+    fn a_remark_makes_no_failure() {
+        let remark = || Some("and".to_owned());
+        let done = Outcome { exit_status: Some(0), finished: 1, remark: remark(), ..Outcome::default() };
+        let mut info = JobInfo::new("j", done.state());
+        info.end(done.clone());
+        assert_eq!((info.state, info.annotation.as_deref()), (JobState::Done, Some("and")));
+        assert_eq!(info.outcome(), done);
+        let failed = Outcome { remark: remark(), ..ended() };
+        assert_eq!(
+            (failed.state(), failed.annotation().as_deref()),
+            (JobState::Failed, Some("why; and"))
+        );
     }
 
     #[test]

@@ -77,6 +77,7 @@ pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
         runtime_binary: None,
         cdi_dirs: vec![],
         grace: Duration::ZERO,
+        linger: None,
         default_category: None,
         categories: BTreeMap::new(),
         limits: Limits { slots, memory: None },

@@ -159,7 +159,7 @@ impl Store {
                     outcome.finished,
                     outcome.exit_status,
                     outcome.signal,
-                    outcome.reason,
+                    outcome.annotation(),
                     mine,
                     usage.cpu_time,
                     usage.max_rss,

@@ -98,6 +98,7 @@ pub(crate) fn resolved_with(
         runtime_binary: None,
         cdi_dirs: vec![],
         grace: Duration::from_secs(1),
+        linger: None,
         pull: Pull::Missing,
         registry: registry::Settings::default(),
     };

@@ -97,6 +97,7 @@ impl Rig {
             runtime_binary: None,
             cdi_dirs: vec![],
             grace: Duration::from_secs(1),
+            linger: None,
             pull: Pull::Missing,
             registry: registry::Settings {
                 certs_dir: dir.path().join("certs.d").as_path().into(),

@@ -102,6 +102,7 @@ fn settings(template: &JobTemplate) -> tracker::Settings {
         runtime_binary: None,
         cdi_dirs: vec![],
         grace: Duration::from_secs(5),
+        linger: None,
         pull: Pull::Missing,
         registry: registry::Settings::default(),
     })

@@ -17,10 +17,49 @@ fn a_signal_is_told_from_an_exit_code() {
     }
 }
 
+/// Passes when the command has ended; it has the number `$command`.
+const OUTLIVE: &str = "while kill -0 $command; do :; done 2>/dev/null";
+
 #[test]
-fn what_the_command_leaves_behind_ends_with_it() {
-    let script = "trap '' TERM HUP; setsid sleep 1000 & sleep 1000 & (sleep 1000 &) ; exit 3";
-    Job::sh(script).run().assert_exit(3);
+fn writers_that_outlive_the_command_finish() {
+    let write = format!("{OUTLIVE}; seq 1 20000 > out");
+    for (name, script) in [
+        ("in the background", format!("({write}) &")),
+        ("in a session of its own", format!("setsid sh -c '{write}' &")),
+        ("an orphan", format!("(({write}) &);")),
+        ("at the end of a pipe", format!("seq 1 20000 | ({OUTLIVE}; cat > out) &")),
+        ("of the command's output", format!("({OUTLIVE}; cat < pipe > out) & (seq 1 20000 > pipe) &")),
+    ] {
+        let job = Job::sh(&format!("export command=$$; {script} exit 3"));
+        job.fifo("pipe");
+        let ended = job.run();
+        ended.assert_exit(3);
+        let lines = ended.job.get("out").lines().count();
+        assert_eq!((ended.remark().as_str(), lines), ("", 20_000), "{name}");
+    }
+}
+
+#[test]
+fn what_the_command_leaves_behind_is_asked_to_end_and_then_killed() {
+    let mut job = Job::sh(
+        "setsid sh -c 'trap \"echo asked > out; exit\" TERM; echo > go; sleep 1000 & wait' & read go < go",
+    );
+    job.fifo("go");
+    job.order.linger = 100;
+    let ended = job.run();
+    ended.assert_exit(0);
+    assert_eq!(ended.job.get("out"), "asked\n");
+    assert_eq!(ended.remark(), "processes that outlived the command were asked to end after 0.1 s");
+
+    let mut job = Job::sh("trap '' TERM HUP; setsid sleep 1000 & sleep 1000 & (sleep 1000 &) ; exit 3");
+    (job.order.linger, job.order.grace) = (0, 300);
+    let ended = job.run();
+    ended.assert_exit(3);
+    assert_eq!(
+        ended.remark(),
+        "processes that outlived the command were asked to end after 0 s; they did not end within 0.3 s of SIGTERM; \
+         killed"
+    );
 }
 
 #[test]

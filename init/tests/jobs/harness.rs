@@ -51,12 +51,14 @@ impl Job {
             stdout: bytes("stdout"),
             stderr: bytes("stderr"),
             grace: 60_000,
+            linger: 60_000,
             ..Order::default()
         };
         let job = Self { dir, order };
         job.put("stdout", b"");
         job.put("stderr", b"");
         job.fifo("ready");
+        job.fifo("hold");
         job
     }
 
@@ -187,6 +189,10 @@ pub(crate) struct Ended {
 impl Ended {
     pub(crate) fn stdout(&self) -> String {
         self.job.get("stdout")
+    }
+
+    pub(crate) fn remark(&self) -> String {
+        String::from_utf8(self.record.remark.clone().unwrap_or_default()).unwrap()
     }
 
     pub(crate) fn reason(&self) -> String {

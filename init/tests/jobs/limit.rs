@@ -12,8 +12,8 @@ use crate::harness::{Ended, Job};
 const LIMIT: u64 = 2000;
 const WALL_CLOCK: &str = "exceeded its wall clock limit (WALLCLOCK_TIME) of 2 s";
 const DEADLINE: &str = "ended at its deadline";
-/// Ends up in a wait that a trap can interrupt.
-const WAIT: &str = "echo > ready; sleep 1000 & wait; wait";
+/// Ends up in a wait that a trap can interrupt, for something that ends with the shell.
+const WAIT: &str = "cat < hold & exec 3> hold; echo > ready; wait; wait";
 
 /// Milliseconds since the epoch, so long from now.
 fn from_now(left: Duration) -> i64 {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod end;
+mod ending;
 mod harness;
 mod limit;
 mod stage;

@@ -5,8 +5,8 @@ use drmaa2_init::TERMINATE_FILE;
 use crate::harness::{Job, UNASKED};
 
 const REQUESTED: &str = "terminated on request";
-/// Ends up in a wait that a trap can interrupt.
-const WAIT: &str = "echo > ready; sleep 1000 & wait; wait";
+/// Ends up in a wait that a trap can interrupt, for something that ends with the shell.
+const WAIT: &str = "cat < hold & exec 3> hold; echo > ready; wait; wait";
 
 #[test]
 fn a_cooperative_job_ends_by_the_signal() {
@@ -110,7 +110,11 @@ fn other_signals_are_the_commands() {
 #[test]
 fn a_request_ends_what_the_command_left_behind() {
     let script = "trap '' TERM; setsid sleep 1000 & trap 'exit 0' TERM; echo > ready; wait; wait";
-    Job::sh(script).start().ready().request(libc::SIGTERM).wait().assert_reason(0, REQUESTED);
+    let mut job = Job::sh(script);
+    job.order.grace = 300;
+    let reason = "terminated on request; processes that outlived the command did not end within 0.3 s of SIGTERM; \
+                  killed";
+    job.start().ready().request(libc::SIGTERM).wait().assert_reason(0, reason);
 }
 
 #[test]

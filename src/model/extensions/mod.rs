@@ -134,6 +134,7 @@ pub struct Extensions {
     pub no_init: bool,
     pub stop_signal: Option<i32>,
     pub grace: Option<Millis>,
+    pub linger: Option<Millis>,
     /// The site's choice if it is not set.
     pub pull: Option<Pull>,
     pub entrypoint: Option<Vec<Text>>,
@@ -210,10 +211,8 @@ impl Extensions {
             "stop_signal" => {
                 self.stop_signal = Some(signal_number(parse::text(value)?).ok_or("it is no signal")?);
             }
-            "grace" => {
-                self.grace =
-                    Some(parse::thousandths(parse::text(value)?).ok_or("it is no number of seconds")?);
-            }
+            "grace" => self.grace = Some(parse::seconds(value)?),
+            "linger" => self.linger = Some(parse::seconds(value)?),
             "pull" => {
                 let choices =
                     [("missing", Pull::Missing), ("always", Pull::Always), ("never", Pull::Never)];

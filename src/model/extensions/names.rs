@@ -17,7 +17,7 @@ const fn attribute(name: &'static str, description: &'static str) -> Attribute {
 pub const PREFIX: &str = "containerd_jt_";
 
 /// Those of a job template.
-pub const JOB_TEMPLATE: [Attribute; 28] = [
+pub const JOB_TEMPLATE: [Attribute; 29] = [
     attribute(
         "containerd_jt_network",
         "Network of the job: \"none\" (the default: loopback only) or \"host\".",
@@ -82,6 +82,11 @@ pub const JOB_TEMPLATE: [Attribute; 28] = [
     ),
     attribute("containerd_jt_stop_signal", "The signal that asks the job to end, a name or a number."),
     attribute("containerd_jt_grace", "Seconds between that signal and SIGKILL, a decimal number."),
+    attribute(
+        "containerd_jt_linger",
+        "Seconds, a decimal number, that other processes may outlive the command before they are asked to end; \
+         as long as the grace if it is not set.",
+    ),
     attribute(
         "containerd_jt_pull",
         "When the image is pulled: \"missing\" (the default), \"always\" or \"never\".",

@@ -216,6 +216,11 @@ pub(super) fn thousandths(text: &str) -> Option<i64> {
     number(whole)?.checked_mul(1000)?.checked_add(part)
 }
 
+/// A number of seconds, in milliseconds.
+pub(super) fn seconds(value: &Text) -> std::result::Result<i64, Refusal> {
+    thousandths(text(value)?).ok_or_else(|| "it is no number of seconds".into())
+}
+
 /// Thousandths of a processor; the kernel gives no share below a hundredth.
 pub(super) fn cpus(text: &str) -> std::result::Result<i64, Refusal> {
     thousandths(text)
