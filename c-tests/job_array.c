@@ -33,7 +33,9 @@ static void all_end(drmaa2_j_list jobs)
 static void indices(void)
 {
     drmaa2_jsession js = session(NULL);
-    drmaa2_jtemplate jt = shell("eval index=\\$$DRMAA_INDEX_VAR; echo $index $DRMAA2_INDEX $DRMAA2_ARRAY_ID");
+    drmaa2_jtemplate jt = shell("eval index=\\$$DRMAA_INDEX_VAR; echo $index $DRMAA2_INDEX $DRMAA2_ARRAY_ID "
+                                "$SGE_TASK_ID $SGE_TASK_FIRST-$SGE_TASK_LAST:$SGE_TASK_STEPSIZE "
+                                "$DRMAA2_ARRAY_FIRST-$DRMAA2_ARRAY_LAST:$DRMAA2_ARRAY_STEP=$DRMAA2_ARRAY_COUNT");
     drmaa2_jtemplate copy;
     drmaa2_jarray ja, again;
     drmaa2_j_list jobs;
@@ -55,7 +57,7 @@ static void indices(void)
         snprintf(path, sizeof path, "%s/out.%d.%d", dir, index, index);
         FILE *out = fopen(path, "r");
         CHECK(out != NULL && fgets(line, sizeof line, out) != NULL && fclose(out) == 0);
-        snprintf(expected, sizeof expected, "%d %d %s\n", index, index, ja->id);
+        snprintf(expected, sizeof expected, "%d %d %s %d 1-10:3 1-10:3=4\n", index, index, ja->id, index);
         CHECK_STR(line, expected);
         CHECK(remove(path) == 0);
     }

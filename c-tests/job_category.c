@@ -111,6 +111,9 @@ static void slots(const char *count)
     if (count != NULL)
         setenv("DRMAA2_SLOTS", count, 1);
     js = session("slots");
+    jt = shell("echo $NSLOTS $DRMAA2_JOB_SLOTS ${OMP_NUM_THREADS-all}");
+    jt->minSlots = 2;
+    writes(js, jt, count != NULL ? "2 2 2\n" : "2 2 all\n");
     jt = in_group(CPU_LIMIT);
     jt->minSlots = 2;
     writes(js, jt, count != NULL ? "200\n" : "0\n");

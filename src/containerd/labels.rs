@@ -128,7 +128,7 @@ mod tests {
             },
             stdio: Stdio::default(),
             settings: Settings::default(),
-            task: Some(Task { array: "01a".into(), index: 3 }),
+            task: Some(Task { array: "01a".into(), index: 3, range: None }),
             slots: None,
             wall_clock: None,
             ends: None,

@@ -12,6 +12,7 @@ mod cdi;
 mod connect;
 mod control;
 mod devices;
+mod environment;
 mod events;
 mod facts;
 mod finish;

@@ -1,21 +1,17 @@
 //! From a job and its image to what init has to do.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use drmaa2_init::{self as init, Order};
 use oci_spec::image::Config;
 
-use super::rlimits;
 use super::settings::Patience;
 use super::spec::{self, FileMount, Host, STAGE_IN, STAGE_OUT, STDERR, STDIN, STDOUT};
+use super::{environment, rlimits};
 use crate::model::extensions::PREFIX;
 use crate::model::{Error, Extensions, JobTemplate, Millis, Result, Text, signal_number, with_index};
 use crate::tracker::{NewJob, Origin, Stdio, Submitter, Transfer};
-
-/// The variable in which a program of older DRMAA looks for the index of its array task.
-const INDEX_VARIABLE: &str = "TASK_ID";
 
 /// The order for a job in a container of an image with this configuration; INVALID_ARGUMENT if there is
 /// nothing to run.
@@ -38,7 +34,7 @@ pub(super) fn order(job: &NewJob, image: &Config, patience: Patience, host: &Hos
     let linger = millis(extensions.linger, patience.linger.unwrap_or(Duration::from_millis(grace)));
     Ok(Order {
         args: command(&job.template, &extensions, image)?,
-        env: environment(job, image),
+        env: environment::of(job, image),
         directory,
         create_directory,
         user,
@@ -198,48 +194,6 @@ fn user(
     (wanted.unwrap_or_else(himself), Some(groups.unwrap_or_else(own)))
 }
 
-/// The image's variables, then the template's, then ours; a later one replaces an earlier one of
-/// the same name in its place.
-fn environment(job: &NewJob, image: &Config) -> Vec<Vec<u8>> {
-    let image = image.env().iter().flatten().map(|entry| {
-        let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
-        (name.as_bytes(), value.as_bytes())
-    });
-    let template = job.template.job_environment.iter().flatten();
-    let template = template.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-    let ours = our_variables(job);
-    let ours = ours.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-
-    let mut places = HashMap::new();
-    let mut entries: Vec<Vec<u8>> = Vec::new();
-    for (name, value) in image.chain(template).chain(ours) {
-        let entry = [name, b"=", value].concat();
-        match places.get(name) {
-            Some(place) => entries[*place] = entry,
-            None => {
-                places.insert(name, entries.len());
-                entries.push(entry);
-            }
-        }
-    }
-    entries
-}
-
-/// What we tell a job. An array task finds its index in the variable that `DRMAA_INDEX_VAR` names.
-fn our_variables(job: &NewJob) -> Vec<(&'static str, String)> {
-    let mut ours = vec![("DRMAA2_JOB_ID", job.id.clone()), ("DRMAA2_SESSION", job.session.clone())];
-    if let Some(task) = &job.task {
-        let index = task.index.to_string();
-        ours.extend([
-            ("DRMAA2_ARRAY_ID", task.array.clone()),
-            ("DRMAA2_INDEX", index.clone()),
-            (INDEX_VARIABLE, index),
-            ("DRMAA_INDEX_VAR", INDEX_VARIABLE.to_owned()),
-        ]);
-    }
-    ours
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,7 +250,16 @@ mod tests {
         let order = order(&job(template, 1000), &image(), patience(10), &Host::default()).unwrap();
         assert_eq!(order.args, [&b"/entry"[..], b"echo", b"a b", b""]);
         let env: Vec<_> = order.env.iter().map(|entry| String::from_utf8_lossy(entry)).collect();
-        assert_eq!(env, ["PATH=/bin", "A=template", "B=x=y", "DRMAA2_JOB_ID=01j", "DRMAA2_SESSION=s"]);
+        let expected = [
+            "PATH=/bin",
+            "A=template",
+            "NSLOTS=1",
+            "B=x=y",
+            "DRMAA2_JOB_ID=01j",
+            "DRMAA2_SESSION=s",
+            "DRMAA2_JOB_SLOTS=1",
+        ];
+        assert_eq!(env, expected);
         assert_eq!(order.directory, b"$DRMAA2_HOME_DIR$/run");
         assert!(!order.create_directory);
         assert_eq!(order.user, b"1000:100");
@@ -385,25 +348,12 @@ mod tests {
     fn an_array_task_knows_its_place() {
         let template = JobTemplate {
             working_directory: Some("/$DRMAA2_INDEX$/$DRMAA2_INDEX$".into()),
-            job_environment: Some(vec![("TASK_ID".into(), "template".into())]),
             ..JobTemplate::default()
         };
-        let task = Some(Task { array: "01a".into(), index: 7 });
+        let task = Some(Task { array: "01a".into(), index: 7, range: None });
         let order = order(&NewJob { task, ..job(template, 0) }, &image(), patience(0), &Host::default())
             .unwrap();
         assert_eq!(order.directory, b"/7/7");
-        let env: Vec<_> = order.env.iter().map(|entry| String::from_utf8_lossy(entry)).collect();
-        let expected = [
-            "PATH=/bin",
-            "A=image",
-            "TASK_ID=7",
-            "DRMAA2_JOB_ID=01j",
-            "DRMAA2_SESSION=s",
-            "DRMAA2_ARRAY_ID=01a",
-            "DRMAA2_INDEX=7",
-            "DRMAA_INDEX_VAR=TASK_ID",
-        ];
-        assert_eq!(env, expected);
     }
 
     #[test]

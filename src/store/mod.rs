@@ -66,7 +66,9 @@ const FILE: &str = "drmaa2.db";
 /// the transaction can be seen.
 const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 6;
+const SCHEMA_VERSION: i64 = 7;
+/// What makes the schema of each version out of that of the version before.
+const MIGRATIONS: [(i64, &str); 1] = [(7, include_str!("migrations/7.sql"))];
 /// How long a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -242,9 +244,15 @@ fn connect(path: &Path) -> Failable<Connection> {
 
 fn migrate(transaction: &Transaction<'_>, path: &Path) -> Failable<()> {
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let oldest = MIGRATIONS[0].0 - 1;
     match version {
         0 => Ok(transaction.execute_batch(SCHEMA)?),
-        SCHEMA_VERSION => Ok(()),
+        version if (oldest..=SCHEMA_VERSION).contains(&version) => {
+            for (_, migration) in MIGRATIONS.iter().filter(|(to, _)| *to > version) {
+                transaction.execute_batch(migration)?;
+            }
+            Ok(())
+        }
         other => {
             let text = format!("its schema version is {other}, this library knows {SCHEMA_VERSION}");
             let error = Error::new(ErrorCode::SessionManagement, text);
@@ -293,6 +301,26 @@ mod tests {
         let error = Store::open(dir.path()).err().unwrap();
         assert_eq!(error.code, ErrorCode::SessionManagement);
         assert!(error.message.contains("schema version is 9"), "{error}");
+    }
+
+    #[test]
+    fn a_store_of_an_earlier_version_is_brought_up_to_date() {
+        let columns = |store: &Store| {
+            let query = "SELECT name FROM pragma_table_info('submissions') ORDER BY name";
+            let read = store.read(|sql| {
+                let mut query = sql.prepare(query)?;
+                Ok(query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?)
+            });
+            read.unwrap()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let expected = columns(&store);
+        let back = "ALTER TABLE submissions DROP COLUMN first_task; ALTER TABLE submissions DROP COLUMN last_task;
+                    ALTER TABLE submissions DROP COLUMN task_step; PRAGMA user_version = 6";
+        store.write(|sql| Ok(sql.execute_batch(back)?)).unwrap();
+        drop(store);
+        assert_eq!(columns(&Store::open(dir.path()).unwrap()), expected);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::model::{
     Control, Error, ImageRef, JobInfo, JobState, JobTemplate, Millis, Result, SlotInfo, Usage, now,
     signal_name,
 };
-use crate::tracker::{End, NewJob, Settings, Task};
+use crate::tracker::{End, NewJob, Settings, Task, TaskRange};
 
 /// Where a stored job is in its life, and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,8 @@ impl Store {
                 "SELECT s.name, b.template, b.submitter, coalesce(j.stdio, b.stdio), b.id, j.task,
                              b.wall_clock, r.ends, b.deadline,
                              CASE WHEN p.slots IS NOT NULL OR p.queue_slots IS NOT NULL
-                                 THEN coalesce(j.slots, b.min_slots) END, b.settings
+                                 THEN coalesce(j.slots, b.min_slots) END, b.settings,
+                             b.first_task, b.last_task, b.task_step
                          FROM jobs j
                          JOIN submissions b ON b.number = j.submission
                          JOIN pools p ON p.id = b.pool
@@ -78,13 +79,18 @@ impl Store {
             let mut rows = query.query([id])?;
             let Some(row) = rows.next()? else { return Ok(None) };
             let array: String = row.get(4)?;
+            let range = match (row.get(11)?, row.get(12)?, row.get(13)?) {
+                (Some(first), Some(last), Some(step)) => Some(TaskRange { first, last, step }),
+                // An array of an earlier version.
+                _ => None,
+            };
             Ok(Some(NewJob {
                 id: id.to_owned(),
                 session: row.get(0)?,
                 template: parsed(&row.get::<_, String>(1)?)?,
                 submitter: parsed(&row.get::<_, String>(2)?)?,
                 stdio: parsed(&row.get::<_, String>(3)?)?,
-                task: row.get::<_, Option<i64>>(5)?.map(|index| Task { array, index }),
+                task: row.get::<_, Option<i64>>(5)?.map(|index| Task { array, index, range }),
                 wall_clock: row.get(6)?,
                 ends: end(row.get(7)?, row.get(8)?),
                 slots: row.get(9)?,

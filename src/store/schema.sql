@@ -66,6 +66,10 @@ CREATE TABLE submissions (
     mail_ended   INTEGER NOT NULL,
     -- JSON: the program that sends them, and whose it is.
     mailer       TEXT,
+    -- The first and the last index of an array, and its step.
+    first_task   INTEGER,
+    last_task    INTEGER,
+    task_step    INTEGER,
 
     -- How many of its jobs may be admitted, how many hold slots, and about how many there is something
     -- to do yet; kept by the triggers below.
@@ -277,4 +281,4 @@ CREATE INDEX reservation_by_session ON reservations (session, number);
 -- Those that are over are many and never looked for.
 CREATE INDEX reservation_by_end ON reservations (ends);
 
-PRAGMA user_version = 6;
+PRAGMA user_version = 7;

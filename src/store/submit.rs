@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Failable, Mailer, Store};
 use crate::model::{Error, JobState, JobTemplate, Millis, Result, Text, now};
 use crate::scheduler::Pool;
-use crate::tracker::{Settings, Stdio, Submitter};
+use crate::tracker::{Settings, Stdio, Submitter, TaskRange};
 
 /// A job or a job array to store.
 pub struct Submission<'a> {
@@ -84,7 +84,7 @@ impl Store {
         let (name, accounting_id) = (text(&new.template.job_name), text(&new.template.accounting_id));
         let (template, submitter) = (json(new.template)?, json(new.submitter)?);
         let (stdio, mailer) = (json(new.stdio)?, new.mailer.map(json).transpose()?);
-        let terms = new.terms;
+        let (terms, range) = (new.terms, new.tasks.and_then(range));
         self.write(|sql| {
             let pool = pool(sql, &terms.pool)?;
             let added = sql
@@ -93,9 +93,10 @@ impl Store {
                          (id, is_array, session, name, target, template, submitter, stdio, owner,
                           machine, submitted, pool, rank, priority, min_slots, max_slots, memory,
                           max_parallel, start_time, wall_clock, reservation, deadline, rerunnable,
-                          accounting_id, mail_started, mail_ended, settings, mailer)
+                          accounting_id, mail_started, mail_ended, settings, mailer,
+                          first_task, last_task, task_step)
                      SELECT ?1, ?3, id, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-                         ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28
+                         ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31
                      FROM sessions WHERE id = ?2 AND destroyed = 0",
                 )?
                 .execute(params![
@@ -127,6 +128,9 @@ impl Store {
                     new.template.email_on_terminated,
                     new.settings.as_str(),
                     mailer,
+                    range.map(|range| range.first),
+                    range.map(|range| range.last),
+                    range.map(|range| range.step),
                 ])?;
             if added == 0 {
                 return Err(Error::session("the job session has been destroyed").into());
@@ -157,6 +161,13 @@ impl Store {
             Ok(())
         })
     }
+}
+
+/// The indices of an array's tasks; `None` if it has none.
+fn range(tasks: &[NewTask]) -> Option<TaskRange> {
+    let (first, last) = (tasks.first()?.index, tasks.last()?.index);
+    let step = tasks.get(1).map_or(1, |second| second.index - first);
+    Some(TaskRange { first, last, step })
 }
 
 /// The row of these limits.

@@ -113,6 +113,26 @@ pub struct Task {
     pub array: String,
     /// Index of the task.
     pub index: i64,
+    /// The indices of all of them, where they are known.
+    pub range: Option<TaskRange>,
+}
+
+/// The indices of the tasks of a job array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskRange {
+    /// The lowest.
+    pub first: i64,
+    /// The highest.
+    pub last: i64,
+    /// The difference between one and the next.
+    pub step: i64,
+}
+
+impl TaskRange {
+    /// How many there are.
+    pub fn count(&self) -> i64 {
+        (self.last - self.first) / self.step.max(1) + 1
+    }
 }
 
 /// Something that happened to a job. Facts of one job come in order; a fact may come twice.

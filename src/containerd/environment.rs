@@ -1,0 +1,174 @@
+//! The environment of a job's command: the image's, what jobs usually have, the template's, and what we tell it.
+
+use std::collections::HashMap;
+
+use oci_spec::image::Config;
+
+use crate::tracker::{NewJob, TaskRange};
+
+/// The variable in which a program of older DRMAA looks for the index of its array task.
+const INDEX_VARIABLE: &str = "TASK_ID";
+
+/// The image's variables, then the usual ones, the template's, and ours; a later one replaces an earlier one of
+/// the same name in its place.
+pub(super) fn of(job: &NewJob, image: &Config) -> Vec<Vec<u8>> {
+    let image = image.env().iter().flatten().map(|entry| {
+        let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
+        (name.as_bytes(), value.as_bytes())
+    });
+    let template = job.template.job_environment.iter().flatten();
+    let template = template.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let [usual, ours] = [usual_variables(job), our_variables(job)];
+    let [usual, ours] = [&usual, &ours]
+        .map(|variables| variables.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
+
+    let mut places = HashMap::new();
+    let mut entries: Vec<Vec<u8>> = Vec::new();
+    for (name, value) in image.chain(usual).chain(template).chain(ours) {
+        let entry = [name, b"=", value].concat();
+        match places.get(name) {
+            Some(place) => entries[*place] = entry,
+            None => {
+                places.insert(name, entries.len());
+                entries.push(entry);
+            }
+        }
+    }
+    entries
+}
+
+/// What programs look for that know Grid Engine or OpenMP; the job may decide otherwise.
+fn usual_variables(job: &NewJob) -> Vec<(&'static str, String)> {
+    let mut usual = vec![("NSLOTS", slots(job).to_string())];
+    // Its processors are limited then, which only `nproc` and OpenMP would not see by themselves.
+    usual.extend(job.slots.map(|slots| ("OMP_NUM_THREADS", slots.to_string())));
+    if let Some(task) = &job.task {
+        usual.push(("SGE_TASK_ID", task.index.to_string()));
+        usual.extend(task.range.iter().flat_map(|range| {
+            let TaskRange { first, last, step } = range;
+            [("SGE_TASK_FIRST", first), ("SGE_TASK_LAST", last), ("SGE_TASK_STEPSIZE", step)]
+                .map(|(name, number)| (name, number.to_string()))
+        }));
+    }
+    usual
+}
+
+/// What we tell a job. An array task finds its index in the variable that `DRMAA_INDEX_VAR` names.
+fn our_variables(job: &NewJob) -> Vec<(&'static str, String)> {
+    let mut ours = vec![
+        ("DRMAA2_JOB_ID", job.id.clone()),
+        ("DRMAA2_SESSION", job.session.clone()),
+        ("DRMAA2_JOB_SLOTS", slots(job).to_string()),
+    ];
+    if let Some(task) = &job.task {
+        let index = task.index.to_string();
+        ours.extend([
+            ("DRMAA2_ARRAY_ID", task.array.clone()),
+            ("DRMAA2_INDEX", index.clone()),
+            (INDEX_VARIABLE, index),
+            ("DRMAA_INDEX_VAR", INDEX_VARIABLE.to_owned()),
+        ]);
+        ours.extend(task.range.iter().flat_map(|range| {
+            [
+                ("DRMAA2_ARRAY_FIRST", range.first),
+                ("DRMAA2_ARRAY_LAST", range.last),
+                ("DRMAA2_ARRAY_STEP", range.step),
+                ("DRMAA2_ARRAY_COUNT", range.count()),
+            ]
+            .map(|(name, number)| (name, number.to_string()))
+        }));
+    }
+    ours
+}
+
+/// The slots of a job; where they are not counted, those that it asks for at least.
+fn slots(job: &NewJob) -> i64 {
+    job.slots.or(job.template.min_slots).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use oci_spec::image::ConfigBuilder;
+
+    use super::*;
+    use crate::model::JobTemplate;
+    use crate::tracker::{Settings, Stdio, Submitter, Task};
+
+    fn environment(template: JobTemplate, slots: Option<i64>, task: Option<Task>) -> Vec<String> {
+        let submitter = Submitter {
+            user: "u".into(),
+            uid: 0,
+            gid: 0,
+            groups: vec![],
+            umask: 0,
+            machine: "m".into(),
+        };
+        let job = NewJob {
+            id: "01j".into(),
+            session: "s".into(),
+            template,
+            submitter,
+            stdio: Stdio::default(),
+            settings: Settings::default(),
+            task,
+            slots,
+            wall_clock: None,
+            ends: None,
+        };
+        let image = ["PATH=/bin", "A=image", "NSLOTS=image"].map(str::to_owned).to_vec();
+        let image = ConfigBuilder::default().env(image).build().unwrap();
+        of(&job, &image).into_iter().map(|entry| String::from_utf8(entry).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_job_is_told_its_slots_and_may_know_better() {
+        let ours = ["DRMAA2_JOB_ID=01j", "DRMAA2_SESSION=s"];
+        let plain = environment(JobTemplate::default(), None, None);
+        let image = ["PATH=/bin", "A=image"];
+        assert_eq!(plain, [&image[..], &["NSLOTS=1"], &ours, &["DRMAA2_JOB_SLOTS=1"]].concat());
+        let least = JobTemplate { min_slots: Some(2), ..JobTemplate::default() };
+        assert!(environment(least.clone(), None, None).contains(&"NSLOTS=2".to_owned()));
+        let template = JobTemplate {
+            job_environment: Some(
+                [("OMP_NUM_THREADS", "1"), ("NSLOTS", "x"), ("DRMAA2_JOB_SLOTS", "9")]
+                    .map(|(name, value)| (name.into(), value.into()))
+                    .to_vec(),
+            ),
+            ..least
+        };
+        let told = ["NSLOTS=x", "OMP_NUM_THREADS=1", "DRMAA2_JOB_SLOTS=3"];
+        assert_eq!(environment(template, Some(3), None), [&image[..], &told, &ours].concat());
+        let counted = environment(JobTemplate::default(), Some(3), None);
+        assert_eq!(counted[2..4], ["NSLOTS=3", "OMP_NUM_THREADS=3"]);
+    }
+
+    #[test]
+    fn a_task_is_told_its_place_and_its_array() {
+        let template = JobTemplate {
+            job_environment: Some(vec![("TASK_ID".into(), "template".into())]),
+            ..JobTemplate::default()
+        };
+        let task = |range| Some(Task { array: "01a".into(), index: 7, range });
+        let range = TaskRange { first: 1, last: 10, step: 3 };
+        let told = environment(template.clone(), None, task(Some(range)));
+        let expected = [
+            "SGE_TASK_ID=7",
+            "SGE_TASK_FIRST=1",
+            "SGE_TASK_LAST=10",
+            "SGE_TASK_STEPSIZE=3",
+            "TASK_ID=7",
+            "DRMAA2_JOB_ID=01j",
+            "DRMAA2_SESSION=s",
+            "DRMAA2_JOB_SLOTS=1",
+            "DRMAA2_ARRAY_ID=01a",
+            "DRMAA2_INDEX=7",
+            "DRMAA_INDEX_VAR=TASK_ID",
+            "DRMAA2_ARRAY_FIRST=1",
+            "DRMAA2_ARRAY_LAST=10",
+            "DRMAA2_ARRAY_STEP=3",
+            "DRMAA2_ARRAY_COUNT=4",
+        ];
+        assert_eq!(told[3..], expected);
+        assert_eq!(environment(template, None, task(None)).len(), told.len() - 7);
+    }
+}
