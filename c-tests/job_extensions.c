@@ -90,13 +90,31 @@ static void users(drmaa2_jsession js)
     }
 }
 
+/* Is there an address of this name? Nobody listens at that port. */
+#define RESOLVES(name) "wget http://" name ":1/ 2>&1 | grep -q 'Connection refused' && echo yes; "
+
 static void names(drmaa2_jsession js)
 {
     drmaa2_jtemplate jt;
     drmaa2_j j;
     char query[256];
+    FILE *file;
     sees(js, "hostname", "node-1.example", "hostname; cat /proc/sys/kernel/hostname",
          "node-1.example\nnode-1.example\n");
+    /* Who asks finds them, with and without a network. */
+    sees(js, "hostname", "node-1", "cat /etc/hostname; " RESOLVES("localhost") RESOLVES("node-1"), "node-1\nyes\nyes\n");
+    sees(js, "network", "none", RESOLVES("localhost") RESOLVES("$(hostname)"), "yes\nyes\n");
+    jt = shell("cat /etc/hostname; " RESOLVES("localhost") RESOLVES("node-2.example"));
+    set(jt, "network", "host");
+    set(jt, "hostname", "node-2.example");
+    writes(js, jt, "node-2.example\nyes\nyes\n");
+    /* What the job mounts there is what it finds. */
+    snprintf(query, sizeof query, "%s/names", dir);
+    file = fopen(query, "w");
+    CHECK(file != NULL && fputs("127.0.0.1 other\n", file) >= 0 && fclose(file) == 0);
+    snprintf(query, sizeof query, "%s/names:/etc/hosts", dir);
+    sees(js, "mounts", query, "cat /etc/hosts", "127.0.0.1 other\n");
+    CHECK_INT(unlink(path_in(dir, "names")), 0);
 
     jt = sleeper();
     set(jt, "labels", "site=north,part=a=b");

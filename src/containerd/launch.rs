@@ -25,7 +25,7 @@ use super::runtime::runtime;
 use super::sandbox::Sandbox;
 use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, arrange, spec};
 use super::start::{Turn, still_wanted};
-use super::{Core, JobSettings, attempt, bare, labels, order, rlimits, shared, status, unpack};
+use super::{Core, JobSettings, attempt, bare, labels, names, order, rlimits, shared, status, unpack};
 use crate::model::extensions::Mount as HostMount;
 use crate::model::{Error, ErrorCode, Extensions, ImageRef, Result};
 use crate::tracker::{NewJob, Stdio};
@@ -114,15 +114,15 @@ async fn attempt(
                 true => Held::hold(&stdio)?,
                 false => (files(&stdio, &place, &wanted.mounts)?, Held::default()),
             };
-            Ok((files, sandbox))
+            Ok((files, names::files(&place, &wanted)?, sandbox))
         })
     };
     let (image, on_host, host) = tokio::join!(core.image_of(&wanted, &settings), on_host, core.host());
     // Held until the task is made: then the shim has opened them.
-    let (image, ((files, _held), sandbox)) = (image?, on_host?);
+    let (image, ((files, _held), names, sandbox)) = (image?, on_host?);
     let mut order = order::order(job, &image.config, settings.patience(), &host)?;
     sandbox.amend(&mut order);
-    let mut spec = spec_of(core, job, &wanted, &dir, &files, &order, &host)?;
+    let mut spec = spec_of(core, job, &wanted, &dir, [&files, &names], &order, &host)?;
     sandbox.apply(&mut spec);
     arrange(&mut spec);
     let mut streams = [NO_STREAM; 3].map(str::to_owned);
@@ -221,7 +221,7 @@ fn spec_of(
     job: &NewJob,
     wanted: &Extensions,
     dir: &Path,
-    files: &[FileMount],
+    [files, names]: [&[FileMount]; 2],
     order: &Order,
     host: &Host,
 ) -> Result<Value> {
@@ -231,6 +231,7 @@ fn spec_of(
         init: &core.settings.init,
         job_dir: &shared(dir),
         files,
+        names,
         extensions: wanted,
         slots: job.slots,
         raises_limits: rlimits::may_raise(&order.rlimits, &job.submitter),

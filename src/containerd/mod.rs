@@ -23,6 +23,7 @@ mod labels;
 mod launch;
 mod machine;
 mod metrics;
+mod names;
 mod order;
 mod pull;
 mod reference;

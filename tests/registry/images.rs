@@ -43,6 +43,19 @@ fn a_job_starts_in_the_directory_of_the_image() {
 }
 
 #[test]
+fn files_of_the_image_below_run_are_there() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let conf = Layer::new(&[("run/app/conf", b"here", 0o644)], Packing::Plain);
+    let name =
+        server.push(&Image::new(vec![Layer::busybox(), conf], json!({ "Env": ["PATH=/bin"] })), "run:1");
+    assert_eq!(
+        rig.output(&name, "cat /run/app/conf; echo > /run/pid && echo; ls /run"),
+        "here\napp\npid\n"
+    );
+}
+
+#[test]
 fn the_stop_signal_of_the_image_asks_a_job_to_end() {
     let Some(rig) = Rig::new() else { return };
     let server = Server::start();

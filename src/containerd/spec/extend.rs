@@ -18,7 +18,10 @@ const CPU_PERIOD: i64 = 100_000;
 /// Put what the job asks for into the spec that every job has.
 pub(super) fn extend(spec: &mut Value, input: &SpecInput<'_>) {
     let extensions = input.extensions;
-    network(spec, extensions, input.host);
+    if extensions.network == Network::None {
+        // It holds a loopback interface and nothing else.
+        push(&mut spec["linux"]["namespaces"], json!({ "type": "network" }));
+    }
     let names = rights::of_container(extensions, input.host, input.raises_limits);
     spec["process"]["capabilities"] =
         json!({ "bounding": names, "effective": names, "permitted": names });
@@ -33,22 +36,6 @@ pub(super) fn extend(spec: &mut Value, input: &SpecInput<'_>) {
     }
     if let Some(parent) = &extensions.cgroup_parent {
         spec["linux"]["cgroupsPath"] = format!("/{parent}/{}", input.id).into();
-    }
-}
-
-/// A network namespace of its own holds a loopback interface and nothing else. On the host's network a
-/// job finds the host's names as well.
-fn network(spec: &mut Value, extensions: &Extensions, host: &Host) {
-    match extensions.network {
-        Network::None => push(&mut spec["linux"]["namespaces"], json!({ "type": "network" })),
-        Network::Host => {
-            for file in &host.name_files {
-                push(
-                    &mut spec["mounts"],
-                    bind(file, file, &["bind", "ro", "nosuid", "nodev", "noexec"]),
-                );
-            }
-        }
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct SpecInput<'a> {
     pub(super) job_dir: &'a Path,
     /// Host files to mount.
     pub(super) files: &'a [FileMount],
+    /// The files in which it finds names.
+    pub(super) names: &'a [FileMount],
     /// What the job asks for besides.
     pub(super) extensions: &'a Extensions,
     /// The slots it was given, where they are counted.
@@ -67,8 +69,6 @@ pub(super) struct SpecInput<'a> {
 pub(super) struct Host {
     /// Its kernel can limit memory and swap together.
     pub(super) counts_swap: bool,
-    /// The files in which it looks up host names.
-    pub(super) name_files: Vec<&'static str>,
     /// The capabilities that its daemon has to give, by their numbers.
     pub(super) capabilities: u64,
     /// Its kernel can make a mount read-only with all that is mounted below it.
@@ -87,10 +87,6 @@ impl Host {
         let swap = ["memory/memory.memsw.limit_in_bytes", "cgroup.controllers"];
         Self {
             counts_swap: swap.iter().any(|file| Path::new("/sys/fs/cgroup").join(file).exists()),
-            name_files: ["/etc/hosts", "/etc/resolv.conf"]
-                .into_iter()
-                .filter(|file| Path::new(file).exists())
-                .collect(),
             capabilities,
             read_only_trees: kernel().is_some_and(|version| version >= (5, 12)),
             pids: pids(),
@@ -157,6 +153,10 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
         // No `nodev`: a stream may be a terminal or another device.
         let access = if file.read_only { "ro" } else { "rw" };
         mounts.push(bind(&file.source, &file.target, &["rbind", access, "nosuid", "noexec"])?);
+    }
+    for file in input.names {
+        let access = if file.read_only { "ro" } else { "rw" };
+        mounts.push(bind(&file.source, &file.target, &[access, "nosuid", "nodev", "noexec"])?);
     }
     let mut spec = json!({
         "ociVersion": "1.0.2",
@@ -226,7 +226,6 @@ fn system_mounts() -> Vec<Value> {
         ("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
         // Programs look here for their limits.
         (CGROUPS, "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"]),
-        ("/run", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
         // Init's own: the job's user finds no way through it.
         (PRIVATE, "tmpfs", "tmpfs", &["nosuid", "nodev", "noexec", "mode=700", "size=64k"]),
         (CGROUP_DIR, "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"]),

@@ -9,13 +9,7 @@ fn file(source: &str, target: &'static str, read_only: bool) -> FileMount {
 }
 
 fn host() -> Host {
-    Host {
-        counts_swap: true,
-        read_only_trees: true,
-        name_files: vec!["/etc/hosts", "/etc/resolv.conf"],
-        capabilities: u64::MAX,
-        pids: None,
-    }
+    Host { counts_swap: true, read_only_trees: true, capabilities: u64::MAX, pids: None }
 }
 
 fn input<'a>(files: &'a [FileMount], extensions: &'a Extensions, host: &'a Host) -> SpecInput<'a> {
@@ -25,6 +19,7 @@ fn input<'a>(files: &'a [FileMount], extensions: &'a Extensions, host: &'a Host)
         init: Path::new("/usr/lib/drmaa2/drmaa2-init"),
         job_dir: Path::new("/var/lib/drmaa2/jobs/01jobid"),
         files,
+        names: &[],
         extensions,
         slots: None,
         raises_limits: false,
