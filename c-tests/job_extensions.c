@@ -43,6 +43,17 @@ static void mounts(drmaa2_jsession js)
     set(jt, "mounts", value);
     writes(js, jt, "content\nread-only\ncontent\nmore\n");
 
+    /* A path that the short form cannot tell. */
+    snprintf(value, sizeof value, "%s/a:b,c", dir);
+    CHECK_INT(symlink(".", value), 0);
+    jt = shell("cat '/data:ro/file'; echo no 2>/dev/null >'/data:ro/file' || echo read-only");
+    snprintf(value, sizeof value, "[{\"source\": \"%s/a:b,c\", \"destination\": \"/data:ro\", \"read_only\": true}]",
+             dir);
+    set(jt, "mounts", value);
+    writes(js, jt, "content\nmore\nread-only\n");
+    snprintf(value, sizeof value, "%s/a:b,c", dir);
+    CHECK_INT(unlink(value), 0);
+
     /* The order of the value does not matter: what belongs below something else is there. */
     jt = shell("cat /top/below/file; cat /top/file; df /top/memory | awk 'NR == 2 { print $1 }'");
     snprintf(value, sizeof value, "%s:/top/below:ro,%s:/top", dir, dir);

@@ -12,7 +12,7 @@ use std::path::Path;
 use common::*;
 use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate, Text};
 use drmaa2::tracker::{Fact, JobTracker, NewJob};
-use nix::sys::stat::{Mode, SFlag};
+use nix::sys::stat::{Mode, SFlag, mknod};
 
 /// A job of a script with these attributes.
 fn job_with(attributes: &[(&str, &str)], text: &str) -> NewJob {
@@ -107,6 +107,22 @@ fn a_device_is_there_with_the_rights_asked_for() {
 }
 
 #[test]
+fn a_directory_of_devices_is_there_with_all_of_them() {
+    let Some(rig) = rig() else { return };
+    let dir = tempfile::tempdir_in("/dev").unwrap();
+    fs::create_dir(dir.path().join("by-path")).unwrap();
+    for (name, minor) in [("full", 7), ("by-path/zero", 5)] {
+        let (kind, mode) = (SFlag::S_IFCHR, Mode::from_bits_truncate(0o666));
+        mknod(&dir.path().join(name), kind, mode, libc::makedev(1, minor)).unwrap();
+    }
+    let value = format!("{}:/dev/all", dir.path().display());
+    let text =
+        "echo x > /dev/all/full || echo full; head -c 3 /dev/all/by-path/zero | wc -c; ls /dev/all";
+    let (_, text) = rig.output(job_with(&[("devices", &value)], text));
+    assert!(text.ends_with("full\n3\nby-path\nfull\n"), "{text}");
+}
+
+#[test]
 fn a_device_that_cannot_be_had_is_refused_by_name() {
     let Some(rig) = rig() else { return };
     for (value, part) in [
@@ -126,7 +142,7 @@ fn a_device_that_its_submitter_may_not_use_is_refused() {
     let Some(rig) = rig() else { return };
     let path = rig.dir.path().join("device");
     let owner_only = Mode::S_IRUSR | Mode::S_IWUSR;
-    nix::sys::stat::mknod(&path, SFlag::S_IFCHR, owner_only, libc::makedev(1, 7)).unwrap();
+    mknod(&path, SFlag::S_IFCHR, owner_only, libc::makedev(1, 7)).unwrap();
     let value = format!("{}:/dev/my:r", path.display());
     let template = with(&[("devices", &value)], script("exit 0"));
     rig.check(&template).unwrap();

@@ -49,10 +49,58 @@ impl Number {
     }
 }
 
+/// More nodes than a directory of devices has.
+const MAX_NODES: usize = 1024;
+/// Further down than its nodes are.
+const MAX_DEPTH: usize = 8;
+/// Directories of a `/dev` that a container has of its own.
+const OWN: [&str; 4] = ["pts", "shm", "mqueue", "fd"];
+
 impl Node {
+    /// Nodes like one of the host's, or like all that there are in and below a directory of the host. What else there
+    /// is, links among it, does not count.
+    pub(super) fn all_like(source: &Path, path: &str, access: &str) -> Result<Vec<Self>, String> {
+        if !fs::metadata(source).map_err(|error| error.to_string())?.is_dir() {
+            return Ok(vec![Self::like(source, path, access)?]);
+        }
+        let mut nodes = Vec::new();
+        Self::collect(source, path, access, MAX_DEPTH, &mut nodes)?;
+        if nodes.is_empty() { Err("a directory without devices".to_owned()) } else { Ok(nodes) }
+    }
+
+    fn collect(
+        dir: &Path,
+        path: &str,
+        access: &str,
+        depth: usize,
+        nodes: &mut Vec<Self>,
+    ) -> Result<(), String> {
+        let named = |error: std::io::Error, file: &Path| format!("{}: {error}", file.display());
+        let entries = fs::read_dir(dir).map_err(|error| named(error, dir))?;
+        let mut entries =
+            entries.collect::<std::io::Result<Vec<_>>>().map_err(|error| named(error, dir))?;
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            let (name, file) = (entry.file_name(), entry.path());
+            let Some(name) = name.to_str() else { continue };
+            let place = format!("{path}/{name}");
+            let kind = entry.file_type().map_err(|error| named(error, &file))?;
+            if kind.is_dir() && depth > 0 && !OWN.contains(&name) {
+                Self::collect(&file, &place, access, depth - 1, nodes)?;
+            } else if kind.is_char_device() || kind.is_block_device() {
+                if nodes.len() == MAX_NODES {
+                    return Err(format!("a directory with more than {MAX_NODES} devices"));
+                }
+                let node = Self::like(&file, &place, access);
+                nodes.push(node.map_err(|cause| format!("{}: {cause}", file.display()))?);
+            }
+        }
+        Ok(())
+    }
+
     /// A node like one of the host's, or why this thread may not hand it on: containerd, being root,
     /// would not ask.
-    pub(super) fn like(source: &Path, path: &str, access: &str) -> Result<Self, String> {
+    fn like(source: &Path, path: &str, access: &str) -> Result<Self, String> {
         let about = fs::metadata(source).map_err(|error| error.to_string())?;
         let number = Number::from_metadata(&about)?;
         // Such a file system may be the submitter's own, and show any number.
@@ -103,6 +151,30 @@ mod tests {
         assert_eq!((&node.number, node.access.as_str()), (&number, "rw"));
         assert_eq!(node.rule()["minor"], 7);
         assert_eq!(node.device()["path"], "/dev/my");
+    }
+
+    #[test]
+    fn a_directory_stands_for_all_devices_below_it() {
+        // Who is not root can make none.
+        let Ok(dir) = tempfile::tempdir_in("/dev") else { return };
+        let make = |name: &str, minor| {
+            let (kind, mode) =
+                (nix::sys::stat::SFlag::S_IFCHR, nix::sys::stat::Mode::from_bits_truncate(0o666));
+            let device = nix::sys::stat::makedev(1, minor);
+            nix::sys::stat::mknod(&dir.path().join(name), kind, mode, device).is_ok()
+        };
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        fs::write(dir.path().join("text"), "").unwrap();
+        let all = || Node::all_like(dir.path(), "/dev/dri", "rw");
+        assert_eq!(all().unwrap_err(), "a directory without devices");
+        if !(make("full", 7) && make("sub/zero", 5)) {
+            return;
+        }
+        std::os::unix::fs::symlink("full", dir.path().join("link")).unwrap();
+        let found: Vec<_> =
+            all().unwrap().into_iter().map(|node| (node.path, node.number.minor)).collect();
+        assert_eq!(found, [("/dev/dri/full".to_owned(), 7), ("/dev/dri/sub/zero".to_owned(), 5)]);
+        assert_eq!(Node::all_like(&dir.path().join("full"), "/dev/x", "r").unwrap().len(), 1);
     }
 
     #[test]

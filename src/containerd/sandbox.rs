@@ -102,8 +102,8 @@ fn named(wanted: &Extensions) -> Result<(Filter, Vec<Node>)> {
         if let Device::Node { source, destination, access } = device {
             let path = std::str::from_utf8(destination.as_bytes())
                 .map_err(|_| refuse(format!("\"{destination}\" is not UTF-8")))?;
-            let node = Node::like(source.as_path(), path, access);
-            nodes.push(node.map_err(|cause| refuse(format!("{source}: {cause}")))?);
+            let like = Node::all_like(source.as_path(), path.trim_end_matches('/'), access);
+            nodes.extend(like.map_err(|cause| refuse(format!("{source}: {cause}")))?);
         }
     }
     Ok((filter, nodes))

@@ -187,7 +187,7 @@ impl Extensions {
                 self.network =
                     parse::choice(value, &[("none", Network::None), ("host", Network::Host)])?;
             }
-            "mounts" => self.mounts = parse::each(value, parse::mount)?,
+            "mounts" => self.mounts = parse::mounts(value)?,
             "tmpfs" => self.tmpfs = parse::each(value, parse::tmpfs)?,
             "devices" => self.devices = parse::each(value, parse::device)?,
             "user" => self.user = Some(parse::user(value)?),

@@ -24,7 +24,8 @@ pub const JOB_TEMPLATE: [Attribute; 29] = [
     ),
     attribute(
         "containerd_jt_mounts",
-        "Host files and directories in the job: SOURCE:DESTINATION[:ro], several separated by commas.",
+        "Host files and directories in the job: SOURCE:DESTINATION[:ro], several separated by commas, or a JSON list \
+         of objects with source, destination and read_only.",
     ),
     attribute(
         "containerd_jt_tmpfs",

@@ -1,5 +1,7 @@
 //! What the value of an implementation-specific attribute says.
 
+use serde::Deserialize;
+
 use super::names::{CAPABILITIES, RLIMITS};
 use super::{Device, Mount, Rlimit, Seccomp, Tmpfs};
 use crate::model::Text;
@@ -59,8 +61,36 @@ fn absolute(path: &[u8]) -> std::result::Result<Text, Refusal> {
     }
 }
 
+/// A mount as a JSON list has it, for paths that the other form cannot tell.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonMount {
+    source: String,
+    destination: String,
+    #[serde(default)]
+    read_only: bool,
+}
+
+/// `SOURCE:DESTINATION[:ro]`, or a JSON list of objects.
+pub(super) fn mounts(value: &Text) -> std::result::Result<Vec<Mount>, Refusal> {
+    if !value.as_bytes().trim_ascii_start().starts_with(b"[") {
+        return each(value, mount);
+    }
+    let listed: Vec<JsonMount> =
+        serde_json::from_slice(value.as_bytes()).map_err(|error| error.to_string())?;
+    if listed.is_empty() {
+        return Err("it names nothing".to_owned());
+    }
+    let checked = listed.into_iter().map(|JsonMount { source, destination, read_only }| {
+        absolute(source.as_bytes())?;
+        inside(destination.as_bytes())?;
+        Ok(Mount { source, destination, read_only })
+    });
+    checked.collect()
+}
+
 /// `SOURCE:DESTINATION[:ro]`
-pub(super) fn mount(part: &[u8]) -> std::result::Result<Mount, Refusal> {
+fn mount(part: &[u8]) -> std::result::Result<Mount, Refusal> {
     let part = utf8(part)?;
     let (paths, read_only) = match (part.strip_suffix(":ro"), part.strip_suffix(":rw")) {
         (Some(paths), _) => (paths, true),

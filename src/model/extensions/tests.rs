@@ -64,6 +64,22 @@ fn mounts_have_a_source_and_a_place() {
     let both = [mount("/a", "/b", true), mount("/c d", "/e", false)];
     assert_eq!(read("mounts", "/a:/b:ro, /c d:/e:rw,").mounts, both);
     assert_eq!(read("mounts", "/a,1:/b\n").mounts, [mount("/a,1", "/b", false)]);
+    let listed = r#" [{"source": "/a:ro", "destination": "/b,c\n"}, {"source": "/d", "destination": "/e", "read_only": true}]"#;
+    assert_eq!(
+        read("mounts", listed).mounts,
+        [mount("/a:ro", "/b,c\n", false), mount("/d", "/e", true)]
+    );
+    for wrong in [
+        "[]",
+        "[1]",
+        r#"[{"source": "/a"}]"#,
+        r#"[{"source": "a", "destination": "/b"}]"#,
+        r#"[{"source": "/a", "destination": "/proc"}]"#,
+        r#"[{"source": "/a", "destination": "/b", "ro": true}]"#,
+        "[",
+    ] {
+        assert!(parsed("mounts", wrong).is_err(), "{wrong}");
+    }
     for wrong in [
         "/a",
         "a:/b",
