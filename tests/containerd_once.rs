@@ -367,6 +367,40 @@ fn a_process_that_comes_late_leaves_the_attempt_of_another_alone() {
     rig.until_swept();
 }
 
+/// The same, when nothing is left of that job any more: no attempt is begun anew.
+#[test]
+fn a_process_that_comes_late_makes_nothing_of_a_job_that_is_over() {
+    let Some(rig) = rig() else { return };
+    let Some(other) = rig_elsewhere(|settings| settings.jobs_dir = rig.settings.jobs_dir.clone()) else {
+        return;
+    };
+    // What a runtime says if an earlier attempt is in the way: the next one is not.
+    let program = rig.dir.path().join("refuses");
+    let text = r#"#!/bin/sh
+mkdir "$0.once" 2>/dev/null || exec runc "$@"
+while [ "$1" != --log ]; do [ $# -gt 0 ] || exit 1; shift; done
+echo '{"level":"error","msg":"container with given ID already exists"}' >>"$2"
+exit 1
+"#;
+    fs::write(&program, text).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let (refuses, works) = (Runtime::new(program.to_str().unwrap()), Runtime::new("runc"));
+    let talker = Talker::new(&rig, &works);
+    refuses.hold("create-before");
+    rig.tracker.prepare_job(refuses.run(talker.job.clone())).unwrap();
+    refuses.reached("create-before");
+    other.tracker.add_job(talker.job.clone()).unwrap();
+    talker.has_run(&rig);
+    talker.go_on();
+    let outcome = talker.outcome(&other);
+    other.delete_kept(talker.id());
+    refuses.release("create-before");
+    rig.until(|fact| matches!(fact, Fact::NotPrepared { id, .. } if id == talker.id()));
+    assert_eq!((talker.output().as_str(), outcome.exit_status), ("ran\n", Some(4)), "{outcome:?}");
+    rig.until_swept();
+    assert_eq!(rig.traces(talker.id()), Vec::<&str>::new());
+}
+
 /// A job without an init leaves no record, and no fence of its own.
 #[test]
 fn a_job_without_init_that_may_have_run_is_lost() {

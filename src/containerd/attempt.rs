@@ -159,11 +159,7 @@ fn note(dir: &Path, attempt: &Attempt) -> io::Result<()> {
 pub(super) fn give_up(core: &Core, id: &str) -> Result<PathBuf> {
     let dir = core.job_dir(id);
     let error = |cause: &io::Error| io_error(&dir, cause);
-    // This process may have been stopped for long.
-    if core.facts.attempt(id).is_some_and(|ours| identity(core, id) != Some(ours)) {
-        let text = format!("another process has begun another attempt at job {id}");
-        return Err(Error::new(ErrorCode::TryLater, text));
-    }
+    still_ours(core, id)?;
     // A command that is PID 1 itself knows no fence; its task is killed before it is removed.
     let fence = if bare::is(&dir) { Ok(Fence::Withdrawn) } else { Fence::withdraw(&shared(&dir)) };
     match fence {
@@ -175,11 +171,25 @@ pub(super) fn give_up(core: &Core, id: &str) -> Result<PathBuf> {
     }
     let note = core.note(&core.container_of(id));
     fs::rename(&dir, &note).map_err(|cause| error(&cause))?;
+    core.facts.begun(id, None);
     Ok(note)
+}
+
+/// TRY_LATER if the attempt that the launch under way has begun is not the current one any more: this process may have
+/// been stopped for long. Another one may have begun another attempt, and the job may even be over.
+fn still_ours(core: &Core, id: &str) -> Result<()> {
+    match core.facts.attempt(id) {
+        Some(ours) if identity(core, id) != Some(ours) => {
+            let text = format!("another process has given up this attempt at job {id}");
+            Err(Error::new(ErrorCode::TryLater, text))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Give up the current attempt at a job, which must not have begun, and begin another one.
 pub(super) fn renew(core: &Arc<Core>, job: &NewJob) -> Result<()> {
+    still_ours(core, &job.id)?;
     if let Some(old) = begin(core, job)? {
         remove::remove_in_background(core, old);
     }
@@ -202,15 +212,19 @@ pub(super) async fn take(note: &Path) -> Result<Option<(Attempt, Flock<File>)>> 
 /// there is none.
 pub(super) async fn take_away(core: &Core, id: &str) -> Result<Option<(PathBuf, Flock<File>)>> {
     let (dir, note) = (core.job_dir(id), core.note(&core.container_of(id)));
-    blocking(move || {
+    let taken = blocking(move || {
         // Before it is a note that another process could take.
         let taken = lock(&dir).and_then(|lock| match lock {
             Some(lock) => fs::rename(&dir, &note).map(|()| Some((note, lock))),
             None => Ok(None),
         });
         taken.map_err(|error| io_error(&dir, &error))
-    })
-    .await
+    });
+    let taken = taken.await?;
+    if taken.is_some() {
+        core.facts.begun(id, None);
+    }
+    Ok(taken)
 }
 
 /// Lock a directory that has this name. `None` if there is none, or another process has it locked.
