@@ -34,11 +34,16 @@ impl Fence {
 
     /// Withdraw an attempt, unless it has begun. Gives what holds from here on.
     pub fn withdraw(dir: &Path) -> io::Result<Self> {
+        Self::settle(dir).map(|(fence, _)| fence)
+    }
+
+    /// The same, and whether it was this call that has decided it.
+    pub fn settle(dir: &Path) -> io::Result<(Self, bool)> {
         if make(dir, WITHDRAWN)? {
-            return Ok(Self::Withdrawn);
+            return Ok((Self::Withdrawn, true));
         }
         // Only a job that runs as root could have taken it away again.
-        Ok(Self::look(dir)?.unwrap_or(Self::Begun))
+        Ok((Self::look(dir)?.unwrap_or(Self::Begun), false))
     }
 
     /// The decision about an attempt, if there is one yet.
@@ -82,7 +87,8 @@ mod tests {
     #[test]
     fn an_attempt_that_is_withdrawn_does_not_begin_under_another_name_either() {
         let dir = scratch("fence-withdrawn");
-        assert_eq!(Fence::withdraw(&dir).unwrap(), Fence::Withdrawn);
+        assert_eq!(Fence::settle(&dir).unwrap(), (Fence::Withdrawn, true));
+        assert_eq!(Fence::settle(&dir).unwrap(), (Fence::Withdrawn, false));
         let moved = dir.with_extension("moved");
         fs::rename(&dir, &moved).unwrap();
         assert!(!Fence::begin(&moved).unwrap());

@@ -7,7 +7,7 @@ use containerd_client::services::v1::{
     Container, GetContainerRequest, GetRequest, ListContainersRequest, ListTasksRequest,
 };
 use containerd_client::types::v1::{Process, Status};
-use drmaa2_init::Order;
+use drmaa2_init::{Fence, Order};
 use serde_json::Value;
 
 use super::connect::QUICK;
@@ -30,6 +30,8 @@ struct Traces {
     started: Option<Millis>,
     /// Has it begun, as far as its directory tells?
     begun: bool,
+    /// The attempt was given up, so its end is not that of the job.
+    given_up: bool,
     /// Its processes are frozen, though the daemon takes them to be running.
     frozen: bool,
 }
@@ -45,10 +47,11 @@ impl Traces {
         let (outcome, begun) = (finish::recorded(dir), start::has_begun(dir));
         let withdrawn = is_withdrawn(dir);
         let started = started.filter(|_| !withdrawn);
-        let dir = dir.is_dir().then(|| dir.to_owned());
+        let (dir_of, dir) = (dir, dir.is_dir().then(|| dir.to_owned()));
         let running = process.as_ref().is_some_and(|process| process.status() == Status::Running);
         let frozen = running && container.as_ref().is_some_and(group::is_frozen);
-        Self { container, process, outcome, started, begun, withdrawn, dir, frozen }
+        let given_up = matches!(Fence::look(&super::shared(dir_of)), Ok(Some(Fence::Withdrawn)));
+        Self { container, process, outcome, started, begun, withdrawn, dir, given_up, frozen }
     }
 
     /// Is it a job of ours without an init?
@@ -263,7 +266,7 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
 /// The state of a job that has no process any more and has not begun: it waits to be started anew, unless
 /// it was asked to end, or its container has ended by itself.
 fn unbegun(traces: &Traces, exit: Option<Exit>) -> (JobState, Option<&'static str>, Option<Outcome>) {
-    let tried = traces.dir.as_ref().filter(|_| traces.started.is_some());
+    let tried = traces.dir.as_ref().filter(|_| traces.started.is_some() && !traces.given_up);
     let outcome = tried.map(|dir| finish::unbegun(dir, exit)).filter(|outcome| !outcome.lost);
     match outcome {
         Some(outcome) => (outcome.state(), None, Some(outcome)),
@@ -306,6 +309,7 @@ mod tests {
             withdrawn: false,
             started: None,
             begun: false,
+            given_up: false,
             frozen: false,
         }
     }
@@ -342,6 +346,9 @@ mod tests {
         let ended = traces(Some((Status::Stopped, 1)));
         let ended = account("j", Traces { process: ended.process, ..ours() }, "m");
         assert_eq!((ended.state, ended.exit_status), (JobState::Failed, None));
+        let given_up = traces(Some((Status::Stopped, 125)));
+        let given_up = Traces { process: given_up.process, given_up: true, ..ours() };
+        assert_eq!(account("j", given_up, "m").state, JobState::Queued);
         let begun = account("j", Traces { begun: true, ..ours() }, "m");
         assert_eq!((begun.state, begun.exit_status), (JobState::Failed, Some(137)));
     }

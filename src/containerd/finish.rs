@@ -75,10 +75,11 @@ pub(super) async fn end(
     }
     let ours = dir.is_dir().then_some(dir.as_path());
     let has_init = ours.is_some_and(|dir| !bare::is(dir));
+    let (begun, by_us) = if has_init { start::settle(core, id).await? } else { (true, false) };
     let mut outcome = match (process.map(Exit::from), exit) {
-        (found, told) if has_init && !start::has_begun_or_never_will(core, id).await? => {
-            unbegun(&dir, found.or(told))
-        }
+        // Its init has found that the attempt was given up: who has done so goes on with another one.
+        _ if !begun && !by_us => return Ok(None),
+        (found, told) if !begun => unbegun(&dir, found.or(told)),
         (Some(exit), _) => unrecorded(ours, exit),
         (None, Some(exit)) if !has_init => unrecorded(ours, exit),
         // The exit that is told of then is the daemon's own invention.

@@ -172,9 +172,15 @@ async fn take_up(core: &Arc<Core>, job: &NewJob) -> Result<Started> {
 
 /// Has a job's init begun? If not, it never will: the attempt is withdrawn.
 pub(super) async fn has_begun_or_never_will(core: &Core, id: &str) -> Result<bool> {
+    settle(core, id).await.map(|(begun, _)| begun)
+}
+
+/// The same, and whether it was this call that has decided it.
+pub(super) async fn settle(core: &Core, id: &str) -> Result<(bool, bool)> {
     let dir = core.shared_dir(id);
-    let fence = move || Fence::withdraw(&dir).map_err(|error| io_error(&dir, &error));
-    Ok(blocking(fence).await? == Fence::Begun)
+    let settle = move || Fence::settle(&dir).map_err(|error| io_error(&dir, &error));
+    let (fence, by_us) = blocking(settle).await?;
+    Ok((fence == Fence::Begun, by_us))
 }
 
 /// Start a task that [`make`] made. After an error it is certain that it has not begun, and never will.
