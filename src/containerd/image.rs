@@ -7,13 +7,13 @@ use containerd_client::services::v1::snapshots::StatSnapshotRequest;
 use containerd_client::services::v1::{GetImageRequest, InfoRequest, ReadContentRequest};
 use containerd_client::tonic::Status;
 use oci_spec::image::{
-    Arch, Config, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os, Platform,
+    Arch, Config, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType,
 };
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::connect::{Calls, Daemon, QUICK};
-use super::{reference, status};
+use super::{document, platform, reference, status};
 use crate::model::{Error, ImageRef, Result};
 use crate::sync::Mutex;
 
@@ -164,12 +164,15 @@ async fn target(daemon: &Daemon, calls: &Calls, name: &str) -> Result<Option<Tar
 pub(super) async fn load(daemon: &Daemon, calls: &Calls, name: &str, target: Target) -> Read<Image> {
     let mut digest = target.digest.clone();
     let mut is_index = is_index(&MediaType::from(target.media_type.as_str()));
+    let mut says_platform = false;
     for _ in 0..MAX_DEPTH {
         if !is_index {
-            return load_manifest(daemon, calls, name, target.digest, &digest).await;
+            return load_manifest(daemon, calls, name, target.digest, (&digest, says_platform)).await;
         }
         let index: ImageIndex = document(daemon, calls, &digest).await?;
-        let chosen = choose(index.manifests(), &Arch::default()).ok_or_else(wrong_platform)?;
+        let chosen =
+            platform::choose(index.manifests(), &Arch::default()).ok_or_else(platform::wrong)?;
+        says_platform = chosen.platform().is_some();
         digest = chosen.digest().to_string();
         is_index = self::is_index(chosen.media_type());
     }
@@ -214,18 +217,26 @@ pub(super) fn too_deep() -> Error {
     Error::argument("too many indexes inside each other")
 }
 
-/// Refuse an image whose configuration, which the daemon has, says that it is for other machines.
-pub(super) async fn check_platform(daemon: &Daemon, calls: &Calls, digest: &str) -> Result<()> {
-    let config: ImageConfiguration = document(daemon, calls, digest).await?;
-    fits(&config)
-}
-
-fn fits(config: &ImageConfiguration) -> Result<()> {
-    if *config.os() == Os::Linux && *config.architecture() == Arch::default() {
-        Ok(())
-    } else {
-        Err(wrong_platform())
+/// The configuration of an image, which the daemon has, if it can be run here. What an index says of its platform
+/// counts more than what the configuration says.
+pub(super) async fn config(
+    daemon: &Daemon,
+    calls: &Calls,
+    manifest: &ImageManifest,
+    says_platform: bool,
+) -> Read<ImageConfiguration> {
+    let digest = manifest.config().digest().to_string();
+    let config: ImageConfiguration = match document(daemon, calls, &digest).await {
+        Err(Flaw::Other(error)) if !error.may_pass() && !document::is_image(manifest) => {
+            return Err(document::artifact(manifest).into());
+        }
+        config => config?,
+    };
+    document::check(manifest, &config)?;
+    if !says_platform {
+        platform::check(config.os(), config.architecture())?;
     }
+    Ok(config)
 }
 
 async fn load_manifest(
@@ -233,16 +244,12 @@ async fn load_manifest(
     calls: &Calls,
     name: &str,
     target: String,
-    digest: &str,
+    (digest, says_platform): (&str, bool),
 ) -> Read<Image> {
     let manifest: ImageManifest = document(daemon, calls, digest).await?;
     let config_digest = manifest.config().digest().to_string();
-    let config: ImageConfiguration = document(daemon, calls, &config_digest).await?;
-    fits(&config)?;
+    let config = config(daemon, calls, &manifest, says_platform).await?;
     let diff_ids = config.rootfs().diff_ids();
-    if diff_ids.len() != manifest.layers().len() {
-        return Err(Error::argument("manifest and configuration disagree on the layers").into());
-    }
     let layers = manifest
         .layers()
         .iter()
@@ -261,27 +268,6 @@ async fn load_manifest(
 pub(super) fn is_index(media_type: &MediaType) -> bool {
     matches!(media_type, MediaType::ImageIndex)
         || matches!(media_type, MediaType::Other(other) if other == DOCKER_INDEX)
-}
-
-pub(super) fn wrong_platform() -> Error {
-    Error::argument(format!("not made for this machine (linux/{})", Arch::default()))
-}
-
-/// The entry of an index that fits a Linux machine of this architecture best: one without a
-/// variant or with the baseline's, then the first with any other.
-pub(super) fn choose<'a>(entries: &'a [Descriptor], arch: &Arch) -> Option<&'a Descriptor> {
-    let fits = |platform: &Platform| *platform.os() == Os::Linux && platform.architecture() == arch;
-    let rank = |platform: &Platform| match (platform.variant().as_deref(), arch) {
-        (None | Some(""), _) | (Some("v8"), Arch::ARM64) | (Some("v7"), Arch::ARM) => 0,
-        _ => 1,
-    };
-    entries
-        .iter()
-        .filter_map(|entry| Some((entry.platform().as_ref().filter(|platform| fits(platform))?, entry)))
-        .min_by_key(|(platform, _)| rank(platform))
-        .map(|(_, entry)| entry)
-        // An index written by hand may not name platforms; its configuration is checked anyway.
-        .or_else(|| entries.iter().find(|entry| entry.platform().is_none()))
 }
 
 /// The names of the snapshots of all layers (OCI image specification, "Layer ChainID").
@@ -318,49 +304,12 @@ async fn document<T: DeserializeOwned>(daemon: &Daemon, calls: &Calls, digest: &
     if bytes.len() > MAX_DOCUMENT {
         return Err(Error::argument(format!("{digest} is too large for a manifest")).into());
     }
-    serde_json::from_slice(&bytes).map_err(|error| Error::argument(format!("{digest}: {error}")).into())
+    document::read(&bytes).map_err(|error| Error::argument(format!("{digest}: {error}")).into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn entry(digit: char, platform: Option<(&str, &str, Option<&str>)>) -> Descriptor {
-        let mut json = serde_json::json!({
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "digest": format!("sha256:{}", digit.to_string().repeat(64)),
-            "size": 1,
-        });
-        if let Some((os, arch, variant)) = platform {
-            json["platform"] = serde_json::json!({ "os": os, "architecture": arch });
-            if let Some(variant) = variant {
-                json["platform"]["variant"] = variant.into();
-            }
-        }
-        serde_json::from_value(json).unwrap()
-    }
-
-    fn chosen(entries: &[Descriptor], arch: &Arch) -> Option<char> {
-        choose(entries, arch)?.digest().digest().chars().next()
-    }
-
-    #[test]
-    fn the_entry_for_this_platform_is_chosen() {
-        let index = [
-            entry('0', Some(("windows", "amd64", None))),
-            entry('1', Some(("linux", "amd64", Some("v3")))),
-            entry('2', Some(("linux", "amd64", None))),
-            entry('3', Some(("linux", "arm64", Some("v8")))),
-            entry('4', Some(("linux", "arm", Some("v6")))),
-            entry('5', Some(("linux", "arm", Some("v7")))),
-            entry('6', Some(("unknown", "unknown", None))),
-        ];
-        assert_eq!(chosen(&index, &Arch::Amd64), Some('2'));
-        assert_eq!(chosen(&index, &Arch::ARM64), Some('3'));
-        assert_eq!(chosen(&index, &Arch::ARM), Some('5'));
-        assert_eq!(chosen(&index, &Arch::s390x), None);
-        assert_eq!(chosen(&[entry('7', None)], &Arch::Amd64), Some('7'));
-    }
 
     #[test]
     fn chain_ids_are_those_of_the_specification() {

@@ -22,7 +22,7 @@ pub(super) fn order(job: &NewJob, image: &Config, patience: Patience, host: &Hos
     let raises_limits = rlimits::may_raise(&rlimits, &job.submitter);
     let (directory, create_directory) = match working_directory(job) {
         Some(directory) => (directory.as_bytes().to_vec(), false),
-        None => (image.working_dir().clone().unwrap_or_default().into_bytes(), true),
+        None => (cleaned(image.working_dir().as_deref().unwrap_or_default()).into_bytes(), true),
     };
     let (user, groups) = user(&job.submitter, &extensions, image);
     let image_signal = || image.stop_signal().as_deref().and_then(signal_number);
@@ -194,6 +194,22 @@ fn user(
     (wanted.unwrap_or_else(himself), Some(groups.unwrap_or_else(own)))
 }
 
+/// The working directory of an image without `.` and `..`, which Docker takes away as well.
+fn cleaned(path: &str) -> String {
+    if path.is_empty() {
+        return String::new();
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,6 +284,15 @@ mod tests {
             (order.umask, order.stop_signal, order.grace, order.linger),
             (Some(0o27), 2, 10_000, 10_000)
         );
+    }
+
+    #[test]
+    fn the_directory_of_an_image_is_cleaned() {
+        for (path, clean) in
+            [("", ""), ("/", "/"), ("/a/../b", "/b"), ("a/./b/", "/a/b"), ("/../..", "/"), ("//a", "/a")]
+        {
+            assert_eq!(cleaned(path), clean, "{path}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod error;
 pub mod extensions;
 mod filter;
 mod info;
+pub mod json;
 mod limits;
 mod machine;
 mod owner;

@@ -118,9 +118,10 @@ impl Authority {
             });
         }
         let answer: Answer = answer.json().await.map_err(broken)?;
-        answer
-            .token
-            .or(answer.access_token)
+        let mut tokens = [answer.token, answer.access_token].into_iter().flatten();
+        // Some send both, and one of them empty.
+        tokens
+            .find(|token| !token.is_empty())
             .ok_or_else(|| Failure::lasting(format!("authority {authority}: its answer holds no token")))
     }
 }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::{Settings, helper};
-use crate::model::{Error, ErrorCode, Result, Text};
+use crate::model::{Error, ErrorCode, Result, Text, json};
 
 /// The name under which the credentials of Docker's own registry are kept.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
@@ -76,8 +76,11 @@ impl Place {
             }
             Err(error) => return Err(Error::new(ErrorCode::of_io(&error), error.to_string())),
         };
-        let file: AuthFile =
-            serde_json::from_slice(&text).map_err(|error| Error::argument(error.to_string()))?;
+        // Docker takes an empty file for one that says nothing.
+        if text.trim_ascii().is_empty() {
+            return Ok(None);
+        }
+        let file: AuthFile = json::read(&text).map_err(|error| Error::argument(error.to_string()))?;
         let keys = self.keys();
         let helper = closest(&keys, &file.cred_helpers).or(file.creds_store.as_ref());
         if let Some(name) = helper
@@ -133,7 +136,8 @@ impl Entry {
             return Ok(None);
         }
         let bad = || Error::argument("an auth is not user:password in base64");
-        let text = STANDARD.decode(&self.auth).map_err(|_| bad())?;
+        let text: String = self.auth.split_ascii_whitespace().collect();
+        let text = STANDARD.decode(text).map_err(|_| bad())?;
         let text = String::from_utf8(text).map_err(|_| bad())?;
         let (user, password) = text.trim_end_matches('\0').split_once(':').ok_or_else(bad)?;
         Ok(Some(Credentials::Password { user: user.to_owned(), password: password.to_owned() }))
@@ -185,6 +189,36 @@ mod tests {
         assert_eq!(of("t.example", "x").as_deref(), Some("secret"));
         assert_eq!(of("empty.example", "x").as_deref(), Some("u:p"));
         assert_eq!(of("other.example", "x"), None);
+    }
+
+    #[test]
+    fn files_are_read_as_docker_and_podman_read_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        let settings = Settings { auth_files: vec![file.as_path().into()], ..Settings::default() };
+        let of = |text: &str| {
+            fs::write(&file, text).unwrap();
+            user(&place("h", "r"), &settings)
+        };
+        for nothing in [
+            "",
+            " \n",
+            "null",
+            "{}",
+            r#"{"auths": null}"#,
+            r#"{"auths": {"h": null}}"#,
+            r#"{"auths": {"h": {"auth": null}}, "credHelpers": null, "credsStore": null}"#,
+        ] {
+            assert_eq!(of(nothing), None, "{nothing}");
+        }
+        let auth = STANDARD.encode("user:pass");
+        let (first, rest) = auth.split_at(6);
+        for text in [format!("{first}\\n{rest}\\r\\n"), format!(" {auth} "), auth.clone()] {
+            let text = format!(
+                r#"{{"auths": {{"h": {{"auth": "{text}", "email": null, "identitytoken": null}}}}}}"#
+            );
+            assert_eq!(of(&text).as_deref(), Some("user:pass"), "{text}");
+        }
     }
 
     #[test]

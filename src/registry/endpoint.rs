@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::auth::Authority;
 use super::challenge::Challenge;
 use super::{ErrorCode, Failure};
+use crate::model::json;
 use crate::sync::Mutex;
 
 /// How often something is tried that may pass.
@@ -189,11 +190,21 @@ struct Errors {
     errors: Vec<Complaint>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Complaint {
     code: String,
-    #[serde(default)]
     message: String,
+}
+
+impl Complaint {
+    fn text(&self) -> String {
+        match (self.message.as_str(), self.code.as_str()) {
+            ("", "") => String::new(),
+            ("", text) | (text, "") => format!(": {text}"),
+            (message, code) => format!(": {message} ({code})"),
+        }
+    }
 }
 
 /// What a registry says about its refusal.
@@ -205,10 +216,8 @@ async fn message(mut answer: Response) -> String {
             break;
         }
     }
-    match serde_json::from_slice::<Errors>(&bytes) {
-        Ok(Errors { errors }) => {
-            errors.iter().map(|error| format!(": {} ({})", error.message, error.code)).collect()
-        }
+    match json::read::<Errors>(&bytes) {
+        Ok(Errors { errors }) => errors.iter().map(Complaint::text).collect(),
         Err(_) => String::new(),
     }
 }

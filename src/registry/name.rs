@@ -19,6 +19,9 @@ impl Name {
     /// Take apart a name in its full form, `host/repository:tag@digest`.
     pub fn parse(full: &str) -> Result<Self> {
         let refuse = |cause: String| Error::argument(format!("image name \"{full}\": {cause}"));
+        if let Some((scheme, _)) = full.split_once("://") {
+            return Err(refuse(format!("a name has no scheme, so leave out \"{scheme}://\"")));
+        }
         let (rest, digest) = match full.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest)),
             None => (full, None),
@@ -39,7 +42,9 @@ impl Name {
             return Err(refuse(format!("\"{tag}\" is no tag")));
         }
         if let Some(digest) = digest.filter(|digest| !is_digest(digest)) {
-            return Err(refuse(format!("\"{digest}\" is no SHA-256 digest")));
+            return Err(refuse(format!(
+                "\"{digest}\" is no SHA-256 digest, and containerd knows no other"
+            )));
         }
         Ok(Self {
             host: host.to_owned(),

@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use email_encoding::headers::{rfc2047, writer::EmailWriter};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
@@ -101,21 +102,36 @@ fn message(mail: &Mail) -> String {
     let info = &mail.info;
     let to: Vec<String> = mail.to.iter().map(Text::to_string).collect();
     let event = if mail.started { "has started".to_owned() } else { format!("is {}", info.state) };
-    // A header is one line of plain text.
-    let name: String = info.name.iter().flat_map(|name| name.chars()).filter(char::is_ascii).collect();
-    let name: String = name.chars().filter(|char| !char.is_control()).collect();
-    let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
+    let name: String =
+        info.name.iter().flat_map(|name| name.chars()).filter(|char| !char.is_control()).collect();
+    let name = if name.is_empty() { name } else { format!(" ({name})") };
+    let subject = header(&format!("Job {}{name} {event}", info.id));
     let mut text = format!(
-        "To: {}\nSubject: Job {}{name} {event}\nAuto-Submitted: auto-generated\n\
-         Content-Type: text/plain; charset=utf-8\n\nJob {} {event}.\n\n",
+        "To: {}\nSubject: {subject}\nAuto-Submitted: auto-generated\nMIME-Version: 1.0\n\
+         Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nJob {} {event}.\n\n",
         to.join(", "),
-        info.id,
         info.id,
     );
     for (what, value) in facts(info, mail.started) {
         text.push_str(&format!("{what}: {value}\n"));
     }
     text
+}
+
+/// The text of a header, as RFC 2047 has it if it is not plain.
+fn header(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
+    let mut encoded = String::new();
+    let mut writer = EmailWriter::new(&mut encoded, "Subject: ".len(), 0, false);
+    let written = rfc2047::encode(text, &mut writer);
+    drop(writer);
+    match written {
+        // The program that sends the mail wants the line ends of this system.
+        Ok(()) => encoded.replace("\r\n", "\n"),
+        Err(_) => text.chars().filter(char::is_ascii).collect(),
+    }
 }
 
 /// The facts that a reader of the mail wants to know.
@@ -136,13 +152,16 @@ fn facts(info: &JobInfo, started: bool) -> Vec<(&'static str, String)> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
     use crate::model::JobState;
 
     #[test]
     fn a_name_cannot_add_a_header() {
         let info = JobInfo {
-            name: Some("a\nBcc: x@y\u{fc}".into()),
+            name: Some("a\nBcc: x@y".into()),
             exit_status: Some(3),
             ..JobInfo::new("j", JobState::Failed)
         };
@@ -151,10 +170,35 @@ mod tests {
         let text = message(&mail);
         assert!(text.starts_with("To: a@b, root\nSubject: Job j (aBcc: x@y) is FAILED\n"), "{text}");
         let (headers, body) = text.split_once("\n\n").unwrap();
-        assert_eq!(headers.lines().count(), 4, "{headers}");
+        assert_eq!(headers.lines().count(), 6, "{headers}");
         assert!(body.contains("Exit status: 3"), "{body}");
         let started = message(&Mail { started: true, ..mail });
         assert!(started.contains("has started") && !started.contains("Exit status"), "{started}");
+    }
+
+    #[test]
+    fn a_name_in_any_language_is_encoded() {
+        for name in ["Übung 1", "計算 テスト", &"ж".repeat(200)] {
+            let info = JobInfo { name: Some(name.into()), ..JobInfo::new("j", JobState::Done) };
+            let mail = Mail { program: "/p".into(), to: vec!["a@b".into()], started: false, info };
+            let text = message(&mail);
+            let (headers, _) = text.split_once("\n\n").unwrap();
+            assert!(headers.is_ascii() && !headers.contains('\r'), "{headers}");
+            assert!(headers.lines().all(|line| line.len() <= 78), "{headers}");
+            // As a reader puts it together again.
+            let subject = headers.split_once("Subject: ").unwrap().1;
+            let subject: Vec<&str> =
+                subject.lines().take_while(|line| !line.starts_with("Auto")).collect();
+            let words = subject.join("");
+            let decoded: Vec<u8> = words
+                .split_whitespace()
+                .flat_map(|word| {
+                    let word = word.strip_prefix("=?utf-8?b?").unwrap().strip_suffix("?=").unwrap();
+                    STANDARD.decode(word).unwrap()
+                })
+                .collect();
+            assert_eq!(String::from_utf8(decoded).unwrap(), format!("Job j ({name}) is DONE"));
+        }
     }
 
     /// A program that does this with a mail.

@@ -171,6 +171,18 @@ impl Image {
         self
     }
 
+    /// With another configuration and another manifest.
+    pub fn edited(mut self, change: impl FnOnce(&mut Value, &mut Value)) -> Self {
+        let [mut config, mut manifest]: [Value; 2] =
+            [&self.config, &self.manifest].map(|bytes| serde_json::from_slice(bytes).unwrap());
+        change(&mut config, &mut manifest);
+        self.config = config.to_string().into_bytes();
+        manifest["config"]["digest"] = digest(&self.config).into();
+        manifest["config"]["size"] = self.config.len().into();
+        self.manifest = manifest.to_string().into_bytes();
+        self
+    }
+
     /// The digests of its layers.
     pub fn layers(&self) -> Vec<String> {
         self.layers.iter().map(Layer::digest).collect()

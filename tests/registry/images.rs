@@ -5,7 +5,7 @@ use std::sync::mpsc;
 
 use drmaa2::model::{Control, JobTemplate};
 use drmaa2::tracker::{JobTracker, Stdio};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::image::{Image, Layer, Packing};
 use super::rig::{LONG, Rig, job};
@@ -40,6 +40,65 @@ fn a_job_starts_in_the_directory_of_the_image() {
     let config = json!({ "WorkingDir": "/srv", "Env": ["PATH=/bin", "GREETING=hello"] });
     let name = server.push(&Image::new(vec![Layer::busybox(), work], config), "work:1");
     assert_eq!(rig.output(&name, "pwd; cat data; echo $GREETING"), "/srv\nherehello\n");
+}
+
+/// An image that says where it is, with this configuration and this manifest.
+fn odd(change: impl FnOnce(&mut Value, &mut Value)) -> Image {
+    let config = json!({ "WorkingDir": "/srv", "Env": ["PATH=/bin"] });
+    let here = Layer::new(&[("srv/data", b"here", 0o644)], Packing::Plain);
+    Image::new(vec![Layer::busybox(), here], config).edited(change)
+}
+
+#[test]
+fn odd_images_are_read_as_containerd_reads_them() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    type Change = fn(&mut Value, &mut Value);
+    let odd_ones: [(&str, Change); 9] = [
+        ("os", |config, _| config["os"] = "Linux".into()),
+        ("older", |config, _| config["architecture"] = "386".into()),
+        ("nameless", |config, _| drop((config["os"].take(), config["architecture"].take()))),
+        ("empty", |config, _| (config["os"], config["architecture"]) = ("".into(), "".into())),
+        ("nulls", |config, _| {
+            config["history"] = Value::Null;
+            for name in ["Labels", "Cmd", "Entrypoint", "Volumes", "ExposedPorts", "User", "StopSignal"]
+            {
+                config["config"][name] = Value::Null;
+            }
+        }),
+        ("manifest", |_, manifest| {
+            manifest["annotations"] = Value::Null;
+            manifest["layers"][0]["annotations"] = Value::Null;
+            manifest["config"]["urls"] = Value::Null;
+        }),
+        ("untyped", |_, manifest| drop(manifest["mediaType"].take())),
+        ("dots", |config, _| config["config"]["WorkingDir"] = "/tmp/./../srv".into()),
+        ("other", |_, manifest| manifest["config"]["mediaType"] = "application/octet-stream".into()),
+    ];
+    for (name, change) in odd_ones {
+        let name = server.push(&odd(change), &format!("odd:{name}"));
+        assert_eq!(rig.output(&name, "pwd; cat data"), "/srv\nhere", "{name}");
+    }
+    // What an index says of an image counts more than what the image says.
+    let image = odd(|config, _| config["architecture"] = "s390x".into());
+    let name = server.push(&image.with_other_platform(Layer::busybox()), "odd:index");
+    assert_eq!(rig.output(&name, "cat data"), "here");
+}
+
+#[test]
+fn what_is_no_image_is_refused_by_its_type() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let helm = "application/vnd.cncf.helm.config.v1+json";
+    let chart = Image::new(vec![Layer::random(100)], json!({})).edited(|config, manifest| {
+        *config = json!({ "name": "chart", "version": "1" });
+        manifest["config"]["mediaType"] = helm.into();
+    });
+    let reason = rig.refused(&server.push(&chart, "chart:1"));
+    assert!(reason.contains(helm), "{reason}");
+    let other = odd(|config, _| config["architecture"] = "s390x".into());
+    let reason = rig.refused(&server.push(&other, "other:1"));
+    assert!(reason.contains("not made for this machine"), "{reason}");
 }
 
 #[test]

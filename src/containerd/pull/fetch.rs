@@ -10,11 +10,11 @@ use containerd_client::types::Descriptor as Target;
 use futures_util::future::FutureExt;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, MediaType};
-use serde::Deserialize;
 
 use super::super::connect::{Calls, Daemon, QUICK};
+use super::super::document::{self, Kind};
 use super::super::image::{self, MAX_DEPTH};
-use super::super::{status, unpack};
+use super::super::{platform, status, unpack};
 use super::ingest::{Content, Ingest, label, signed};
 use super::lease::{Lease, Leases};
 use super::progress::Progress;
@@ -67,7 +67,7 @@ impl Fetch<'_> {
             name.repository.clone(),
         )]);
         let registry = Registry::of(name, self.settings).await?;
-        let (indexes, last) = self.manifests(&registry).await?;
+        let (indexes, last, says_platform) = self.manifests(&registry).await?;
         let manifest: ImageManifest = parsed(&last)?;
         let (config, layers) = (manifest.config(), manifest.layers());
         self.progress
@@ -78,8 +78,9 @@ impl Fetch<'_> {
         let blob = |kind, descriptor| self.blob(&registry, &calls, lease, kind, descriptor, &source);
         blob("config", config).await?;
         // Before all the rest is read for nothing.
-        image::check_platform(self.daemon, &self.daemon.within(QUICK)?, config.digest().as_ref())
-            .await?;
+        let reading = self.daemon.within(QUICK)?;
+        let checked = image::config(self.daemon, &reading, &manifest, says_platform).await;
+        checked.map_err(Error::from)?;
         let reads: Vec<_> = layers.iter().map(|layer| blob("layer", layer).boxed()).collect();
         stream::iter(reads).buffer_unordered(LAYERS).try_collect::<()>().await?;
         let parts = layers.iter().enumerate().map(|(at, layer)| (format!("l.{at}"), layer));
@@ -106,21 +107,23 @@ impl Fetch<'_> {
         self.store(target).await
     }
 
-    /// The way from the image's name to the manifest for this machine.
-    async fn manifests(&self, registry: &Registry) -> Result<(Vec<Manifest>, Manifest), Failure> {
+    /// The way from the image's name to the manifest for this machine, and whether an index says that it is.
+    async fn manifests(&self, registry: &Registry) -> Result<(Vec<Manifest>, Manifest, bool), Failure> {
         let mut indexes = Vec::new();
-        let mut last = with_type(registry.target().await?);
+        let (mut last, mut says_platform) = (with_type(registry.target().await?)?, false);
         while image::is_index(&MediaType::from(last.media_type.as_str())) {
             let index: ImageIndex = parsed(&last)?;
-            let chosen = image::choose(index.manifests(), &Arch::default());
-            let digest = chosen.ok_or_else(image::wrong_platform)?.digest().to_string();
+            let chosen =
+                platform::choose(index.manifests(), &Arch::default()).ok_or_else(platform::wrong)?;
+            says_platform = chosen.platform().is_some();
+            let digest = chosen.digest().to_string();
             indexes.push(last);
             if indexes.len() == MAX_DEPTH {
                 return Err(image::too_deep().into());
             }
-            last = with_type(registry.manifest(&digest).await?);
+            last = with_type(registry.manifest(&digest).await?)?;
         }
-        Ok((indexes, last))
+        Ok((indexes, last, says_platform))
     }
 
     /// Bring a layer or a configuration into the daemon's store.
@@ -208,22 +211,16 @@ impl Fetch<'_> {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Typed {
-    media_type: String,
-}
-
 /// What a manifest says of itself counts more than the header it came with.
-fn with_type(mut manifest: Manifest) -> Manifest {
-    if let Ok(Typed { media_type }) = serde_json::from_slice(&manifest.bytes) {
-        manifest.media_type = media_type;
-    }
-    manifest
+fn with_type(mut manifest: Manifest) -> Result<Manifest, Error> {
+    let kind = Kind::of(&manifest.bytes);
+    kind.check(&manifest.media_type)?;
+    manifest.media_type = kind.media_type.unwrap_or(manifest.media_type);
+    Ok(manifest)
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(manifest: &Manifest) -> Result<T, Failure> {
-    serde_json::from_slice(&manifest.bytes).map_err(|error| {
+    document::read(&manifest.bytes).map_err(|error| {
         let Manifest { digest, media_type, .. } = manifest;
         Error::argument(format!("manifest {digest} of type \"{media_type}\": {error}")).into()
     })

@@ -1,0 +1,123 @@
+//! The documents of an image, read as containerd reads them: what is empty may be missing, or null.
+
+use oci_spec::image::{ImageConfiguration, ImageManifest, MediaType};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::model::{Error, Result, json};
+
+/// What is not said in a document means this.
+fn complete(document: &mut Value) {
+    let absent = [
+        ("", "schemaVersion", json!(2)),
+        ("", "layers", json!([])),
+        ("", "manifests", json!([])),
+        ("", "architecture", json!("")),
+        ("", "os", json!("")),
+        ("", "rootfs", json!({})),
+        ("/rootfs", "type", json!("layers")),
+        ("/rootfs", "diff_ids", json!([])),
+    ];
+    for (place, name, value) in absent {
+        if let Some(members) = document.pointer_mut(place).and_then(Value::as_object_mut) {
+            members.entry(name).or_insert(value);
+        }
+    }
+}
+
+/// Read one.
+pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    let mut document = json::read(bytes)?;
+    complete(&mut document);
+    serde_json::from_value(document)
+}
+
+/// The media types of the configuration of an image.
+const CONFIGURATIONS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
+
+/// What a manifest says of itself beside what images have.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Kind {
+    pub(super) media_type: Option<String>,
+    schema_version: Option<i64>,
+}
+
+impl Kind {
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        json::read(bytes).unwrap_or_default()
+    }
+
+    /// Refuse what is a document of a registry and no manifest of an image.
+    pub(super) fn check(&self, media_type: &str) -> Result<()> {
+        let is_old = self.schema_version == Some(1) || media_type.contains(".distribution.manifest.v1+");
+        if is_old {
+            return Err(Error::argument(
+                "an image of Docker's schema 1, which containerd has given up; push it anew",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Is its configuration of a type that images have? containerd does not ask, so others may be images too.
+pub(super) fn is_image(manifest: &ImageManifest) -> bool {
+    match manifest.config().media_type() {
+        MediaType::ImageConfig => true,
+        MediaType::Other(name) => CONFIGURATIONS.contains(&name.as_str()),
+        _ => false,
+    }
+}
+
+/// Something of a registry that is no image: nothing of it can be run.
+pub(super) fn artifact(manifest: &ImageManifest) -> Error {
+    let kind = manifest.artifact_type().as_ref().unwrap_or_else(|| manifest.config().media_type());
+    Error::argument(format!("not an image but an artifact of type \"{kind}\""))
+}
+
+/// Refuse a manifest whose configuration does not describe its layers.
+pub(super) fn check(manifest: &ImageManifest, config: &ImageConfiguration) -> Result<()> {
+    let (layers, diff_ids) = (manifest.layers().len(), config.rootfs().diff_ids().len());
+    match is_image(manifest) {
+        true if layers != diff_ids => {
+            Err(Error::argument("manifest and configuration disagree on the layers"))
+        }
+        false if layers != diff_ids || layers == 0 => Err(artifact(manifest)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oci_spec::image::ImageIndex;
+
+    use super::*;
+
+    #[test]
+    fn what_is_empty_may_be_missing_or_null() {
+        let config = br#"{"architecture": null, "rootfs": {"diff_ids": null}, "config": {"Labels": null, "Env": null}}"#;
+        let config: ImageConfiguration = read(config).unwrap();
+        assert!(config.rootfs().diff_ids().is_empty() && config.os().to_string().is_empty());
+        assert!(read::<ImageConfiguration>(b"{}").is_ok());
+        let descriptor = r#"{"mediaType": "application/vnd.oci.image.config.v1+json", "size": 2,
+            "digest": "sha256:0000000000000000000000000000000000000000000000000000000000000000", "annotations": null}"#;
+        let manifest = format!(r#"{{"config": {descriptor}, "layers": null}}"#);
+        let manifest: ImageManifest = read(manifest.as_bytes()).unwrap();
+        assert!(manifest.layers().is_empty() && is_image(&manifest));
+        assert!(read::<ImageIndex>(br#"{"manifests": null}"#).unwrap().manifests().is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_named() {
+        let manifest = r#"{"config": {"mediaType": "application/vnd.cncf.helm.config.v1+json", "size": 2,
+            "digest": "sha256:0000000000000000000000000000000000000000000000000000000000000000"}, "layers": []}"#;
+        let manifest: ImageManifest = read(manifest.as_bytes()).unwrap();
+        let error = check(&manifest, &read(br#"{"name": "chart"}"#).unwrap()).unwrap_err();
+        assert!(error.message.contains("application/vnd.cncf.helm.config.v1+json"), "{error}");
+        let old = Kind::of(br#"{"schemaVersion": 1, "name": "a"}"#);
+        assert!(old.check("application/json").unwrap_err().message.contains("schema 1"));
+        assert!(Kind::of(br#"{"schemaVersion": 2}"#).check("").is_ok());
+    }
+}
