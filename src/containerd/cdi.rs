@@ -6,10 +6,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::devices::{Node, Number};
+use crate::model::json::without_nulls;
 
 /// What is to be changed for a device; see the CDI specification. An unknown kind of change is an
 /// error: without it, the device would be there in part.
@@ -35,6 +37,7 @@ struct DeviceNode {
     kind: Option<String>,
     major: Option<u64>,
     minor: Option<u64>,
+    #[serde(default, deserialize_with = "mode")]
     file_mode: Option<u32>,
     permissions: Option<String>,
     uid: Option<u32>,
@@ -64,10 +67,36 @@ struct Hook {
     timeout: Option<u32>,
 }
 
+/// The versions of the CDI specification.
+const VERSIONS: [&str; 10] =
+    ["0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.0"];
+
+/// A file mode: a number, or digits that begin with a zero, as YAML 1.1 writes an octal number and as people do
+/// in JSON.
+fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Mode {
+        Number(u32),
+        Digits(String),
+    }
+    match Option::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Mode::Number(number)) => Ok(Some(number)),
+        Some(Mode::Digits(digits)) => {
+            let octal = digits.strip_prefix("0o").or_else(|| digits.strip_prefix('0'));
+            let mode = octal.and_then(|octal| u32::from_str_radix(octal, 8).ok());
+            mode.map(Some).ok_or_else(|| Error::custom(format!("\"{digits}\" is no file mode")))
+        }
+    }
+}
+
 /// A file about the devices of one kind.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Description {
+    #[serde(default)]
+    cdi_version: String,
     kind: String,
     devices: Vec<Device>,
     #[serde(default)]
@@ -147,9 +176,15 @@ fn is_yaml(path: &Path) -> bool {
 
 fn read(file: &Path) -> Result<Description, String> {
     let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
-    match is_json(file) {
-        true => serde_json::from_str(&text).map_err(|error| error.to_string()),
-        false => serde_yaml_ng::from_str(&text).map_err(|error| error.to_string()),
+    let value: Value = match is_json(file) {
+        true => serde_json::from_str(&text).map_err(|error| error.to_string())?,
+        false => serde_yaml_ng::from_str(&text).map_err(|error| error.to_string())?,
+    };
+    let description: Description = without_nulls(value).map_err(|error| error.to_string())?;
+    let version = description.cdi_version.trim_start_matches('v');
+    match VERSIONS.contains(&version) {
+        true => Ok(description),
+        false => Err(format!("there is no version \"{version}\" of CDI")),
     }
 }
 
@@ -258,6 +293,41 @@ devices:
             fs::write(dir.path().join(name), content).unwrap();
         }
         dir
+    }
+
+    #[test]
+    fn modes_nulls_and_versions_are_those_of_other_programs() {
+        let read = |name: &str, text: &str| {
+            let dir = dir(&[(name, text)]);
+            read(&dir.path().join(name)).map(|description| {
+                description
+                    .devices
+                    .first()
+                    .map(|device| device.container_edits.device_nodes[0].file_mode)
+            })
+        };
+        for (mode, expected) in [
+            ("0660", Some(0o660)),
+            ("0o660", Some(0o660)),
+            ("432", Some(0o660)),
+            ("null", None),
+            ("\"0660\"", Some(0o660)),
+        ] {
+            let text = format!(
+                "cdiVersion: 0.5.0\nkind: a/b\ncontainerEdits:\ndevices:\n- name: x\n  containerEdits:\n    \
+                 mounts:\n    env: null\n    deviceNodes: [{{path: /dev/x, fileMode: {mode}, uid: null}}]\n"
+            );
+            assert_eq!(read("a.yaml", &text).unwrap(), Some(expected), "{mode}");
+        }
+        let json = |version: &str| {
+            format!(r#"{{"cdiVersion": {version}, "kind": "a/b", "devices": [], "x": null}}"#)
+        };
+        assert!(
+            read("a.json", &json("\"1.0.0\"")).is_ok() && read("a.json", &json("\"v0.3.0\"")).is_ok()
+        );
+        for wrong in ["\"9.0.0\"", "\"\"", "null", "\"0.6\""] {
+            assert!(read("a.json", &json(wrong)).is_err(), "{wrong}");
+        }
     }
 
     #[test]
