@@ -34,6 +34,7 @@ mod rlimits;
 mod runtime;
 mod sandbox;
 mod seccomp;
+mod seccomp_profile;
 mod seccomp_table;
 mod settings;
 mod shim;

@@ -7,6 +7,7 @@ use drmaa2_init::{HOME_PLACEHOLDER, Order};
 use serde_json::Value;
 
 use super::devices::Node;
+use super::seccomp_profile::{self, Profile};
 use super::{cdi, seccomp};
 use crate::model::extensions::{Device, Seccomp};
 use crate::model::{Error, ErrorCode, Extensions, JobTemplate, Result, Text};
@@ -26,7 +27,7 @@ pub(super) struct Sandbox {
 enum Filter {
     Default,
     None,
-    Profile(Value),
+    Profile(Box<Profile>),
 }
 
 impl Sandbox {
@@ -63,12 +64,13 @@ impl Sandbox {
     pub(super) fn apply(&self, spec: &mut Value) {
         match &self.filter {
             Filter::None => {}
-            Filter::Profile(profile) => spec["linux"]["seccomp"] = profile.clone(),
+            Filter::Profile(profile) => {
+                // It was found to have a result when it was read.
+                let resolved = profile.resolve(&capabilities(spec));
+                spec["linux"]["seccomp"] = resolved.unwrap_or_else(|_| seccomp::default_profile(&[]));
+            }
             Filter::Default => {
-                let capabilities = spec["process"]["capabilities"]["bounding"].as_array();
-                let capabilities: Vec<&str> =
-                    capabilities.into_iter().flatten().filter_map(Value::as_str).collect();
-                spec["linux"]["seccomp"] = seccomp::default_profile(&capabilities);
+                spec["linux"]["seccomp"] = seccomp::default_profile(&capabilities(spec));
             }
         }
         for node in &self.nodes {
@@ -89,13 +91,19 @@ impl Sandbox {
     }
 }
 
+/// The most capabilities that a process of the job has.
+fn capabilities(spec: &Value) -> Vec<&str> {
+    let capabilities = spec["process"]["capabilities"]["bounding"].as_array();
+    capabilities.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
 /// The files that a template names itself; CDI devices are described by the site's.
 fn named(wanted: &Extensions) -> Result<(Filter, Vec<Node>)> {
     let filter = match &wanted.seccomp {
         Seccomp::Default if wanted.privileged => Filter::None,
         Seccomp::Default => Filter::Default,
         Seccomp::Unconfined => Filter::None,
-        Seccomp::Profile(path) => Filter::Profile(seccomp::read_profile(path)?),
+        Seccomp::Profile(path) => Filter::Profile(Box::new(seccomp_profile::read(path)?)),
     };
     let mut nodes = Vec::new();
     for device in &wanted.devices {

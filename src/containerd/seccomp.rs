@@ -1,13 +1,10 @@
 //! Which system calls a job may make: the `linux.seccomp` object of its container's spec.
 
 use std::env::consts::ARCH;
-use std::fs;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::seccomp_table::{ALWAYS, BY_ARCHITECTURE, BY_CAPABILITY, PERSONALITIES};
-use crate::model::{Error, Result, Text};
 
 /// The flags of clone(2) that make namespaces.
 const NAMESPACE_FLAGS: u64 = (libc::CLONE_NEWNS
@@ -17,8 +14,6 @@ const NAMESPACE_FLAGS: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWUSER
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNET) as u64;
-/// A profile is some ten kilobytes; this much is a mistake.
-const MAX_PROFILE: u64 = 1 << 20;
 
 /// The profile of a job that asks for none, whose processes have at most these capabilities.
 pub(super) fn default_profile(capabilities: &[&str]) -> Value {
@@ -78,99 +73,6 @@ fn architectures() -> &'static [&'static str] {
     }
 }
 
-/// The profile in a file, which holds an OCI `linux.seccomp` object. The rights of the calling thread
-/// have to suffice.
-pub(super) fn read_profile(path: &Text) -> Result<Value> {
-    let refuse = |cause: &dyn std::fmt::Display| {
-        Error::argument(format!("job template attribute containerd_jt_seccomp is \"{path}\": {cause}"))
-    };
-    let about = fs::metadata(path.as_path()).map_err(|error| refuse(&error))?;
-    if !about.is_file() {
-        return Err(refuse(&"not a regular file"));
-    }
-    if about.len() > MAX_PROFILE {
-        return Err(refuse(&"too large for a profile"));
-    }
-    let text = fs::read(path.as_path()).map_err(|error| refuse(&error))?;
-    let profile: Profile = serde_json::from_slice(&text).map_err(|error| refuse(&error))?;
-    serde_json::to_value(profile).map_err(|error| refuse(&error))
-}
-
-/// What a profile may hold. Anything else would be ignored by the runtime, and the job have a filter
-/// that is not the one in the file; a supervisor of system calls there is none.
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Profile {
-    default_action: Action,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    default_errno_ret: Option<u32>,
-    #[serde(default)]
-    architectures: Vec<String>,
-    #[serde(default)]
-    flags: Vec<String>,
-    #[serde(default)]
-    syscalls: Vec<Rule>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Rule {
-    names: Vec<String>,
-    action: Action,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    errno_ret: Option<u32>,
-    #[serde(default)]
-    args: Vec<Condition>,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Condition {
-    index: u32,
-    value: u64,
-    #[serde(default)]
-    value_two: u64,
-    op: Comparison,
-}
-
-#[derive(Deserialize, Serialize)]
-enum Action {
-    #[serde(rename = "SCMP_ACT_ALLOW")]
-    Allow,
-    #[serde(rename = "SCMP_ACT_ERRNO")]
-    Errno,
-    #[serde(rename = "SCMP_ACT_KILL")]
-    Kill,
-    #[serde(rename = "SCMP_ACT_KILL_PROCESS")]
-    KillProcess,
-    #[serde(rename = "SCMP_ACT_KILL_THREAD")]
-    KillThread,
-    #[serde(rename = "SCMP_ACT_LOG")]
-    Log,
-    #[serde(rename = "SCMP_ACT_TRACE")]
-    Trace,
-    #[serde(rename = "SCMP_ACT_TRAP")]
-    Trap,
-}
-
-#[derive(Deserialize, Serialize)]
-enum Comparison {
-    #[serde(rename = "SCMP_CMP_NE")]
-    Ne,
-    #[serde(rename = "SCMP_CMP_LT")]
-    Lt,
-    #[serde(rename = "SCMP_CMP_LE")]
-    Le,
-    #[serde(rename = "SCMP_CMP_EQ")]
-    Eq,
-    #[serde(rename = "SCMP_CMP_GE")]
-    Ge,
-    #[serde(rename = "SCMP_CMP_GT")]
-    Gt,
-    #[serde(rename = "SCMP_CMP_MASKED_EQ")]
-    MaskedEq,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,32 +107,5 @@ mod tests {
             assert!(admin.iter().any(|allowed| allowed == name), "{name}");
         }
         assert_eq!(NAMESPACE_FLAGS, 0x7e02_0000);
-    }
-
-    #[test]
-    fn the_default_profile_is_one_that_a_file_may_hold() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("profile.json");
-        let profile = default_profile(&[]);
-        fs::write(&path, profile.to_string()).unwrap();
-        let read = read_profile(&Text::from(path.as_path())).unwrap();
-        assert_eq!(read["syscalls"][0]["names"], profile["syscalls"][0]["names"]);
-        assert_eq!(read["defaultErrnoRet"], profile["defaultErrnoRet"]);
-    }
-
-    #[test]
-    fn a_file_that_is_no_profile_is_refused_by_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let refusal = |content: &str| {
-            let path = dir.path().join("profile.json");
-            fs::write(&path, content).unwrap();
-            read_profile(&Text::from(path.as_path())).unwrap_err().message
-        };
-        assert!(refusal("no json").contains("profile.json"));
-        assert!(refusal(r#"{"defaultAction":"SCMP_ACT_NOTIFY"}"#).contains("SCMP_ACT_NOTIFY"));
-        assert!(refusal(r#"{"defaultAction":"SCMP_ACT_ALLOW","archMap":[]}"#).contains("archMap"));
-        let missing = read_profile(&Text::from("/no/such/profile")).unwrap_err().message;
-        assert!(missing.contains("/no/such/profile"), "{missing}");
-        assert!(read_profile(&Text::from("/dev/zero")).is_err());
     }
 }

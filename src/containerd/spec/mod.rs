@@ -109,7 +109,7 @@ fn pids() -> Option<i64> {
 }
 
 /// Version of the kernel.
-fn kernel() -> Option<(u32, u32)> {
+pub(super) fn kernel() -> Option<(u32, u32)> {
     let name = nix::sys::utsname::uname().ok()?;
     let mut parts = name.release().to_str()?.split(|letter: char| !letter.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))

@@ -1,0 +1,309 @@
+//! A profile of system calls in a file: an OCI `linux.seccomp` object, or what Docker and podman make of one, whose
+//! rules may depend on the machine and on the job's capabilities.
+
+use std::env::consts::ARCH;
+use std::fs;
+
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json as object};
+
+use super::spec;
+use crate::model::{Error, Result, Text, json};
+
+/// A profile is some ten kilobytes; this much is a mistake.
+const MAX_PROFILE: u64 = 1 << 20;
+
+/// The profile in a file. The rights of the calling thread have to suffice.
+pub(super) fn read(path: &Text) -> Result<Profile> {
+    let refuse = |cause: &dyn std::fmt::Display| {
+        Error::argument(format!("job template attribute containerd_jt_seccomp is \"{path}\": {cause}"))
+    };
+    let about = fs::metadata(path.as_path()).map_err(|error| refuse(&error))?;
+    if !about.is_file() {
+        return Err(refuse(&"not a regular file"));
+    }
+    if about.len() > MAX_PROFILE {
+        return Err(refuse(&"too large for a profile"));
+    }
+    let text = fs::read(path.as_path()).map_err(|error| refuse(&error))?;
+    let profile: Profile = json::read(&text).map_err(|error| refuse(&error))?;
+    // What is wrong with it shows whatever the job may do.
+    profile.resolve(&[]).map_err(|error| refuse(&error))?;
+    Ok(profile)
+}
+
+/// What a profile may hold. Anything else would be ignored, and the job have a filter that is not the one in the file;
+/// a supervisor of system calls there is none.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Profile {
+    default_action: Action,
+    default_errno_ret: Option<u32>,
+    /// Podman's: the same by its name.
+    default_errno: Option<String>,
+    #[serde(default)]
+    architectures: Vec<String>,
+    /// Docker's: the architectures that each machine has.
+    #[serde(default)]
+    arch_map: Vec<Machine>,
+    #[serde(default)]
+    flags: Vec<String>,
+    #[serde(default)]
+    syscalls: Vec<Rule>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Machine {
+    architecture: String,
+    #[serde(default)]
+    sub_architectures: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Rule {
+    #[serde(default)]
+    names: Vec<String>,
+    /// Docker's older form.
+    name: Option<String>,
+    action: Action,
+    errno_ret: Option<u32>,
+    errno: Option<String>,
+    #[serde(default)]
+    args: Vec<Condition>,
+    /// For people.
+    #[serde(rename = "comment")]
+    _comment: Option<String>,
+    /// The rule is there only if all of this holds.
+    #[serde(default)]
+    includes: Filter,
+    /// The rule is not there if any of this holds.
+    #[serde(default)]
+    excludes: Filter,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Filter {
+    caps: Vec<String>,
+    /// As Go names them.
+    arches: Vec<String>,
+    min_kernel: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Condition {
+    index: u32,
+    value: u64,
+    #[serde(default)]
+    value_two: u64,
+    op: Comparison,
+}
+
+impl Profile {
+    /// The `linux.seccomp` object for a job with these capabilities on this machine.
+    pub(super) fn resolve(&self, capabilities: &[&str]) -> std::result::Result<Value, String> {
+        if !self.architectures.is_empty() && !self.arch_map.is_empty() {
+            return Err("it has both architectures and archMap".to_owned());
+        }
+        let mut profile = object!({
+            "defaultAction": self.default_action,
+            "architectures": self.architectures(),
+            "flags": self.flags,
+        });
+        if let Some(errno) = errno(self.default_errno_ret, self.default_errno.as_deref())? {
+            profile["defaultErrnoRet"] = errno.into();
+        }
+        let rules = self.syscalls.iter().filter_map(|rule| rule.resolve(capabilities).transpose());
+        profile["syscalls"] = rules.collect::<std::result::Result<Vec<_>, _>>()?.into();
+        Ok(profile)
+    }
+
+    fn architectures(&self) -> Vec<&str> {
+        let name = match ARCH {
+            "x86_64" => "SCMP_ARCH_X86_64",
+            "aarch64" => "SCMP_ARCH_AARCH64",
+            "arm" => "SCMP_ARCH_ARM",
+            "powerpc64" => "SCMP_ARCH_PPC64LE",
+            "riscv64" => "SCMP_ARCH_RISCV64",
+            "s390x" => "SCMP_ARCH_S390X",
+            _ => "",
+        };
+        let here = self.arch_map.iter().find(|machine| machine.architecture == name);
+        let here = here
+            .into_iter()
+            .flat_map(|machine| [&machine.architecture].into_iter().chain(&machine.sub_architectures));
+        self.architectures.iter().chain(here).map(String::as_str).collect()
+    }
+}
+
+impl Rule {
+    /// The rule, if it is there for a job with these capabilities on this machine.
+    fn resolve(&self, capabilities: &[&str]) -> std::result::Result<Option<Value>, String> {
+        let names = match &self.name {
+            Some(_) if !self.names.is_empty() => return Err("a rule has both name and names".to_owned()),
+            Some(name) => std::slice::from_ref(name),
+            None => &self.names,
+        };
+        // First: what is wrong does not depend on the job.
+        let errno = errno(self.errno_ret, self.errno.as_deref())?;
+        let [including, excluding] = [(&self.includes, true), (&self.excludes, false)]
+            .map(|(filter, unsaid)| runs_on(filter.min_kernel.as_deref(), unsaid));
+        let (including, excluding) = (including?, excluding?);
+        let has = |cap: &String| capabilities.contains(&cap.as_str());
+        let is_here = |arch: &String| arch == go_arch();
+        let Filter { caps, arches, .. } = &self.excludes;
+        let excluded = caps.iter().any(has) || arches.iter().any(is_here) || excluding;
+        let Filter { caps, arches, .. } = &self.includes;
+        let included =
+            caps.iter().all(has) && (arches.is_empty() || arches.iter().any(is_here)) && including;
+        if excluded || !included {
+            return Ok(None);
+        }
+        let mut rule = object!({ "names": names, "action": self.action, "args": self.args });
+        if let Some(errno) = errno {
+            rule["errnoRet"] = errno.into();
+        }
+        Ok(Some(rule))
+    }
+}
+
+/// An error number, which may have its name instead.
+fn errno(number: Option<u32>, name: Option<&str>) -> std::result::Result<Option<u32>, String> {
+    let Some(name) = name.filter(|_| number.is_none()) else { return Ok(number) };
+    let known = (1..=133).find(|number| format!("{:?}", Errno::from_raw(*number)) == name);
+    let known = known.and_then(|number| u32::try_from(number).ok());
+    known.map(Some).ok_or_else(|| format!("there is no error \"{name}\""))
+}
+
+/// Is the kernel at least of this version? If none is said, the answer is `unsaid`.
+fn runs_on(version: Option<&str>, unsaid: bool) -> std::result::Result<bool, String> {
+    let Some(version) = version.filter(|version| !version.is_empty()) else { return Ok(unsaid) };
+    let mut parts = version.split('.').map(str::parse::<u32>);
+    let wanted = match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+        _ => return Err(format!("minKernel is \"{version}\"")),
+    };
+    Ok(spec::kernel().is_some_and(|kernel| kernel >= wanted))
+}
+
+/// This machine's architecture, as Go names it.
+fn go_arch() -> &'static str {
+    match ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "powerpc64" => "ppc64le",
+        other => other,
+    }
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+enum Action {
+    #[serde(rename = "SCMP_ACT_ALLOW")]
+    Allow,
+    #[serde(rename = "SCMP_ACT_ERRNO")]
+    Errno,
+    #[serde(rename = "SCMP_ACT_KILL")]
+    Kill,
+    #[serde(rename = "SCMP_ACT_KILL_PROCESS")]
+    KillProcess,
+    #[serde(rename = "SCMP_ACT_KILL_THREAD")]
+    KillThread,
+    #[serde(rename = "SCMP_ACT_LOG")]
+    Log,
+    #[serde(rename = "SCMP_ACT_TRACE")]
+    Trace,
+    #[serde(rename = "SCMP_ACT_TRAP")]
+    Trap,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+enum Comparison {
+    #[serde(rename = "SCMP_CMP_NE")]
+    Ne,
+    #[serde(rename = "SCMP_CMP_LT")]
+    Lt,
+    #[serde(rename = "SCMP_CMP_LE")]
+    Le,
+    #[serde(rename = "SCMP_CMP_EQ")]
+    Eq,
+    #[serde(rename = "SCMP_CMP_GE")]
+    Ge,
+    #[serde(rename = "SCMP_CMP_GT")]
+    Gt,
+    #[serde(rename = "SCMP_CMP_MASKED_EQ")]
+    MaskedEq,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_depend_on_the_machine_and_on_capabilities() {
+        let text = r#"{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": null, "defaultErrno": "ENOSYS",
+            "archMap": [
+                {"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]},
+                {"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": null}],
+            "syscalls": [
+                {"name": "read", "action": "SCMP_ACT_ALLOW", "args": null, "comment": "", "includes": {}, "excludes": {}},
+                {"names": ["mount"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_SYS_ADMIN"]}},
+                {"names": ["clone"], "action": "SCMP_ACT_ALLOW", "excludes": {"caps": ["CAP_SYS_ADMIN"], "arches": ["s390"]}},
+                {"names": ["old"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "2.6"}},
+                {"names": ["new"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "99.0"}},
+                {"names": ["other"], "action": "SCMP_ACT_ALLOW", "includes": {"arches": ["sparc"]}},
+                {"names": ["fails"], "action": "SCMP_ACT_ERRNO", "errno": "EPERM", "errnoRet": null}]}"#;
+        let profile: Profile = json::read(text.as_bytes()).unwrap();
+        let names = |capabilities: &[&str]| {
+            let resolved = profile.resolve(capabilities).unwrap();
+            let rules = resolved["syscalls"].as_array().unwrap();
+            rules.iter().map(|rule| rule["names"][0].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[]), ["read", "clone", "old", "fails"]);
+        assert_eq!(names(&["CAP_SYS_ADMIN"]), ["read", "mount", "old", "fails"]);
+        let resolved = profile.resolve(&[]).unwrap();
+        assert_eq!(resolved["defaultErrnoRet"], libc::ENOSYS);
+        assert_eq!(resolved["syscalls"][3]["errnoRet"], libc::EPERM);
+        if ARCH == "x86_64" {
+            assert_eq!(resolved["architectures"], object!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]));
+        }
+    }
+
+    #[test]
+    fn the_default_profile_is_one_that_a_file_may_hold() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("profile.json");
+        let profile = super::super::seccomp::default_profile(&[]);
+        fs::write(&path, profile.to_string()).unwrap();
+        let read = read(&Text::from(path.as_path())).unwrap().resolve(&[]).unwrap();
+        assert_eq!(read["syscalls"][0]["names"], profile["syscalls"][0]["names"]);
+        assert_eq!(read["defaultErrnoRet"], profile["defaultErrnoRet"]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_profile_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let refusal = |content: &str| {
+            let path = dir.path().join("profile.json");
+            fs::write(&path, content).unwrap();
+            read(&Text::from(path.as_path())).unwrap_err().message
+        };
+        assert!(refusal("no json").contains("profile.json"));
+        assert!(refusal(r#"{"defaultAction":"SCMP_ACT_NOTIFY"}"#).contains("SCMP_ACT_NOTIFY"));
+        assert!(
+            refusal(r#"{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/x"}"#)
+                .contains("listenerPath")
+        );
+        let both = r#"{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86"],
+            "archMap":[{"architecture":"SCMP_ARCH_X86_64"}]}"#;
+        assert!(refusal(both).contains("archMap"));
+        let no_error = r#"{"defaultAction":"SCMP_ACT_ERRNO","defaultErrno":"EWHAT"}"#;
+        assert!(refusal(no_error).contains("EWHAT"));
+        let missing = read(&Text::from("/no/such/profile")).unwrap_err().message;
+        assert!(missing.contains("/no/such/profile"), "{missing}");
+        assert!(read(&Text::from("/dev/zero")).is_err());
+    }
+}
