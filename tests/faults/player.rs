@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use drmaa2::model::{Control, JobState, JobTemplate};
+use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate};
 use drmaa2::session::{Bulk, JobRef, JobSession, Timeout};
 
 /// The argument that makes a process play.
@@ -54,6 +54,7 @@ fn obey(session: &mut Option<Arc<JobSession>>, words: &[&str]) -> drmaa2::model:
         ["clock"] => Ok((drmaa2::model::now() / 1000).to_string()),
         ["started", id] => job(id).wait_started(Timeout::After(LIMIT)).map(|()| String::new()),
         ["ended", id] => job(id).wait_terminated(Timeout::After(LIMIT)).map(|()| String::new()),
+        ["resumed", id] => until_ended(&job(id)).map(|()| String::new()),
         ["jobs"] => {
             let ids: Vec<_> = session.jobs(None)?.into_iter().map(|job| job.id).collect();
             Ok(ids.join(" "))
@@ -62,6 +63,18 @@ fn obey(session: &mut Option<Arc<JobSession>>, words: &[&str]) -> drmaa2::model:
         ["close"] => session.close().map(|()| String::new()),
         [control, id] => job(id).control(named(control)).map(|()| String::new()),
         _ => panic!("{words:?}"),
+    }
+}
+
+/// Wait for the end of a job that may be suspended, or be found so at any time: whoever wants it to end resumes it then.
+fn until_ended(job: &JobRef) -> drmaa2::model::Result<()> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let _ = job.control(Control::Resume);
+        match job.wait_terminated(Timeout::After(Duration::from_secs(1))) {
+            Err(error) if error.code == ErrorCode::Timeout && Instant::now() < deadline => {}
+            waited => return waited,
+        }
     }
 }
 

@@ -159,7 +159,10 @@ fn suspend(stage: &Stage) {
     if !stage.is_calm(LIMIT) {
         stage.note("the fault does not come to its end".to_owned());
     }
-    let _ = stage.ask(&["resume", &id]);
+    stage.open_gate();
+    if let Err(error) = stage.ask(&["resumed", &id]) {
+        stage.note(format!("the wait for the end answered: {error}"));
+    }
     await_end(stage, &id);
 }
 
