@@ -233,6 +233,37 @@ impl Place {
         })
     }
 
+    /// Make another name of a file, in the place of what is no directory.
+    pub(crate) fn make_name(&self, user: &Identity, of: &Self) -> io::Result<()> {
+        user.act(|| {
+            self.remove()?;
+            // SAFETY: both names end in NUL.
+            check(unsafe { libc::linkat(of.at(), of.name.as_ptr(), self.at(), self.name.as_ptr(), 0) })
+        })
+    }
+
+    /// Give what is here the times of something else. Whose it is not may not, and so it stays as it is.
+    pub(crate) fn set_times(&self, user: &Identity, like: &libc::stat) -> io::Result<()> {
+        let times = [(like.st_atime, like.st_atime_nsec), (like.st_mtime, like.st_mtime_nsec)]
+            .map(|(tv_sec, tv_nsec)| libc::timespec { tv_sec, tv_nsec });
+        let set = user.act(|| {
+            let flags = libc::AT_SYMLINK_NOFOLLOW;
+            // SAFETY: the name ends in NUL, and there are two times.
+            check(unsafe { libc::utimensat(self.at(), self.name.as_ptr(), times.as_ptr(), flags) })
+        });
+        match set {
+            Err(error)
+                if !matches!(
+                    error.raw_os_error(),
+                    Some(libc::EPERM | libc::EACCES | libc::EOPNOTSUPP)
+                ) =>
+            {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn remove(&self) -> io::Result<()> {
         // SAFETY: the name ends in NUL.
         match check(unsafe { libc::unlinkat(self.at(), self.name.as_ptr(), 0) }) {

@@ -1,5 +1,6 @@
 //! Staging: files and directories are copied in before the command, and out after it.
 
+use std::collections::HashMap;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -103,38 +104,65 @@ impl Paths {
     }
 }
 
-/// Copy a file, a symbolic link, or a directory with all that is in it.
-fn copy(from: &Place, reader: &Identity, to: &Place, writer: &Identity) -> Result<(), Trouble> {
-    let stat = from.kind()?;
-    let mode = stat.st_mode & 0o777;
-    match stat.st_mode & libc::S_IFMT {
-        libc::S_IFLNK => Ok(to.make_link(writer, &from.link()?)?),
-        libc::S_IFREG => {
-            let mut source = from.open(reader)?;
-            Ok(io::copy(&mut source, &mut to.create(writer, mode)?).map(drop)?)
-        }
-        libc::S_IFDIR => copy_directory(from, reader, to, writer, mode),
-        _ => Err(io::Error::other("neither a regular file, a directory nor a symbolic link").into()),
-    }
+/// The copying of one file, symbolic link or directory with all that is in it: it keeps times and access rights, and
+/// names of one file stay names of one file.
+struct Copy<'a> {
+    reader: &'a Identity,
+    writer: &'a Identity,
+    /// Where the files are by now that have several names, by device and inode.
+    linked: HashMap<(u64, u64), Place>,
 }
 
-fn copy_directory(
-    from: &Place,
-    reader: &Identity,
-    to: &Place,
-    writer: &Identity,
-    mode: u32,
-) -> Result<(), Trouble> {
-    let source = Rc::new(from.enter(reader)?);
-    let names = source.names(reader)?;
-    // Who makes it writes to it, even if nobody shall afterwards.
-    let made = to.make_directory(writer, mode | 0o700)?;
-    let target = Rc::new(to.enter(writer)?);
-    for name in &names {
-        copy(&Place::below(&source, name), reader, &Place::below(&target, name), writer)
-            .map_err(|trouble| within(name, trouble))?;
+fn copy(from: &Place, reader: &Identity, to: &Place, writer: &Identity) -> Result<(), Trouble> {
+    Copy { reader, writer, linked: HashMap::new() }.copy(from, to)
+}
+
+impl Copy<'_> {
+    fn copy(&mut self, from: &Place, to: &Place) -> Result<(), Trouble> {
+        let stat = from.kind()?;
+        match stat.st_mode & libc::S_IFMT {
+            libc::S_IFLNK => {
+                to.make_link(self.writer, &from.link()?)?;
+                Ok(to.set_times(self.writer, &stat)?)
+            }
+            libc::S_IFREG => self.copy_file(from, to, &stat),
+            libc::S_IFDIR => self.copy_directory(from, to, &stat),
+            _ => Err(io::Error::other("neither a regular file, a directory nor a symbolic link").into()),
+        }
     }
-    if made { Ok(target.set_mode(writer, mode)?) } else { Ok(()) }
+
+    fn copy_file(&mut self, from: &Place, to: &Place, stat: &libc::stat) -> Result<(), Trouble> {
+        let identity = (stat.st_dev, stat.st_ino);
+        if let Some(other) = self.linked.get(&identity)
+            && to.make_name(self.writer, other).is_ok()
+        {
+            return Ok(());
+        }
+        let mut source = from.open(self.reader)?;
+        io::copy(&mut source, &mut to.create(self.writer, stat.st_mode & 0o777)?)?;
+        if stat.st_nlink > 1 {
+            self.linked.entry(identity).or_insert_with(|| to.clone());
+        }
+        Ok(to.set_times(self.writer, stat)?)
+    }
+
+    fn copy_directory(&mut self, from: &Place, to: &Place, stat: &libc::stat) -> Result<(), Trouble> {
+        let mode = stat.st_mode & 0o777;
+        let source = Rc::new(from.enter(self.reader)?);
+        let names = source.names(self.reader)?;
+        // Who makes it writes to it, even if nobody shall afterwards.
+        let made = to.make_directory(self.writer, mode | 0o700)?;
+        let target = Rc::new(to.enter(self.writer)?);
+        for name in &names {
+            self.copy(&Place::below(&source, name), &Place::below(&target, name))
+                .map_err(|trouble| within(name, trouble))?;
+        }
+        if !made {
+            return Ok(());
+        }
+        target.set_mode(self.writer, mode)?;
+        Ok(to.set_times(self.writer, stat)?)
+    }
 }
 
 fn within(name: &CString, trouble: Trouble) -> Trouble {

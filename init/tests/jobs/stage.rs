@@ -210,3 +210,34 @@ fn a_request_from_before_the_copying_does_not_end_it() {
     assert!(!ended.reason().contains("stageOutFiles"), "{}", ended.reason());
     assert!(ended.job.path(&format!("host/result/{FILES}")).exists());
 }
+
+#[test]
+fn times_stay_and_names_of_one_file_stay_names_of_one_file() {
+    let mut job =
+        job("[ tree/a -ef tree/sub/b ] && [ ! tree/a -nt stamp ] && [ ! tree -nt stamp ] || exit 9");
+    let then = std::time::UNIX_EPOCH + std::time::Duration::new(1_000_000_000, 5_000_000);
+    for dir in ["host/tree", "host/tree/sub"] {
+        fs::create_dir(job.path(dir)).unwrap();
+    }
+    put(&job, "host/tree/a", "text\n", 0o644, SUBMITTER);
+    fs::hard_link(job.path("host/tree/a"), job.path("host/tree/sub/b")).unwrap();
+    put(&job, "host/tree/alone", "text\n", 0o644, SUBMITTER);
+    put(&job, "stamp", "", 0o644, USER);
+    let times = fs::FileTimes::new().set_accessed(then).set_modified(then);
+    for name in ["stamp", "host/tree/a", "host/tree/alone", "host/tree/sub", "host/tree"] {
+        let path = job.path(name);
+        fs::File::open(&path).unwrap().set_times(times).unwrap();
+        chown(path, Some(SUBMITTER), Some(SUBMITTER)).unwrap();
+    }
+    stage_in(&mut job, "tree", b"tree");
+    stage_out(&mut job, b"tree", "back");
+    let ended = job.run();
+    ended.assert_exit(0);
+    let found = |name: &str| fs::symlink_metadata(ended.job.path(name)).unwrap();
+    for name in ["tree", "host/back", "host/back/a", "host/back/alone", "host/back/sub"] {
+        assert_eq!(found(name).modified().unwrap(), then, "{name}");
+    }
+    assert_eq!(found("host/back/a").ino(), found("host/back/sub/b").ino());
+    assert_ne!(found("host/back/a").ino(), found("host/back/alone").ino());
+    assert_eq!(found("host/back/a").nlink(), 2);
+}
