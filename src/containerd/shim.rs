@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use containerd_client::services::v1::CreateTaskRequest;
 use containerd_client::tonic::Status;
 use containerd_client::types::Mount;
 use nix::mount::{MntFlags, umount2};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::time::{ClockId, clock_gettime};
 
 use super::connect::QUICK;
@@ -22,6 +24,9 @@ use crate::procfs::{self, Stat};
 
 /// The daemon itself has given up on a shim that is so old.
 const OLD: Duration = Duration::from_secs(15);
+
+/// How long a shim may take to end, milliseconds.
+const FAREWELL: u16 = 2000;
 
 /// A shim.
 pub(super) struct Shim {
@@ -103,15 +108,26 @@ fn has(line: &[u8], name: &str, value: &str) -> bool {
 
 /// Make the daemon end a shim that it has forgotten, with all that it has. Whether it did shows afterwards.
 pub(super) async fn end(core: &Core, container: &str, shim: Shim) -> Result<()> {
-    let Err(status) = remind(core, container).await? else { return Ok(()) };
-    tracing::debug!(container, %status, "asked for the shim of a task that is not known");
-    let in_the_way = status::exists(&status) && shim.age >= OLD;
-    let Some(bundle) = shim.bundle(container).filter(|_| in_the_way) else { return Ok(()) };
-    blocking(move || remove_bundle(&bundle).map_err(|error| io_error(&bundle, &error))).await?;
+    let process = procfs::descriptor(shim.pid);
     if let Err(status) = remind(core, container).await? {
-        tracing::debug!(container, %status, "asked for it without the directory of its task");
+        tracing::debug!(container, %status, "asked for the shim of a task that is not known");
+        let in_the_way = status::exists(&status) && shim.age >= OLD;
+        if let Some(bundle) = shim.bundle(container).filter(|_| in_the_way) {
+            blocking(move || remove_bundle(&bundle).map_err(|error| io_error(&bundle, &error))).await?;
+            if let Err(status) = remind(core, container).await? {
+                tracing::debug!(container, %status, "asked for it without the directory of its task");
+            }
+        }
     }
-    Ok(())
+    blocking(move || {
+        // It ends a moment after the daemon has answered.
+        if let Some(process) = process {
+            let mut end = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut end, FAREWELL);
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Ask for another task of this name: the daemon finds the shim again. The task cannot be made, since its root file

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, NoProxy, Proxy, Url};
+use reqwest::header::HeaderMap;
+use reqwest::{Certificate, Client, Identity, NoProxy, Proxy, Url};
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls_native_certs::load_certs_from_paths;
@@ -18,23 +19,35 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Between one byte and the next: a download may take as long as it likes, if it goes on.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// A client for a place that is trusted with these certificates as well.
-pub(super) fn client(
-    base: &Url,
-    certificates: &[Certificate],
-    skip_verify: bool,
-    settings: &Settings,
-) -> reqwest::Result<Client> {
+/// How a place is spoken to, as far as the site says so.
+#[derive(Default)]
+pub(super) struct Connection {
+    /// Whom it may be, besides those that are trusted anyway.
+    pub(super) certificates: Vec<Certificate>,
+    /// Who we are.
+    pub(super) identity: Option<Identity>,
+    /// It may be anybody.
+    pub(super) skip_verify: bool,
+    /// Sent with each request.
+    pub(super) headers: HeaderMap,
+    /// How long a connection may take.
+    pub(super) timeout: Option<Duration>,
+}
+
+/// A client for a place.
+pub(super) fn client(base: &Url, how: Connection, settings: &Settings) -> reqwest::Result<Client> {
     if CryptoProvider::get_default().is_none() {
         // It fails if there has come to be one meanwhile, which will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     let builder = Client::builder()
         .user_agent(concat!("drmaa2-containerd/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT)
+        .connect_timeout(how.timeout.unwrap_or(CONNECT))
+        .default_headers(how.headers)
         .read_timeout(SILENCE)
-        .tls_danger_accept_invalid_certs(skip_verify)
-        .tls_certs_only(trusted(settings).into_iter().chain(certificates.iter().cloned()));
+        .tls_danger_accept_invalid_certs(how.skip_verify)
+        .tls_certs_only(trusted(settings).into_iter().chain(how.certificates));
+    let builder = how.identity.into_iter().fold(builder, reqwest::ClientBuilder::identity);
     // Without its own look at the environment.
     proxies(&|name| settings.proxy(name), is_loopback(base))
         .into_iter()

@@ -1,16 +1,21 @@
 //! Where a registry's images can be had: its mirrors and itself, as `hosts.toml` has it.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use reqwest::{Certificate, Client, Url};
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Certificate, Client, Identity, Url};
 use serde::Deserialize;
 use toml::Value;
 
 use super::auth::Authority;
-use super::client::{client, is_loopback};
+use super::client::{Connection, client, is_loopback};
 use super::credentials::Place;
 use super::endpoint::{Endpoint, cause};
 use super::{Failure, Name, Settings};
@@ -21,59 +26,143 @@ const DOCKER_HUB: &str = "registry-1.docker.io";
 /// The directory for registries that have none of their own.
 const ANY: &str = "_default";
 
-/// What a `hosts.toml` says of a registry or a mirror. A key that is not known is an error: it would be
-/// a setting silently lost.
-#[derive(Debug, Clone, Default, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields, default)]
+/// What a `hosts.toml` says of a registry or a mirror.
+#[derive(Debug, Clone, Default, Deserialize, PartialEq)]
+#[serde(default)]
 struct Properties {
     capabilities: Option<Vec<String>>,
-    ca: Option<Files>,
+    ca: Option<Several<PathBuf>>,
+    /// Files with a certificate and its key in one, or in two.
+    client: Option<Several<Several<PathBuf>>>,
     skip_verify: bool,
     override_path: bool,
+    header: BTreeMap<String, Several<String>>,
+    dial_timeout: Option<String>,
+    /// What a later version of containerd may know.
+    #[serde(flatten)]
+    unknown: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 #[serde(untagged)]
-enum Files {
-    One(PathBuf),
-    Many(Vec<PathBuf>),
+enum Several<T> {
+    // First: a list of files is a list, and not one entry of several files.
+    Many(Vec<T>),
+    One(T),
+}
+
+impl<T> Several<T> {
+    fn all(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
 }
 
 /// The places that a file names, in the order in which they are to be tried.
 type Places = Vec<(String, Properties)>;
 
 impl Properties {
+    /// Those of a directory without a `hosts.toml`, whose certificates have names as Docker has them: `.crt` are to be
+    /// trusted, a `.cert` with its `.key` is ours.
+    fn of_certificates(dir: &Path) -> Self {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        files.sort();
+        let of = |end: &'static str| {
+            files.iter().filter(|file| file.extension() == Some(OsStr::new(end))).cloned()
+        };
+        let pair = |file: PathBuf| Several::Many(vec![file.clone(), file.with_extension("key")]);
+        Self {
+            ca: Some(Several::Many(of("crt").collect())),
+            client: Some(Several::Many(of("cert").map(pair).collect())),
+            ..Self::default()
+        }
+    }
+
     fn allows(&self, what: &str) -> bool {
         self.capabilities.as_ref().is_none_or(|all| all.iter().any(|one| one == what))
     }
 
-    fn certificates(&self, dir: &Path) -> Result<Vec<Certificate>, Failure> {
-        let files = match &self.ca {
-            None => &[],
-            Some(Files::One(file)) => std::slice::from_ref(file),
-            Some(Files::Many(files)) => files.as_slice(),
-        };
-        let mut all = Vec::new();
-        for file in files.iter().map(|file| dir.join(file)) {
-            let bad = |error: &dyn std::fmt::Display| {
-                Failure::lasting(format!("certificates {}: {error}", file.display()))
-            };
+    fn connection(&self, dir: &Path) -> Result<Connection, Failure> {
+        let mut how = Connection { skip_verify: self.skip_verify, ..Connection::default() };
+        for file in self.ca.iter().flat_map(Several::all).map(|file| dir.join(file)) {
+            let bad = |error: &dyn Display| bad_file(&file, error);
             let text = fs::read(&file).map_err(|error| bad(&error))?;
-            all.extend(Certificate::from_pem_bundle(&text).map_err(|error| bad(&cause(&error)))?);
+            let found = Certificate::from_pem_bundle(&text).map_err(|error| bad(&cause(&error)))?;
+            how.certificates.extend(found);
         }
-        Ok(all)
+        // One is all that can be shown.
+        if let Some(files) = self.client.iter().flat_map(Several::all).next() {
+            let mut text = Vec::new();
+            for file in files.all().iter().map(|file| dir.join(file)) {
+                text.extend(fs::read(&file).map_err(|error| bad_file(&file, &error))?);
+                text.push(b'\n');
+            }
+            let file = files.all().first().map_or_else(|| dir.to_owned(), |file| dir.join(file));
+            how.identity =
+                Some(Identity::from_pem(&text).map_err(|error| bad_file(&file, &cause(&error)))?);
+        }
+        for (name, values) in &self.header {
+            let bad = |error: &dyn Display| Failure::lasting(format!("header \"{name}\": {error}"));
+            let key = HeaderName::try_from(name).map_err(|error| bad(&error))?;
+            for value in values.all() {
+                let mut value = HeaderValue::try_from(value).map_err(|error| bad(&error))?;
+                value.set_sensitive(true);
+                how.headers.append(key.clone(), value);
+            }
+        }
+        if let Some(text) = &self.dial_timeout {
+            let bad = || Failure::lasting(format!("dial_timeout \"{text}\" is no duration"));
+            how.timeout = Some(duration(text).ok_or_else(bad)?);
+        }
+        Ok(how)
     }
+}
+
+fn bad_file(file: &Path, error: &dyn Display) -> Failure {
+    Failure::lasting(format!("certificates {}: {error}", file.display()))
+}
+
+/// A duration as Go writes it: numbers with units, such as `1m30s` or `500ms`.
+fn duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let number = rest.find(|char: char| !char.is_ascii_digit() && char != '.')?;
+        let unit =
+            rest[number..].find(|char: char| char.is_ascii_digit()).map_or(rest.len(), |at| number + at);
+        let scale = match &rest[number..unit] {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        seconds += rest[..number].parse::<f64>().ok()? * scale;
+        rest = &rest[unit..];
+    }
+    Duration::try_from_secs_f64(seconds).ok().filter(|span| !span.is_zero())
 }
 
 /// The places for an image, in the order in which they are to be tried.
 pub(super) async fn endpoints(name: &Name, settings: &Settings) -> Result<Vec<Endpoint>, Failure> {
     let dirs = directories(&name.host).map(|dir| settings.certs_dir.as_path().join(dir));
-    let Some(dir) = dirs.iter().find(|dir| dir.join("hosts.toml").exists()) else {
-        return Ok(vec![endpoint(&name.host, &Properties::default(), &dirs[0], name, settings).await?]);
-    };
+    let dir = dirs.iter().find(|dir| dir.is_dir()).unwrap_or(&dirs[0]);
     let file = dir.join("hosts.toml");
+    if !file.exists() {
+        return Ok(vec![
+            endpoint(&name.host, &Properties::of_certificates(dir), dir, name, settings).await?,
+        ]);
+    }
     let mut all = Vec::new();
     for (url, properties) in read(&file, name)? {
+        for key in properties.unknown.keys() {
+            tracing::warn!(file = %file.display(), url, key, "a key that is not known");
+        }
         let made = endpoint(&url, &properties, dir, name, settings).await;
         all.push(made.map_err(|failure| named(failure, &file))?);
     }
@@ -129,7 +218,7 @@ async fn endpoint(
     name: &Name,
     settings: &Settings,
 ) -> Result<Endpoint, Failure> {
-    let bad = |error: &dyn std::fmt::Display| Failure::lasting(format!("\"{place}\": {error}"));
+    let bad = |error: &dyn Display| Failure::lasting(format!("\"{place}\": {error}"));
     let address = if place == "docker.io" { DOCKER_HUB } else { place };
     let has_scheme = address.contains("://");
     let text = if has_scheme { address.to_owned() } else { format!("https://{address}") };
@@ -148,8 +237,7 @@ async fn endpoint(
         // A mirror of several registries has to know which is meant.
         base.query_pairs_mut().append_pair("ns", &name.host);
     }
-    let certificates = properties.certificates(dir)?;
-    let made = client(&base, &certificates, properties.skip_verify, settings);
+    let made = client(&base, properties.connection(dir)?, settings);
     let client = made.map_err(|error| bad(&cause(&error)))?;
     if !has_scheme && is_loopback(&base) && !speaks_tls(&client, &base).await {
         // Of these two schemes each can be changed into the other.
@@ -174,7 +262,7 @@ async fn speaks_tls(client: &Client, base: &Url) -> bool {
     match client.get(base.clone()).send().await {
         Ok(_) => true,
         // A certificate that is not trusted was sent by one that speaks TLS.
-        Err(error) => cause(&error).contains("certificate"),
+        Err(error) => cause(&error).to_lowercase().contains("certificate"),
     }
 }
 
@@ -194,7 +282,7 @@ mod tests {
         let urls: Vec<_> = places.iter().map(|(url, _)| url.as_str()).collect();
         assert_eq!(urls, ["https://z", "http://a", "https://s"]);
         assert!(places[0].1.allows("pull") && !places[0].1.allows("resolve"));
-        assert_eq!(places[1].1.ca, Some(Files::One("x.pem".into())));
+        assert_eq!(places[1].1.ca, Some(Several::One("x.pem".into())));
         assert!(places[1].1.allows("resolve") && places[2].1.skip_verify);
         assert_eq!(parse("", &name()).unwrap(), [("docker.io".to_owned(), Properties::default())]);
     }
@@ -202,13 +290,36 @@ mod tests {
     #[test]
     fn a_mistake_is_named() {
         for (text, part) in [
-            ("sever = 'x'", "sever"),
             ("server = 1", "server is 1"),
-            ("[host.'https://m']\nskip_verifi = true", "https://m"),
+            ("[host.'https://m']\nskip_verify = 1", "https://m"),
             ("host = 1", "host"),
         ] {
             let error = parse(text, &name()).unwrap_err();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_key_of_containerd_is_known_and_others_are_no_mistake() {
+        let text = "later = 1\n[host.'https://m']\nclient = [['c.pem', 'k.pem']]\ndial_timeout = '1m0.5s'\n\
+                    ca = ['a', 'b']\nnew = true\n[host.'https://m'.header]\nx-one = 'a'\nx-two = ['b', 'c']\n";
+        let places = parse(text, &name()).unwrap();
+        let keys = |at: usize| places[at].1.unknown.keys().map(String::as_str).collect::<Vec<_>>();
+        assert_eq!((keys(0), keys(1)), (vec!["new"], vec!["later"]));
+        let Properties { client, header, ca, .. } = &places[0].1;
+        assert_eq!(client.as_ref().unwrap().all()[0].all(), [PathBuf::from("c.pem"), "k.pem".into()]);
+        assert_eq!((header["x-two"].all().len(), ca.as_ref().unwrap().all().len()), (2, 2));
+        for text in ["client = 'both.pem'", "client = ['both.pem', 'other.pem']"] {
+            let places = parse(text, &name()).unwrap();
+            assert_eq!(places[0].1.client.as_ref().unwrap().all()[0].all(), [PathBuf::from("both.pem")]);
+        }
+        let connection =
+            Properties { client: None, ca: None, ..places[0].1.clone() }.connection(Path::new("/"));
+        let connection = connection.map_err(|failure| failure.error).unwrap();
+        assert_eq!(connection.timeout, Some(Duration::from_millis(60_500)));
+        assert_eq!(connection.headers.get_all("x-two").iter().count(), 2);
+        for wrong in ["", "1", "s", "1x", "-1s", "0s"] {
+            assert_eq!(duration(wrong), None, "{wrong}");
         }
     }
 

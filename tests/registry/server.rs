@@ -40,12 +40,25 @@ impl Server {
 
     /// Another one on the same storage, which speaks TLS; gives its certificate as well.
     pub fn over_tls(&self) -> (Self, String) {
+        self.over_tls_with("")
+    }
+
+    /// The same, for those alone who show a certificate; gives that and its key as well.
+    pub fn over_tls_among_friends(&self) -> (Self, String, [String; 2]) {
+        let friend = rcgen::generate_simple_self_signed(["friend".to_owned()]).unwrap();
+        let file = self.dir.path().join("friend.pem");
+        fs::write(&file, friend.cert.pem()).unwrap();
+        let (server, certificate) = self.over_tls_with(&format!(", clientcas: ['{}']", file.display()));
+        (server, certificate, [friend.cert.pem(), friend.signing_key.serialize_pem()])
+    }
+
+    fn over_tls_with(&self, more: &str) -> (Self, String) {
         let signed = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let (certificate, key) = (self.dir.path().join("cert.pem"), self.dir.path().join("key.pem"));
         fs::write(&certificate, signed.cert.pem()).unwrap();
         fs::write(&key, signed.signing_key.serialize_pem()).unwrap();
         let (certificate, key) = (certificate.display(), key.display());
-        let tls = format!(", tls: {{certificate: '{certificate}', key: '{key}'}}");
+        let tls = format!(", tls: {{certificate: '{certificate}', key: '{key}'{more}}}");
         (Self::start_in(Arc::clone(&self.dir), "", &tls), signed.cert.pem())
     }
 
