@@ -22,7 +22,7 @@ pub(crate) fn exec(order: &Order, user: &User) -> Result<Infallible, Failure> {
         return Err(Failure::text("no command".to_owned()));
     };
     let name = OsStr::from_bytes(command).display();
-    let env = environment(&order.env, &user.home);
+    let env = environment(&order.env, user);
     let candidates = candidates(command, value(&env, b"PATH").unwrap_or_default());
     Err(match run(&candidates, &order.args, &env) {
         Ok(Some(error)) if error.kind() == io::ErrorKind::NotFound => {
@@ -76,10 +76,16 @@ fn candidates(command: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The job's environment, with the two names every program relies on.
-fn environment(env: &[Vec<u8>], home: &[u8]) -> Vec<Vec<u8>> {
+/// The job's environment, with the names that programs rely on.
+fn environment(env: &[Vec<u8>], user: &User) -> Vec<Vec<u8>> {
     let mut env = env.to_vec();
-    for (name, default) in [(&b"HOME"[..], home), (b"PATH", DEFAULT_PATH.as_bytes())] {
+    let defaults: [(&[u8], &[u8]); 4] = [
+        (b"HOME", &user.home),
+        (b"USER", &user.name),
+        (b"LOGNAME", &user.name),
+        (b"PATH", DEFAULT_PATH.as_bytes()),
+    ];
+    for (name, default) in defaults {
         if value(&env, name).is_none() {
             env.push([name, b"=", default].concat());
         }
@@ -101,14 +107,22 @@ fn pointers(list: &[CString]) -> Vec<*const c_char> {
 
 #[cfg(test)]
 mod tests {
+    use drmaa2_init::Submitter;
+
     use super::*;
 
     #[test]
     fn the_environment_gets_a_home_and_a_path_only_if_it_has_none() {
-        let own = [b"PATH=".to_vec(), b"HOMER=x".to_vec(), b"HOME=/own".to_vec()];
-        assert_eq!(environment(&own, b"/root"), own);
-        let env = environment(&[], b"/root");
-        assert_eq!(value(&env, b"HOME"), Some(&b"/root"[..]));
+        let submitter = Some(Submitter { uid: 4711, gid: 4712, groups: vec![] });
+        let (user, user_name) = (b"4711:4712".to_vec(), b"me".to_vec());
+        let user = User::find(&Order { user, user_name, submitter, ..Order::default() });
+        let Ok(user) = user else { panic!("no user") };
+        let own = ["PATH=", "HOMER=x", "HOME=/own", "USER=", "LOGNAME=x"]
+            .map(|entry| entry.as_bytes().to_vec());
+        assert_eq!(environment(&own, &user), own);
+        let env = environment(&[], &user);
+        assert_eq!([&b"USER"[..], b"LOGNAME"].map(|name| value(&env, name)), [Some(&b"me"[..]); 2]);
+        assert_eq!(value(&env, b"HOME"), Some(&b"/"[..]));
         assert_eq!(value(&env, b"PATH"), Some(DEFAULT_PATH.as_bytes()));
     }
 

@@ -79,6 +79,8 @@ pub struct Order {
     /// `user`, `user:group`, `uid` or `uid:gid`; names are looked up in the image's own passwd and
     /// group files. Empty is root.
     pub user: Vec<u8>,
+    /// The submitter's name, for an image that does not know him.
+    pub user_name: Vec<u8>,
     /// Supplementary groups, by numbers or by names of the image's group file. `None`: those that this
     /// file gives the user.
     pub groups: Option<Vec<Vec<u8>>>,
@@ -182,6 +184,7 @@ impl Order {
         out.bytes("directory", &self.directory);
         out.flag("create-directory", self.create_directory);
         out.bytes("user", &self.user);
+        out.bytes("user-name", &self.user_name);
         if let Some(groups) = &self.groups {
             out.flag("groups", true);
             out.list("group", groups);
@@ -223,6 +226,7 @@ impl Order {
                 "directory" => order.directory = value.to_vec(),
                 "create-directory" => order.create_directory = true,
                 "user" => order.user = value.to_vec(),
+                "user-name" => order.user_name = value.to_vec(),
                 "groups" => order.groups = Some(order.groups.unwrap_or_default()),
                 "more-group" => order.more_groups.push(codec::number(value)?),
                 "group" => order.groups.get_or_insert_default().push(value.to_vec()),
@@ -337,6 +341,7 @@ pub(crate) mod tests {
             directory: b"/w".to_vec(),
             create_directory: true,
             user: b"1000:1000".to_vec(),
+            user_name: b"alice".to_vec(),
             groups: Some(vec![]),
             more_groups: vec![6, 7],
             drop_capabilities: vec![],

@@ -15,6 +15,8 @@ pub(crate) struct User {
     uid: u32,
     gid: u32,
     groups: Vec<u32>,
+    /// His name in the image; empty if it has none for him.
+    pub(crate) name: Vec<u8>,
     /// The home directory; `/` for a user the image does not know.
     pub(crate) home: Vec<u8>,
 }
@@ -32,6 +34,13 @@ impl User {
             user.groups = groups.iter().map(number).collect::<Result<_, _>>().map_err(Failure::text)?;
         }
         user.groups.extend(&order.more_groups);
+        if user.name.is_empty() {
+            let himself = order.submitter.as_ref().is_some_and(|submitter| submitter.uid == user.uid);
+            user.name = match order.user_name.as_slice() {
+                name @ [_, ..] if himself => name.to_vec(),
+                _ => user.uid.to_string().into_bytes(),
+            };
+        }
         Ok(user)
     }
 
@@ -55,8 +64,9 @@ impl User {
             let joined = groups(group).filter(|group| group.has(account.name)).map(|group| group.gid);
             all.extend(joined.filter(|joined| *joined != gid));
         }
+        let name = account.as_ref().map_or(&b""[..], |account| account.name).to_vec();
         let home = account.map(|account| account.home).filter(|home| !home.is_empty());
-        Ok(Self { uid, gid, groups: all, home: home.unwrap_or(b"/").to_vec() })
+        Ok(Self { uid, gid, groups: all, name, home: home.unwrap_or(b"/").to_vec() })
     }
 
     /// Him, for work on his files.
@@ -198,7 +208,7 @@ mod tests {
     #[test]
     fn an_image_without_accounts_has_numbers_and_root() {
         let user = User::look_up(b"", b"", b"").unwrap();
-        assert_eq!(user, User { uid: 0, gid: 0, groups: vec![0], home: b"/".to_vec() });
+        assert_eq!(user, User { uid: 0, gid: 0, groups: vec![0], name: vec![], home: b"/".to_vec() });
         assert!(User::look_up(b"root", b"", b"").is_err());
     }
 }

@@ -13,10 +13,11 @@ fn arguments_and_environment_are_passed_byte_by_byte() {
     let mut job = Job::new(&["cat", "/proc/self/cmdline", "/proc/self/environ", ""]);
     job.order.args[3] = b"\xff\n=".to_vec();
     job.order.env = vec![b"B=\xfe=\n".to_vec(), b"HOME=".to_vec(), b"PATH=/bin:/usr/bin".to_vec()];
+    job.order.env.extend([b"USER=".to_vec(), b"LOGNAME=x".to_vec()]);
     let ended = job.run();
     assert_eq!(ended.code, 1, "the last argument is no file");
     let expected: &[u8] = b"cat\0/proc/self/cmdline\0/proc/self/environ\0\xff\n=\0\
-        B=\xfe=\n\0HOME=\0PATH=/bin:/usr/bin\0";
+        B=\xfe=\n\0HOME=\0PATH=/bin:/usr/bin\0USER=\0LOGNAME=x\0";
     assert_eq!(fs::read(ended.job.path("stdout")).unwrap(), expected);
 }
 

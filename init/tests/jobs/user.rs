@@ -3,15 +3,19 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+use drmaa2_init::Submitter;
+
 use crate::harness::{Ended, Job, quoted};
 
-const WHO: &str = "echo $(id -u):$(id -g) $(id -G); echo $HOME; : > made";
+const WHO: &str = "echo $(id -u):$(id -g) $(id -G); echo $HOME $USER $LOGNAME; : > made";
 
 fn run_as(user: &str, groups: Option<Vec<&str>>) -> Ended {
     let mut job = Job::sh(WHO);
     job.put("passwd", b"root:x:0:0::/root:/bin/sh\ntester:x:4711:4712::/home/tester:/bin/sh\n");
     job.put("group", b"root:x:0:\ntester:x:4712:\nfriends:x:4713:other,tester\n");
     job.order.user = user.as_bytes().to_vec();
+    job.order.user_name = b"me".to_vec();
+    job.order.submitter = Some(Submitter { uid: 4714, gid: 4715, groups: vec![] });
     job.order.groups = groups.map(|groups| groups.into_iter().map(Into::into).collect());
     job.order.umask = Some(0o027);
     let ended = job.run();
@@ -22,13 +26,17 @@ fn run_as(user: &str, groups: Option<Vec<&str>>) -> Ended {
 #[test]
 fn the_job_runs_as_its_user() {
     for (user, groups, expected) in [
-        ("", None, "0:0 0\n/root\n"),
-        ("tester", None, "4711:4712 4712 4713\n/home/tester\n"),
-        ("4711", None, "4711:4712 4712 4713\n/home/tester\n"),
-        ("tester:friends", None, "4711:4713 4713\n/home/tester\n"),
-        ("4714:4715", None, "4714:4715 4715\n/\n"),
-        ("tester", Some(vec!["4720", "friends"]), "4711:4712 4712 4713 4720\n/home/tester\n"),
-        ("4714:4715", Some(vec![]), "4714:4715 4715\n/\n"),
+        ("", None, "0:0 0\n/root root root\n"),
+        ("tester", None, "4711:4712 4712 4713\n/home/tester tester tester\n"),
+        ("4711", None, "4711:4712 4712 4713\n/home/tester tester tester\n"),
+        ("tester:friends", None, "4711:4713 4713\n/home/tester tester tester\n"),
+        ("4714:4715", None, "4714:4715 4715\n/ me me\n"),
+        (
+            "tester",
+            Some(vec!["4720", "friends"]),
+            "4711:4712 4712 4713 4720\n/home/tester tester tester\n",
+        ),
+        ("4714:4715", Some(vec![]), "4714:4715 4715\n/ me me\n"),
     ] {
         let ended = run_as(user, groups);
         assert_eq!(ended.stdout(), expected, "{user}");
