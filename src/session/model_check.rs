@@ -20,7 +20,7 @@ use super::cleanup::Chore;
 use super::engine::{Engine, News};
 use super::kick::Kick;
 use super::waits::Waits;
-use crate::model::{Control, JobState, JobTemplate, now};
+use crate::model::{Control, ErrorCode, JobState, JobTemplate, now};
 use crate::scheduler::{Pool, plan};
 use crate::store::{
     Claim, NewTask, Queue, Session, Store, Submission, Targets, Terms, Unsettled, Which,
@@ -164,12 +164,17 @@ impl Machine {
     /// The threads of a process get to run.
     fn hear(&self, process: usize) {
         let Process { engine, news, chores, .. } = &self.processes[process];
+        let take = |fact| match engine.take(fact) {
+            // It wants to know more, and the runtime is mute: the jobs are compared again later.
+            Err(error) if error.code == ErrorCode::DrmCommunication => {}
+            taken => taken.unwrap(),
+        };
         if let Ok(News::Fact(fact)) = news.try_recv() {
-            engine.take(*fact).unwrap();
+            take(*fact);
         }
         let fact = self.runtime.lock().facts[process].pop_front();
         if let Some(fact) = fact {
-            engine.take(fact).unwrap();
+            take(fact);
         }
         if let Ok(Chore::Clean(id)) = chores.try_recv() {
             engine.tracker().delete_job(&id).unwrap();
