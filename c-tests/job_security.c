@@ -48,7 +48,7 @@ static void privileged(drmaa2_jsession js)
 static void read_only(drmaa2_jsession js)
 {
     sees(js, "read_only", "on",
-         "touch /tmp/f 2>/dev/null || echo read-only; touch /run/f && echo but not everywhere",
+         "touch /tmp/f 2>/dev/null || echo read-only; touch /dev/shm/f && echo but not everywhere",
          "read-only\nbut not everywhere\n");
     sees(js, "read_only", "off", "touch /tmp/f && echo writable", "writable\n");
 }
