@@ -7,12 +7,12 @@ use containerd_client::services::v1::{
     Container, GetContainerRequest, GetRequest, ListContainersRequest, ListTasksRequest,
 };
 use containerd_client::types::v1::{Process, Status};
-use drmaa2_init::{Fence, Order};
+use drmaa2_init::Order;
 use serde_json::Value;
 
 use super::connect::QUICK;
 use super::finish::{self, Exit};
-use super::withdraw::is_withdrawn;
+use super::withdraw::{is_withdrawn, will_never_begin};
 use super::{Core, bare, group, labels, start, status};
 use crate::model::{Error, JobInfo, JobState, JobTemplate, Millis, Outcome, Result, SlotInfo, Text};
 
@@ -47,10 +47,11 @@ impl Traces {
         let (outcome, begun) = (finish::recorded(dir), start::has_begun(dir));
         let withdrawn = is_withdrawn(dir);
         let started = started.filter(|_| !withdrawn);
-        let (dir_of, dir) = (dir, dir.is_dir().then(|| dir.to_owned()));
+        let given_up = will_never_begin(dir);
+        let dir = dir.is_dir().then(|| dir.to_owned());
         let running = process.as_ref().is_some_and(|process| process.status() == Status::Running);
-        let frozen = running && container.as_ref().is_some_and(group::is_frozen);
-        let given_up = matches!(Fence::look(&super::shared(dir_of)), Ok(Some(Fence::Withdrawn)));
+        let frozen =
+            running && container.as_ref().is_some_and(|container| group::frozen(container).is_some());
         Self { container, process, outcome, started, begun, withdrawn, dir, given_up, frozen }
     }
 

@@ -196,12 +196,13 @@ async fn by_its_group(core: &Core, id: &str, control: Control) -> Option<Fact> {
     if task_status(core, id).await != Some(Status::Running) {
         return None;
     }
-    let container = account::container(core, id).await.ok().flatten().filter(group::is_frozen)?;
+    let container = account::container(core, id).await.ok().flatten()?;
+    let freezer = group::frozen(&container)?;
     let (id, at) = (id.to_owned(), now_nanos());
     match control {
         Control::Suspend => Some(Fact::Suspended { id, at }),
-        Control::Resume => match group::thaw(&container) {
-            Ok(thawed) => thawed.then_some(Fact::Resumed { id, at }),
+        Control::Resume => match freezer.thaw() {
+            Ok(()) => Some(Fact::Resumed { id, at }),
             Err(error) => {
                 tracing::warn!(id, %error, "cannot thaw the control group of a job");
                 None

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// What a container's spec says of its group.
+/// The part of a container's spec that names its group.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Spec {
@@ -46,8 +46,8 @@ pub(super) fn was_out_of_memory(container: &Container) -> bool {
     killed.is_some_and(|processes| processes > 0)
 }
 
-/// A file that freezes the processes of a group, and what is written there.
-struct Freezer {
+/// A file that freezes the processes of a group, and its contents.
+pub(super) struct Freezer {
     file: PathBuf,
     frozen: &'static str,
     thawed: &'static str,
@@ -67,27 +67,21 @@ impl Freezer {
     fn is_on(&self) -> bool {
         fs::read_to_string(&self.file).is_ok_and(|text| text.trim_end() == self.frozen)
     }
+
+    /// Let the processes go on.
+    pub(super) fn thaw(&self) -> io::Result<()> {
+        fs::write(&self.file, self.thawed)
+    }
 }
 
-/// Are the processes of a container frozen? The daemon does not know of it if it, or a shim, died after the runtime had
-/// done it.
-pub(super) fn is_frozen(container: &Container) -> bool {
-    path(container).is_some_and(|path| frozen(Path::new(ROOT), &path).is_some())
+/// The freezer of a container whose processes are frozen. The daemon does not know of it if it, or a shim, died after
+/// the runtime had done it.
+pub(super) fn frozen(container: &Container) -> Option<Freezer> {
+    frozen_in(Path::new(ROOT), &path(container)?)
 }
 
-/// Let the processes of a container go on that are frozen. False if they are not.
-pub(super) fn thaw(container: &Container) -> io::Result<bool> {
-    path(container).map_or(Ok(false), |path| thaw_in(Path::new(ROOT), &path))
-}
-
-fn frozen(root: &Path, path: &Path) -> Option<Freezer> {
+fn frozen_in(root: &Path, path: &Path) -> Option<Freezer> {
     freezers(root, path).into_iter().find(Freezer::is_on)
-}
-
-fn thaw_in(root: &Path, path: &Path) -> io::Result<bool> {
-    let Some(freezer) = frozen(root, path) else { return Ok(false) };
-    fs::write(&freezer.file, freezer.thawed)?;
-    Ok(true)
 }
 
 #[cfg(test)]
@@ -108,7 +102,7 @@ mod tests {
             [spec(""), spec("/"), spec("system.slice:cri:j"), container("{}"), container("no")]
         {
             assert_eq!(path(&nothing), None);
-            assert!(!is_frozen(&nothing) && !thaw(&nothing).unwrap());
+            assert!(frozen(&nothing).is_none());
         }
     }
 
@@ -116,16 +110,16 @@ mod tests {
     fn what_is_frozen_is_thawed() {
         let dir = tempfile::tempdir().unwrap();
         let path = Path::new("ns/j");
-        assert!(!thaw_in(dir.path(), path).unwrap());
+        assert!(frozen_in(dir.path(), path).is_none());
         for (file, frozen, thawed) in
             [("freezer/ns/j/freezer.state", "FROZEN\n", "THAWED"), ("ns/j/cgroup.freeze", "1\n", "0")]
         {
             let file = dir.path().join(file);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(&file, frozen).unwrap();
-            assert!(thaw_in(dir.path(), path).unwrap());
+            frozen_in(dir.path(), path).unwrap().thaw().unwrap();
             assert_eq!(fs::read_to_string(&file).unwrap(), thawed);
-            assert!(!thaw_in(dir.path(), path).unwrap());
+            assert!(frozen_in(dir.path(), path).is_none());
         }
     }
 }

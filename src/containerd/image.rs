@@ -170,8 +170,7 @@ pub(super) async fn load(daemon: &Daemon, calls: &Calls, name: &str, target: Tar
             return load_manifest(daemon, calls, name, target.digest, (&digest, says_platform)).await;
         }
         let index: ImageIndex = document(daemon, calls, &digest).await?;
-        let chosen =
-            platform::choose(index.manifests(), &Arch::default()).ok_or_else(platform::wrong)?;
+        let chosen = platform::choose(index.manifests(), &Arch::default())?;
         says_platform = chosen.platform().is_some();
         digest = chosen.digest().to_string();
         is_index = self::is_index(chosen.media_type());

@@ -52,7 +52,7 @@ fn rank(named: &Arch, variant: Option<&str>, machine: &Arch) -> Option<usize> {
 
 /// The entry of an index that fits a Linux machine of this architecture best: one for that and not for an older one
 /// whose programs it runs; then one without a variant or with the baseline's, then the first with any other.
-pub(super) fn choose<'a>(entries: &'a [Descriptor], machine: &Arch) -> Option<&'a Descriptor> {
+pub(super) fn choose<'a>(entries: &'a [Descriptor], machine: &Arch) -> Result<&'a Descriptor, Error> {
     let rank = |platform: &Platform| {
         let fits = rank(platform.architecture(), platform.variant().as_deref(), machine);
         fits.filter(|_| is_linux(platform.os()))
@@ -64,6 +64,7 @@ pub(super) fn choose<'a>(entries: &'a [Descriptor], machine: &Arch) -> Option<&'
         .map(|(_, entry)| entry)
         // An index written by hand may not name platforms; the configuration of the image is looked at then.
         .or_else(|| entries.iter().find(|entry| entry.platform().is_none()))
+        .ok_or_else(wrong)
 }
 
 /// Refuse an image whose configuration says that it is for other machines than this one.
@@ -73,7 +74,7 @@ pub(super) fn check(os: &Os, named: &Arch) -> Result<(), Error> {
 }
 
 /// The image is not made for this machine.
-pub(super) fn wrong() -> Error {
+fn wrong() -> Error {
     Error::argument(format!("not made for this machine (linux/{})", Arch::default()))
 }
 
@@ -97,7 +98,7 @@ mod tests {
     }
 
     fn chosen(entries: &[Descriptor], arch: &Arch) -> Option<char> {
-        choose(entries, arch)?.digest().digest().chars().next()
+        choose(entries, arch).ok()?.digest().digest().chars().next()
     }
 
     #[test]

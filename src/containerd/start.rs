@@ -146,7 +146,7 @@ async fn take_up(core: &Arc<Core>, job: &NewJob) -> Result<Started> {
         return Ok(Started::Unanswered);
     }
     still_wanted(core, id)?;
-    if matches!(Fence::look(&shared(&dir)), Ok(Some(Fence::Withdrawn))) {
+    if withdraw::will_never_begin(&dir) {
         return start_again(core, job).await;
     }
     let process = core.daemon.patiently(|| account::process(core, id)).await?;

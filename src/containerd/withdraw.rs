@@ -20,8 +20,12 @@ pub(super) const WITHDRAW_FILE: &str = "withdraw";
 
 /// Was the start withdrawn of the job in this directory?
 pub(super) fn is_withdrawn(dir: &Path) -> bool {
-    is_marked(&dir.join(WITHDRAW_FILE))
-        && matches!(Fence::look(&shared(dir)), Ok(Some(Fence::Withdrawn)))
+    is_marked(&dir.join(WITHDRAW_FILE)) && will_never_begin(dir)
+}
+
+/// Was the attempt with this directory given up, so that its init will do nothing?
+pub(super) fn will_never_begin(dir: &Path) -> bool {
+    matches!(Fence::look(&shared(dir)), Ok(Some(Fence::Withdrawn)))
 }
 
 /// The same for the process that launches the job: from here on it is decided.

@@ -113,8 +113,7 @@ impl Fetch<'_> {
         let (mut last, mut says_platform) = (with_type(registry.target().await?)?, false);
         while image::is_index(&MediaType::from(last.media_type.as_str())) {
             let index: ImageIndex = parsed(&last)?;
-            let chosen =
-                platform::choose(index.manifests(), &Arch::default()).ok_or_else(platform::wrong)?;
+            let chosen = platform::choose(index.manifests(), &Arch::default())?;
             says_platform = chosen.platform().is_some();
             let digest = chosen.digest().to_string();
             indexes.push(last);
