@@ -37,7 +37,7 @@ pub(super) fn of(job: &NewJob, image: &Config) -> Vec<Vec<u8>> {
     entries
 }
 
-/// What programs look for that know Grid Engine or OpenMP; the job may decide otherwise.
+/// Variables of Grid Engine and OpenMP, which programs look for; the job may decide otherwise.
 fn usual_variables(job: &NewJob) -> Vec<(&'static str, String)> {
     let mut usual = vec![("NSLOTS", slots(job).to_string())];
     // Its processors are limited then, which only `nproc` and OpenMP would not see by themselves.
@@ -53,7 +53,7 @@ fn usual_variables(job: &NewJob) -> Vec<(&'static str, String)> {
     usual
 }
 
-/// What we tell a job. An array task finds its index in the variable that `DRMAA_INDEX_VAR` names.
+/// Variables of ours. An array task finds its index in the variable that `DRMAA_INDEX_VAR` names.
 fn our_variables(job: &NewJob) -> Vec<(&'static str, String)> {
     let mut ours = vec![
         ("DRMAA2_JOB_ID", job.id.clone()),
@@ -92,29 +92,10 @@ mod tests {
 
     use super::*;
     use crate::model::JobTemplate;
-    use crate::tracker::{Settings, Stdio, Submitter, Task};
+    use crate::tracker::Task;
 
     fn environment(template: JobTemplate, slots: Option<i64>, task: Option<Task>) -> Vec<String> {
-        let submitter = Submitter {
-            user: "u".into(),
-            uid: 0,
-            gid: 0,
-            groups: vec![],
-            umask: 0,
-            machine: "m".into(),
-        };
-        let job = NewJob {
-            id: "01j".into(),
-            session: "s".into(),
-            template,
-            submitter,
-            stdio: Stdio::default(),
-            settings: Settings::default(),
-            task,
-            slots,
-            wall_clock: None,
-            ends: None,
-        };
+        let job = NewJob { template, slots, task, ..NewJob::for_tests("01j") };
         let image = ["PATH=/bin", "A=image", "NSLOTS=image"].map(str::to_owned).to_vec();
         let image = ConfigBuilder::default().env(image).build().unwrap();
         of(&job, &image).into_iter().map(|entry| String::from_utf8(entry).unwrap()).collect()

@@ -343,28 +343,7 @@ mod tests {
     }
 
     fn job() -> Box<NewJob> {
-        use crate::model::JobTemplate;
-        use crate::tracker::{Settings, Stdio, Submitter};
-        let submitter = Submitter {
-            user: "u".into(),
-            uid: 0,
-            gid: 0,
-            groups: vec![],
-            umask: 0,
-            machine: "m".into(),
-        };
-        Box::new(NewJob {
-            id: "j".into(),
-            session: "s".into(),
-            template: JobTemplate::default(),
-            submitter,
-            stdio: Stdio::default(),
-            settings: Settings::default(),
-            task: None,
-            slots: None,
-            wall_clock: None,
-            ends: None,
-        })
+        Box::new(NewJob::for_tests("j"))
     }
 
     fn deleted() -> Fact {

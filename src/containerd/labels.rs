@@ -109,30 +109,13 @@ fn shortened(key: &str, mut value: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{JobState, JobTemplate};
-    use crate::tracker::{Settings, Stdio, Submitter, Task};
+    use crate::model::JobState;
+    use crate::tracker::Task;
 
     #[test]
     fn a_task_bears_its_array_and_its_index() {
-        let mut job = NewJob {
-            id: "01a.3".into(),
-            session: "s".into(),
-            template: JobTemplate::default(),
-            submitter: Submitter {
-                user: "u".into(),
-                uid: 0,
-                gid: 0,
-                groups: vec![],
-                umask: 0,
-                machine: "m".into(),
-            },
-            stdio: Stdio::default(),
-            settings: Settings::default(),
-            task: Some(Task { array: "01a".into(), index: 3, range: None }),
-            slots: None,
-            wall_clock: None,
-            ends: None,
-        };
+        let task = Some(Task { array: "01a".into(), index: 3, range: None });
+        let mut job = NewJob { task, ..NewJob::for_tests("01a.3") };
         let image = ImageRef { name: "i".into(), digest: Some("sha256:d".into()) };
         let further = [("site".to_owned(), "a".to_owned())];
         let labels = encode(&job, &image, &further);

@@ -215,32 +215,17 @@ fn cleaned(path: &str) -> String {
 mod tests {
     use super::*;
 
+    use crate::model::JobTemplate;
+    use crate::tracker::{End, Task};
+
     fn patience(seconds: u64) -> Patience {
         Patience { grace: Duration::from_secs(seconds), linger: None }
     }
-    use crate::model::JobTemplate;
-    use crate::tracker::{End, Settings, Task};
 
     fn job(template: JobTemplate, uid: u32) -> NewJob {
-        NewJob {
-            id: "01j".into(),
-            session: "s".into(),
-            template,
-            submitter: Submitter {
-                user: "u".into(),
-                uid,
-                gid: 100,
-                groups: vec![100, 44],
-                umask: 0o27,
-                machine: "host".into(),
-            },
-            stdio: Stdio::default(),
-            settings: Settings::default(),
-            task: None,
-            slots: None,
-            wall_clock: None,
-            ends: None,
-        }
+        let (gid, groups, umask) = (100, vec![100, 44], 0o27);
+        let job = NewJob::for_tests("01j");
+        NewJob { template, submitter: Submitter { uid, gid, groups, umask, ..job.submitter }, ..job }
     }
 
     fn image() -> Config {

@@ -97,6 +97,26 @@ pub struct NewJob {
     pub ends: Option<End>,
 }
 
+#[cfg(test)]
+impl NewJob {
+    /// A job of root's, for tests, with an empty template.
+    pub(crate) fn for_tests(id: &str) -> Self {
+        let (user, machine) = ("u".to_owned(), "m".to_owned());
+        Self {
+            id: id.to_owned(),
+            session: "s".to_owned(),
+            template: JobTemplate::default(),
+            submitter: Submitter { user, uid: 0, gid: 0, groups: vec![], umask: 0, machine },
+            stdio: Stdio::default(),
+            settings: Settings::default(),
+            task: None,
+            slots: None,
+            wall_clock: None,
+            ends: None,
+        }
+    }
+}
+
 /// The time at which a job is ended, whatever it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
