@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// What `/proc/PID/stat` says of a process.
+/// A process as `/proc/PID/stat` describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
     /// A letter: `R`, `S`, `Z` and so on.

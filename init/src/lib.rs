@@ -149,7 +149,7 @@ pub struct Record {
     pub untried: bool,
     /// Why, if there is more to say than the code or the signal does.
     pub reason: Option<Vec<u8>>,
-    /// What else people may want to know; it does not make the job a failure.
+    /// A remark for people; it does not make the job a failure.
     pub remark: Option<Vec<u8>>,
     /// It was ended by a signal that nobody asked for. The machine went down most often, and so this says
     /// nothing of the command.

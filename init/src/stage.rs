@@ -109,7 +109,7 @@ impl Paths {
 struct Copy<'a> {
     reader: &'a Identity,
     writer: &'a Identity,
-    /// Where the files are by now that have several names, by device and inode.
+    /// The places of copied files that have several names, by device and inode.
     linked: HashMap<(u64, u64), Place>,
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct End {
     pub(crate) status: c_int,
     /// What the status does not tell: that the command ended because it was asked to, and why.
     pub(crate) reason: Option<Reason>,
-    /// What became of processes that outlived a command that ended by itself, if they had to be asked to end.
+    /// The end of processes that outlived a command that ended by itself, if they had to be asked to end.
     pub(crate) remark: Option<String>,
 }
 
@@ -115,7 +115,7 @@ struct Job {
     asked: bool,
     /// The limit for which it was.
     exceeded: Option<String>,
-    /// What outlived the command has had its time, and was asked to end.
+    /// Processes that outlived the command have had their time, and were asked to end.
     outstayed: bool,
 }
 
@@ -125,7 +125,7 @@ enum Phase {
     Runs,
     /// It has ended by itself, and others have not.
     Lingers,
-    /// What is left was asked to end.
+    /// All that is left was asked to end.
     Ends,
     /// Everything was killed, the command too if it was left.
     Killed { command: bool },
@@ -247,7 +247,7 @@ impl Job {
 
 const OUTLIVED: &str = "processes that outlived the command";
 
-/// What there is of two texts.
+/// Two texts in one, as far as there are any.
 fn joined(texts: [Option<String>; 2]) -> Option<String> {
     let texts: Vec<String> = texts.into_iter().flatten().collect();
     (!texts.is_empty()).then(|| texts.join("; "))

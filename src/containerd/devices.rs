@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_directory_stands_for_all_devices_below_it() {
-        // Who is not root can make none.
+        // Only root can make one.
         let Ok(dir) = tempfile::tempdir_in("/dev") else { return };
         let make = |name: &str, minor| {
             let (kind, mode) =

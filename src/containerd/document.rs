@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::model::{Error, Result, json};
 
-/// What is not said in a document means this.
+/// Add what a document leaves out, with the meaning that this has.
 fn complete(document: &mut Value) {
     let absent = [
         ("", "schemaVersion", json!(2)),
@@ -37,7 +37,7 @@ pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
 const CONFIGURATIONS: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
-/// What a manifest says of itself beside what images have.
+/// The kind of a document, as it says itself.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Kind {

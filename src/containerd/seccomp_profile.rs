@@ -28,12 +28,12 @@ pub(super) fn read(path: &Text) -> Result<Profile> {
     }
     let text = fs::read(path.as_path()).map_err(|error| refuse(&error))?;
     let profile: Profile = json::read(&text).map_err(|error| refuse(&error))?;
-    // What is wrong with it shows whatever the job may do.
+    // A mistake shows whatever the job may do.
     profile.resolve(&[]).map_err(|error| refuse(&error))?;
     Ok(profile)
 }
 
-/// What a profile may hold. Anything else would be ignored, and the job have a filter that is not the one in the file;
+/// All that a profile may hold. Anything else would be ignored, and the job have a filter that is not the one in the file;
 /// a supervisor of system calls there is none.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

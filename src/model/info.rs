@@ -64,7 +64,7 @@ pub struct Outcome {
     pub signal: Option<i32>,
     /// Why it ended so, for people; a job with a reason has FAILED.
     pub reason: Option<String>,
-    /// What else people may want to know of its end.
+    /// A remark on its end, for people.
     pub remark: Option<String>,
     /// When the command started, where the runtime knows it.
     pub started: Option<Millis>,

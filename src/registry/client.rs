@@ -22,9 +22,9 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// How a place is spoken to, as far as the site says so.
 #[derive(Default)]
 pub(super) struct Connection {
-    /// Whom it may be, besides those that are trusted anyway.
+    /// Certificates that are trusted besides the usual ones.
     pub(super) certificates: Vec<Certificate>,
-    /// Who we are.
+    /// Our own certificate, with its key.
     pub(super) identity: Option<Identity>,
     /// It may be anybody.
     pub(super) skip_verify: bool,

@@ -26,7 +26,7 @@ const DOCKER_HUB: &str = "registry-1.docker.io";
 /// The directory for registries that have none of their own.
 const ANY: &str = "_default";
 
-/// What a `hosts.toml` says of a registry or a mirror.
+/// The settings of a registry or a mirror in a `hosts.toml`.
 #[derive(Debug, Clone, Default, Deserialize, PartialEq)]
 #[serde(default)]
 struct Properties {
@@ -38,7 +38,7 @@ struct Properties {
     override_path: bool,
     header: BTreeMap<String, Several<String>>,
     dial_timeout: Option<String>,
-    /// What a later version of containerd may know.
+    /// Keys that a later version of containerd may know.
     #[serde(flatten)]
     unknown: BTreeMap<String, Value>,
 }

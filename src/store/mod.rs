@@ -67,7 +67,7 @@ const FILE: &str = "drmaa2.db";
 const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 7;
-/// What makes the schema of each version out of that of the version before.
+/// The steps that make the schema of each version out of that of the version before.
 const MIGRATIONS: [(i64, &str); 1] = [(7, include_str!("migrations/7.sql"))];
 /// How long a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(10);
