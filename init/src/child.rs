@@ -2,7 +2,7 @@
 //!
 //! All preparation happens in the child: PID 1 keeps its own rights and working directory, and goes
 //! on serving requests even while the child waits, say for the writer of a FIFO. The process has one
-//! thread, so the child may use the heap.
+//! thread when it forks, so the child may use the heap.
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, c_int};
@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use drmaa2_init::{HOME_PLACEHOLDER, Order};
 
 use crate::identity::Identity;
+use crate::output::Pipes;
 use crate::place::Directory;
 use crate::user::User;
 use crate::{exec, rights, rlimit, signals, stdio};
@@ -58,8 +59,9 @@ pub(crate) struct Child {
 
 impl Child {
     /// Fork the child that becomes the command.
-    pub(crate) fn start(order: &Order) -> io::Result<Self> {
-        Self::fork(|| become_command(order).map(|never| match never {}))
+    pub(crate) fn start(order: &Order, pipes: Pipes) -> io::Result<Self> {
+        // Moved, so that PID 1 keeps no end of a pipe open that the job writes to.
+        Self::fork(move || become_command(order, &pipes).map(|never| match never {}))
     }
 
     /// Fork a child that does a part of init's own work, which may take long.
@@ -111,13 +113,13 @@ fn tell(mut writer: impl Write, failure: &Failure) {
 }
 
 /// Turn this process into the order's command.
-fn become_command(order: &Order) -> Result<Infallible, Failure> {
+fn become_command(order: &Order, pipes: &Pipes) -> Result<Infallible, Failure> {
     // SAFETY: takes no argument. A fresh child leads no group, so it cannot be refused.
     unsafe { libc::setsid() };
     // From here on a request to end the job ends this process.
     signals::reset();
     let user = User::find(order)?;
-    stdio::connect(order)?;
+    stdio::connect(order, pipes)?;
     let directory = directory(order, &user);
     if order.create_directory {
         create(&directory, &user.identity())?;

@@ -11,6 +11,7 @@ mod exec;
 mod identity;
 mod limit;
 mod origin;
+mod output;
 mod place;
 mod rights;
 mod rlimit;
@@ -32,6 +33,7 @@ use drmaa2_init::{Fence, JOB_DIR, Order, Record, STAGE_OUT_FILE, TERMINATE_FILE,
 use cgroup::{Account, Group};
 use child::{Child, Failure};
 use limit::Limits;
+use output::Copying;
 use signals::Signals;
 use supervise::{Patience, Reason, Request};
 
@@ -101,20 +103,36 @@ fn run(job_dir: &Path, signals: &Signals, group: &Group) -> Record {
     if let Some(reason) = limits.exceeded() {
         return unstarted(format!("{reason}, before the command was started").into());
     }
-    let child = match Child::start(&order) {
+    let (outputs, pipes) = match output::open(&order) {
+        Ok(opened) => opened,
+        Err(failure) => return Record { started, ..failed(failure) },
+    };
+    let child = match Child::start(&order, pipes) {
         Ok(child) => child,
         Err(error) => return not_begun(Failure::new("cannot start a process", &error)),
+    };
+    let command = child.pid;
+    let copying = match outputs.copy(move || supervise::signal_group(command, libc::SIGXFSZ)) {
+        Ok(copying) => copying,
+        Err(error) => {
+            supervise::kill_all();
+            return failed(Failure::new("cannot start a thread", &error));
+        }
     };
     let request = Request { file: &terminate_file, any_signal: true };
     let [linger, grace] = [order.linger, order.grace].map(Duration::from_millis);
     let patience = Patience { linger, grace };
-    let end = supervise::supervise(child.pid, signals, stop, patience, &request, &limits);
+    let end = supervise::supervise(command, signals, stop, patience, &request, &limits);
+    let missing = copying.and_then(Copying::finish);
     let reason = end.reason.or_else(|| rlimit::exceeded(&order, end.status).map(Reason::from));
     let record = match child.failure() {
         Some(failure) => failed(failure),
         None => {
             let remark = end.remark.map(String::into_bytes);
-            stage_out(&order, signals, job_dir, Record { remark, ..ended(end.status, reason) })
+            let record = Record { remark, ..ended(end.status, reason) };
+            let record =
+                missing.into_iter().fold(record, |record, failure| because(record, failure.reason));
+            stage_out(&order, signals, job_dir, record)
         }
     };
     Record { started, ..record }
@@ -157,9 +175,16 @@ fn stage_out(order: &Order, signals: &Signals, job_dir: &Path, record: Record) -
             }
             Err(failure) => (failure.reason, false),
         };
-    let interrupted = record.interrupted || interrupted;
-    let earlier = record.reason.map(|earlier| [earlier, b"; ".to_vec()].concat());
-    Record { reason: Some([earlier.unwrap_or_default(), reason].concat()), interrupted, ..record }
+    because(Record { interrupted: record.interrupted || interrupted, ..record }, reason)
+}
+
+/// The record with one more reason.
+fn because(record: Record, reason: Vec<u8>) -> Record {
+    let reason = match record.reason {
+        Some(earlier) if earlier != reason => [earlier, reason].join(&b"; "[..]),
+        _ => reason,
+    };
+    Record { reason: Some(reason), ..record }
 }
 
 /// Have a part of init's own work done by a child; gives the reason if that was ended early.

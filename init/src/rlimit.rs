@@ -69,6 +69,19 @@ pub(crate) fn exceeded(order: &Order, status: i32) -> Option<String> {
         libc::SIGXCPU => (libc::RLIMIT_CPU, "CPU time", "s"),
         _ => return None,
     };
-    let limit = order.rlimits.iter().find(|limit| u64::from(limit.number) == u64::from(number))?;
-    Some(format!("exceeded its {what} limit ({}) of {} {unit}", limit.name, limit.soft))
+    Some(text(limit_of(order, number)?, what, unit))
+}
+
+/// The most bytes that a file of the job may have, and what is said of one that would have more.
+pub(crate) fn file_size(order: &Order) -> Option<(u64, String)> {
+    let limit = limit_of(order, libc::RLIMIT_FSIZE)?;
+    (limit.soft != libc::RLIM_INFINITY).then(|| (limit.soft, text(limit, "file size", "bytes")))
+}
+
+fn limit_of(order: &Order, number: libc::__rlimit_resource_t) -> Option<&Rlimit> {
+    order.rlimits.iter().find(|limit| u64::from(limit.number) == u64::from(number))
+}
+
+fn text(limit: &Rlimit, what: &str, unit: &str) -> String {
+    format!("exceeded its {what} limit ({}) of {} {unit}", limit.name, limit.soft)
 }

@@ -1,8 +1,8 @@
-//! The job's standard streams: files the job reads and writes itself, with nobody in between.
+//! The job's standard streams: its files, or the pipes that lead into them.
 
 use std::ffi::OsStr;
 use std::fs::{Metadata, OpenOptions};
-use std::io;
+use std::io::{self, PipeWriter};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
@@ -10,19 +10,20 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use drmaa2_init::Order;
 
 use crate::child::{Failure, check};
+use crate::output::Pipes;
 
-/// Put the order's files in place of the standard streams.
+/// Put the order's files, or the pipes to them, in place of the standard streams.
 ///
-/// They are opened as root, before the job's user is taken on: the submitter's rights to them were
+/// Files are opened as root, before the job's user is taken on: the submitter's rights to them were
 /// checked where he created them, and that they are still the same files, before.
-pub(crate) fn connect(order: &Order) -> Result<(), Failure> {
+pub(crate) fn connect(order: &Order, pipes: &Pipes) -> Result<(), Failure> {
     redirect("input", &order.stdin, OpenOptions::new().read(true), libc::STDIN_FILENO)?;
-    redirect("output", &order.stdout, OpenOptions::new().append(true), libc::STDOUT_FILENO)?;
+    write_to("output", pipes.stdout.as_ref(), &order.stdout, libc::STDOUT_FILENO)?;
     if order.join {
         duplicate(&io::stdout(), libc::STDERR_FILENO)
             .map_err(|error| Failure::new("joined error output", &error))?;
     } else {
-        redirect("error output", &order.stderr, OpenOptions::new().append(true), libc::STDERR_FILENO)?;
+        write_to("error output", pipes.stderr.as_ref(), &order.stderr, libc::STDERR_FILENO)?;
     }
     close_others_on_exec();
     Ok(())
@@ -33,6 +34,13 @@ pub(crate) fn connect(order: &Order) -> Result<(), Failure> {
 fn close_others_on_exec() {
     // SAFETY: marks descriptors and closes none. A kernel before 5.11 refuses, and does without.
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}
+
+fn write_to(what: &str, pipe: Option<&PipeWriter>, path: &[u8], to: i32) -> Result<(), Failure> {
+    match pipe {
+        Some(pipe) => duplicate(pipe, to).map_err(|error| Failure::new(what, &error)),
+        None => redirect(what, path, OpenOptions::new().append(true), to),
+    }
 }
 
 fn redirect(what: &str, path: &[u8], options: &mut OpenOptions, to: i32) -> Result<(), Failure> {

@@ -284,8 +284,13 @@ fn outside(group: pid_t) -> impl Iterator<Item = pid_t> {
     })
 }
 
+/// Send a signal to the group of a process, as the kernel sends one to a process alone.
+pub(crate) fn signal_group(leader: pid_t, signal: c_int) {
+    kill(-leader, signal);
+}
+
 /// Kill every process of the container.
-fn kill_all() {
+pub(crate) fn kill_all() {
     // See ask_to_end.
     if std::process::id() == 1 {
         kill(ALL, libc::SIGKILL);

@@ -22,11 +22,12 @@ const TIMEOUT_MS: i32 = 60_000;
 pub(crate) const UNASKED: &str = "ended by a signal that nobody asked for: the machine went down, or its \
                                   container was signalled from outside";
 
-/// Puts the job's own account files in place and becomes init.
+/// Puts the job's own account files and its small disk in place and becomes init.
 const CONTAINER: &str = r#"set -e
 for file in passwd group; do
     if [ -e "$1/$file" ]; then mount --bind "$1/$file" "/etc/$file"; fi
 done
+if [ -d "$1/small" ]; then mount -t tmpfs -o size=32k none "$1/small" && : >"$1/small/stdout"; fi
 exec "$0" "$1""#;
 
 /// A job that is not started yet.
@@ -88,6 +89,11 @@ impl Job {
         // SAFETY: the path ends in NUL.
         assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o666) }, 0);
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o666)).unwrap();
+    }
+
+    /// Have a disk that holds 32 KiB in the directory `small`, with a file `stdout`. Nothing of it is left in the end.
+    pub(crate) fn small_disk(&self) {
+        fs::create_dir(self.path("small")).unwrap();
     }
 
     pub(crate) fn start(self) -> Running {
@@ -157,12 +163,21 @@ impl Running {
     }
 
     fn send(&self, signal: i32) {
-        let id = self.process.id();
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-        if let Some(init) = children.split_whitespace().next() {
+        if let Some(init) = child(self.process.id()) {
             // SAFETY: takes and returns plain numbers.
-            unsafe { libc::kill(init.parse().unwrap(), signal) };
+            unsafe { libc::kill(init.cast_signed(), signal) };
         }
+    }
+
+    /// A path in the job's directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.job.path(name)
+    }
+
+    /// A descriptor of the command, as anybody outside of the container may open it.
+    pub(crate) fn stream(&self, fd: u32) -> String {
+        let command = child(self.process.id()).and_then(child).expect("a command");
+        format!("/proc/{command}/fd/{fd}")
     }
 
     pub(crate) fn wait(mut self) -> Ended {
@@ -176,6 +191,12 @@ impl Running {
         assert!(record.started > 0 && record.finished >= record.started, "{record:?}");
         Ended { code: status.code().unwrap(), record, job: self.job }
     }
+}
+
+/// The first child of a process.
+fn child(id: u32) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    children.split_whitespace().next().map(|child| child.parse().unwrap())
 }
 
 /// A job that has ended.
