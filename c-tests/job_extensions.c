@@ -79,6 +79,36 @@ static void mounts(drmaa2_jsession js)
     CHECK(remove(path) == 0);
 }
 
+/* A user whom the image does not know, as himself: whoami, the owner of a new file by name, and his home. */
+#define MYSELF "whoami; echo $USER $LOGNAME $HOME; id -g -n; touch ~/new && ls -l ~/new | awk '{ print $3, $4 }'"
+
+static void newcomers(drmaa2_jsession js)
+{
+    char passwd[] = "/tmp/drmaa2-passwd.XXXXXX", value[64], text[128] = "";
+    int fd = mkstemp(passwd);
+    drmaa2_jtemplate jt;
+    sees(js, "user", "4711:4712", MYSELF "; tail -n 1 /etc/passwd",
+         "4711\n4711 4711 /home/4711\n4712\n4711 4712\n4711:x:4711:4712::/home/4711:/bin/sh\n");
+    sees(js, "user", "4711:staff", "grep -c . /etc/group; cd && pwd", "4\n/home/4711\n");
+    jt = shell("whoami; echo $HOME; touch ~/new; ls -d /home/4711; tail -n 1 /etc/passwd");
+    set(jt, "user", "4711:50");
+    set(jt, "read_only", "on");
+    set(jt, "tmpfs", "/tmp:1m");
+    writes(js, jt, "whoami: unknown uid 4711\n/tmp\nls: /home/4711: No such file or directory\n"
+                   "nobody:x:65534:65534:nobody:/:/bin/sh\n");
+    /* What is mounted there is left alone, a home as well. */
+    CHECK(fd >= 0 && write(fd, "x", 1) == 1 && fchmod(fd, 0666) == 0 && close(fd) == 0);
+    snprintf(value, sizeof value, "%s:/etc/passwd,/mnt:/home", passwd);
+    jt = shell("cat /etc/passwd; echo; echo $HOME");
+    set(jt, "user", "4711:50");
+    set(jt, "mounts", value);
+    writes(js, jt, "x\n/tmp\n");
+    CHECK_INT(access("/mnt/4711", F_OK), -1);
+    fd = open(passwd, O_RDONLY);
+    CHECK(fd >= 0 && read(fd, text, sizeof text) == 1 && text[0] == 'x' && close(fd) == 0);
+    CHECK(remove(passwd) == 0);
+}
+
 static void users(drmaa2_jsession js)
 {
     drmaa2_jtemplate jt;
@@ -321,6 +351,7 @@ int main(void)
     network(js);
     mounts(js);
     users(js);
+    newcomers(js);
     policies(js);
     limits(js);
     names(js);

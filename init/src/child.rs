@@ -118,7 +118,8 @@ fn become_command(order: &Order, pipes: &Pipes) -> Result<Infallible, Failure> {
     unsafe { libc::setsid() };
     // From here on a request to end the job ends this process.
     signals::reset();
-    let user = User::find(order)?;
+    let mut user = User::find(order)?;
+    user.settle();
     stdio::connect(order, pipes)?;
     let directory = directory(order, &user);
     if order.create_directory {

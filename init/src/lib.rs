@@ -81,6 +81,9 @@ pub struct Order {
     pub user: Vec<u8>,
     /// The submitter's name, for an image that does not know him.
     pub user_name: Vec<u8>,
+    /// A user whom the image does not know gets an account and a home in its root file system, which is the
+    /// container's own.
+    pub account: bool,
     /// Supplementary groups, by numbers or by names of the image's group file. `None`: those that this
     /// file gives the user.
     pub groups: Option<Vec<Vec<u8>>>,
@@ -185,6 +188,7 @@ impl Order {
         out.flag("create-directory", self.create_directory);
         out.bytes("user", &self.user);
         out.bytes("user-name", &self.user_name);
+        out.flag("account", self.account);
         if let Some(groups) = &self.groups {
             out.flag("groups", true);
             out.list("group", groups);
@@ -227,6 +231,7 @@ impl Order {
                 "create-directory" => order.create_directory = true,
                 "user" => order.user = value.to_vec(),
                 "user-name" => order.user_name = value.to_vec(),
+                "account" => order.account = true,
                 "groups" => order.groups = Some(order.groups.unwrap_or_default()),
                 "more-group" => order.more_groups.push(codec::number(value)?),
                 "group" => order.groups.get_or_insert_default().push(value.to_vec()),
@@ -342,6 +347,7 @@ pub(crate) mod tests {
             create_directory: true,
             user: b"1000:1000".to_vec(),
             user_name: b"alice".to_vec(),
+            account: true,
             groups: Some(vec![]),
             more_groups: vec![6, 7],
             drop_capabilities: vec![],

@@ -5,6 +5,7 @@
 //! code, or 128 plus the signal that ended it. It holds no state but these two files, so nothing that
 //! happens outside the container can lose how the job ended.
 
+mod accounts;
 mod cgroup;
 mod child;
 mod exec;

@@ -279,6 +279,13 @@ impl Place {
     }
 }
 
+/// Open something of the container's own root file system, as root. Nothing that is mounted there is opened, and nothing
+/// is waited for.
+pub(crate) fn open_own(path: &str, flags: i32) -> io::Result<OwnedFd> {
+    let flags = flags | libc::O_NONBLOCK | libc::O_NOCTTY;
+    open(libc::AT_FDCWD, OsStr::new(path), flags, 0, libc::RESOLVE_NO_XDEV)
+}
+
 /// `openat2(2)`, or where nothing special is asked of it, the call that every kernel has.
 fn open(at: i32, path: &OsStr, flags: i32, mode: u32, resolve: u64) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_bytes())?;

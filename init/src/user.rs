@@ -6,19 +6,29 @@ use std::fs;
 
 use drmaa2_init::Order;
 
+use crate::accounts;
 use crate::child::{Failure, check};
 use crate::identity::Identity;
+
+/// The image's users.
+pub(crate) const PASSWD: &str = "/etc/passwd";
+/// The image's groups.
+pub(crate) const GROUP: &str = "/etc/group";
 
 /// Who the job runs as.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct User {
-    uid: u32,
-    gid: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     groups: Vec<u32>,
-    /// His name in the image; empty if it has none for him.
+    /// His name in the image, or one that nobody has there.
     pub(crate) name: Vec<u8>,
-    /// The home directory; `/` for a user the image does not know.
+    /// The home directory; `/` for a user the image does not know, unless he gets one.
     pub(crate) home: Vec<u8>,
+    /// The image does not know him, and he gets an account.
+    is_new: bool,
+    /// The image has his primary group.
+    pub(crate) has_group: bool,
 }
 
 impl User {
@@ -26,8 +36,8 @@ impl User {
     /// any, and those that come with devices besides.
     pub(crate) fn find(order: &Order) -> Result<Self, Failure> {
         // An image without these files has no names, and numbers do without them.
-        let passwd = fs::read("/etc/passwd").unwrap_or_default();
-        let group = fs::read("/etc/group").unwrap_or_default();
+        let passwd = fs::read(PASSWD).unwrap_or_default();
+        let group = fs::read(GROUP).unwrap_or_default();
         let mut user = Self::look_up(&order.user, &passwd, &group).map_err(Failure::text)?;
         if let Some(groups) = &order.groups {
             let number = |name: &Vec<u8>| look_up_group(name, &group);
@@ -37,9 +47,14 @@ impl User {
         if user.name.is_empty() {
             let himself = order.submitter.as_ref().is_some_and(|submitter| submitter.uid == user.uid);
             user.name = match order.user_name.as_slice() {
-                name @ [_, ..] if himself => name.to_vec(),
+                name if himself && is_free(name, &passwd) => name.to_vec(),
                 _ => user.uid.to_string().into_bytes(),
             };
+            // Root may write to `/`, and needs no home.
+            user.is_new = order.account && user.uid != 0;
+            if user.is_new {
+                user.home = accounts::home(&user.name);
+            }
         }
         Ok(user)
     }
@@ -66,7 +81,16 @@ impl User {
         }
         let name = account.as_ref().map_or(&b""[..], |account| account.name).to_vec();
         let home = account.map(|account| account.home).filter(|home| !home.is_empty());
-        Ok(Self { uid, gid, groups: all, name, home: home.unwrap_or(b"/").to_vec() })
+        let home = home.unwrap_or(b"/").to_vec();
+        let has_group = groups(group).any(|group| group.gid == gid);
+        Ok(Self { uid, gid, groups: all, name, home, is_new: false, has_group })
+    }
+
+    /// Give him an account and a home if the image does not know him.
+    pub(crate) fn settle(&mut self) {
+        if self.is_new {
+            accounts::provide(self);
+        }
     }
 
     /// Him, for work on his files.
@@ -85,6 +109,12 @@ impl User {
         };
         result.map_err(|error| Failure::new(format_args!("user {}:{}", self.uid, self.gid), &error))
     }
+}
+
+/// Can this be the name of a new account?
+fn is_free(name: &[u8], passwd: &[u8]) -> bool {
+    let is_plain = !name.is_empty() && !name.iter().any(|byte| matches!(byte, b':' | b'/' | b'\n'));
+    is_plain && !matches!(name, b"." | b"..") && accounts(passwd).all(|account| account.name != name)
 }
 
 /// The number of a group given by its name or number.
@@ -206,9 +236,19 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_taken_or_none_is_not_given_again() {
+        assert!(is_free(b"bob", PASSWD) && is_free(b"some one", PASSWD));
+        for name in ["alice", "", "a:b", "a\nb", "a/b", "..", "."] {
+            assert!(!is_free(name.as_bytes(), PASSWD), "{name:?}");
+        }
+    }
+
+    #[test]
     fn an_image_without_accounts_has_numbers_and_root() {
         let user = User::look_up(b"", b"", b"").unwrap();
-        assert_eq!(user, User { uid: 0, gid: 0, groups: vec![0], name: vec![], home: b"/".to_vec() });
+        let (name, home) = (vec![], b"/".to_vec());
+        let (is_new, has_group) = (false, false);
+        assert_eq!(user, User { uid: 0, gid: 0, groups: vec![0], name, home, is_new, has_group });
         assert!(User::look_up(b"root", b"", b"").is_err());
     }
 }

@@ -39,6 +39,7 @@ pub(super) fn order(job: &NewJob, image: &Config, patience: Patience, host: &Hos
         create_directory,
         user,
         user_name: job.submitter.user.clone().into_bytes(),
+        account: true,
         groups,
         more_groups: Vec::new(),
         drop_capabilities: spec::dropped(&extensions, host, raises_limits),
