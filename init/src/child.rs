@@ -133,7 +133,11 @@ fn become_command(order: &Order, pipes: &Pipes) -> Result<Infallible, Failure> {
     rights::give_up(&order.drop_capabilities)?;
     user.take_on()?;
     // As the user: he must be allowed to enter it, and on a network file system root may not be.
-    std::env::set_current_dir(&directory).map_err(|error| directory_failure(&directory, &error))?;
+    match std::env::set_current_dir(&directory) {
+        Err(_) if order.directory.is_empty() => std::env::set_current_dir("/"),
+        entered => entered,
+    }
+    .map_err(|error| directory_failure(&directory, &error))?;
     // Last, so that no limit gets in the way of what comes before.
     rlimit::set(&order.rlimits)?;
     exec::exec(order, &user)
@@ -142,6 +146,7 @@ fn become_command(order: &Order, pipes: &Pipes) -> Result<Infallible, Failure> {
 /// The working directory; one that is not absolute starts at the root of the image.
 pub(crate) fn directory(order: &Order, user: &User) -> PathBuf {
     let directory = match order.directory.strip_prefix(HOME_PLACEHOLDER) {
+        None if order.directory.is_empty() => user.home.clone(),
         Some(below) => [&user.home, below].concat(),
         None => order.directory.clone(),
     };

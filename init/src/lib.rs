@@ -72,7 +72,8 @@ pub struct Order {
     pub args: Vec<Vec<u8>>,
     /// The job's environment, `NAME=value`.
     pub env: Vec<Vec<u8>>,
-    /// The working directory; may start with [`HOME_PLACEHOLDER`]. Empty is `/`.
+    /// The working directory; may start with [`HOME_PLACEHOLDER`]. Empty is the user's home, or `/` if he cannot
+    /// enter that.
     pub directory: Vec<u8>,
     /// Create the working directory if it is missing, as is done for the one an image names.
     pub create_directory: bool,

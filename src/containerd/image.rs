@@ -29,8 +29,8 @@ const MAX_DOCUMENT: usize = 8 << 20;
 pub(super) struct Image {
     /// The name it is stored under.
     pub(super) name: String,
-    /// Digest of what the name stands for.
-    target: String,
+    /// Digest of what the name stands for; empty where there is no image.
+    pub(super) target: String,
     /// Digest of its configuration.
     pub(super) config_digest: String,
     /// How its programs want to be run.
@@ -53,7 +53,12 @@ pub(super) struct Layer {
 impl Image {
     /// What a job that runs in it tells of it.
     pub(super) fn reference(&self) -> ImageRef {
-        ImageRef { name: self.name.clone(), digest: Some(self.target.clone()) }
+        ImageRef { name: self.name.clone(), digest: self.is_there().then(|| self.target.clone()) }
+    }
+
+    /// False for what stands for the image of a job that has none.
+    pub(super) fn is_there(&self) -> bool {
+        !self.target.is_empty()
     }
 
     /// The snapshot that holds the whole image; empty for an image without layers.

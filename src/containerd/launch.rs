@@ -25,8 +25,10 @@ use super::runtime::runtime;
 use super::sandbox::Sandbox;
 use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, arrange, spec};
 use super::start::{Turn, still_wanted};
-use super::{Core, JobSettings, attempt, bare, labels, names, order, rlimits, shared, status, unpack};
-use crate::model::extensions::Mount as HostMount;
+use super::{
+    Core, JobSettings, attempt, bare, host_root, labels, names, order, rlimits, shared, status, unpack,
+};
+use crate::model::extensions::{Mount as HostMount, Network};
 use crate::model::{Error, ErrorCode, Extensions, ImageRef, Result};
 use crate::tracker::{NewJob, Stdio};
 
@@ -66,7 +68,8 @@ fn errors(dir: &Path) -> Result<String> {
 pub(super) fn image_of(dir: &Path) -> Option<ImageRef> {
     let text = fs::read_to_string(dir.join(IMAGE_FILE)).ok()?;
     let (name, digest) = text.split_once('\n')?;
-    Some(ImageRef { name: name.to_owned(), digest: Some(digest.to_owned()) })
+    let digest = Some(digest.to_owned()).filter(|digest| !digest.is_empty());
+    Some(ImageRef { name: name.to_owned(), digest })
 }
 
 fn note_image(dir: &Path, image: &ImageRef) -> Result<()> {
@@ -104,8 +107,12 @@ async fn attempt(
     turn: &mut Turn<'_>,
 ) -> std::result::Result<Arc<Image>, Obstacle> {
     let dir = core.job_dir(&job.id);
-    let (wanted, settings) = (order::extensions(job)?, JobSettings::of(job)?);
-    let on_host = {
+    let (mut wanted, settings) = (order::extensions(job)?, JobSettings::of(job)?);
+    let on_host = settings.is_on_host();
+    if on_host {
+        wanted.network.get_or_insert(Network::Host);
+    }
+    let found = {
         let (stdio, place, wanted) = (job.stdio.clone(), dir.clone(), wanted.clone());
         let (submitter, cdi_dirs) = (job.submitter.clone(), settings.cdi_dirs.clone());
         blocking(move || {
@@ -114,16 +121,27 @@ async fn attempt(
                 true => Held::hold(&stdio)?,
                 false => (files(&stdio, &place, &wanted.mounts)?, Held::default()),
             };
-            Ok((files, names::files(&place, &wanted)?, sandbox))
+            let mut names = names::files(&place, &wanted)?;
+            if on_host {
+                host_root::keep_names(&mut names);
+            }
+            Ok((files, names, sandbox))
         })
     };
-    let (image, on_host, host) = tokio::join!(core.image_of(&wanted, &settings), on_host, core.host());
+    let (image, found, host) = tokio::join!(core.image_of(&wanted, &settings), found, core.host());
     // Held until the task is made: then the shim has opened them.
-    let (image, ((files, _held), names, sandbox)) = (image?, on_host?);
+    let (image, ((files, _held), names, sandbox)) = (image?, found?);
     let mut order = order::order(job, &image.config, settings.patience(), &host)?;
     sandbox.amend(&mut order);
+    if on_host {
+        host_root::amend(&mut order);
+    }
     let mut spec = spec_of(core, job, &wanted, &dir, [&files, &names], &order, &host)?;
+    let mounts = on_host.then(|| spec["mounts"].clone());
     sandbox.apply(&mut spec);
+    if let Some(mounts) = mounts {
+        host_root::apply(&mut spec, mounts, &wanted)?;
+    }
     arrange(&mut spec);
     let mut streams = [NO_STREAM; 3].map(str::to_owned);
     if wanted.no_init {
@@ -171,7 +189,10 @@ async fn create(
     let request = CreateContainerRequest { container: Some(container) };
     quick.containers().create(request).await.map_err(|status| obstacle(core, status))?;
     let request = CreateTaskRequest {
-        rootfs: prepare(core, &id, &snapshotter, image).await?,
+        rootfs: match image.is_there() {
+            true => prepare(core, &id, &snapshotter, image).await?,
+            false => vec![host_root::root()],
+        },
         container_id: id,
         stdin,
         stdout,
@@ -254,14 +275,16 @@ fn container(
         labels::keep(&mut labels);
     }
     let id = core.container_of(&job.id);
+    let snapshot = image.is_there().then(|| (id.clone(), core.snapshotter(wanted).to_owned()));
+    let (snapshot_key, snapshotter) = snapshot.unwrap_or_default();
     Container {
-        snapshot_key: id.clone(),
+        snapshot_key,
         id,
         labels,
         image: image.name.clone(),
         runtime: Some(runtime),
         spec: Some(Any { type_url: SPEC_TYPE.to_owned(), value: spec.to_string().into_bytes() }),
-        snapshotter: core.snapshotter(wanted).to_owned(),
+        snapshotter,
         ..Container::default()
     }
 }

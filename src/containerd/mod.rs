@@ -19,6 +19,7 @@ mod facts;
 mod finish;
 mod grants;
 mod group;
+mod host_root;
 mod image;
 mod labels;
 mod launch;
@@ -128,6 +129,9 @@ impl Core {
 
     /// The image of a job.
     async fn image_of(&self, wanted: &Extensions, settings: &JobSettings) -> Result<Arc<Image>> {
+        if settings.is_on_host() {
+            return Ok(Arc::new(host_root::image()));
+        }
         let name = settings.image()?;
         let name = match settings.policy(wanted) {
             // What was pulled has its full name; another image may have the short one.
@@ -283,6 +287,9 @@ impl JobTracker for ContainerdTracker {
         bare::check(template, &wanted)?;
         let settings: JobSettings = settings.read()?;
         Sandbox::read(&settings.cdi_dirs, &wanted)?;
+        if settings.is_on_host() {
+            return host_root::check(&wanted);
+        }
         let name = settings.image()?.to_owned();
         let category = template.job_category.as_ref().filter(|category| !category.is_empty());
         let category = category.map_or_else(|| name.clone(), Text::to_string);
@@ -371,7 +378,8 @@ impl JobTracker for ContainerdTracker {
             let answer = core.daemon.within(QUICK)?.images().list(ListImagesRequest::default()).await;
             Ok(answer.map_err(|status| core.daemon.error(status))?.into_inner().images)
         })?;
-        Ok(images.into_iter().map(|image| image.name).collect())
+        let images = images.into_iter().map(|image| image.name);
+        Ok([host_root::CATEGORY.to_owned()].into_iter().chain(images).collect())
     }
 
     fn leftovers(&self, needed: &dyn Fn(&str) -> Result<bool>) -> Result<Vec<String>> {

@@ -21,15 +21,16 @@ const LOOPBACK: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-l
 
 /// Make those of a job in its directory, and tell what is mounted. What the job itself mounts there comes first.
 pub(super) fn files(dir: &Path, wanted: &Extensions) -> Result<Vec<FileMount>> {
+    let network = wanted.network.unwrap_or_default();
     let name = wanted.hostname.clone().unwrap_or_else(machine::name);
-    let hosts = match (wanted.network, &wanted.hostname) {
+    let hosts = match (network, &wanted.hostname) {
         (Network::None, _) => Some(format!("{LOOPBACK}127.0.0.1\t{name}\n")),
         (Network::Host, Some(_)) => Some(with(&read(Path::new(HOSTS))?, &name)),
         (Network::Host, None) => None,
     };
     let mut files = vec![own(dir, HOSTNAME, &format!("{name}\n"))?];
     files.extend(hosts.as_deref().map(|text| own(dir, HOSTS, text)).transpose()?);
-    if wanted.network == Network::Host {
+    if network == Network::Host {
         let shared = [HOSTS, RESOLVER].into_iter().filter(|file| hosts.is_none() || *file != HOSTS);
         let shared = shared.filter(|file| Path::new(file).exists());
         files.extend(shared.map(|file| FileMount {
@@ -92,8 +93,11 @@ mod tests {
     fn a_job_has_files_of_its_own_or_the_hosts() {
         let dir = tempfile::tempdir().unwrap();
         let targets = |network, hostname: Option<&str>| -> Vec<(String, bool)> {
-            let wanted =
-                Extensions { network, hostname: hostname.map(str::to_owned), ..Extensions::default() };
+            let wanted = Extensions {
+                network: Some(network),
+                hostname: hostname.map(str::to_owned),
+                ..Extensions::default()
+            };
             let files = files(dir.path(), &wanted).unwrap();
             files.into_iter().map(|file| (file.target, file.source.starts_with(dir.path()))).collect()
         };

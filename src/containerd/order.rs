@@ -198,9 +198,6 @@ fn user(
 
 /// The working directory of an image without `.` and `..`, which Docker takes away as well.
 fn cleaned(path: &str) -> String {
-    if path.is_empty() {
-        return String::new();
-    }
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
@@ -275,9 +272,14 @@ mod tests {
 
     #[test]
     fn the_directory_of_an_image_is_cleaned() {
-        for (path, clean) in
-            [("", ""), ("/", "/"), ("/a/../b", "/b"), ("a/./b/", "/a/b"), ("/../..", "/"), ("//a", "/a")]
-        {
+        for (path, clean) in [
+            ("", "/"),
+            ("/", "/"),
+            ("/a/../b", "/b"),
+            ("a/./b/", "/a/b"),
+            ("/../..", "/"),
+            ("//a", "/a"),
+        ] {
             assert_eq!(cleaned(path), clean, "{path}");
         }
     }

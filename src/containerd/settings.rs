@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::host_root;
 use crate::model::extensions::Pull;
 use crate::model::{Error, Extensions, Result};
 use crate::registry;
@@ -73,6 +74,11 @@ impl JobSettings {
         self.image.as_deref().ok_or_else(|| {
             Error::argument("the job template has no jobCategory, and there is no default category")
         })
+    }
+
+    /// Does it run without one, in the machine's own root file system?
+    pub(super) fn is_on_host(&self) -> bool {
+        self.image.as_deref() == Some(host_root::CATEGORY)
     }
 
     /// When that is pulled, for a job that may say so itself.

@@ -97,6 +97,9 @@ pub(super) fn check_name(text: &str) -> Result<()> {
 /// withdraw its start, ends the wait.
 pub(super) async fn ready(core: &Arc<Core>, job: &NewJob) -> Result<()> {
     let settings = JobSettings::of(job)?;
+    if settings.is_on_host() {
+        return Ok(());
+    }
     let name = settings.image()?;
     let extensions = job.template.extensions()?;
     let snapshotter = core.snapshotter(&extensions);

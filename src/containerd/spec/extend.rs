@@ -18,7 +18,7 @@ const CPU_PERIOD: i64 = 100_000;
 /// Put what the job asks for into the spec that every job has.
 pub(super) fn extend(spec: &mut Value, input: &SpecInput<'_>) {
     let extensions = input.extensions;
-    if extensions.network == Network::None {
+    if extensions.network.unwrap_or_default() == Network::None {
         // It holds a loopback interface and nothing else.
         push(&mut spec["linux"]["namespaces"], json!({ "type": "network" }));
     }

@@ -104,7 +104,7 @@ pub struct Rlimit {
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(missing_docs)]
 pub struct Extensions {
-    pub network: Network,
+    pub network: Option<Network>,
     pub mounts: Vec<Mount>,
     pub tmpfs: Vec<Tmpfs>,
     pub devices: Vec<Device>,
@@ -184,8 +184,8 @@ impl Extensions {
     fn set(&mut self, name: &str, value: &Text) -> std::result::Result<(), Refusal> {
         match name.strip_prefix(PREFIX).unwrap_or(name) {
             "network" => {
-                self.network =
-                    parse::choice(value, &[("none", Network::None), ("host", Network::Host)])?;
+                let choices = [("none", Network::None), ("host", Network::Host)];
+                self.network = Some(parse::choice(value, &choices)?);
             }
             "mounts" => self.mounts = parse::mounts(value)?,
             "tmpfs" => self.tmpfs = parse::each(value, parse::tmpfs)?,

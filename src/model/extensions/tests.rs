@@ -215,7 +215,7 @@ fn an_entrypoint_is_a_program_or_a_list() {
 
 #[test]
 fn words_choose() {
-    assert_eq!(read("network", "host").network, Network::Host);
+    assert_eq!(read("network", "host").network, Some(Network::Host));
     assert_eq!(read("pull", "never").pull, Some(Pull::Never));
     assert_eq!(read("seccomp", "unconfined").seccomp, Seccomp::Unconfined);
     assert_eq!(read("seccomp", "/p.json").seccomp, Seccomp::Profile("/p.json".into()));

@@ -1,0 +1,128 @@
+//! Jobs without an image: their root file system is that of the machine, as it is for any program of their user.
+//!
+//! The root itself is an empty file system of the container's own, in which each directory of the machine's root is
+//! mounted, with all that is mounted below. The runtime does that, in the container's mount namespace. So nothing of it
+//! can be left on the machine, and no removal of a container can reach the machine's files. `/proc`, `/sys` and
+//! `/dev` are the container's own.
+
+use std::fs;
+use std::path::Path;
+
+use containerd_client::types::Mount;
+use drmaa2_init::Order;
+use oci_spec::image::Config;
+use serde_json::{Value, json};
+
+use super::image::Image;
+use super::launch::io_error;
+use super::spec::{FileMount, Host};
+use crate::model::extensions::PREFIX;
+use crate::model::{Error, Extensions, Result};
+
+/// The category of such jobs, in the place of an image.
+pub(super) const CATEGORY: &str = "host";
+
+const ROOT: &str = "/";
+/// The directories that every container has of its own.
+const OWN: [&str; 4] = ["/proc", "/sys", "/dev", "/.drmaa2"];
+
+/// What such a job has instead of an image: no layers, no configuration.
+pub(super) fn image() -> Image {
+    let (target, config_digest) = (String::new(), String::new());
+    Image {
+        name: CATEGORY.to_owned(),
+        target,
+        config_digest,
+        config: Config::default(),
+        layers: Vec::new(),
+    }
+}
+
+/// The file system that the mounts are made in.
+pub(super) fn root() -> Mount {
+    let kind = "tmpfs".to_owned();
+    let options = ["nosuid", "nodev", "mode=755", "size=1m"].map(str::to_owned).into();
+    Mount { r#type: kind.clone(), source: kind, options, ..Mount::default() }
+}
+
+/// Refuse what makes no sense without an image.
+pub(super) fn check(wanted: &Extensions) -> Result<()> {
+    let refuse = |name: &str, why: &str| {
+        let text =
+            format!("job template attribute {PREFIX}{name}: with jobCategory \"{CATEGORY}\" {why}");
+        Err(Error::argument(text))
+    };
+    if wanted.pull.is_some() {
+        return refuse("pull", "there is no image");
+    }
+    if wanted.snapshotter.is_some() {
+        return refuse("snapshotter", "there is no image");
+    }
+    // The runtime makes the place of a mount where there is none: below, that would be in the machine's files.
+    let is_below = |place: &str| Path::new(place).components().count() > 2;
+    let why = |place: &str| {
+        format!("\"{place}\" is part of a directory of the machine, give one like \"/data\"")
+    };
+    if let Some(mount) = wanted.mounts.iter().find(|mount| is_below(&mount.destination)) {
+        return refuse("mounts", &why(&mount.destination));
+    }
+    if let Some(tmpfs) = wanted.tmpfs.iter().find(|tmpfs| is_below(&tmpfs.destination)) {
+        return refuse("tmpfs", &why(&tmpfs.destination));
+    }
+    if wanted.read_only && !Host::look(0).read_only_trees {
+        return refuse("read_only", "it needs Linux 5.12");
+    }
+    Ok(())
+}
+
+/// Of the files in which a job finds names those that the machine has: none is made there.
+pub(super) fn keep_names(names: &mut Vec<FileMount>) {
+    names.retain(|file| Path::new(&file.target).exists());
+}
+
+/// Have the job begin at the home of its user, and leave the machine's accounts alone.
+pub(super) fn amend(order: &mut Order) {
+    order.account = false;
+    // One that would be made is that of an image.
+    if std::mem::take(&mut order.create_directory) {
+        order.directory.clear();
+    }
+}
+
+/// Put the machine's directories into the spec of a container, and nothing that a device brings along besides itself:
+/// its files are there already, and a hook would change the machine's.
+pub(super) fn apply(spec: &mut Value, mounts: Value, wanted: &Extensions) -> Result<()> {
+    if let Some(spec) = spec.as_object_mut() {
+        spec.remove("hooks");
+    }
+    spec["root"]["readonly"] = true.into();
+    spec["mounts"] = mounts;
+    let taken: Vec<String> = places(&spec["mounts"]);
+    let access = if wanted.read_only { "rro" } else { "rw" };
+    let directories = directories()?.into_iter().filter(|place| !taken.contains(place));
+    // What the machine mounts later can be seen, too.
+    let mount = |place| json!({ "destination": place, "source": place, "type": "bind", "options": ["rbind", "rslave", access] });
+    if let Some(list) = spec["mounts"].as_array_mut() {
+        list.extend(directories.map(mount));
+    }
+    Ok(())
+}
+
+/// Where something is mounted.
+fn places(mounts: &Value) -> Vec<String> {
+    let places =
+        mounts.as_array().into_iter().flatten().filter_map(|mount| mount["destination"].as_str());
+    places.map(|place| format!("/{}", place.trim_matches('/'))).collect()
+}
+
+/// The directories of the machine's root, those that symbolic links lead to as well. A name that is not UTF-8 cannot be
+/// in a spec, and is left out.
+fn directories() -> Result<Vec<String>> {
+    let root = Path::new(ROOT);
+    let entries = fs::read_dir(root).map_err(|error| io_error(root, &error))?;
+    let places = entries.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        (path.is_dir()).then(|| path.to_str().map(str::to_owned))?
+    });
+    Ok(places.filter(|place| !OWN.contains(&&**place)).collect())
+}
