@@ -47,8 +47,8 @@ pub(super) struct Profile {
     /// Docker's: the architectures that each machine has.
     #[serde(default)]
     arch_map: Vec<Machine>,
-    #[serde(default)]
-    flags: Vec<String>,
+    /// An empty list is not the same as none, with which the runtime sets flags of its own.
+    flags: Option<Vec<String>>,
     #[serde(default)]
     syscalls: Vec<Rule>,
 }
@@ -112,8 +112,10 @@ impl Profile {
         let mut profile = object!({
             "defaultAction": self.default_action,
             "architectures": self.architectures(),
-            "flags": self.flags,
         });
+        if let Some(flags) = &self.flags {
+            profile["flags"] = flags.as_slice().into();
+        }
         if let Some(errno) = errno(self.default_errno_ret, self.default_errno.as_deref())? {
             profile["defaultErrnoRet"] = errno.into();
         }
@@ -281,6 +283,22 @@ mod tests {
         let read = read(&Text::from(path.as_path())).unwrap().resolve(&[]).unwrap();
         assert_eq!(read["syscalls"][0]["names"], profile["syscalls"][0]["names"]);
         assert_eq!(read["defaultErrnoRet"], profile["defaultErrnoRet"]);
+    }
+
+    #[test]
+    fn flags_are_the_runtimes_unless_the_profile_has_some_or_none() {
+        for (text, expected) in [
+            (r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#, None),
+            (r#"{"defaultAction": "SCMP_ACT_ALLOW", "flags": null}"#, None),
+            (r#"{"defaultAction": "SCMP_ACT_ALLOW", "flags": []}"#, Some(object!([]))),
+            (
+                r#"{"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_LOG"]}"#,
+                Some(object!(["SECCOMP_FILTER_FLAG_LOG"])),
+            ),
+        ] {
+            let profile: Profile = json::read(text.as_bytes()).unwrap();
+            assert_eq!(profile.resolve(&[]).unwrap().get("flags"), expected.as_ref(), "{text}");
+        }
     }
 
     #[test]
