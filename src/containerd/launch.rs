@@ -138,7 +138,7 @@ async fn attempt(
     }
     let mut spec = spec_of(core, job, &wanted, &dir, [&files, &names], &order, &host)?;
     let mounts = on_host.then(|| spec["mounts"].clone());
-    sandbox.apply(&mut spec);
+    sandbox.apply(&mut spec)?;
     if let Some(mounts) = mounts {
         host_root::apply(&mut spec, mounts, &wanted)?;
     }

@@ -35,8 +35,6 @@ mod rlimits;
 mod runtime;
 mod sandbox;
 mod seccomp;
-mod seccomp_profile;
-mod seccomp_table;
 mod settings;
 mod shim;
 mod snapshot;

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use drmaa2_init::{HOME_PLACEHOLDER, Order};
 use serde_json::Value;
 
+use super::cdi;
 use super::devices::Node;
-use super::seccomp_profile::{self, Profile};
-use super::{cdi, seccomp};
+use super::seccomp::{self, Profile};
 use crate::model::extensions::{Device, Seccomp};
 use crate::model::{Error, ErrorCode, Extensions, JobTemplate, Result, Text};
 use crate::rights;
@@ -60,24 +60,22 @@ impl Sandbox {
         Ok(Self { filter, nodes, edits })
     }
 
-    /// Put it into the spec of the job's container.
-    pub(super) fn apply(&self, spec: &mut Value) {
-        match &self.filter {
-            Filter::None => {}
-            Filter::Profile(profile) => {
-                // It was found to have a result when it was read.
-                let resolved = profile.resolve(&capabilities(spec));
-                spec["linux"]["seccomp"] = resolved.unwrap_or_else(|_| seccomp::default_profile(&[]));
-            }
-            Filter::Default => {
-                spec["linux"]["seccomp"] = seccomp::default_profile(&capabilities(spec));
-            }
+    /// Put it into the spec of the job's container; INTERNAL if there is no telling which system calls it may make.
+    pub(super) fn apply(&self, spec: &mut Value) -> Result<()> {
+        let filter = match &self.filter {
+            Filter::None => None,
+            Filter::Default => Some(seccomp::default_profile()?.resolve(&capabilities(spec))),
+            Filter::Profile(profile) => Some(profile.resolve(&capabilities(spec))),
+        };
+        if let Some(filter) = filter {
+            spec["linux"]["seccomp"] = filter.map_err(Error::internal)?;
         }
         for node in &self.nodes {
             append(&mut spec["linux"]["devices"], node.device());
             append(&mut spec["linux"]["resources"]["devices"], node.rule());
         }
         self.edits.apply(spec);
+        Ok(())
     }
 
     /// Put what the job's process needs of it into its order.
@@ -103,7 +101,7 @@ fn named(wanted: &Extensions) -> Result<(Filter, Vec<Node>)> {
         Seccomp::Default if wanted.privileged => Filter::None,
         Seccomp::Default => Filter::Default,
         Seccomp::Unconfined => Filter::None,
-        Seccomp::Profile(path) => Filter::Profile(Box::new(seccomp_profile::read(path)?)),
+        Seccomp::Profile(path) => Filter::Profile(Box::new(seccomp::read(path)?)),
     };
     let mut nodes = Vec::new();
     for device in &wanted.devices {
@@ -176,7 +174,7 @@ mod tests {
         let filter = |privileged, seccomp| {
             let wanted = Extensions { privileged, seccomp, ..Extensions::default() };
             let mut spec = json!({});
-            Sandbox::read(&[], &wanted).unwrap().apply(&mut spec);
+            Sandbox::read(&[], &wanted).unwrap().apply(&mut spec).unwrap();
             spec["linux"]["seccomp"].is_object()
         };
         assert!(filter(false, Seccomp::Default));

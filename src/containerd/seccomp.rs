@@ -1,111 +1,403 @@
-//! Which system calls a job may make: the `linux.seccomp` object of its container's spec.
+//! Which system calls a job may make: a profile, which is an OCI `linux.seccomp` object, or what Docker and podman make
+//! of one, whose rules may depend on the machine and on the job's capabilities. The default one has that form as well;
+//! `docs/job-template.md` says what is in it and how it is kept up to date.
 
 use std::env::consts::ARCH;
+use std::fs;
 
-use serde_json::{Value, json};
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json as object};
 
-use super::seccomp_table::{ALWAYS, BY_ARCHITECTURE, BY_CAPABILITY, PERSONALITIES};
+use super::spec;
+use crate::model::{Error, Result, Text, json};
 
-/// The flags of clone(2) that make namespaces.
-const NAMESPACE_FLAGS: u64 = (libc::CLONE_NEWNS
-    | libc::CLONE_NEWCGROUP
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUSER
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET) as u64;
+/// A profile is some ten kilobytes; this much is a mistake.
+const MAX_PROFILE: u64 = 1 << 20;
 
-/// The profile of a job that asks for none, whose processes have at most these capabilities.
-pub(super) fn default_profile(capabilities: &[&str]) -> Value {
-    let words = |list: &'static str| list.split_ascii_whitespace();
-    let has = |name: &str| capabilities.contains(&name);
-    let here = BY_ARCHITECTURE.iter().filter(|(name, _)| *name == ARCH);
-    let held = BY_CAPABILITY.iter().filter(|(name, _)| has(name));
-    let names: Vec<&str> =
-        words(ALWAYS).chain(here.chain(held).flat_map(|(_, list)| words(list))).collect();
-    let mut rules = vec![
-        json!({ "names": names, "action": "SCMP_ACT_ALLOW" }),
-        // Sockets of virtual machines are not kept apart by a network namespace.
-        allowed_if("socket", &json!({ "index": 0, "value": libc::AF_VSOCK, "op": "SCMP_CMP_NE" })),
-    ];
-    rules.extend(PERSONALITIES.map(|personality| {
-        allowed_if("personality", &json!({ "index": 0, "value": personality, "op": "SCMP_CMP_EQ" }))
-    }));
-    if !has("CAP_SYS_ADMIN") {
-        let flags = if ARCH == "s390x" { 1 } else { 0 };
-        rules.push(allowed_if(
-            "clone",
-            &json!({
-                "index": flags,
-                "value": NAMESPACE_FLAGS,
-                "valueTwo": 0,
-                "op": "SCMP_CMP_MASKED_EQ",
-            }),
-        ));
-        // Its flags are in memory, where a filter cannot see them. So it is as if the kernel were too
-        // old to have it, and libraries fall back to clone.
-        rules.push(json!({
-            "names": ["clone3"],
-            "action": "SCMP_ACT_ERRNO",
-            "errnoRet": libc::ENOSYS,
-        }));
+/// The profile of a job that names none.
+const DEFAULT: &str = include_str!("seccomp.json");
+
+/// The profile of a job that names none; INTERNAL if this library was built with a broken one.
+pub(super) fn default_profile() -> Result<Profile> {
+    let profile = json::read(DEFAULT.as_bytes());
+    profile.map_err(|error| Error::internal(format!("the default profile of system calls: {error}")))
+}
+
+/// The profile in a file. The rights of the calling thread have to suffice.
+pub(super) fn read(path: &Text) -> Result<Profile> {
+    let refuse = |cause: &dyn std::fmt::Display| {
+        Error::argument(format!("job template attribute containerd_jt_seccomp is \"{path}\": {cause}"))
+    };
+    let about = fs::metadata(path.as_path()).map_err(|error| refuse(&error))?;
+    if !about.is_file() {
+        return Err(refuse(&"not a regular file"));
     }
-    json!({
-        "defaultAction": "SCMP_ACT_ERRNO",
-        "defaultErrnoRet": libc::EPERM,
-        "architectures": architectures(),
-        "syscalls": rules,
-    })
+    if about.len() > MAX_PROFILE {
+        return Err(refuse(&"too large for a profile"));
+    }
+    let text = fs::read(path.as_path()).map_err(|error| refuse(&error))?;
+    let profile: Profile = json::read(&text).map_err(|error| refuse(&error))?;
+    // A mistake shows whatever the job may do.
+    profile.resolve(&[]).map_err(|error| refuse(&error))?;
+    Ok(profile)
 }
 
-fn allowed_if(name: &str, condition: &Value) -> Value {
-    json!({ "names": [name], "action": "SCMP_ACT_ALLOW", "args": [condition] })
+/// All that a profile may hold. Anything else would be ignored, and the job have a filter that is not the one in the file;
+/// a supervisor of system calls there is none.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Profile {
+    default_action: Action,
+    default_errno_ret: Option<u32>,
+    /// Podman's: the same by its name.
+    default_errno: Option<String>,
+    #[serde(default)]
+    architectures: Vec<String>,
+    /// Docker's: the architectures that each machine has.
+    #[serde(default)]
+    arch_map: Vec<Machine>,
+    /// An empty list is not the same as none, with which the runtime sets flags of its own.
+    flags: Option<Vec<String>>,
+    #[serde(default)]
+    syscalls: Vec<Rule>,
 }
 
-/// Those whose programs the machine can run; nothing stands for the machine's own alone. Not x32, for
-/// which there are hardly any programs: each architecture makes a start some milliseconds longer.
-fn architectures() -> &'static [&'static str] {
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Machine {
+    architecture: String,
+    #[serde(default)]
+    sub_architectures: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Rule {
+    #[serde(default)]
+    names: Vec<String>,
+    /// Docker's older form.
+    name: Option<String>,
+    action: Action,
+    errno_ret: Option<u32>,
+    errno: Option<String>,
+    #[serde(default)]
+    args: Vec<Condition>,
+    /// For people.
+    #[serde(rename = "comment")]
+    _comment: Option<String>,
+    /// The rule is there only if all of this holds.
+    #[serde(default)]
+    includes: Filter,
+    /// The rule is not there if any of this holds.
+    #[serde(default)]
+    excludes: Filter,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct Filter {
+    caps: Vec<String>,
+    /// As Go names them.
+    arches: Vec<String>,
+    min_kernel: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Condition {
+    index: u32,
+    value: u64,
+    #[serde(default)]
+    value_two: u64,
+    op: Comparison,
+}
+
+impl Profile {
+    /// The `linux.seccomp` object for a job with these capabilities on this machine.
+    pub(super) fn resolve(&self, capabilities: &[&str]) -> std::result::Result<Value, String> {
+        if !self.architectures.is_empty() && !self.arch_map.is_empty() {
+            return Err("it has both architectures and archMap".to_owned());
+        }
+        let mut profile = object!({
+            "defaultAction": self.default_action,
+            "architectures": self.architectures(),
+        });
+        if let Some(flags) = &self.flags {
+            profile["flags"] = flags.as_slice().into();
+        }
+        if let Some(errno) = errno(self.default_errno_ret, self.default_errno.as_deref())? {
+            profile["defaultErrnoRet"] = errno.into();
+        }
+        let rules = self.syscalls.iter().filter_map(|rule| rule.resolve(capabilities).transpose());
+        profile["syscalls"] = rules.collect::<std::result::Result<Vec<_>, _>>()?.into();
+        Ok(profile)
+    }
+
+    fn architectures(&self) -> Vec<&str> {
+        let name = match ARCH {
+            "x86_64" => "SCMP_ARCH_X86_64",
+            "aarch64" => "SCMP_ARCH_AARCH64",
+            "arm" => "SCMP_ARCH_ARM",
+            "loongarch64" => "SCMP_ARCH_LOONGARCH64",
+            "powerpc64" => "SCMP_ARCH_PPC64LE",
+            "riscv64" => "SCMP_ARCH_RISCV64",
+            "s390x" => "SCMP_ARCH_S390X",
+            _ => "",
+        };
+        let here = self.arch_map.iter().find(|machine| machine.architecture == name);
+        let here = here
+            .into_iter()
+            .flat_map(|machine| [&machine.architecture].into_iter().chain(&machine.sub_architectures));
+        self.architectures.iter().chain(here).map(String::as_str).collect()
+    }
+}
+
+impl Rule {
+    /// The rule, if it is there for a job with these capabilities on this machine.
+    fn resolve(&self, capabilities: &[&str]) -> std::result::Result<Option<Value>, String> {
+        let names = match &self.name {
+            Some(_) if !self.names.is_empty() => return Err("a rule has both name and names".to_owned()),
+            Some(name) => std::slice::from_ref(name),
+            None => &self.names,
+        };
+        // First: what is wrong does not depend on the job.
+        let errno = errno(self.errno_ret, self.errno.as_deref())?;
+        let [including, excluding] = [(&self.includes, true), (&self.excludes, false)]
+            .map(|(filter, unsaid)| runs_on(filter.min_kernel.as_deref(), unsaid));
+        let (including, excluding) = (including?, excluding?);
+        let has = |cap: &String| capabilities.contains(&cap.as_str());
+        let is_here = |arch: &String| arch == go_arch();
+        let Filter { caps, arches, .. } = &self.excludes;
+        let excluded = caps.iter().any(has) || arches.iter().any(is_here) || excluding;
+        let Filter { caps, arches, .. } = &self.includes;
+        let included =
+            caps.iter().all(has) && (arches.is_empty() || arches.iter().any(is_here)) && including;
+        if excluded || !included {
+            return Ok(None);
+        }
+        let mut rule = object!({ "names": names, "action": self.action, "args": self.args });
+        if let Some(errno) = errno {
+            rule["errnoRet"] = errno.into();
+        }
+        Ok(Some(rule))
+    }
+}
+
+/// An error number, which may have its name instead.
+fn errno(number: Option<u32>, name: Option<&str>) -> std::result::Result<Option<u32>, String> {
+    let Some(name) = name.filter(|_| number.is_none()) else { return Ok(number) };
+    let known = (1..=133).find(|number| format!("{:?}", Errno::from_raw(*number)) == name);
+    let known = known.and_then(|number| u32::try_from(number).ok());
+    known.map(Some).ok_or_else(|| format!("there is no error \"{name}\""))
+}
+
+/// Is the kernel at least of this version? If none is said, the answer is `unsaid`.
+fn runs_on(version: Option<&str>, unsaid: bool) -> std::result::Result<bool, String> {
+    let Some(version) = version.filter(|version| !version.is_empty()) else { return Ok(unsaid) };
+    let mut parts = version.split('.').map(str::parse::<u32>);
+    let wanted = match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
+        _ => return Err(format!("minKernel is \"{version}\"")),
+    };
+    Ok(spec::kernel().is_some_and(|kernel| kernel >= wanted))
+}
+
+/// This machine's architecture, as Go names it.
+fn go_arch() -> &'static str {
     match ARCH {
-        "x86_64" => &["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
-        "aarch64" => &["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"],
-        "s390x" => &["SCMP_ARCH_S390X", "SCMP_ARCH_S390"],
-        _ => &[],
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "powerpc64" => "ppc64le",
+        other => other,
     }
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+enum Action {
+    #[serde(rename = "SCMP_ACT_ALLOW")]
+    Allow,
+    #[serde(rename = "SCMP_ACT_ERRNO")]
+    Errno,
+    #[serde(rename = "SCMP_ACT_KILL")]
+    Kill,
+    #[serde(rename = "SCMP_ACT_KILL_PROCESS")]
+    KillProcess,
+    #[serde(rename = "SCMP_ACT_KILL_THREAD")]
+    KillThread,
+    #[serde(rename = "SCMP_ACT_LOG")]
+    Log,
+    #[serde(rename = "SCMP_ACT_TRACE")]
+    Trace,
+    #[serde(rename = "SCMP_ACT_TRAP")]
+    Trap,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+enum Comparison {
+    #[serde(rename = "SCMP_CMP_NE")]
+    Ne,
+    #[serde(rename = "SCMP_CMP_LT")]
+    Lt,
+    #[serde(rename = "SCMP_CMP_LE")]
+    Le,
+    #[serde(rename = "SCMP_CMP_EQ")]
+    Eq,
+    #[serde(rename = "SCMP_CMP_GE")]
+    Ge,
+    #[serde(rename = "SCMP_CMP_GT")]
+    Gt,
+    #[serde(rename = "SCMP_CMP_MASKED_EQ")]
+    MaskedEq,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn allowed(capabilities: &[&str]) -> Vec<String> {
-        let profile = default_profile(capabilities);
-        let names = profile["syscalls"][0]["names"].as_array().unwrap();
-        names.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    #[test]
+    fn rules_depend_on_the_machine_and_on_capabilities() {
+        let text = r#"{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": null, "defaultErrno": "ENOSYS",
+            "archMap": [
+                {"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86"]},
+                {"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": null}],
+            "syscalls": [
+                {"name": "read", "action": "SCMP_ACT_ALLOW", "args": null, "comment": "", "includes": {}, "excludes": {}},
+                {"names": ["mount"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_SYS_ADMIN"]}},
+                {"names": ["clone"], "action": "SCMP_ACT_ALLOW", "excludes": {"caps": ["CAP_SYS_ADMIN"], "arches": ["s390"]}},
+                {"names": ["old"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "2.6"}},
+                {"names": ["new"], "action": "SCMP_ACT_ALLOW", "includes": {"minKernel": "99.0"}},
+                {"names": ["other"], "action": "SCMP_ACT_ALLOW", "includes": {"arches": ["sparc"]}},
+                {"names": ["fails"], "action": "SCMP_ACT_ERRNO", "errno": "EPERM", "errnoRet": null}]}"#;
+        let profile: Profile = json::read(text.as_bytes()).unwrap();
+        let names = |capabilities: &[&str]| {
+            let resolved = profile.resolve(capabilities).unwrap();
+            let rules = resolved["syscalls"].as_array().unwrap();
+            rules.iter().map(|rule| rule["names"][0].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[]), ["read", "clone", "old", "fails"]);
+        assert_eq!(names(&["CAP_SYS_ADMIN"]), ["read", "mount", "old", "fails"]);
+        let resolved = profile.resolve(&[]).unwrap();
+        assert_eq!(resolved["defaultErrnoRet"], libc::ENOSYS);
+        assert_eq!(resolved["syscalls"][3]["errnoRet"], libc::EPERM);
+        if ARCH == "x86_64" {
+            assert_eq!(resolved["architectures"], object!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]));
+        }
     }
 
-    #[test]
-    fn every_list_is_in_order_and_has_nothing_twice() {
-        let lists = BY_ARCHITECTURE.iter().chain(&BY_CAPABILITY).map(|(_, list)| *list);
-        for list in lists.chain([ALWAYS]) {
-            let names: Vec<&str> = list.split_ascii_whitespace().collect();
-            let mut sorted = names.clone();
-            sorted.sort_unstable();
-            sorted.dedup();
-            assert_eq!(names, sorted);
-        }
+    /// The default profile of a job with these capabilities.
+    fn default_rules(capabilities: &[&str]) -> Vec<Value> {
+        let resolved = default_profile().unwrap().resolve(capabilities).unwrap();
+        resolved["syscalls"].as_array().unwrap().clone()
+    }
+
+    /// Does a call with this first argument reach the kernel?
+    fn passes(rules: &[Value], name: &str, argument: u64) -> bool {
+        let holds = |condition: &Value| {
+            let value = condition["value"].as_u64().unwrap();
+            match condition["op"].as_str().unwrap() {
+                "SCMP_CMP_EQ" => argument == value,
+                "SCMP_CMP_NE" => argument != value,
+                "SCMP_CMP_MASKED_EQ" => argument & value == condition["valueTwo"].as_u64().unwrap(),
+                other => panic!("{other}"),
+            }
+        };
+        rules.iter().any(|rule| {
+            rule["action"] == "SCMP_ACT_ALLOW"
+                && rule["names"].as_array().unwrap().contains(&name.into())
+                && rule["args"].as_array().unwrap().iter().all(holds)
+        })
     }
 
     #[test]
     fn what_leads_out_of_a_container_takes_a_capability() {
-        let default = allowed(&["CAP_SYS_CHROOT"]);
-        assert!(default.iter().any(|name| name == "chroot"));
-        for name in ["mount", "unshare", "setns", "keyctl", "bpf", "clone", "clone3", "init_module"] {
-            assert!(!default.iter().any(|allowed| allowed == name), "{name}");
+        let default = default_rules(&["CAP_SYS_CHROOT"]);
+        let admin = default_rules(&["CAP_SYS_ADMIN"]);
+        for name in ["chroot", "read", "ptrace"] {
+            assert!(passes(&default, name, 0), "{name}");
         }
-        let admin = allowed(&["CAP_SYS_ADMIN"]);
-        for name in ["mount", "unshare", "clone", "clone3"] {
-            assert!(admin.iter().any(|allowed| allowed == name), "{name}");
+        for name in ["mount", "unshare", "setns", "clone3"] {
+            assert!(!passes(&default, name, 0), "{name}");
+            assert!(passes(&admin, name, 0), "{name}");
         }
-        assert_eq!(NAMESPACE_FLAGS, 0x7e02_0000);
+        for name in ["keyctl", "init_module", "io_uring_setup", "userfaultfd"] {
+            assert!(!passes(&default, name, 0) && !passes(&admin, name, 0), "{name}");
+        }
+        // A library that finds no clone3 uses clone.
+        let refusal = default.iter().find(|rule| rule["names"][0] == "clone3").unwrap();
+        assert_eq!(
+            (&refusal["action"], &refusal["errnoRet"]),
+            (&"SCMP_ACT_ERRNO".into(), &libc::ENOSYS.into())
+        );
+    }
+
+    #[test]
+    fn a_clone_makes_no_namespace_of_any_kind() {
+        let namespaces = libc::CLONE_NEWNS
+            | libc::CLONE_NEWCGROUP
+            | libc::CLONE_NEWUTS
+            | libc::CLONE_NEWIPC
+            | libc::CLONE_NEWUSER
+            | libc::CLONE_NEWPID
+            | libc::CLONE_NEWNET;
+        let rules = default_rules(&[]);
+        let clone = rules.iter().find(|rule| rule["names"][0] == "clone").unwrap();
+        assert_eq!(clone["args"][0]["value"], namespaces);
+        assert_eq!(clone["args"][0]["index"], if ARCH == "s390x" { 1 } else { 0 });
+    }
+
+    #[test]
+    fn the_default_profile_is_in_order_and_says_what_the_kernel_refuses() {
+        let profile = default_profile().unwrap();
+        for rule in &profile.syscalls {
+            assert!(rule.names.is_sorted_by(|one, next| one < next), "{:?}", rule.names);
+        }
+        let resolved = profile.resolve(&[]).unwrap();
+        assert_eq!(resolved["defaultAction"], "SCMP_ACT_ERRNO");
+        assert_eq!(resolved["defaultErrnoRet"], libc::EPERM);
+        assert_eq!(resolved.get("flags"), None);
+        if ARCH == "x86_64" {
+            assert_eq!(resolved["architectures"], object!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"]));
+        }
+    }
+
+    #[test]
+    fn flags_are_the_runtimes_unless_the_profile_has_some_or_none() {
+        for (text, expected) in [
+            (r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#, None),
+            (r#"{"defaultAction": "SCMP_ACT_ALLOW", "flags": null}"#, None),
+            (r#"{"defaultAction": "SCMP_ACT_ALLOW", "flags": []}"#, Some(object!([]))),
+            (
+                r#"{"defaultAction": "SCMP_ACT_ALLOW", "flags": ["SECCOMP_FILTER_FLAG_LOG"]}"#,
+                Some(object!(["SECCOMP_FILTER_FLAG_LOG"])),
+            ),
+        ] {
+            let profile: Profile = json::read(text.as_bytes()).unwrap();
+            assert_eq!(profile.resolve(&[]).unwrap().get("flags"), expected.as_ref(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_profile_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let refusal = |content: &str| {
+            let path = dir.path().join("profile.json");
+            fs::write(&path, content).unwrap();
+            read(&Text::from(path.as_path())).unwrap_err().message
+        };
+        assert!(refusal("no json").contains("profile.json"));
+        assert!(refusal(r#"{"defaultAction":"SCMP_ACT_NOTIFY"}"#).contains("SCMP_ACT_NOTIFY"));
+        assert!(
+            refusal(r#"{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/x"}"#)
+                .contains("listenerPath")
+        );
+        let both = r#"{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86"],
+            "archMap":[{"architecture":"SCMP_ARCH_X86_64"}]}"#;
+        assert!(refusal(both).contains("archMap"));
+        let no_error = r#"{"defaultAction":"SCMP_ACT_ERRNO","defaultErrno":"EWHAT"}"#;
+        assert!(refusal(no_error).contains("EWHAT"));
+        let missing = read(&Text::from("/no/such/profile")).unwrap_err().message;
+        assert!(missing.contains("/no/such/profile"), "{missing}");
+        assert!(read(&Text::from("/dev/zero")).is_err());
     }
 }
