@@ -51,6 +51,80 @@ fn the_default_profile_forbids_what_leads_out() {
     assert!(!text.contains("made") && !text.contains("mounted"), "{text}");
 }
 
+/// Names the test that makes system calls; without it, that one does nothing.
+const CALLS: &str = "DRMAA2_TEST_CALLS";
+
+/// Runs in a job, and says how each call ended there.
+#[test]
+fn calls_from_inside() {
+    if std::env::var_os(CALLS).is_none() {
+        return;
+    }
+    let say = |name: &str, result: libc::c_long| {
+        let error = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        println!("{name}: {}", if result < 0 { error } else { 0 });
+    };
+    let families = [
+        ("unix", libc::AF_UNIX),
+        ("can", libc::AF_CAN),
+        ("alg", libc::AF_ALG),
+        ("vsock", libc::AF_VSOCK),
+    ];
+    for (name, family) in families.into_iter().chain([("isdn", 34), ("unborn", 46)]) {
+        // SAFETY: the call takes numbers.
+        say(name, unsafe { libc::syscall(libc::SYS_socket, family, libc::SOCK_RAW, 0) });
+    }
+    // The first four have the same numbers on all machines; lsm is lsm_list_modules.
+    for (name, number) in [
+        ("statmount", 457),
+        ("listmount", 458),
+        ("lsm", 461),
+        ("clone3", 435),
+        ("keyctl", libc::SYS_keyctl),
+    ] {
+        // SAFETY: with nothing to read from or to write to, none of them does anything.
+        say(name, unsafe { libc::syscall(number, 0, 0, 0, 0, 0) });
+    }
+}
+
+#[test]
+fn a_job_reaches_the_calls_of_the_default_profile_and_no_others() {
+    let Some(rig) = rig() else { return };
+    let program = std::env::current_exe().unwrap();
+    let dir = program.parent().unwrap();
+    // A program of the host's needs its libraries.
+    let mounts: Vec<String> = ["/lib", "/lib64", "/usr/lib"]
+        .into_iter()
+        .map(Path::new)
+        .chain([dir])
+        .filter(|path| path.exists())
+        .map(|path| format!("{0}:{0}:ro", path.display()))
+        .collect();
+    let text = format!("{CALLS}=1 {} --exact calls_from_inside --nocapture", program.display());
+    let run = |seccomp: &str| {
+        let (outcome, text) =
+            rig.output(job_with(&[("mounts", &mounts.join(",")), ("seccomp", seccomp)], &text));
+        assert_eq!(outcome.state(), JobState::Done, "{outcome:?}: {text}");
+        move |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")));
+            line.unwrap_or_else(|| panic!("{name}: {text}")).parse::<i32>().unwrap()
+        }
+    };
+    let (confined, free) = (run("default"), run("unconfined"));
+    for name in ["alg", "vsock", "isdn", "unborn", "keyctl"] {
+        assert_eq!(confined(name), libc::EPERM, "{name}");
+        assert_ne!(free(name), libc::EPERM, "{name}");
+    }
+    assert_eq!(confined("clone3"), libc::ENOSYS);
+    assert_eq!(confined("unix"), 0);
+    assert_eq!(confined("can"), free("can"));
+    // A runtime whose libseccomp does not know them yet says ENOSYS.
+    for name in ["statmount", "listmount"] {
+        assert!([free(name), libc::ENOSYS].contains(&confined(name)), "{name}: {}", confined(name));
+    }
+    assert!([libc::EPERM, libc::ENOSYS].contains(&confined("lsm")), "{}", confined("lsm"));
+}
+
 #[test]
 fn an_unconfined_job_is_held_by_its_capabilities_alone() {
     let Some(rig) = rig() else { return };
