@@ -1,5 +1,8 @@
 //! What a registry wants to be told before it answers (RFC 9110, `WWW-Authenticate`).
 
+use http_auth::ChallengeRef;
+use http_auth::parser::ChallengeParser;
+
 /// A way to convince a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Challenge {
@@ -17,19 +20,20 @@ pub(super) enum Challenge {
 }
 
 impl Challenge {
-    /// Those of a registry's answer that are known.
+    /// Those of a registry's answer that are known, as far as its headers can be read; a header may hold several.
     pub(super) fn all<'a>(headers: impl Iterator<Item = &'a str>) -> Vec<Self> {
-        headers.filter_map(Self::parse).collect()
+        let all = headers.flat_map(|header| ChallengeParser::new(header).map_while(Result::ok));
+        all.filter_map(|challenge| Self::known(&challenge)).collect()
     }
 
-    fn parse(header: &str) -> Option<Self> {
-        let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
-        match scheme.to_ascii_lowercase().as_str() {
+    fn known(challenge: &ChallengeRef<'_>) -> Option<Self> {
+        let get = |wanted: &str| {
+            let found = challenge.params.iter().find(|(key, _)| key.eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| value.to_unescaped())
+        };
+        match challenge.scheme.to_ascii_lowercase().as_str() {
             "basic" => Some(Self::Basic),
             "bearer" => {
-                let get = |wanted: &str| {
-                    parameters(rest).into_iter().find(|(key, _)| key == wanted).map(|(_, value)| value)
-                };
                 Some(Self::Bearer { realm: get("realm")?, service: get("service"), scope: get("scope") })
             }
             _ => None,
@@ -37,37 +41,44 @@ impl Challenge {
     }
 }
 
-/// `key="value"` with commas between them; a value in quotes may hold commas.
-fn parameters(text: &str) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut rest = text;
-    while let Some((key, after)) = rest.split_once('=') {
-        let after = after.trim_start();
-        let (value, next) = match after.strip_prefix('"') {
-            Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
-            None => after.split_once(',').unwrap_or((after, "")),
-        };
-        let key = key.trim_matches([',', ' ']).to_ascii_lowercase();
-        found.push((key, value.trim().to_owned()));
-        rest = next;
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn bearer(service: &str, scope: Option<&str>) -> Challenge {
+        Challenge::Bearer {
+            realm: "https://a/t".into(),
+            service: Some(service.into()),
+            scope: scope.map(str::to_owned),
+        }
+    }
 
     #[test]
     fn challenges_are_read() {
         let header = "Bearer realm=\"https://a/t\",service=\"r\", scope=\"repository:x:pull,push\"";
         let all = Challenge::all(["Basic realm=\"x\"", header, "Digest x=1"].into_iter());
-        let bearer = Challenge::Bearer {
-            realm: "https://a/t".into(),
-            service: Some("r".into()),
-            scope: Some("repository:x:pull,push".into()),
-        };
-        assert_eq!(all, [Challenge::Basic, bearer]);
-        assert_eq!(Challenge::parse("bearer service=r"), None);
+        assert_eq!(all, [Challenge::Basic, bearer("r", Some("repository:x:pull,push"))]);
+    }
+
+    #[test]
+    fn forms_that_registries_use_are_known_and_others_do_no_harm() {
+        let basic = || Challenge::Basic;
+        for (header, expected) in [
+            ("basic", vec![basic()]),
+            (
+                "Basic realm=\"x\", Bearer realm=\"https://a/t\",service=\"r\"",
+                vec![basic(), bearer("r", None)],
+            ),
+            ("Negotiate, Basic realm=\"a, b\"", vec![basic()]),
+            ("BEARER Realm = \"https://a/t\" , SERVICE=r,", vec![bearer("r", None)]),
+            ("Bearer realm=\"https://a/t\",service=\"a \\\"b\\\"\"", vec![bearer("a \"b\"", None)]),
+            ("bearer service=r", vec![]),
+            ("Bearer realm=\"https://a/t", vec![]),
+            ("Basic realm=\"x\", Bearer realm=https://a/t", vec![basic()]),
+            ("", vec![]),
+            ("=,\"", vec![]),
+        ] {
+            assert_eq!(Challenge::all([header].into_iter()), expected, "{header}");
+        }
     }
 }
