@@ -13,8 +13,9 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::connect::{Calls, Daemon, QUICK};
-use super::{document, platform, reference, status};
+use super::{document, platform, status};
 use crate::model::{Error, ImageRef, Result};
+use crate::registry::Name;
 use crate::sync::Mutex;
 
 /// Media type of Docker's own form of an index.
@@ -108,7 +109,7 @@ impl Images {
         text: &str,
     ) -> Result<Arc<Image>> {
         self.find(daemon, snapshotter, text).await?.ok_or_else(|| {
-            let name = reference::full_name(text);
+            let name = Name::parse(text).map_or_else(|_| text.to_owned(), |name| name.to_string());
             Error::argument(format!("image {name} not found in namespace {}", daemon.namespace()))
         })
     }
@@ -129,7 +130,7 @@ impl Images {
         {
             return Ok(Some(image));
         }
-        for name in reference::candidates(text) {
+        for name in candidates(text) {
             if let Some(target) = target(daemon, &calls, &name).await? {
                 let image = match load_whole(daemon, &calls, snapshotter, &name, target).await {
                     Ok(image) => Arc::new(image),
@@ -152,6 +153,13 @@ impl Images {
     pub(super) fn forget(&self, image: &Image) {
         self.known.lock().retain(|_, known| known.target != image.target);
     }
+}
+
+/// The names under which the image `text` may be stored, the most likely first: as it is written, which for containerd
+/// may be anything, then in full.
+fn candidates(text: &str) -> Vec<String> {
+    let full = Name::parse(text).ok().map(|name| name.to_string());
+    [text.to_owned()].into_iter().chain(full.filter(|full| full != text)).collect()
 }
 
 type Target = containerd_client::types::Descriptor;
@@ -314,6 +322,13 @@ async fn document<T: DeserializeOwned>(daemon: &Daemon, calls: &Calls, digest: &
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_text_itself_is_tried_first_and_once() {
+        assert_eq!(candidates("busybox"), ["busybox", "docker.io/library/busybox:latest"]);
+        assert_eq!(candidates("localhost/a:1"), ["localhost/a:1"]);
+        assert_eq!(candidates("No name, but somebody's"), ["No name, but somebody's"]);
+    }
 
     #[test]
     fn chain_ids_are_those_of_the_specification() {

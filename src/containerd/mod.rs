@@ -29,7 +29,6 @@ mod names;
 mod order;
 mod platform;
 mod pull;
-mod reference;
 mod remove;
 mod rlimits;
 mod runtime;
@@ -61,6 +60,7 @@ use crate::model::{
     Control, Error, ErrorCode, Extensions, JobInfo, JobState, JobTemplate, Machine, Queue, Result, Text,
     Version,
 };
+use crate::registry::Name;
 use crate::runtime::Runtime;
 use crate::sync::Mutex;
 use crate::tracker::{
@@ -133,7 +133,7 @@ impl Core {
         let name = settings.image()?;
         let name = match settings.policy(wanted) {
             // What was pulled has its full name; another image may have the short one.
-            Pull::Always => reference::full_name(name),
+            Pull::Always => Name::parse(name)?.to_string(),
             Pull::Missing | Pull::Never => name.to_owned(),
         };
         self.images.resolve(&self.daemon, self.snapshotter(wanted), &name).await

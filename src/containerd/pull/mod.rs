@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, watch};
 
 use self::fetch::Fetch;
 use self::progress::{Bytes, Progress};
-use super::{Core, JobSettings, reference, start};
+use super::{Core, JobSettings, start};
 use crate::model::extensions::Pull;
 use crate::model::{Error, Result};
 use crate::registry::{self, Name};
@@ -90,7 +90,7 @@ impl Pulls {
 
 /// Refuse the name of an image that no registry can have.
 pub(super) fn check_name(text: &str) -> Result<()> {
-    Name::parse(&reference::full_name(text)).map(drop)
+    Name::parse(text).map(drop)
 }
 
 /// Wait until the image of a job is there, if it is to be pulled. A request to end the job, or to
@@ -111,7 +111,7 @@ pub(super) async fn ready(core: &Arc<Core>, job: &NewJob) -> Result<()> {
         Pull::Missing => false,
         Pull::Always => true,
     };
-    let (name, snapshotter) = (reference::full_name(name), snapshotter.to_owned());
+    let (name, snapshotter) = (Name::parse(name)?.to_string(), snapshotter.to_owned());
     let wanted = Wanted { name, always, snapshotter, registry: settings.registry };
     let joined = core.pulls.join(core, wanted);
     let done = wait(core, job, joined).await;
