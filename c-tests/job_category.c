@@ -125,6 +125,9 @@ static void slots(const char *count)
         jt->minSlots = 2;
         set(jt, "cpus", "0.5");
         writes(js, jt, "50\n");
+        jt = shell("unset OMP_NUM_THREADS; nproc");
+        set(jt, "cpuset", "slots");
+        writes(js, jt, "1\n");
     }
     done_with(&js);
 }

@@ -184,6 +184,12 @@ static void limits(drmaa2_jsession js)
     set(jt, "pids", "21");
     writes(js, jt, "75\n21\n");
 
+    sees(js, "cpuset", "0", "nproc; grep Cpus_allowed_list /proc/self/status", "1\nCpus_allowed_list:\t0\n");
+    sees(js, "cpuset", "slots", "nproc", "1\n");
+    jt = command("true");
+    set(jt, "cpuset", "0,8000");
+    refused(js, jt, DRMAA2_INVALID_ARGUMENT, "containerd_jt_cpuset is \"0,8000\"");
+
     jt = command("true");
     set(jt, "memory", "1");
     refused(js, jt, DRMAA2_INVALID_ARGUMENT, "containerd_jt_memory is \"1\"");

@@ -1,7 +1,7 @@
 //! What this tracker honours of a job template.
 
 /// The attributes of a job template that this tracker honours.
-pub(super) const ATTRIBUTES: [&str; 42] = [
+pub(super) const ATTRIBUTES: [&str; 43] = [
     "remoteCommand",
     "args",
     "jobEnvironment",
@@ -29,6 +29,7 @@ pub(super) const ATTRIBUTES: [&str; 42] = [
     "containerd_jt_rlimits",
     "containerd_jt_memory",
     "containerd_jt_cpus",
+    "containerd_jt_cpuset",
     "containerd_jt_pids",
     "containerd_jt_cgroup_parent",
     "containerd_jt_labels",

@@ -82,7 +82,7 @@ fn our_variables(job: &NewJob) -> Vec<(&'static str, String)> {
 }
 
 /// The slots of a job; where they are not counted, those that it asks for at least.
-fn slots(job: &NewJob) -> i64 {
+pub(super) fn slots(job: &NewJob) -> i64 {
     job.slots.or(job.template.min_slots).unwrap_or(1)
 }
 

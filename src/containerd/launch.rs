@@ -26,7 +26,8 @@ use super::sandbox::Sandbox;
 use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, arrange, spec};
 use super::start::{Turn, still_wanted};
 use super::{
-    Core, JobSettings, attempt, bare, host_root, labels, names, order, rlimits, shared, status, unpack,
+    Core, JobSettings, attempt, bare, cpuset, environment, host_root, labels, names, order, rlimits,
+    shared, status, unpack,
 };
 use crate::model::extensions::{Mount as HostMount, Network};
 use crate::model::{Error, ErrorCode, Extensions, ImageRef, Result};
@@ -115,6 +116,8 @@ async fn attempt(
     let found = {
         let (stdio, place, wanted) = (job.stdio.clone(), dir.clone(), wanted.clone());
         let (submitter, cdi_dirs) = (job.submitter.clone(), settings.cdi_dirs.clone());
+        let (jobs_dir, id) = (core.settings.jobs_dir.clone(), job.id.clone());
+        let slots = environment::slots(job);
         blocking(move || {
             let sandbox = Sandbox::read_for(&submitter, &cdi_dirs, &wanted)?;
             let files = match wanted.no_init {
@@ -125,12 +128,14 @@ async fn attempt(
             if on_host {
                 host_root::keep_names(&mut names);
             }
-            Ok((files, names, sandbox))
+            let set = wanted.cpuset.as_ref();
+            let cpus = set.map(|set| cpuset::choose(&jobs_dir, &id, set, slots)).transpose()?;
+            Ok((files, names, sandbox, cpus))
         })
     };
     let (image, found, host) = tokio::join!(core.image_of(&wanted, &settings), found, core.host());
     // Held until the task is made: then the shim has opened them.
-    let (image, ((files, _held), names, sandbox)) = (image?, found?);
+    let (image, ((files, _held), names, sandbox, cpus)) = (image?, found?);
     let mut order = order::order(job, &image.config, settings.patience(), &host)?;
     sandbox.amend(&mut order);
     if on_host {
@@ -141,6 +146,9 @@ async fn attempt(
     sandbox.apply(&mut spec)?;
     if let Some(mounts) = mounts {
         host_root::apply(&mut spec, mounts, &wanted)?;
+    }
+    if let Some(cpus) = cpus {
+        spec["linux"]["resources"]["cpu"]["cpus"] = cpus.to_string().into();
     }
     arrange(&mut spec);
     let mut streams = [NO_STREAM; 3].map(str::to_owned);

@@ -11,6 +11,7 @@ mod bare;
 mod cdi;
 mod connect;
 mod control;
+mod cpuset;
 mod devices;
 mod document;
 mod environment;
@@ -283,6 +284,7 @@ impl JobTracker for ContainerdTracker {
         let wanted = template.extensions()?;
         sandbox::check_without_init(template, &wanted)?;
         bare::check(template, &wanted)?;
+        wanted.cpuset.as_ref().map_or(Ok(()), cpuset::check)?;
         let settings: JobSettings = settings.read()?;
         Sandbox::read(&settings.cdi_dirs, &wanted)?;
         if settings.is_on_host() {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+mod cpuset;
 mod names;
 mod parse;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, JobTemplate, Millis, Result, Text, signal_number};
 use parse::Refusal;
 
+pub use cpuset::{CpuList, CpuSet};
 pub use names::{Attribute, CAPABILITIES, JOB_INFO, JOB_TEMPLATE, PREFIX, RLIMITS, VERSION};
 
 /// The network of a job.
@@ -124,6 +126,7 @@ pub struct Extensions {
     pub memory: Option<i64>,
     /// Thousandths of a processor.
     pub cpus: Option<i64>,
+    pub cpuset: Option<CpuSet>,
     pub pids: Option<i64>,
     pub cgroup_parent: Option<String>,
     pub labels: Vec<(String, String)>,
@@ -201,6 +204,7 @@ impl Extensions {
             "rlimits" => self.rlimits = parse::each(value, parse::rlimit)?,
             "memory" => self.memory = Some(parse::memory(parse::text(value)?)?),
             "cpus" => self.cpus = Some(parse::cpus(parse::text(value)?)?),
+            "cpuset" => self.cpuset = Some(parse::cpuset(parse::text(value)?)?),
             "pids" => self.pids = Some(parse::pids(parse::text(value)?)?),
             "cgroup_parent" => self.cgroup_parent = Some(parse::cgroup(parse::text(value)?)?),
             "labels" => self.labels = parse::each(value, parse::label)?,

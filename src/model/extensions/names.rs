@@ -17,7 +17,7 @@ const fn attribute(name: &'static str, description: &'static str) -> Attribute {
 pub const PREFIX: &str = "containerd_jt_";
 
 /// Those of a job template.
-pub const JOB_TEMPLATE: [Attribute; 29] = [
+pub const JOB_TEMPLATE: [Attribute; 30] = [
     attribute(
         "containerd_jt_network",
         "Network of the job: \"none\" (the default: loopback only) or \"host\".",
@@ -67,6 +67,10 @@ pub const JOB_TEMPLATE: [Attribute; 29] = [
         "Memory limit, bytes or with a suffix; a job beyond it is killed.",
     ),
     attribute("containerd_jt_cpus", "CPU limit in processors, a decimal number such as 1.5."),
+    attribute(
+        "containerd_jt_cpuset",
+        "Processors that the job may use: a list such as 0-3,8, or slots for as many of its own as it has slots.",
+    ),
     attribute("containerd_jt_pids", "How many processes and threads the job may have at a time."),
     attribute("containerd_jt_cgroup_parent", "Control group below which that of the job is made."),
     attribute(

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::names::{CAPABILITIES, RLIMITS};
-use super::{Device, Mount, Rlimit, Seccomp, Tmpfs};
+use super::{CpuSet, Device, Mount, Rlimit, Seccomp, Tmpfs};
 use crate::model::Text;
 
 /// Less does not suffice for any runtime; some need much more.
@@ -256,6 +256,11 @@ pub(super) fn cpus(text: &str) -> std::result::Result<i64, Refusal> {
     thousandths(text)
         .filter(|number| (10..=MAX_CPUS * 1000).contains(number))
         .ok_or_else(|| format!("it is no number of processors from 0.01 to {MAX_CPUS}"))
+}
+
+/// The number of slots, or a list.
+pub(super) fn cpuset(text: &str) -> std::result::Result<CpuSet, Refusal> {
+    if text == "slots" { Ok(CpuSet::Slots) } else { text.parse().map(CpuSet::These) }
 }
 
 /// RFC 1123, in a single label or several.
