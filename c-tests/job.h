@@ -20,11 +20,19 @@
 #define RUNNING_ON_VALGRIND 0
 #endif
 
+/* How many times slower than usual this machine is: DRMAA2_TEST_SLOWNESS, for an emulated one. */
+static inline int slowness(void)
+{
+    const char *value = getenv("DRMAA2_TEST_SLOWNESS");
+    int times = value == NULL ? 1 : atoi(value);
+    return times > 0 ? times : 1;
+}
+
 /* Nothing here takes so long unless it hangs; under valgrind a job takes a while. */
-#define LONG 120
+#define LONG (120 * slowness())
 
 /* Seconds in which a few calls are surely through, for what has to be done before something else comes. */
-#define SOON (RUNNING_ON_VALGRIND ? 40 : 10)
+#define SOON ((RUNNING_ON_VALGRIND ? 40 : 10) * slowness())
 
 static inline const char *needed(const char *name)
 {
