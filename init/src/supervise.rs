@@ -225,7 +225,10 @@ impl Job {
             && libc::WTERMSIG(status) == libc::SIGKILL;
         let killed = match self.phase {
             _ if by_kill => Some(overdue),
-            Phase::Killed { command: false } if self.outstayed => Some(format!("they {overdue}")),
+            // The remark names them before.
+            Phase::Killed { command: false } if self.outstayed && !self.asked => {
+                Some(format!("they {overdue}"))
+            }
             Phase::Killed { command: false } => Some(format!("{OUTLIVED} {overdue}")),
             _ => None,
         };
@@ -301,4 +304,23 @@ pub(crate) fn kill_all() {
 fn kill(pid: pid_t, signal: c_int) -> bool {
     // SAFETY: takes and returns plain numbers.
     unsafe { libc::kill(pid, signal) == 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_that_are_killed_are_named_whether_the_end_was_requested_or_not() {
+        let patience = Patience { linger: Duration::from_secs(1), grace: Duration::from_secs(2) };
+        let phase = Phase::Killed { command: false };
+        let job = || Job { phase, outstayed: true, ..Job::new(2, libc::SIGTERM, patience) };
+        let overdue = "did not end within 2 s of SIGTERM; killed";
+        let by_themselves = job().end(0, false);
+        let remark = format!("{OUTLIVED} were asked to end after 1 s; they {overdue}");
+        assert_eq!(by_themselves.remark, Some(remark));
+        let requested = Job { asked: true, ..job() }.end(0, true);
+        let text = requested.reason.map(|reason| reason.text);
+        assert_eq!(text, Some(format!("terminated on request; {OUTLIVED} {overdue}")));
+    }
 }
