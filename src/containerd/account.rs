@@ -7,7 +7,7 @@ use containerd_client::services::v1::{
     Container, GetContainerRequest, GetRequest, ListContainersRequest, ListTasksRequest,
 };
 use containerd_client::types::v1::{Process, Status};
-use drmaa2_init::Order;
+use drmaa2_init::{Order, TERMINATE_FILE, is_marked};
 use serde_json::Value;
 
 use super::connect::QUICK;
@@ -265,9 +265,11 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
 }
 
 /// The state of a job that has no process any more and has not begun: it waits to be started anew, unless
-/// it was asked to end, or its container has ended by itself.
+/// it was asked to end, or its container has ended by itself. A request counts for whatever attempt comes next.
 fn unbegun(traces: &Traces, exit: Option<Exit>) -> (JobState, Option<&'static str>, Option<Outcome>) {
-    let tried = traces.dir.as_ref().filter(|_| traces.started.is_some() && !traces.given_up);
+    let asked = |dir: &Path| is_marked(&dir.join(TERMINATE_FILE));
+    let tried = traces.dir.as_ref().filter(|_| traces.started.is_some());
+    let tried = tried.filter(|dir| !traces.given_up || asked(dir));
     let outcome = tried.map(|dir| finish::unbegun(dir, exit)).filter(|outcome| !outcome.lost);
     match outcome {
         Some(outcome) => (outcome.state(), None, Some(outcome)),
@@ -350,6 +352,11 @@ mod tests {
         let given_up = traces(Some((Status::Stopped, 125)));
         let given_up = Traces { process: given_up.process, given_up: true, ..ours() };
         assert_eq!(account("j", given_up, "m").state, JobState::Queued);
+        // The process that has found its end has given it up, so that it never begins.
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(TERMINATE_FILE), "").unwrap();
+        let asked = Traces { given_up: true, dir: Some(dir.path().to_owned()), ..ours() };
+        assert_eq!(account("j", asked, "m").state, JobState::Failed);
         let begun = account("j", Traces { begun: true, ..ours() }, "m");
         assert_eq!((begun.state, begun.exit_status), (JobState::Failed, Some(137)));
     }
