@@ -1,7 +1,8 @@
-//! An account and a home for a user whom the image does not know.
+//! An account and a home for a user that the image does not know.
 //!
-//! Programs ask passwd(5) for the name of their user, and want to write to his home. Both are made as podman does it,
-//! in the container's own root file system alone: what is mounted there is somebody else's.
+//! Programs look up their user's name as in passwd(5), and write to the home. Both are made as podman
+//! makes them, in the container's own root file system only: anything mounted there belongs to somebody
+//! else.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -13,17 +14,17 @@ use std::path::Path;
 use crate::place::{self, Place};
 use crate::user::{GROUP, PASSWD, User};
 
-/// Where his home is.
+/// The directory of the homes.
 const HOMES: &[u8] = b"/home/";
-/// A home for whom none can be made, if everybody may write to it.
+/// The home if none can be made, provided that everybody may write to it.
 const SHARED: &str = "/tmp";
 
-/// Where the home of a user with this name is made.
+/// The home of a user with this name.
 pub(crate) fn home(name: &[u8]) -> Vec<u8> {
     [HOMES, name].concat()
 }
 
-/// Give an account and a home to a user who has none. What cannot be made is gone without: the root file system of a
+/// Give an account and a home to a user that has none. A failure is ignored: the root file system of a
 /// container may be read-only, and an image without such a file has no program that reads it.
 pub(crate) fn provide(user: &mut User) {
     let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
@@ -41,7 +42,7 @@ pub(crate) fn provide(user: &mut User) {
     }
 }
 
-/// Make his home, or find that it is there and his.
+/// Make the user's home, or check that it exists and belongs to the user.
 fn make_home(user: &User) -> io::Result<()> {
     let him = user.identity();
     let path = Path::new(OsStr::from_bytes(&user.home));

@@ -1,9 +1,9 @@
-//! The account that the kernel keeps of the job's control group, of version 1 or 2.
+//! The kernel's account of the job's control group, version 1 or 2.
 //!
-//! A group is not believed for where it is mounted: without a cgroup namespace the place shows the group
-//! of the whole machine, and a runtime that may make no groups leaves the job in its own. The kernel names
-//! the members of a group. At the start of the job init is alone, so a group is the job's if init, and
-//! nobody else, is in it.
+//! The place of a mount proves nothing: without a cgroup namespace it shows the group of the whole
+//! machine, and a runtime that may not make groups leaves the job in its own. So the members that the
+//! kernel names decide. At the start of the job init is alone: a group is the job's if init is its only
+//! member.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,16 +14,16 @@ use drmaa2_init::{CGROUP_DIR, Record};
 /// The hierarchies: the only one of version 2, and those of version 1 that are read.
 const HIERARCHIES: [&str; 5] = ["", "cpuacct", "memory", "blkio", "pids"];
 
-/// The control group, as far as it is the job's alone.
+/// The control group, as far as it belongs to the job alone.
 #[derive(Clone, Default)]
 pub(crate) struct Group {
     dir: PathBuf,
-    /// The hierarchies in which it is.
+    /// The hierarchies in which it does.
     own: Vec<&'static str>,
 }
 
 impl Group {
-    /// Look for it, while init has no child yet.
+    /// Find the group, while init has no child yet.
     pub(crate) fn find() -> Self {
         Self::at(Path::new(CGROUP_DIR))
     }
@@ -48,7 +48,7 @@ impl Group {
         text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
     }
 
-    /// A file of the group, if its hierarchy, which it begins with, is to be believed.
+    /// A file of the group, if its hierarchy (the first part of the name) is one of the job's own.
     fn read(&self, file: &str) -> Option<String> {
         let hierarchy = file.split_once('/').map_or("", |(hierarchy, _)| hierarchy);
         if !self.own.contains(&hierarchy) {
@@ -58,15 +58,15 @@ impl Group {
     }
 }
 
-/// Is init the only member of a group, as far as its PID namespace shows? Version 2 shows a member of
-/// another one as 0. Version 1 leaves it out; but its root group, which the machine's own processes are in,
-/// has a file that no other has.
+/// Returns whether init is the only member of a group, as far as its PID namespace shows. Version 2
+/// shows a member of another namespace as 0. Version 1 omits it; but its root group, which holds the
+/// machine's own processes, has a file that no other group has.
 fn is_own(dir: &Path) -> bool {
     let members = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
     members.trim() == "1" && !dir.join("release_agent").exists()
 }
 
-/// The resources that the job uses, from a moment on.
+/// The resources that the job uses from a given moment.
 pub(crate) struct Account {
     group: Group,
     cpu_before: Option<i64>,
@@ -74,22 +74,22 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Begin the account of what is used from here on.
+    /// Begin the account of later use.
     pub(crate) fn begin(group: &Group) -> Self {
         let mut account = Self { group: group.clone(), cpu_before: None, peak_before: None };
         (account.cpu_before, account.peak_before) = (account.cpu_micros(), account.peak_memory());
         account
     }
 
-    /// CPU time that was used since then; `None` where the control group does not tell.
+    /// CPU time used since then; `None` if the control group does not report it.
     pub(crate) fn cpu_time(&self) -> Option<Duration> {
         let used = self.cpu_micros()? - self.cpu_before?;
         Some(Duration::from_micros(u64::try_from(used).unwrap_or(0)))
     }
 
-    /// Put into the record what the control group tells, and leave the rest of it.
+    /// Put the control group's numbers into the record, and keep the others.
     pub(crate) fn close(&self, record: &mut Record) {
-        // Also of those that nobody has waited for.
+        // Includes processes that nobody has waited for.
         if let Some(used) = self.cpu_time() {
             record.cpu_time = i64::try_from(used.as_millis()).unwrap_or(i64::MAX);
         }
@@ -111,9 +111,8 @@ impl Account {
         first.or_else(|| self.group.number("memory.peak"))
     }
 
-    /// Bytes of all devices: version 1 has a line `DEVICE Read BYTES` for each, version 2 one with
-    /// `rbytes=BYTES` in it. Version 1 has at least a total, version 2 no line for a device that was
-    /// not used.
+    /// Bytes of all devices. Version 1 has a line `DEVICE Read BYTES` for each, version 2 one with
+    /// `rbytes=BYTES`. Version 1 always has a total; version 2 has no line for an unused device.
     fn io(&self, word: &str, key: &str) -> Option<i64> {
         if let Some(text) = self.group.read("blkio/blkio.throttle.io_service_bytes") {
             let lines = text.lines().filter_map(|line| {
@@ -152,7 +151,7 @@ mod tests {
         record
     }
 
-    /// Groups of version 1 in which init is.
+    /// Groups of version 1 with init as a member.
     const FIRST: [(&str, &str); 6] = [
         ("cpuacct/cgroup.procs", "1\n"),
         ("memory/cgroup.procs", "1\n"),
@@ -181,12 +180,12 @@ mod tests {
         ("io.stat", "8:0 rbytes=10 wbytes=5 rios=1\n8:1 rbytes=20 wbytes=0\n"),
     ];
 
-    /// With these files at the start, version 1.
+    /// Version 1, with these additional files at the start.
     fn first(name: &str, more: &[(&str, &str)]) -> Record {
         record(name, &[&FIRST, more].concat(), &FIRST_END)
     }
 
-    /// With these members and a file at the start, version 2.
+    /// Version 2, with these members and additional files at the start.
     fn second(name: &str, members: &str, more: &[(&str, &str)]) -> Record {
         let group =
             [("cgroup.procs", members), ("cpu.stat", "usage_usec 1000\n"), ("memory.peak", "2048\n")];
@@ -216,10 +215,10 @@ mod tests {
 
     #[test]
     fn the_group_of_the_machine_is_not_the_jobs() {
-        // A mount without a cgroup namespace shows every process, init among those further down.
+        // A mount without a cgroup namespace shows every process, with init further down.
         assert_eq!(second("v2-root", "0\n0\n0\n", &[]), nothing());
         assert_eq!(second("v2-empty", "", &[]), nothing());
-        // And where there is no group but that of the machine.
+        // The machine's group only.
         assert_eq!(second("v2-alone", "0\n0\n1\n", &[]), nothing());
         let roots = ["cpuacct", "memory", "blkio", "pids"].map(|it| format!("{it}/release_agent"));
         let roots: Vec<_> = roots.iter().map(|root| (root.as_str(), "\n")).collect();

@@ -1,8 +1,8 @@
-//! The child that becomes the job's command, and the way it says why it could not.
+//! The child that becomes the job's command, and its report if it cannot.
 //!
-//! All preparation happens in the child: PID 1 keeps its own rights and working directory, and goes
-//! on serving requests even while the child waits, say for the writer of a FIFO. The process has one
-//! thread when it forks, so the child may use the heap.
+//! All preparation happens in the child: PID 1 keeps its own rights and working directory, and continues
+//! to serve requests even while the child waits, for instance for the writer of a FIFO. The process has
+//! one thread when it forks, so the child may use the heap.
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, c_int};
@@ -19,15 +19,15 @@ use crate::place::Directory;
 use crate::user::User;
 use crate::{exec, rights, rlimit, signals, stdio};
 
-/// Exit code of a command that was found, or not looked for, and could not be run.
+/// Exit code of a command that could not be run, whether it was looked up or not.
 pub(crate) const CANNOT_RUN: u8 = 126;
 /// Exit code of a command that was not found.
 pub(crate) const NOT_FOUND: u8 = 127;
 
-/// The most that is kept of a reason; it fits into a pipe without a reader.
+/// The longest reason that is kept; it fits into a pipe without a reader.
 const MAX_REASON: usize = 4096;
 
-/// Why the command could not be started.
+/// The reason why the command could not be started.
 pub(crate) struct Failure {
     /// The exit code a shell would report.
     pub(crate) code: u8,
@@ -39,7 +39,7 @@ impl Failure {
     /// A system call that failed, and what it was about.
     pub(crate) fn new(what: impl Display, error: &io::Error) -> Self {
         let text = error.to_string();
-        // The number adds nothing for the reader of a job's annotation.
+        // The number is of no use to the reader of a job's annotation.
         let text = text.split(" (os error").next().unwrap_or_default();
         Self::text(format!("{what}: {text}"))
     }
@@ -50,9 +50,9 @@ impl Failure {
     }
 }
 
-/// The child, from its fork on.
+/// The child, from its fork.
 pub(crate) struct Child {
-    /// Its process id, and once it has begun that of its session and process group.
+    /// Its process id; also that of its session and process group once it has begun.
     pub(crate) pid: libc::pid_t,
     report: PipeReader,
 }
@@ -64,7 +64,7 @@ impl Child {
         Self::fork(move || become_command(order, &pipes).map(|never| match never {}))
     }
 
-    /// Fork a child that does a part of init's own work, which may take long.
+    /// Fork a child for a part of init's own work that may take long.
     pub(crate) fn help(work: impl FnOnce() -> Result<(), Failure>) -> io::Result<Self> {
         Self::fork(|| {
             signals::reset();
@@ -94,8 +94,8 @@ impl Child {
         }
     }
 
-    /// Why the command was not started, if it was not. To be asked once the child has ended: the
-    /// other end of the pipe is closed by its exec or its exit.
+    /// The reason why the command was not started, if it was not. Call it only after the child has
+    /// ended: exec or exit closes the other end of the pipe.
     pub(crate) fn failure(mut self) -> Option<Failure> {
         let mut message = Vec::new();
         self.report.read_to_end(&mut message).ok()?;
@@ -108,7 +108,7 @@ impl Child {
 fn tell(mut writer: impl Write, failure: &Failure) {
     let mut message = vec![failure.code];
     message.extend(failure.reason.iter().take(MAX_REASON));
-    // Without PID 1 there is nobody left to be told.
+    // Without PID 1 there is no reader.
     let _ = writer.write_all(&message);
 }
 
@@ -116,7 +116,7 @@ fn tell(mut writer: impl Write, failure: &Failure) {
 fn become_command(order: &Order, pipes: &Pipes) -> Result<Infallible, Failure> {
     // SAFETY: takes no argument. A fresh child leads no group, so it cannot be refused.
     unsafe { libc::setsid() };
-    // From here on a request to end the job ends this process.
+    // From now on, a request to end the job ends this process.
     signals::reset();
     let mut user = User::find(order)?;
     user.settle();
@@ -132,13 +132,14 @@ fn become_command(order: &Order, pipes: &Pipes) -> Result<Infallible, Failure> {
     rlimit::raise(&order.rlimits);
     rights::give_up(&order.drop_capabilities)?;
     user.take_on()?;
-    // As the user: he must be allowed to enter it, and on a network file system root may not be.
+    // As the user: the directory must be accessible to the user, and on a network file system root may
+    // have no access.
     match std::env::set_current_dir(&directory) {
         Err(_) if order.directory.is_empty() => std::env::set_current_dir("/"),
         entered => entered,
     }
     .map_err(|error| directory_failure(&directory, &error))?;
-    // Last, so that no limit gets in the way of what comes before.
+    // Last, so that no limit affects the steps before.
     rlimit::set(&order.rlimits)?;
     exec::exec(order, &user)
 }
@@ -153,8 +154,8 @@ pub(crate) fn directory(order: &Order, user: &User) -> PathBuf {
     Path::new("/").join(OsStr::from_bytes(&directory))
 }
 
-/// Create a missing working directory: as the user, or for him where it is the container's alone. In
-/// what is mounted there, root's hand makes nothing.
+/// Create a missing working directory: as the user, or on the user's behalf in the container's own file
+/// system. Below a mount, root creates nothing.
 pub(crate) fn create(directory: &Path, user: &Identity) -> Result<(), Failure> {
     Directory::of_container(directory, user, true)
         .map(drop)

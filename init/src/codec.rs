@@ -67,13 +67,13 @@ impl Writer {
     }
 }
 
-/// Where a file is written before it gets its name.
+/// The file that is written before it gets its final name.
 fn draft(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.new"))
 }
 
-/// The draft that is there already, with its room on the disk. What its name stands for now may be
-/// something else that the job has put there, which root's hand must not touch.
+/// The existing draft, with its reserved disk space. The job may have replaced it, and root must not
+/// write to a replacement.
 fn reserved(draft: &Path) -> Option<File> {
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
     let file = File::options().write(true).custom_flags(flags).open(draft).ok()?;
@@ -81,7 +81,7 @@ fn reserved(draft: &Path) -> Option<File> {
     (found.is_file() && found.nlink() == 1).then_some(file)
 }
 
-/// Set room on the disk aside for a file that is written later, so that a full one cannot prevent it.
+/// Reserve disk space for a file that is written later, so that a full disk cannot prevent it.
 pub(crate) fn reserve(dir: &Path, name: &str, length: usize) -> io::Result<()> {
     let draft = draft(dir, name);
     let _ = fs::remove_file(&draft);
@@ -96,11 +96,11 @@ pub(crate) fn reserve(dir: &Path, name: &str, length: usize) -> io::Result<()> {
     }
 }
 
-/// The content of a regular file of at most `limit` bytes; anything else has invalid data. A job that runs
-/// as root may put what it likes in the place of such a file: a pipe to wait for ever at, a link to a
-/// file without end, a device that does something as soon as it is opened.
+/// The content of a regular file of at most `limit` bytes; anything else is invalid data. A job that
+/// runs as root may replace such a file: by a pipe that blocks its reader for ever, by a link to an
+/// endless file, by a device that acts as soon as it is opened.
 fn read_plain(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    // To have it in hand without opening it.
+    // Gets a handle without opening the file.
     let flags = libc::O_PATH | libc::O_NOFOLLOW;
     let place = File::options().read(true).custom_flags(flags).open(path)?;
     if !place.metadata()?.is_file() {
@@ -120,7 +120,7 @@ fn read_plain(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 pub(crate) struct Entries(Vec<(String, Vec<u8>)>);
 
 impl Entries {
-    /// Those of a file that has at most `limit` bytes.
+    /// The entries of a file of at most `limit` bytes.
     pub(crate) fn read(dir: &Path, name: &str, limit: u64) -> io::Result<Self> {
         let text = read_plain(&dir.join(name), limit)?;
         let Some(entries) = text.strip_suffix(b"\0") else {
@@ -192,9 +192,9 @@ mod tests {
         let name = std::ffi::CString::new(pipe.as_os_str().as_encoded_bytes()).unwrap();
         // SAFETY: the path ends in NUL.
         assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
-        // Opened as it is, it would wait for a writer.
+        // A plain open would wait for a writer.
         assert_eq!(refused(&pipe, 5), io::ErrorKind::InvalidData);
-        // What a file that goes on and on says of its size is not believed.
+        // The reported size of a file that has no end is not believed.
         assert_eq!(refused(Path::new("/proc/self/status"), 5), io::ErrorKind::InvalidData);
         fs::remove_dir_all(dir).unwrap();
     }

@@ -14,9 +14,9 @@ use crate::user::User;
 
 /// Replace this process by the order's command.
 ///
-/// `PATH` is searched as execvp(3) does it, but a file without an interpreter is not given to a
-/// shell: in a container that is most often a program built for another machine, and a shell's
-/// syntax error would hide it.
+/// `PATH` is searched as execvp(3) does it, but a file without an interpreter is not given to a shell:
+/// in a container it is most often a program built for another machine, and the shell's syntax error
+/// would hide that.
 pub(crate) fn exec(order: &Order, user: &User) -> Result<Infallible, Failure> {
     let Some(command) = order.args.first() else {
         return Err(Failure::text("no command".to_owned()));
@@ -38,8 +38,8 @@ pub(crate) fn exec(order: &Order, user: &User) -> Result<Infallible, Failure> {
     })
 }
 
-/// Run the first file that can be run. Returns only if there is none, with the error of the first
-/// one that exists.
+/// Run the first file that can be run. Returns only if there is none, with the error of the first one
+/// that exists.
 fn run(files: &[Vec<u8>], args: &[Vec<u8>], env: &[Vec<u8>]) -> Result<Option<io::Error>, NulError> {
     let (args, env) = (c_strings(args)?, c_strings(env)?);
     let (args, env) = (pointers(&args), pointers(&env));
@@ -56,14 +56,14 @@ fn run(files: &[Vec<u8>], args: &[Vec<u8>], env: &[Vec<u8>]) -> Result<Option<io
     Ok(refused)
 }
 
-/// Whether a failed exec means that there is no such file. A file that is there but whose
-/// interpreter is not gives the same error.
+/// Returns whether a failed exec means that there is no such file. A file with a missing interpreter
+/// gives the same error.
 fn is_missing(path: &[u8], error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound};
     matches!(error.kind(), NotFound | NotADirectory) && !Path::new(OsStr::from_bytes(path)).exists()
 }
 
-/// The files the command's name may mean, in order.
+/// The files that the command's name may mean, in order.
 fn candidates(command: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
     if command.is_empty() || command.contains(&b'/') {
         return vec![command.to_vec()];
@@ -76,7 +76,7 @@ fn candidates(command: &[u8], path: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The job's environment, with the names that programs rely on.
+/// The job's environment, with the variables that programs rely on.
 fn environment(env: &[Vec<u8>], user: &User) -> Vec<Vec<u8>> {
     let mut env = env.to_vec();
     let defaults: [(&[u8], &[u8]); 4] = [

@@ -1,9 +1,10 @@
-//! The fence of one attempt at a job: a name in its directory that is made once, by init as its first act
-//! or by the library, which then knows that nothing of this attempt will ever run.
+//! The fence of one attempt at a job: a name in the job's directory that is made exactly once, either by
+//! init as its first act, or by the library, which then knows that nothing of this attempt will ever
+//! run.
 //!
-//! It is a symbolic link that leads nowhere. A link has its text from the moment it is there, so nobody
-//! can see one that does not say yet what it means; it opens nothing and takes no room of its own. A
-//! container finds it also when its directory has got another name meanwhile.
+//! It is a dangling symbolic link. A link has its text from the moment it exists, so no reader can see
+//! an incomplete one; it opens nothing and needs no disk block. A container finds it even if its
+//! directory has been renamed.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,30 +20,30 @@ const WITHDRAWN: &str = "withdrawn";
 /// The decision about an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fence {
-    /// Its init has begun: the command may have run.
+    /// The attempt's init has begun: the command may have run.
     Begun,
-    /// Its init will do nothing, and has done nothing.
+    /// The attempt's init has done nothing, and will do nothing.
     Withdrawn,
 }
 
 impl Fence {
-    /// Begin an attempt, on stable storage. False if it was withdrawn or has begun before: then nothing may
-    /// be run.
+    /// Begin an attempt, on stable storage. False if it was withdrawn or has begun before: then nothing
+    /// may be run.
     pub fn begin(dir: &Path) -> io::Result<bool> {
         make(dir, BEGUN)
     }
 
-    /// Withdraw an attempt, unless it has begun. Gives what holds from here on.
+    /// Withdraw an attempt unless it has begun. Returns the decision, which is final.
     pub fn withdraw(dir: &Path) -> io::Result<Self> {
         Self::settle(dir).map(|(fence, _)| fence)
     }
 
-    /// The same, and whether it was this call that has decided it.
+    /// Like [`withdraw`](Self::withdraw); also tells whether this call made the decision.
     pub fn settle(dir: &Path) -> io::Result<(Self, bool)> {
         if make(dir, WITHDRAWN)? {
             return Ok((Self::Withdrawn, true));
         }
-        // Only a job that runs as root could have taken it away again.
+        // A missing fence was removed by a job that runs as root.
         Ok((Self::look(dir)?.unwrap_or(Self::Begun), false))
     }
 
@@ -50,7 +51,7 @@ impl Fence {
     pub fn look(dir: &Path) -> io::Result<Option<Self>> {
         match fs::read_link(dir.join(FENCE)) {
             Ok(text) if text.as_os_str().as_bytes() == WITHDRAWN.as_bytes() => Ok(Some(Self::Withdrawn)),
-            // Whatever else a job has put there, it has run to do so.
+            // Anything else was put there by the job, so the job has run.
             Ok(_) => Ok(Some(Self::Begun)),
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(Some(Self::Begun)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -1,4 +1,4 @@
-//! What an [`Order`](crate::Order) says of the host's files.
+//! The host's files in an [`Order`](crate::Order).
 
 use std::io;
 
@@ -7,22 +7,22 @@ use crate::codec::{self, Writer};
 /// A file or a directory to copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transfer {
-    /// From where: a path of the host to stage in, of the container to stage out.
+    /// The source: a path of the host to stage in, of the container to stage out.
     pub source: Vec<u8>,
-    /// To where: a path of the container to stage in, of the host to stage out.
+    /// The destination: a path of the container to stage in, of the host to stage out.
     pub destination: Vec<u8>,
-    /// Where the container has the host's side of it: the source itself, or the directory in which the
-    /// destination shall be.
+    /// The host's side as mounted in the container: the source itself, or the directory of the
+    /// destination.
     pub mount: Vec<u8>,
 }
 
-/// A mount of a file of the host, which has to be the file that the submitter was found to have a
-/// right to.
+/// A mount of a file of the host, which must be the file that the submitter was found to have a right
+/// to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// What it is, for people: attribute and path.
+    /// Attribute and path, for people.
     pub name: Vec<u8>,
-    /// Where the container sees it.
+    /// The path in the container.
     pub mount: Vec<u8>,
     /// The number of its file system.
     pub device: u64,
@@ -30,14 +30,14 @@ pub struct Origin {
     pub inode: u64,
 }
 
-/// Who submitted the job: what is done with the host's files is done with his rights.
+/// The submitter of the job: the host's files are accessed with this user's rights.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Submitter {
-    /// His number.
+    /// User id.
     pub uid: u32,
-    /// His group.
+    /// Primary group.
     pub gid: u32,
-    /// His supplementary groups.
+    /// Supplementary groups.
     pub groups: Vec<u32>,
 }
 

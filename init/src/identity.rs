@@ -1,4 +1,4 @@
-//! With whose rights this process works on files.
+//! The user whose rights this process has when it works on files.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use drmaa2_init::Submitter;
 
 use crate::child::check;
 
-/// A user and his groups.
+/// A user with its groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) uid: u32,
@@ -19,7 +19,7 @@ impl Identity {
         Self { uid: 0, gid: 0, groups: Vec::new() }
     }
 
-    /// The one on whose behalf an order is.
+    /// The user on whose behalf an order is.
     pub(crate) fn of(submitter: Option<&Submitter>) -> Self {
         submitter.map_or_else(Self::root, |submitter| Self {
             uid: submitter.uid,
@@ -28,8 +28,8 @@ impl Identity {
         })
     }
 
-    /// Do something with his rights, then go on with those of root. Nobody else can send this process
-    /// a signal in between: its other user ids stay root's.
+    /// Do something with this user's rights, then continue with those of root. No other user can send
+    /// this process a signal in between: its other user ids stay root's.
     pub(crate) fn act<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         self.assume()?;
         let done = work();
@@ -44,7 +44,7 @@ impl Identity {
             check(libc::setgroups(self.groups.len(), self.groups.as_ptr()))?;
             libc::setfsgid(self.gid);
             libc::setfsuid(self.uid);
-            // They tell no failure, only what was before: asked for nobody, they change nothing.
+            // The calls report no failure, only the previous id: with an invalid id they change nothing.
             let taken = (libc::setfsuid(u32::MAX), libc::setfsgid(u32::MAX));
             let wanted = (self.uid.cast_signed(), self.gid.cast_signed());
             if taken == wanted { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }

@@ -1,8 +1,7 @@
-//! What the library and PID 1 of a job say to each other: an [`Order`] in, a [`Record`] out.
+//! The exchange between the library and PID 1 of a job: an [`Order`] in, a [`Record`] out.
 //!
-//! Both are files in the job's directory, a sequence of `key=value` entries that each end in NUL,
-//! so a value may hold any byte but NUL. An unknown key is skipped: an older init can read a newer
-//! order.
+//! Both are files in the job's directory, a sequence of `key=value` entries that each end in NUL, so a
+//! value may hold any byte but NUL. An unknown key is skipped: an older init can read a newer order.
 
 use std::fs::File;
 use std::io;
@@ -16,30 +15,31 @@ use codec::{Entries, Writer};
 pub use fence::Fence;
 pub use host::{Origin, Submitter, Transfer};
 
-/// Where the job's directory is mounted in the container.
+/// Mount point of the job's directory in the container.
 pub const JOB_DIR: &str = "/.drmaa2/job";
-/// Where the init itself is mounted in the container.
+/// Mount point of init itself in the container.
 pub const INIT_PATH: &str = "/.drmaa2/init";
-/// How many open files a process of a job may have that does not ask for more: programs that go through all
-/// numbers they could have do not come to an end under the limit of a server.
+/// Open files of a process of a job that does not ask for more: a program that goes through all possible
+/// numbers would not finish under the limit of a server.
 pub const OPEN_FILES: u64 = 1024;
 
-/// Where the job's control group is mounted in the container, to be read alone.
+/// Mount point of the job's control group in the container, read-only.
 pub const CGROUP_DIR: &str = "/.drmaa2/cgroup";
 /// Name of the order's file in the job's directory.
 pub const ORDER_FILE: &str = "order";
 /// Name of the record's file in the job's directory.
 pub const RECORD_FILE: &str = "record";
-/// Bytes that are set aside for the record; a longer one needs room when it is written.
+/// Bytes reserved for the record; a longer one needs free space when it is written.
 const RECORD_ROOM: usize = 8192;
 /// The largest order, bytes.
 const ORDER_LIMIT: u64 = 16 << 20;
 /// The largest record, bytes.
 const RECORD_LIMIT: u64 = 1 << 20;
-/// Name of the file whose presence asks init to end the job. It is written before the signal is
-/// sent, so a signal that comes before init can catch it is not lost, and one without it is no request.
+/// Name of the file whose presence asks init to end the job. It is written before the signal is sent: so
+/// a signal that comes before init can catch it is not lost, and a signal without the file is no
+/// request.
 pub const TERMINATE_FILE: &str = "terminate";
-/// Name of the file by which init tells that the command has ended and its files are being copied out,
+/// Name of the file by which init reports that the command has ended and its files are being copied out,
 /// which may take longer than the grace of a job that was asked to end.
 pub const STAGE_OUT_FILE: &str = "staging-out";
 /// The `PATH` of a job whose environment has none; the one Docker gives.
@@ -49,8 +49,8 @@ pub const HOME_PLACEHOLDER: &[u8] = b"$DRMAA2_HOME_DIR$";
 /// The text that a path to stage starts with to mean the working directory.
 pub const DIRECTORY_PLACEHOLDER: &[u8] = b"$DRMAA2_WORKING_DIR$";
 
-/// Make a file that says something by being there. False if there is something of this name already, which
-/// is left alone, whatever it is.
+/// Make a file that is a mark by its presence. False if the name exists already; whatever has it is left
+/// unchanged.
 pub fn mark(file: &Path) -> io::Result<bool> {
     match File::create_new(file) {
         Ok(_) => Ok(true),
@@ -59,12 +59,12 @@ pub fn mark(file: &Path) -> io::Result<bool> {
     }
 }
 
-/// Is there such a file? Nothing that it may lead to is asked for.
+/// Returns whether there is such a file; a link is not followed.
 pub fn is_marked(file: &Path) -> bool {
     file.symlink_metadata().is_ok()
 }
 
-/// What init has to do.
+/// The task of init.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Order {
     /// The command and its arguments; the command is looked up in the job's `PATH` if it has no
@@ -72,23 +72,23 @@ pub struct Order {
     pub args: Vec<Vec<u8>>,
     /// The job's environment, `NAME=value`.
     pub env: Vec<Vec<u8>>,
-    /// The working directory; may start with [`HOME_PLACEHOLDER`]. Empty is the user's home, or `/` if he cannot
-    /// enter that.
+    /// The working directory; may start with [`HOME_PLACEHOLDER`]. Empty is the user's home, or `/` if
+    /// the user cannot enter that.
     pub directory: Vec<u8>,
-    /// Create the working directory if it is missing, as is done for the one an image names.
+    /// Create a missing working directory, as is done for the one that an image names.
     pub create_directory: bool,
     /// `user`, `user:group`, `uid` or `uid:gid`; names are looked up in the image's own passwd and
     /// group files. Empty is root.
     pub user: Vec<u8>,
-    /// The submitter's name, for an image that does not know him.
+    /// The submitter's name, for an image that does not know the user.
     pub user_name: Vec<u8>,
-    /// A user whom the image does not know gets an account and a home in its root file system, which is the
-    /// container's own.
+    /// A user that the image does not know gets an account and a home in its root file system, which
+    /// belongs to the container.
     pub account: bool,
-    /// Supplementary groups, by numbers or by names of the image's group file. `None`: those that this
-    /// file gives the user.
+    /// Supplementary groups, by number or by name in the image's group file. `None`: the groups that
+    /// this file gives the user.
     pub groups: Option<Vec<Vec<u8>>>,
-    /// Groups besides those.
+    /// Additional groups.
     pub more_groups: Vec<u32>,
     /// Numbers of the capabilities that the job does not get, though init has them.
     pub drop_capabilities: Vec<u32>,
@@ -100,7 +100,7 @@ pub struct Order {
     pub stdout: Vec<u8>,
     /// The same for standard error.
     pub stderr: Vec<u8>,
-    /// Standard error goes where standard output goes.
+    /// Standard error goes to standard output's file.
     pub join: bool,
     /// The signal that asks the job to end; 0 is SIGTERM.
     pub stop_signal: i32,
@@ -116,11 +116,11 @@ pub struct Order {
     pub wall_clock: Option<u64>,
     /// Time at which the job is ended, milliseconds since the epoch.
     pub deadline: Option<i64>,
-    /// Why it is ended then, for people; empty if there is no more to say.
+    /// The reason for that end, for people; empty if there is no more to say.
     pub deadline_reason: Vec<u8>,
-    /// On whose behalf; `None` is root.
+    /// The user on whose behalf the order is; `None` is root.
     pub submitter: Option<Submitter>,
-    /// What the mounts of host files have to be; if one is not, nothing is started.
+    /// The expected files behind the mounts of host files; if one differs, nothing is started.
     pub origins: Vec<Origin>,
     /// Copied before the command starts.
     pub stage_in: Vec<Transfer>,
@@ -133,49 +133,49 @@ pub struct Order {
 pub struct Rlimit {
     /// The kernel's number of the resource.
     pub number: u32,
-    /// What counts; all ones is no limit.
+    /// The limit in force; all ones is no limit.
     pub soft: u64,
-    /// What the job may raise it to.
+    /// The value that the job may raise it to.
     pub hard: u64,
-    /// What the submitter calls it.
+    /// The submitter's name for it.
     pub name: String,
 }
 
-/// How the job ended.
+/// The end of the job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
-    /// The command's exit code; 127 or 126 if it could not be run, as a shell has it. Nothing if it was
-    /// not tried.
+    /// The command's exit code; 127 or 126 if it could not be run, as in a shell. `None` if it was not
+    /// tried.
     pub exit_code: Option<i32>,
     /// The signal that ended the command, or would have if it had been tried.
     pub signal: Option<i32>,
     /// The command was not tried, so it has no exit status.
     pub untried: bool,
-    /// Why, if there is more to say than the code or the signal does.
+    /// The reason, if there is more to say than the code or the signal does.
     pub reason: Option<Vec<u8>>,
     /// A remark for people; it does not make the job a failure.
     pub remark: Option<Vec<u8>>,
-    /// It was ended by a signal that nobody asked for. The machine went down most often, and so this says
-    /// nothing of the command.
+    /// The job was ended by a signal that nobody asked for. Most often the machine went down, so this
+    /// tells nothing about the command.
     pub interrupted: bool,
-    /// When the command was started, milliseconds since the epoch.
+    /// Start of the command, milliseconds since the epoch.
     pub started: i64,
-    /// When it ended.
+    /// Its end, likewise.
     pub finished: i64,
     /// User and system time of the command and all its descendants, milliseconds.
     pub cpu_time: i64,
     /// Largest resident set of any of them, kilobytes.
     pub max_rss: i64,
-    /// The kernel killed one of them for want of memory.
+    /// The kernel killed one of them because memory ran out.
     pub oom_killed: bool,
-    /// The most memory that all of them together had, page cache included, bytes; where the control
-    /// group tells.
+    /// The most memory that all of them had together, page cache included, bytes; if the control group
+    /// reports it.
     pub peak_memory: Option<i64>,
     /// The part of it that the runtime reached before the command was started.
     pub start_memory: Option<i64>,
-    /// Bytes they read from block devices; where the control group tells.
+    /// Bytes that they read from block devices; if the control group reports it.
     pub read_bytes: Option<i64>,
-    /// Bytes they wrote to block devices; where the control group tells.
+    /// Bytes that they wrote to block devices; if the control group reports it.
     pub written_bytes: Option<i64>,
 }
 
@@ -266,8 +266,8 @@ impl Order {
 }
 
 impl Record {
-    /// Set room for a record aside in the job's directory: it has to be written when the disk is full, by
-    /// the job itself most of all.
+    /// Reserve disk space for a record in the job's directory: it must be written even if the disk is
+    /// full, which the job itself may cause.
     pub fn reserve(job_dir: &Path) -> io::Result<()> {
         codec::reserve(job_dir, RECORD_FILE, RECORD_ROOM)
     }
@@ -426,7 +426,7 @@ pub(crate) mod tests {
         record.write(&dir).unwrap();
         assert_eq!(Record::read(&dir).unwrap(), record);
         assert_eq!(std::fs::metadata(dir.join(RECORD_FILE)).unwrap().ino(), room.ino());
-        // A link that a job has put there is not followed, nor is another name of a file.
+        // Neither a link that a job has put there is followed, nor another name of a file.
         let victim = dir.join("victim");
         for link in [std::os::unix::fs::symlink::<_, &Path> as fn(_, _) -> _, std::fs::hard_link] {
             std::fs::write(&victim, "safe").unwrap();

@@ -1,4 +1,4 @@
-//! When a job is ended without anybody asking for it.
+//! Limits: the ends of a job that nobody asks for.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use drmaa2_init::Order;
 use crate::cgroup::{Account, Group};
 use crate::usage;
 
-/// The shortest time between two looks at the CPU time that was used.
+/// The shortest interval between two checks of the CPU time.
 const LEAST: Duration = Duration::from_millis(50);
 
-/// What a job is ended for.
+/// The limits of a job.
 #[derive(Default)]
 pub(crate) struct Limits {
     time: Option<Limit>,
@@ -30,24 +30,24 @@ struct Limit {
 }
 
 impl Limits {
-    /// Those of an order, for a command that is started now.
+    /// The limits of an order, for a command that is started now.
     pub(crate) fn of(order: &Order, group: &Group) -> Self {
         let cpu = order.cpu_time.map(Duration::from_millis);
         let cpu = cpu.map(|limit| CpuLimit { limit, account: Account::begin(group) });
         Self { time: Limit::of(order), cpu }
     }
 
-    /// The earliest time at which one can be exceeded.
+    /// The earliest time at which a limit can be exceeded.
     pub(crate) fn next_look(&self) -> Option<Instant> {
         let cpu = self.cpu.as_ref().and_then(|cpu| {
-            // No sooner, even if every processor works for this job alone.
+            // Not earlier, even if every processor works for this job alone.
             let left = cpu.limit.saturating_sub(cpu.used()) / usage::processors();
             Instant::now().checked_add(left.max(LEAST))
         });
         cpu.into_iter().chain(self.time.as_ref().map(|limit| limit.at)).min()
     }
 
-    /// The reason to end the job, if it has come to that.
+    /// The reason to end the job, if a limit is exceeded.
     pub(crate) fn exceeded(&self) -> Option<String> {
         if let Some(limit) = self.time.as_ref().filter(|limit| limit.at <= Instant::now()) {
             return Some(limit.reason.clone());
@@ -58,16 +58,16 @@ impl Limits {
 }
 
 impl CpuLimit {
-    /// The processes themselves do not tell of children that nobody has waited for; their control group
-    /// does, if it is theirs.
+    /// The processes' own counts omit children that nobody has waited for; the control group includes
+    /// them, if it is the job's.
     fn used(&self) -> Duration {
         self.account.cpu_time().unwrap_or_else(usage::cpu_time)
     }
 }
 
 impl Limit {
-    /// The earlier one of an order's limits. A deadline is turned into the time that is left to it, so
-    /// a clock that is set later moves neither.
+    /// The earlier of an order's limits. A deadline is converted to the time that is left, so a later
+    /// change of the clock moves neither.
     fn of(order: &Order) -> Option<Self> {
         let wall_clock = order.wall_clock.map(|millis| {
             let span = Duration::from_millis(millis);
@@ -82,7 +82,7 @@ impl Limit {
             (Duration::from_millis(left), reason)
         });
         let (left, reason) = wall_clock.into_iter().chain(deadline).min_by_key(|(left, _)| *left)?;
-        // One beyond the end of time is none.
+        // A time beyond the range of the clock is no limit.
         let at = Instant::now().checked_add(left)?;
         Some(Self { at, reason })
     }

@@ -1,8 +1,8 @@
-//! PID 1 of a job: runs the command the order names and records how it ended.
+//! PID 1 of a job: runs the order's command and records how it ended.
 //!
 //! `drmaa2-init [JOB_DIR]` makes the [`Fence`] in the job's directory, reads the [`Order`], starts the
-//! command as its child, looks after it, and writes the [`Record`] before it exits with the command's
-//! code, or 128 plus the signal that ended it. It holds no state but these two files, so nothing that
+//! command as its child, supervises it, and writes the [`Record`] before it exits with the command's
+//! code, or 128 plus the signal that ended it. It holds no state but these files, so nothing that
 //! happens outside the container can lose how the job ended.
 
 mod accounts;
@@ -42,10 +42,11 @@ use supervise::{Patience, Reason, Request};
 const REFUSED: u8 = 125;
 
 fn main() -> ExitCode {
-    // First of all: what arrives from here on is kept, and a request from before has left its file.
+    // First of all: a signal that arrives from now on is kept, and a request from before has left its
+    // file.
     let signals = Signals::block();
     if std::process::id() != 1 {
-        // It ends a job by killing every process it can see.
+        // Init ends a job by killing every process that it can see.
         complain("must be PID 1 of a container");
         return ExitCode::from(REFUSED);
     }
@@ -74,7 +75,7 @@ fn main() -> ExitCode {
     exit_code(&record)
 }
 
-/// Do what the order says, until nothing of the job is left.
+/// Carry out the order, until nothing of the job is left.
 fn run(job_dir: &Path, signals: &Signals, group: &Group) -> Record {
     let order = match Order::read(job_dir) {
         Ok(order) => order,
@@ -95,7 +96,7 @@ fn run(job_dir: &Path, signals: &Signals, group: &Group) -> Record {
     if let Some(record) = stage_in(&order, signals, &terminate_file, group) {
         return record;
     }
-    // The signal may have come when the last file was just copied.
+    // The signal may have come just after the last file was copied.
     if is_marked(&terminate_file) {
         return terminated();
     }
@@ -139,12 +140,12 @@ fn run(job_dir: &Path, signals: &Signals, group: &Group) -> Record {
     Record { started, ..record }
 }
 
-/// Copy what the command shall find, or tell why it is not started.
+/// Copy the files that the command needs; otherwise return the record of a command that is not started.
 fn stage_in(order: &Order, signals: &Signals, terminate_file: &Path, group: &Group) -> Option<Record> {
     if order.stage_in.is_empty() {
         return None;
     }
-    // Times of the command itself have not begun.
+    // The limits that count from the command's start do not apply yet.
     let limits = Limits::of(&Order { wall_clock: None, cpu_time: None, ..order.clone() }, group);
     let request = Request { file: terminate_file, any_signal: true };
     match help(|| stage::copy_in(order), signals, &request, &limits) {
@@ -158,12 +159,12 @@ fn stage_in(order: &Order, signals: &Signals, terminate_file: &Path, group: &Gro
     }
 }
 
-/// Copy what the command has left, however it ended; if that fails, the account says so as well.
+/// Copy the files that the command has left, however it ended; a failure is added to the record.
 fn stage_out(order: &Order, signals: &Signals, job_dir: &Path, record: Record) -> Record {
     if order.stage_out.is_empty() {
         return record;
     }
-    // Who asked the command to end must not kill it for taking so long.
+    // A client that asked the command to end must not kill it because the copying takes long.
     if let Err(error) = mark(&job_dir.join(STAGE_OUT_FILE)) {
         complain(format_args!("cannot tell that files are copied out: {error}"));
     }
@@ -179,7 +180,7 @@ fn stage_out(order: &Order, signals: &Signals, job_dir: &Path, record: Record) -
     because(Record { interrupted: record.interrupted || interrupted, ..record }, reason)
 }
 
-/// The record with one more reason.
+/// The record with an additional reason.
 fn because(record: Record, reason: Vec<u8>) -> Record {
     let reason = match record.reason {
         Some(earlier) if earlier != reason => [earlier, reason].join(&b"; "[..]),
@@ -188,7 +189,7 @@ fn because(record: Record, reason: Vec<u8>) -> Record {
     Record { reason: Some(reason), ..record }
 }
 
-/// Have a part of init's own work done by a child; gives the reason if that was ended early.
+/// Let a child do a part of init's own work; returns the reason if that was ended early.
 fn help(
     work: impl FnOnce() -> Result<(), Failure>,
     signals: &Signals,
@@ -207,23 +208,23 @@ fn help(
     }
 }
 
-/// The signal that asks this job to end; one that does not exist could not ask anything.
+/// The signal that asks this job to end; one that does not exist is replaced by SIGTERM.
 fn stop_signal(order: &Order) -> i32 {
     if (1..=libc::SIGRTMAX()).contains(&order.stop_signal) { order.stop_signal } else { libc::SIGTERM }
 }
 
-/// The record of a command that was not to be started any more. A request to end has sent its signal, since the job
-/// was told to run by then.
+/// The record of a command that was not to be started any more. After a request to end, it has the
+/// request's signal: by then the job had been told to run.
 fn unstarted(Reason { text, interrupted }: Reason) -> Record {
     Record { reason: Some(text.into_bytes()), interrupted, untried: true, ..Record::default() }
 }
 
-/// The record of a command that was not tried, because something before it has failed.
+/// The record of a command that was not tried, because a step before it failed.
 fn not_begun(failure: Failure) -> Record {
     Record { reason: Some(failure.reason), untried: true, ..Record::default() }
 }
 
-/// The record of a command that could not be run: it has the code that a shell would give it.
+/// The record of a command that could not be run, with a shell's exit code for that.
 fn failed(failure: Failure) -> Record {
     let Failure { code, reason } = failure;
     Record { exit_code: Some(code.into()), reason: Some(reason), ..Record::default() }
@@ -240,7 +241,7 @@ fn ended(status: i32, reason: Option<Reason>) -> Record {
     }
 }
 
-/// Say so if it was the kernel that killed the command, or something the failed command relied on.
+/// Add the reason if the kernel killed the command, or something that the failed command relied on.
 fn explain_kill(record: &mut Record) {
     if !record.oom_killed || record.reason.is_some() {
         return;
@@ -254,7 +255,7 @@ fn explain_kill(record: &mut Record) {
     record.reason = Some(format!("{what}{}", peak.unwrap_or_default()).into_bytes());
 }
 
-/// What a shell would report for such an end.
+/// The exit code that a shell would report for this end.
 fn exit_code(record: &Record) -> ExitCode {
     let code = record.signal.map_or(record.exit_code, |signal| Some(128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(REFUSED).into()
@@ -266,7 +267,7 @@ fn now() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Say it where somebody debugging a container may look; there is no other place left.
+/// Write a message to where somebody who debugs a container may look; no other place is left.
 fn complain(what: impl Display) {
     let _ = writeln!(io::stderr(), "drmaa2-init: {what}");
 }

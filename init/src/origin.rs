@@ -1,4 +1,4 @@
-//! The host's files are those that the submitter was found to have a right to.
+//! Checks that the host's files are still those that the submitter was found to have a right to.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,8 +9,8 @@ use drmaa2_init::Origin;
 
 use crate::child::Failure;
 
-/// Between submission and launch, a part of a path may have become a symbolic link to somebody else's
-/// file. A mount stays what it is, so one look is enough.
+/// Between submission and launch, a part of a path may have become a symbolic link to another user's
+/// file. A mount does not change afterwards, so one check is enough.
 pub(crate) fn check(origins: &[Origin]) -> Result<(), Failure> {
     for Origin { name, mount, device, inode } in origins {
         let name = OsStr::from_bytes(name).display();

@@ -1,8 +1,8 @@
-//! What the job writes, on its way into regular files.
+//! The job's output, on its way into regular files.
 //!
-//! The job has a pipe for such a file, as everywhere else where containers run. `/dev/stderr` and `/proc/self/fd/2`
-//! open what descriptor 2 is once more: of a file that is the file, which the `>` of a shell empties and which the
-//! job's user may have no right to; of a pipe it is another way to write into it.
+//! The job has a pipe in place of such a file, as usual for containers. `/dev/stderr` and
+//! `/proc/self/fd/2` open the target of descriptor 2 once more: a file would be emptied by the `>` of a
+//! shell, or closed to the job's user; a pipe gets just another writer.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -19,11 +19,11 @@ use drmaa2_init::Order;
 use crate::child::{Failure, check};
 use crate::rlimit;
 
-/// So much is copied at a time; a pipe holds no more.
+/// Bytes copied at a time; a pipe holds no more.
 const CHUNK: usize = 64 * 1024;
-/// A file system that takes longer for what is left in two pipes does not answer any more.
+/// A file system that takes longer for the rest of two pipes does not answer any more.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The thread that copies has little to remember.
+/// Stack of the copying thread, which has little to remember.
 const STACK: usize = 128 * 1024;
 
 /// The streams of the job that are pipes; the others are the order's files themselves.
@@ -43,11 +43,11 @@ struct Output {
     /// `None` once all is copied.
     pipe: Option<PipeReader>,
     file: File,
-    /// The most bytes that the file may have, and what to say of it.
+    /// The largest size of the file in bytes, and the text of the failure beyond it.
     limit: Option<(u64, String)>,
 }
 
-/// The copying, under way.
+/// The copying, in progress.
 pub(crate) struct Copying {
     /// Closed when the job has no process left.
     stop: PipeWriter,
@@ -68,7 +68,7 @@ pub(crate) fn open(order: &Order) -> Result<(Outputs, Pipes), Failure> {
         let failure = |error| Failure::new("error output", &error);
         let earlier = outputs.first().map(|first| first.is(&output)).transpose().map_err(failure)?;
         match &pipes.stdout {
-            // One pipe for one file, for the order in which it is written.
+            // One pipe per file, to keep the order of the writes.
             Some(stdout) if earlier == Some(true) => {
                 pipes.stderr = Some(stdout.try_clone().map_err(failure)?);
             }
@@ -82,7 +82,7 @@ pub(crate) fn open(order: &Order) -> Result<(Outputs, Pipes), Failure> {
 }
 
 impl Output {
-    /// `None` if this is no regular file: that is opened by the child, which may wait for it.
+    /// `None` for anything but a regular file: the child opens that, since the open may wait.
     fn open(
         what: &str,
         attribute: &str,
@@ -96,7 +96,7 @@ impl Output {
         let open = || {
             let file = OpenOptions::new().append(true).open(path)?;
             let (reader, writer) = io::pipe()?;
-            // Nobody but the job's own processes can find the pipe, and they are of any user.
+            // Only the job's own processes can find the pipe, and they may run as any user.
             // SAFETY: takes numbers alone.
             check(unsafe { libc::fchmod(writer.as_raw_fd(), 0o666) })?;
             let origin = order.origins.iter().find(|origin| origin.mount == mount);
@@ -109,14 +109,14 @@ impl Output {
         opened.map_err(|error| Failure::new(format_args!("{what} \"{}\"", path.display()), &error))
     }
 
-    /// Is this the file of another output as well?
+    /// Returns whether this is also the file of another output.
     fn is(&self, other: &Self) -> io::Result<bool> {
         let (one, two) = (self.file.metadata()?, other.file.metadata()?);
         Ok((one.dev(), one.ino()) == (two.dev(), two.ino()))
     }
 
-    /// Copy what has been written into the pipe, at most `most` bytes; 0 at its end. After an error nothing more can be
-    /// written into it.
+    /// Copy at most `most` bytes from the pipe; 0 at its end. After an error nothing more can be written
+    /// into the pipe.
     fn copy(&mut self, room: &mut [u8], most: usize) -> io::Result<usize> {
         let Some(pipe) = &mut self.pipe else { return Ok(0) };
         let most = most.min(room.len());
@@ -130,7 +130,7 @@ impl Output {
         copied
     }
 
-    /// Write it all, or as much as the file may have.
+    /// Write all of it, or as much as the file may hold.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some((limit, _)) = self.limit else { return self.file.write_all(bytes) };
         let left = limit.saturating_sub(self.file.metadata()?.len());
@@ -139,7 +139,7 @@ impl Output {
         if fitting < bytes.len() { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
     }
 
-    /// Does this error say that the file has reached its limit?
+    /// Returns whether this error means that the file has reached its limit.
     fn is_full(&self, error: &io::Error) -> bool {
         self.limit.is_some() && error.kind() == io::ErrorKind::FileTooLarge
     }
@@ -151,7 +151,8 @@ impl Output {
         }
     }
 
-    /// Copy what is in the pipe now. Somebody outside of the job may have got hold of it, and write on.
+    /// Copy the present content of the pipe. A process outside of the job may hold it too, and continue
+    /// to write.
     fn empty(&mut self, room: &mut [u8]) -> io::Result<()> {
         let mut left = self.pending();
         while left > 0 {
@@ -163,7 +164,7 @@ impl Output {
         Ok(())
     }
 
-    /// How many bytes are in the pipe.
+    /// The number of bytes in the pipe.
     fn pending(&self) -> usize {
         let mut pending: libc::c_int = 0;
         let Some(pipe) = &self.pipe else { return 0 };
@@ -174,10 +175,11 @@ impl Output {
 }
 
 impl Outputs {
-    /// Begin to copy what the command and its descendants write. `too_large` is called when a file has reached the
-    /// limit of its size.
+    /// Begin to copy the output of the command and its descendants. `too_large` is called when a file
+    /// has reached its size limit.
     ///
-    /// It begins after the fork of the command: a process with two threads must not fork one that uses the heap.
+    /// Call it after the fork of the command: a process with two threads must not fork one that uses the
+    /// heap.
     pub(crate) fn copy(mut self, too_large: impl Fn() + Send + 'static) -> io::Result<Option<Copying>> {
         if self.0.is_empty() {
             return Ok(None);
@@ -186,19 +188,20 @@ impl Outputs {
         let (sender, end) = mpsc::channel();
         let work = move || {
             let failure = self.run(&stopped, too_large);
-            // Without a receiver there is nobody left to be told.
+            // Without a receiver nobody waits for the result.
             let _ = sender.send(failure);
         };
         thread::Builder::new().stack_size(STACK).spawn(work)?;
         Ok(Some(Copying { stop, end }))
     }
 
-    /// Copy until all pipes are at their end, or `stopped` is and they are empty. Gives the first failure.
+    /// Copy until all pipes are at their end, or `stopped` is and they are empty. Returns the first
+    /// failure.
     fn run(&mut self, stopped: &PipeReader, too_large: impl Fn()) -> Option<Failure> {
         let (mut room, mut failure) = (vec![0; CHUNK], None);
         while self.0.iter().any(|output| output.pipe.is_some()) {
             let mut looks = vec![look(stopped.as_raw_fd())];
-            // The kernel passes over a descriptor below zero.
+            // The kernel skips a negative descriptor.
             let fd = |output: &Output| output.pipe.as_ref().map_or(-1, AsRawFd::as_raw_fd);
             looks.extend(self.0.iter().map(|output| look(fd(output))));
             // SAFETY: the entries are valid for reads and writes, as many as there are.
@@ -232,7 +235,7 @@ fn look(fd: RawFd) -> libc::pollfd {
 }
 
 impl Copying {
-    /// Copy the rest, now that the job has no process left. Gives why something is missing in a file.
+    /// Copy the rest, now that the job has no process left. Returns the reason if a file is incomplete.
     pub(crate) fn finish(self) -> Option<Failure> {
         drop(self.stop);
         let overdue = || {

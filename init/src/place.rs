@@ -1,8 +1,8 @@
-//! Entries of open directories, worked on with the rights of a user.
+//! Entries of open directories, accessed with the rights of a user.
 //!
 //! Names are looked up below descriptors, one at a time, and no symbolic link is followed as the last
-//! part of a path. In the container's own root file system, where the user of the job could own
-//! everything, root helps him out; he never does in what is mounted there.
+//! part of a path. In the container's own root file system, where the job's user could own everything,
+//! root helps if the user has no right; below a mount, never.
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
@@ -41,12 +41,12 @@ impl Directory {
         })
     }
 
-    /// A directory of the container; `user` makes it if it is missing and `make` is set.
+    /// A directory of the container; with `make`, `user` makes a missing one.
     pub(crate) fn of_container(path: &Path, user: &Identity, make: bool) -> io::Result<Self> {
         let whole = path.as_os_str();
         let opened = match open(libc::AT_FDCWD, whole, LOOK, 0, libc::RESOLVE_NO_XDEV) {
             Ok(fd) => Ok(Self { fd, own: true }),
-            // A mount is on the way, or the kernel knows no such question.
+            // A mount is on the way, or the kernel does not support the call.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EXDEV | libc::ENOSYS)) => {
                 let fd = user.act(|| open(libc::AT_FDCWD, whole, LOOK, 0, 0))?;
                 Ok(Self { fd, own: false })
@@ -89,7 +89,7 @@ impl Directory {
         Ok(names)
     }
 
-    /// Do something as the user, and if he may not, as root where that is the user's own affair.
+    /// Do something as the user; without the right to, as root in the container's own file system.
     fn act<T>(&self, user: &Identity, work: impl Fn(u64) -> io::Result<T>) -> io::Result<T> {
         match user.act(|| work(0)) {
             Err(refused) if self.own && refused.kind() == io::ErrorKind::PermissionDenied => {
@@ -105,7 +105,7 @@ impl Directory {
     /// Set the access rights of a directory that was just made.
     pub(crate) fn set_mode(&self, user: &Identity, mode: u32) -> io::Result<()> {
         self.act(user, |resolve| {
-            // Not through the descriptor itself, which is a mere look.
+            // The descriptor itself is opened with O_PATH, which does not allow this.
             let flags = libc::O_RDONLY | libc::O_DIRECTORY;
             let fd = open(self.fd.as_raw_fd(), OsStr::new("."), flags, 0, resolve)?;
             // SAFETY: takes numbers alone.
@@ -152,7 +152,7 @@ impl Place {
         }
     }
 
-    /// Open a file for reading; one that is no regular file is not waited for.
+    /// Open a file for reading, without waiting for one that is not regular.
     pub(crate) fn open(&self, user: &Identity) -> io::Result<File> {
         let flags = libc::O_RDONLY | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
         self.directory
@@ -173,7 +173,7 @@ impl Place {
         Ok(Directory { fd, own: false })
     }
 
-    /// Open a file for writing, which is made or emptied.
+    /// Open a file for writing, created or emptied.
     pub(crate) fn create(&self, user: &Identity, mode: u32) -> io::Result<File> {
         let flags =
             libc::O_WRONLY | libc::O_CREAT | libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
@@ -181,7 +181,7 @@ impl Place {
             if resolve == 0 {
                 return open(self.at(), self.name(), flags, mode, 0);
             }
-            // What root writes to has to be new, whatever was here.
+            // Root writes to new files only, whatever was here.
             self.remove()?;
             let file = open(self.at(), self.name(), flags | libc::O_EXCL, mode, resolve)?;
             // SAFETY: takes numbers alone.
@@ -211,7 +211,7 @@ impl Place {
             )
     }
 
-    /// Where the symbolic link here leads to.
+    /// The target of the symbolic link.
     pub(crate) fn link(&self) -> io::Result<CString> {
         let mut target = vec![0; 4096];
         // SAFETY: the name ends in NUL, and the buffer is as long as is said.
@@ -223,7 +223,7 @@ impl Place {
         Ok(CString::new(target)?)
     }
 
-    /// Make a symbolic link, in the place of what is no directory.
+    /// Make a symbolic link, in place of anything but a directory.
     pub(crate) fn make_link(&self, user: &Identity, target: &CString) -> io::Result<()> {
         self.directory.act(user, |resolve| {
             self.remove()?;
@@ -233,7 +233,7 @@ impl Place {
         })
     }
 
-    /// Make another name of a file, in the place of what is no directory.
+    /// Make another name of a file, in place of anything but a directory.
     pub(crate) fn make_name(&self, user: &Identity, of: &Self) -> io::Result<()> {
         user.act(|| {
             self.remove()?;
@@ -242,7 +242,8 @@ impl Place {
         })
     }
 
-    /// Give what is here the times of something else. Whose it is not may not, and so it stays as it is.
+    /// Copy the times of another entry to this one. A user that is not the owner may not; the times then
+    /// stay as they are.
     pub(crate) fn set_times(&self, user: &Identity, like: &libc::stat) -> io::Result<()> {
         let times = [(like.st_atime, like.st_atime_nsec), (like.st_mtime, like.st_mtime_nsec)]
             .map(|(tv_sec, tv_nsec)| libc::timespec { tv_sec, tv_nsec });
@@ -279,19 +280,19 @@ impl Place {
     }
 }
 
-/// Open something of the container's own root file system, as root. Nothing that is mounted there is opened, and nothing
-/// is waited for.
+/// Open a file of the container's own root file system, as root. Nothing mounted there is opened, and
+/// nothing is waited for.
 pub(crate) fn open_own(path: &str, flags: i32) -> io::Result<OwnedFd> {
     let flags = flags | libc::O_NONBLOCK | libc::O_NOCTTY;
     open(libc::AT_FDCWD, OsStr::new(path), flags, 0, libc::RESOLVE_NO_XDEV)
 }
 
-/// `openat2(2)`, or where nothing special is asked of it, the call that every kernel has.
+/// `openat2(2)`, or without special requirements the call that every kernel has.
 fn open(at: i32, path: &OsStr, flags: i32, mode: u32, resolve: u64) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_bytes())?;
     let flags = flags | libc::O_CLOEXEC;
-    // SAFETY: all zeroes is a valid request; the path ends in NUL, and the size is the request's. What
-    // the call gives is a new descriptor that nothing else owns.
+    // SAFETY: all zeroes is a valid request; the path ends in NUL, and the size is the request's. The
+    // call returns a new descriptor that nothing else owns.
     unsafe {
         let fd = match resolve {
             0 => libc::openat(at, path.as_ptr(), flags, mode).into(),

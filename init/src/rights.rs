@@ -4,8 +4,8 @@ use std::io;
 
 use crate::child::{Failure, check};
 
-/// Take these capabilities, by their numbers, from what this process and its children can ever have:
-/// also root gets no more than that when it executes a program.
+/// Drop these capabilities, by number, from the bounding set: no program that this process or its
+/// children execute can have them, even as root.
 pub(crate) fn give_up(capabilities: &[u32]) -> Result<(), Failure> {
     for capability in capabilities {
         // SAFETY: takes numbers alone.

@@ -6,8 +6,8 @@ use drmaa2_init::{OPEN_FILES, Order, Rlimit};
 
 use crate::child::{Failure, check};
 
-/// Raise hard limits that are too low, while this process may do so. What cannot be raised is refused by
-/// [`set`], which says which limit it was.
+/// Raise hard limits that are too low, while this process may do so. A limit that cannot be raised is
+/// refused by [`set`], which names it.
 pub(crate) fn raise(limits: &[Rlimit]) {
     for limit in limits {
         if let Some(mut now) = current(limit.number).filter(|now| limit.hard > now.rlim_max) {
@@ -40,11 +40,12 @@ pub(crate) fn set(limits: &[Rlimit]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// To what is usual, unless it is less already. The job may raise it again.
+/// Lower the limit of open files to the usual one, unless it is lower already. The job may raise it
+/// again.
 fn limit_open_files() {
     if let Some(mut now) = current(libc::RLIMIT_NOFILE).filter(|now| now.rlim_cur > OPEN_FILES) {
         now.rlim_cur = OPEN_FILES;
-        // SAFETY: `now` is valid for reads. To lower it is everybody's right.
+        // SAFETY: `now` is valid for reads. Every process may lower its limit.
         unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &now) };
     }
 }
@@ -57,8 +58,8 @@ fn failure(limit: &Rlimit, error: &io::Error) -> Failure {
     }
 }
 
-/// Which limit a command ran into, if it is one that ends a process by a signal of its own. A shell
-/// reports the signal that ended its last command as its own exit code.
+/// The limit that a command exceeded, if it is one with a signal of its own. A shell reports the signal
+/// that ended its last command as its own exit code.
 pub(crate) fn exceeded(order: &Order, status: i32) -> Option<String> {
     let signal = match libc::WIFSIGNALED(status) {
         true => libc::WTERMSIG(status),
@@ -72,7 +73,7 @@ pub(crate) fn exceeded(order: &Order, status: i32) -> Option<String> {
     Some(text(limit_of(order, number)?, what, unit))
 }
 
-/// The most bytes that a file of the job may have, and what is said of one that would have more.
+/// The largest size of a file of the job in bytes, and the text of the failure beyond it.
 pub(crate) fn file_size(order: &Order) -> Option<(u64, String)> {
     let limit = limit_of(order, libc::RLIMIT_FSIZE)?;
     (limit.soft != libc::RLIM_INFINITY).then(|| (limit.soft, text(limit, "file size", "bytes")))

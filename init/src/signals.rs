@@ -1,7 +1,7 @@
 //! Signals as PID 1 takes them: blocked, and fetched one at a time.
 //!
-//! The kernel drops a signal for PID 1 that has no handler, but keeps one that is blocked. So
-//! blocking all of them loses none, needs no handler, and never interrupts a call.
+//! The kernel drops a signal to PID 1 that has no handler, but keeps a blocked one. So blocking all of
+//! them loses none, needs no handler, and never interrupts a call.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -23,7 +23,7 @@ impl Signals {
             libc::sigfillset(all.as_mut_ptr());
             let all = all.assume_init();
             libc::sigprocmask(libc::SIG_SETMASK, &all, ptr::null_mut());
-            // Had it been inherited as ignored, children would vanish without a status.
+            // If SIGCHLD were inherited as ignored, children would vanish without a status.
             libc::signal(libc::SIGCHLD, libc::SIG_DFL);
             Self(all)
         }
@@ -52,14 +52,14 @@ impl Signals {
     }
 }
 
-/// Give a new process the signals it would have had without us.
+/// Give a new process the signals that it would have had without init.
 pub(crate) fn reset() {
     let mut none = MaybeUninit::uninit();
     // SAFETY: default dispositions run no code of ours; sigemptyset initialises the set before it
     // is used.
     unsafe {
         for signal in 1..=libc::SIGRTMAX() {
-            // Refused for SIGKILL, SIGSTOP and the C library's own, which need it least.
+            // Refused for SIGKILL, SIGSTOP and the C library's own, which do not need it.
             libc::signal(signal, libc::SIG_DFL);
         }
         libc::sigemptyset(none.as_mut_ptr());

@@ -14,7 +14,7 @@ use crate::identity::Identity;
 use crate::place::{Directory, Place};
 use crate::user::User;
 
-/// What went wrong, and in which entry of a directory, if it was not the directory itself.
+/// A failure, and the entry of a directory that it is about, if it is not the directory itself.
 struct Trouble {
     below: PathBuf,
     error: io::Error,
@@ -26,7 +26,7 @@ impl From<io::Error> for Trouble {
     }
 }
 
-/// Copy what the order stages in.
+/// Copy the files that the order stages in.
 pub(crate) fn copy_in(order: &Order) -> Result<(), Failure> {
     let paths = Paths::of(order)?;
     if order.create_directory {
@@ -44,7 +44,7 @@ pub(crate) fn copy_in(order: &Order) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Copy what the order stages out.
+/// Copy the files that the order stages out.
 pub(crate) fn copy_out(order: &Order) -> Result<(), Failure> {
     let paths = Paths::of(order)?;
     let submitter = Identity::of(order.submitter.as_ref());
@@ -78,7 +78,7 @@ fn failure(attribute: &str, transfer: &Transfer, trouble: &Trouble) -> Failure {
     )
 }
 
-/// What paths of the container start at.
+/// The start of relative paths of the container.
 struct Paths {
     user: Identity,
     home: Vec<u8>,
@@ -104,8 +104,8 @@ impl Paths {
     }
 }
 
-/// The copying of one file, symbolic link or directory with all that is in it: it keeps times and access rights, and
-/// names of one file stay names of one file.
+/// The copying of one file, symbolic link or directory with its content: it keeps times and access
+/// rights, and names of one file stay names of one file.
 struct Copy<'a> {
     reader: &'a Identity,
     writer: &'a Identity,
@@ -150,7 +150,7 @@ impl Copy<'_> {
         let mode = stat.st_mode & 0o777;
         let source = Rc::new(from.enter(self.reader)?);
         let names = source.names(self.reader)?;
-        // Who makes it writes to it, even if nobody shall afterwards.
+        // The user that makes it writes to it, even if nobody may afterwards.
         let made = to.make_directory(self.writer, mode | 0o700)?;
         let target = Rc::new(to.enter(self.writer)?);
         for name in &names {

@@ -14,8 +14,8 @@ use crate::output::Pipes;
 
 /// Put the order's files, or the pipes to them, in place of the standard streams.
 ///
-/// Files are opened as root, before the job's user is taken on: the submitter's rights to them were
-/// checked where he created them, and that they are still the same files, before.
+/// Files are opened as root, before the process becomes the job's user: the submitter's rights to them
+/// were checked at submission, and before this call that they are still the same files.
 pub(crate) fn connect(order: &Order, pipes: &Pipes) -> Result<(), Failure> {
     redirect("input", &order.stdin, OpenOptions::new().read(true), libc::STDIN_FILENO)?;
     write_to("output", pipes.stdout.as_ref(), &order.stdout, libc::STDOUT_FILENO)?;
@@ -29,10 +29,10 @@ pub(crate) fn connect(order: &Order, pipes: &Pipes) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What else a runtime may have left open is none of the job's business: a descriptor of a host
-/// directory would be a way out of the container.
+/// Descriptors that a runtime may have left open do not belong to the job: one of a host directory would
+/// be a way out of the container.
 fn close_others_on_exec() {
-    // SAFETY: marks descriptors and closes none. A kernel before 5.11 refuses, and does without.
+    // SAFETY: marks descriptors and closes none. A kernel before 5.11 refuses; that is tolerated.
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
 }
 
@@ -49,7 +49,7 @@ fn redirect(what: &str, path: &[u8], options: &mut OpenOptions, to: i32) -> Resu
     let mut connect = || {
         // A terminal opened by a session leader would become its controlling terminal.
         let file = options.custom_flags(libc::O_NOCTTY).open(path)?;
-        // Something of the host's may be mounted there, which the job's user could not open.
+        // A file of the host may be mounted there, which the job's user could not open.
         if null && !is_null_device(&file.metadata()?) {
             return Err(io::Error::other("it is not the null device"));
         }

@@ -11,21 +11,21 @@ use libc::{c_int, pid_t};
 use crate::limit::Limits;
 use crate::signals::Signals;
 
-/// How the command ended.
+/// The end of the command.
 pub(crate) struct End {
     /// Its wait status.
     pub(crate) status: c_int,
-    /// What the status does not tell: that the command ended because it was asked to, and why.
+    /// The part that the status does not tell: that the command was asked to end, and why.
     pub(crate) reason: Option<Reason>,
-    /// The end of processes that outlived a command that ended by itself, if they had to be asked to end.
+    /// A remark if processes that outlived a command that ended by itself had to be asked to end.
     pub(crate) remark: Option<String>,
 }
 
-/// Why a command ended, or was not started.
+/// The reason why a command ended, or was not started.
 pub(crate) struct Reason {
     /// For people.
     pub(crate) text: String,
-    /// Nobody has asked for the end, see [`drmaa2_init::Record::interrupted`].
+    /// Nobody asked for the end, see [`drmaa2_init::Record::interrupted`].
     pub(crate) interrupted: bool,
 }
 
@@ -38,8 +38,8 @@ impl From<String> for Reason {
 /// The file in which a request to end is noted before its signal is sent.
 pub(crate) struct Request<'a> {
     pub(crate) file: &'a Path,
-    /// Is any signal a request once the file is there? What is done at the end of a job goes on after the
-    /// request that brought the end, so then it is not.
+    /// Any signal is a request once the file is there. Not so for the work at the end of a job, which
+    /// continues after the request that brought the end.
     pub(crate) any_signal: bool,
 }
 
@@ -49,26 +49,27 @@ impl Request<'_> {
     }
 }
 
-/// Why a command ended that got a signal to end, and of a request there is no file.
+/// The reason of an end by a signal without the file of a request.
 const UNASKED: &str = "ended by a signal that nobody asked for: the machine went down, or its container \
                        was signalled from outside";
 
-/// How much time processes get to end.
+/// The time that processes get to end.
 #[derive(Clone, Copy)]
 pub(crate) struct Patience {
     /// By themselves, for those that outlive the command.
     pub(crate) linger: Duration,
-    /// Once they were asked to.
+    /// Once they have been asked to.
     pub(crate) grace: Duration,
 }
 
-/// Look after the job until its command has ended and all its other processes are gone too.
+/// Supervise the job until its command and all its other processes have ended.
 ///
-/// A request to end is SIGTERM, the stop signal itself, or any signal once the file is there. It is passed
-/// on once; asking again does not prolong the grace. A limit that comes first is such a request. Without
-/// the file the signal was no request: a machine that goes down sends one to every process.
+/// A request to end is SIGTERM, the stop signal itself, or any signal once the file is there. It is
+/// passed on once; repeating it does not prolong the grace. A limit that is exceeded first is such a
+/// request. Without the file the signal was no request: a machine that goes down sends one to every
+/// process.
 ///
-/// Others may outlive a command that ended by itself for a while, and are then asked to end.
+/// Other processes may outlive a command that ended by itself for a while, and are then asked to end.
 pub(crate) fn supervise(
     command: pid_t,
     signals: &Signals,
@@ -80,7 +81,7 @@ pub(crate) fn supervise(
     let mut job = Job::new(command, stop, patience);
     loop {
         let signal = signals.next(job.next_look(limits));
-        // Before the signal is looked at: a command that ended by itself was not asked to.
+        // Before the signal is checked: a command that ended by itself was not asked to.
         let any_left = job.reap();
         if let (Some(status), false) = (job.status, any_left) {
             return job.end(status, request.is_noted());
@@ -101,21 +102,21 @@ pub(crate) fn supervise(
     }
 }
 
-/// A job that is looked after.
+/// A supervised job.
 struct Job {
     command: pid_t,
     stop: c_int,
     patience: Patience,
     phase: Phase,
-    /// When the phase ends, if it does.
+    /// The end of the phase, if it has one.
     until: Option<Instant>,
     /// The command's wait status, once it has ended.
     status: Option<c_int>,
     /// The job was asked to end.
     asked: bool,
-    /// The limit for which it was.
+    /// The limit that was exceeded.
     exceeded: Option<String>,
-    /// Processes that outlived the command have had their time, and were asked to end.
+    /// Processes that outlived the command have used up their time and were asked to end.
     outstayed: bool,
 }
 
@@ -123,11 +124,11 @@ struct Job {
 enum Phase {
     /// The command runs.
     Runs,
-    /// It has ended by itself, and others have not.
+    /// The command has ended by itself, other processes have not.
     Lingers,
-    /// All that is left was asked to end.
+    /// All remaining processes were asked to end.
     Ends,
-    /// Everything was killed, the command too if it was left.
+    /// All remaining processes were killed, with the command if it was left.
     Killed { command: bool },
 }
 
@@ -143,7 +144,7 @@ impl Job {
         self.until.into_iter().chain(limit).min()
     }
 
-    /// Reap what has ended. False if nothing is left.
+    /// Reap the processes that have ended. False if nothing is left.
     fn reap(&mut self) -> bool {
         loop {
             let mut status = 0;
@@ -163,28 +164,29 @@ impl Job {
         self.status = Some(status);
         match self.phase {
             Phase::Runs => self.begin(Phase::Lingers, self.patience.linger),
-            // Its process group was asked already.
+            // The command's process group was asked already.
             Phase::Ends => outside(self.command).for_each(|pid| _ = ask_to_end(pid, self.stop)),
             Phase::Lingers | Phase::Killed { .. } => {}
         }
     }
 
-    /// A phase of this length; one beyond the end of time has no end.
+    /// Begin a phase of this length; one beyond the range of the clock has no end.
     fn begin(&mut self, phase: Phase, length: Duration) {
         (self.phase, self.until) = (phase, Instant::now().checked_add(length));
     }
 
-    /// The job is to end.
+    /// Ask the job to end.
     fn ask(&mut self) {
         let grace = self.patience.grace;
         match self.phase {
-            // A child that is not yet the leader of its group takes the signal alone.
+            // A child that does not lead its group yet gets the signal alone.
             Phase::Runs if !ask_to_end(-self.command, self.stop) => {
                 ask_to_end(self.command, self.stop);
             }
             Phase::Runs => {}
             Phase::Lingers => _ = ask_to_end(ALL, self.stop),
-            // Once; but from now on it is more than the end of what outlived the command.
+            // The signal is sent once; but the request now concerns more than the processes that
+            // outlived the command.
             Phase::Ends | Phase::Killed { .. } => {
                 self.asked = true;
                 return;
@@ -194,7 +196,7 @@ impl Job {
         self.begin(Phase::Ends, grace);
     }
 
-    /// Nothing has happened until it was time to look.
+    /// React to a timeout: no signal came before it.
     fn look(&mut self, limits: &Limits) {
         match self.phase {
             Phase::Runs | Phase::Lingers => {
@@ -215,8 +217,8 @@ impl Job {
         }
     }
 
-    /// Nothing is left of it. Whether a request was noted counts as of now: it may come after a signal that was
-    /// none has begun the end.
+    /// The result, now that nothing of the job is left. `noted` is whether a request is noted by now: it
+    /// may have come after the end was begun by a signal that was none.
     fn end(self, status: c_int, noted: bool) -> End {
         let Patience { linger, grace } = self.patience;
         let overdue = format!("did not end within {} s of {}; killed", seconds(grace), name(self.stop));
@@ -270,8 +272,8 @@ fn name(signal: c_int) -> String {
 /// Every process of the container but this one, as kill(2) takes it.
 const ALL: pid_t = -1;
 
-/// Send the stop signal to a process or a group, and wake what is stopped there: a stopped process could not act on
-/// the signal. False if there is nobody to take it.
+/// Send the stop signal to a process or a group, and continue stopped processes: they could not act on
+/// the signal. False if there is no receiver.
 fn ask_to_end(whom: pid_t, stop: c_int) -> bool {
     // Outside a container of its own, ALL would be every process of the machine.
     (whom != ALL || std::process::id() == 1) && kill(whom, stop) && kill(whom, libc::SIGCONT)
@@ -300,7 +302,7 @@ pub(crate) fn kill_all() {
     }
 }
 
-/// Send a signal; false if there is nobody to take it.
+/// Send a signal; false if there is no receiver.
 fn kill(pid: pid_t, signal: c_int) -> bool {
     // SAFETY: takes and returns plain numbers.
     unsafe { libc::kill(pid, signal) == 0 }

@@ -1,14 +1,14 @@
-//! What the job has used.
+//! The resources that the job has used.
 
 use std::fs;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-/// CPU time of all processes of the PID namespace, those included that were waited for.
+/// CPU time of all processes of the PID namespace, including those that were waited for.
 pub(crate) fn cpu_time() -> Duration {
     let stats = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
         entry.file_name().to_str()?.parse::<u32>().ok()?;
-        // Gone since, it counts with its parent the next time.
+        // A process that has ended since counts with its parent the next time.
         ticks(&fs::read_to_string(entry.path().join("stat")).ok()?)
     });
     let ticks: u64 = stats.sum();
@@ -24,13 +24,13 @@ fn ticks(stat: &str) -> Option<u64> {
     fields.split_whitespace().skip(11).take(4).map(|field| field.parse::<u64>().ok()).sum()
 }
 
-/// The processors that are there.
+/// The number of processors online.
 pub(crate) fn processors() -> u32 {
     // SAFETY: takes and returns a number.
     u32::try_from(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }).unwrap_or(1).max(1)
 }
 
-/// CPU time in milliseconds and largest resident set in kilobytes of all that was reaped.
+/// CPU time in milliseconds and largest resident set in kilobytes of all reaped processes.
 pub(crate) fn reaped() -> (i64, i64) {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the pointer is valid for writes, and all zeroes is a valid rusage if the call fails.

@@ -1,4 +1,4 @@
-//! The job's user: looked up in the image's own files as Docker does it, then taken on.
+//! The job's user: looked up in the image's own files as Docker does it, then assumed.
 //!
 //! The files are read directly: the C library's lookup would load modules of the image, as root.
 
@@ -15,27 +15,27 @@ pub(crate) const PASSWD: &str = "/etc/passwd";
 /// The image's groups.
 pub(crate) const GROUP: &str = "/etc/group";
 
-/// Who the job runs as.
+/// The user that the job runs as.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct User {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     groups: Vec<u32>,
-    /// His name in the image, or one that nobody has there.
+    /// The user's name in the image, or one that is not used there.
     pub(crate) name: Vec<u8>,
-    /// The home directory; `/` for a user the image does not know, unless he gets one.
+    /// The home directory; `/` for a user that the image does not know and that gets no home.
     pub(crate) home: Vec<u8>,
-    /// The image does not know him, and he gets an account.
+    /// The image does not know the user, who gets an account.
     is_new: bool,
-    /// The image has his primary group.
+    /// The image has the user's primary group.
     pub(crate) has_group: bool,
 }
 
 impl User {
-    /// The user an order names, with the order's groups instead of those the image gives him if it has
-    /// any, and those that come with devices besides.
+    /// The order's user, with the order's groups, if it has any, instead of those of the image, and the
+    /// groups of devices in addition.
     pub(crate) fn find(order: &Order) -> Result<Self, Failure> {
-        // An image without these files has no names, and numbers do without them.
+        // An image without these files has no names; numbers work without them.
         let passwd = fs::read(PASSWD).unwrap_or_default();
         let group = fs::read(GROUP).unwrap_or_default();
         let mut user = Self::look_up(&order.user, &passwd, &group).map_err(Failure::text)?;
@@ -59,8 +59,8 @@ impl User {
         Ok(user)
     }
 
-    /// `user[:group]`, each a name or a number, nothing being root. A group given by hand stands
-    /// alone; without one the user gets all his groups.
+    /// `user[:group]`, each a name or a number; empty is root. A given group stands alone; without one
+    /// the user gets all groups of the image.
     fn look_up(spec: &[u8], passwd: &[u8], group: &[u8]) -> Result<Self, String> {
         let mut parts = spec.splitn(2, |byte| *byte == b':');
         let user_part = parts.next().filter(|part| !part.is_empty()).unwrap_or(b"0");
@@ -73,7 +73,7 @@ impl User {
             Some(part) => look_up_group(part, group)?,
             None => account.as_ref().map_or(0, |account| account.gid),
         };
-        // The primary group is in the list as well, as initgroups(3) has it.
+        // The primary group is in the list too, as with initgroups(3).
         let mut all = vec![gid];
         if let (None, Some(account)) = (group_part, &account) {
             let joined = groups(group).filter(|group| group.has(account.name)).map(|group| group.gid);
@@ -86,14 +86,14 @@ impl User {
         Ok(Self { uid, gid, groups: all, name, home, is_new: false, has_group })
     }
 
-    /// Give him an account and a home if the image does not know him.
+    /// Give the user an account and a home if the image does not know them.
     pub(crate) fn settle(&mut self) {
         if self.is_new {
             accounts::provide(self);
         }
     }
 
-    /// Him, for work on his files.
+    /// The user's identity, for work on files.
     pub(crate) fn identity(&self) -> Identity {
         Identity { uid: self.uid, gid: self.gid, groups: self.groups.clone() }
     }
@@ -111,7 +111,7 @@ impl User {
     }
 }
 
-/// Can this be the name of a new account?
+/// Returns whether this can be the name of a new account.
 fn is_free(name: &[u8], passwd: &[u8]) -> bool {
     let is_plain = !name.is_empty() && !name.iter().any(|byte| matches!(byte, b':' | b'/' | b'\n'));
     is_plain && !matches!(name, b"." | b"..") && accounts(passwd).all(|account| account.name != name)
@@ -158,7 +158,7 @@ impl Group<'_> {
     }
 }
 
-/// `name:password:uid:gid:comment:home:shell`; lines that are not are skipped.
+/// `name:password:uid:gid:comment:home:shell`; other lines are skipped.
 fn accounts(passwd: &[u8]) -> impl Iterator<Item = Account<'_>> {
     passwd.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b':');

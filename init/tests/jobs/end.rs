@@ -1,4 +1,4 @@
-//! How a job ends by itself, and what is known of it then.
+//! Jobs that end by themselves, and their records.
 
 use crate::harness::Job;
 
@@ -17,7 +17,7 @@ fn a_signal_is_told_from_an_exit_code() {
     }
 }
 
-/// Passes when the command has ended; it has the number `$command`.
+/// A wait for the end of the command, whose number is `$command`.
 const OUTLIVE: &str = "while kill -0 $command; do :; done 2>/dev/null";
 
 #[test]
@@ -64,7 +64,7 @@ fn what_the_command_leaves_behind_is_asked_to_end_and_then_killed() {
 
 #[test]
 fn orphans_are_reaped_while_the_command_runs() {
-    // An orphan that is a zombie would still be in /proc when the command looks.
+    // A zombie orphan would still be in /proc when the command looks.
     let job = Job::sh(
         "(sh -c 'echo $$ > pid; exec 3> gone' &)
          read end < gone
@@ -77,7 +77,8 @@ fn orphans_are_reaped_while_the_command_runs() {
 
 #[test]
 fn cpu_time_counts_all_descendants() {
-    // The orphan burns, and says how much: fields 14 and 15 of its stat file, in ticks of 10 ms.
+    // The orphan burns CPU time and reports how much: fields 14 and 15 of its stat file, in ticks of 10
+    // ms.
     let job = Job::sh(
         "(sh -c 'while set -- $(cat /proc/$$/stat); [ $((${14} + ${15})) -lt 40 ]; do
                      i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done

@@ -1,16 +1,16 @@
-//! What is promised to each process of a job when the job ends, see `docs/ending.md`: however it stands to the
-//! command, however long it takes when it is asked to end, whatever the job ends for.
+//! The promises to each process of a job when the job ends, see `docs/ending.md`: whatever its relation
+//! to the command, the time that it takes after a request, and the reason of the end.
 
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::harness::{Ended, Job};
 
-/// What it takes when it is asked, seconds: `$1`. It says when it listens, and when it is done.
+/// A process that takes `$1` seconds after a request. It reports when it listens, and when it is done.
 const SAVER: &str = "trap 'sleep $1; echo saved > out; exit 0' TERM
                      : > listens; echo > ready; while :; do sleep 0.1; done";
 
-/// Processes that are asked to end: how they stand to the command, and the script of the command.
+/// Processes that are asked to end: their relation to the command, and the script of the command.
 const STANDS: [(&str, &str); 6] = [
     ("the command itself", "exec sh saver $time"),
     ("a child of the shell", "sh saver $time; echo done"),
@@ -29,13 +29,13 @@ const LEFT: [(&str, &str); 4] = [
 ];
 const UNTIL_IT_LISTENS: &str = "until [ -e listens ]; do sleep 0.05; done; exit 0";
 
-/// What a job ends for.
+/// The reasons of an end.
 const ENDS: [&str; 3] = ["terminate", "wall clock", "deadline"];
 
 /// Seconds that a process takes, and whether that is within the grace.
 const TIMES: [(&str, bool); 3] = [("0", true), ("1.5", true), ("30", false)];
 
-/// So long does a shell of a busy machine have to set its traps, milliseconds.
+/// Milliseconds that a shell on a busy machine has to set its traps.
 const LIMIT: u64 = 2000;
 
 fn job(script: &str, time: &str, within: bool) -> Job {

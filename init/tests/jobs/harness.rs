@@ -1,4 +1,4 @@
-//! Runs a job under init and says how it ended.
+//! Runs a job under init and reports how it ended.
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
@@ -43,7 +43,7 @@ impl Job {
             format!("drmaa2-init-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(name);
         fs::create_dir(&dir).unwrap();
-        // Whatever the user of the job, he may work here.
+        // Whatever user the job has, it may work here.
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
         let bytes = |name: &str| dir.join(name).into_os_string().into_encoded_bytes();
         let order = Order {
@@ -91,7 +91,7 @@ impl Job {
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o666)).unwrap();
     }
 
-    /// Have a disk that holds 32 KiB in the directory `small`, with a file `stdout`. Nothing of it is left in the end.
+    /// Mount a disk of 32 KiB at the directory `small`, with a file `stdout`. It vanishes at the end.
     pub(crate) fn small_disk(&self) {
         fs::create_dir(self.path("small")).unwrap();
     }
@@ -142,7 +142,7 @@ impl Running {
         self
     }
 
-    /// Ask for the job's end as the library does: by a file, and a signal afterwards.
+    /// Ask the job to end as the library does: by a file, then a signal.
     pub(crate) fn request(self, signal: i32) -> Self {
         self.job.put(TERMINATE_FILE, b"");
         self.signal(signal)
@@ -174,7 +174,7 @@ impl Running {
         self.job.path(name)
     }
 
-    /// A descriptor of the command, as anybody outside of the container may open it.
+    /// A descriptor of the command, as a process outside of the container may open it.
     pub(crate) fn stream(&self, fd: u32) -> String {
         let command = child(self.process.id()).and_then(child).expect("a command");
         format!("/proc/{command}/fd/{fd}")
@@ -245,14 +245,14 @@ impl Ended {
         assert!(self.record.untried);
     }
 
-    /// The command was not tried, because of a request that has this signal.
+    /// The command was not tried, because of a request with this signal.
     pub(crate) fn assert_unwanted(&self, signal: i32, reason: &str) {
         assert_eq!((self.reason().as_str(), self.code), (reason, 128 + signal));
         assert_eq!((self.record.exit_code, self.record.signal), (None, Some(signal)));
         assert!(self.record.untried);
     }
 
-    /// The command exited with this code, and there is more to say.
+    /// The command exited with this code, for this reason.
     pub(crate) fn assert_reason(&self, code: i32, reason: &str) {
         assert_eq!((self.reason().as_str(), self.code), (reason, code));
         assert_eq!((self.record.exit_code, self.record.signal), (Some(code), None));

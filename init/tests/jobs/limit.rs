@@ -8,14 +8,14 @@ use drmaa2_init::Order;
 
 use crate::harness::{Ended, Job};
 
-/// So long does a shell of a busy machine have to set its traps, milliseconds.
+/// Milliseconds that a shell on a busy machine has to set its traps.
 const LIMIT: u64 = 2000;
 const WALL_CLOCK: &str = "exceeded its wall clock limit (WALLCLOCK_TIME) of 2 s";
 const DEADLINE: &str = "ended at its deadline";
-/// Ends up in a wait that a trap can interrupt, for something that ends with the shell.
+/// A wait that a trap can interrupt, for something that ends with the shell.
 const WAIT: &str = "cat < hold & exec 3> hold; echo > ready; wait; wait";
 
-/// Milliseconds since the epoch, so long from now.
+/// The time after this duration, milliseconds since the epoch.
 fn from_now(left: Duration) -> i64 {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + left;
     at.as_millis().try_into().unwrap()
@@ -61,7 +61,7 @@ fn a_job_is_asked_to_end_at_its_deadline() {
     let deadline = from_now(Duration::from_secs(1));
     let ended = limited("exec sleep 1000", |order| order.deadline = Some(deadline)).run();
     ended.assert_signal(libc::SIGTERM, DEADLINE);
-    // Both times are cut to whole milliseconds.
+    // Both times are truncated to whole milliseconds.
     assert!((deadline - 2..deadline + 10_000).contains(&ended.record.finished), "{:?}", ended.record);
 }
 
@@ -116,7 +116,7 @@ fn a_job_that_ignores_its_limit_is_killed_with_all_its_children() {
     }
 }
 
-/// The error of opening the job's FIFO for writing: ENXIO tells that nobody reads it.
+/// The error of opening the job's FIFO for writing: ENXIO means that nobody reads it.
 fn error_of_writer(job: &Job) -> Option<i32> {
     let mut options = fs::OpenOptions::new();
     let opened = options.write(true).custom_flags(libc::O_NONBLOCK).open(job.path("alive"));
@@ -127,7 +127,7 @@ fn error_of_writer(job: &Job) -> Option<i32> {
 fn a_request_before_the_limit_is_a_request() {
     let job = limited(&format!("trap 'exit 5' TERM; {WAIT}"), |order| order.wall_clock = Some(60_000));
     job.start().ready().request(libc::SIGTERM).wait().assert_reason(5, "terminated on request");
-    // The grace that a request begins is not cut short, nor begun anew, by the limit.
+    // The grace that a request begins is neither shortened nor restarted by the limit.
     let job = limited(&format!("trap '' TERM; {WAIT}"), |order| {
         (order.wall_clock, order.grace) = (Some(LIMIT), LIMIT + 500);
     });

@@ -11,7 +11,7 @@ use crate::harness::{Job, UNASKED};
 const USER: u32 = 4711;
 const SUBMITTER: u32 = 4712;
 
-/// A job of a user on behalf of another one, with a directory that belongs to the submitter.
+/// A job of one user on behalf of another, with a directory that belongs to the submitter.
 fn job(script: &str) -> Job {
     let mut job = Job::sh(script);
     job.order.user = format!("{USER}:{USER}").into_bytes();
@@ -98,7 +98,7 @@ fn a_place_of_roots_in_the_container_is_filled_for_the_user() {
     let mut job = job("cat closed/in");
     put(&job, "host/data", "text\n", 0o600, SUBMITTER);
     fs::create_dir(job.path("closed")).unwrap();
-    // What is there is replaced, not written to.
+    // An existing file is replaced, not written to.
     put(&job, "victim", "safe", 0o600, 0);
     fs::hard_link(job.path("victim"), job.path("closed/in")).unwrap();
     let destination = job.bytes("closed/in");
@@ -188,7 +188,7 @@ fn a_file_that_was_replaced_is_not_used() {
 #[test]
 fn a_signal_to_end_ends_the_copying_too() {
     let mut job = job("true");
-    // It would take hours.
+    // The copy would take hours.
     put(&job, "host/endless", "", 0o600, SUBMITTER);
     fs::File::options().write(true).open(job.path("host/endless")).unwrap().set_len(1 << 43).unwrap();
     stage_in(&mut job, "endless", b"in");
@@ -200,13 +200,13 @@ fn a_signal_to_end_ends_the_copying_too() {
 #[test]
 fn a_request_from_before_the_copying_does_not_end_it() {
     const FILES: usize = 5000;
-    // Nothing but init takes the signal for a request.
+    // Only init takes the signal for a request.
     let script =
         format!("mkdir out; for i in $(seq {FILES}); do : >out/$i; done; echo >{TERMINATE_FILE}");
     let mut job = job(&script);
     stage_out(&mut job, b"$DRMAA2_WORKING_DIR$/out", "result");
     let ended = job.start().signal_until_end(libc::SIGCONT);
-    // A signal may have come just when the command was through.
+    // A signal may have come just when the command was done.
     assert!(!ended.reason().contains("stageOutFiles"), "{}", ended.reason());
     assert!(ended.job.path(&format!("host/result/{FILES}")).exists());
 }

@@ -41,7 +41,7 @@ fn the_path_is_the_jobs_own() {
         job.put(&format!("{dir}/tool"), b"#!/bin/sh\necho found $0\n");
         fs::set_permissions(job.path(&format!("{dir}/tool")), fs::Permissions::from_mode(mode)).unwrap();
     }
-    // A file that is not executable is passed over, a missing directory too.
+    // A file that is not executable is skipped, a missing directory too.
     job.order.env = vec![[b"PATH=/none:closed:", &job.bytes("open")[..]].concat()];
     let ended = job.run();
     ended.assert_exit(0);
@@ -133,7 +133,7 @@ fn the_command_leads_a_session_and_has_plain_signals() {
 #[test]
 fn the_command_has_the_standard_streams_and_no_other_file() {
     let ended = Job::new(&["ls", "/proc/self/fd"]).run();
-    // The fourth is the directory ls reads.
+    // The fourth is the directory that ls reads.
     assert_eq!(ended.stdout(), "0\n1\n2\n3\n");
 }
 
@@ -152,7 +152,7 @@ fn without_an_order_there_is_a_record() {
     assert_eq!(record.reason.unwrap(), b"order: the file does not end in NUL");
 }
 
-/// Run init on a job's directory, past the harness, which expects a record.
+/// Run init on a job's directory, without the harness, which expects a record.
 fn init(job: &Job) -> Output {
     let mut unshare = Command::new("unshare");
     unshare.args(["--pid", "--fork", "--mount-proc", INIT]).arg(job.path("")).output().unwrap()

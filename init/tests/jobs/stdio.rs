@@ -65,7 +65,7 @@ fn the_error_of_a_device_is_the_jobs_own() {
     assert!(ended.job.get("stderr").contains("No space left on device"));
 }
 
-/// Every name that a stream has, each emptying what it opens.
+/// Every name that a stream has; each use empties the file that it opens.
 const REOPENED: &str = "echo 1; echo 1 >&2
     echo 2 > /dev/stdout; echo 2 > /dev/stderr; echo 3; echo 3 >&2
     echo 4 > /proc/self/fd/1; echo 4 > /dev/fd/2; echo 5 >&1; echo 5 >&2";

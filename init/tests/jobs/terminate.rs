@@ -5,7 +5,7 @@ use drmaa2_init::TERMINATE_FILE;
 use crate::harness::{Job, UNASKED};
 
 const REQUESTED: &str = "terminated on request";
-/// Ends up in a wait that a trap can interrupt, for something that ends with the shell.
+/// A wait that a trap can interrupt, for something that ends with the shell.
 const WAIT: &str = "cat < hold & exec 3> hold; echo > ready; wait; wait";
 
 #[test]
@@ -65,7 +65,7 @@ fn the_stop_signal_is_the_orders() {
 
 #[test]
 fn a_stopped_job_can_end_on_request() {
-    // The inner shell says so once the outer one is stopped.
+    // The inner shell reports once the outer one is stopped.
     let job = Job::sh("trap 'exit 6' TERM; sh -c 'kill -STOP $PPID; echo > ready; exec sleep 1000'");
     job.start().ready().request(libc::SIGTERM).wait().assert_reason(6, REQUESTED);
 }

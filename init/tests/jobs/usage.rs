@@ -51,7 +51,7 @@ fn a_file_that_grows_too_large_is_told_apart() {
 #[test]
 fn cpu_time_of_one_process_is_told_apart() {
     let ended = limited(&format!("{BURN}; burn"), libc::RLIMIT_CPU, 1, "cpu").run();
-    // Where both limits are one the kernel kills at once.
+    // With equal limits the kernel kills at once.
     assert_eq!(ended.record.signal, Some(libc::SIGKILL));
     let mut job = Job::sh(&format!("{BURN}; burn"));
     let name = "cpu".to_owned();

@@ -57,7 +57,7 @@ fn a_user_who_is_not_root_has_no_capabilities() {
 #[test]
 fn a_job_of_root_has_no_capability_that_it_gives_up() {
     let mut job = Job::sh("grep -E 'Cap(Prm|Eff|Bnd)' /proc/self/status");
-    // The last one is that of no kernel yet.
+    // The last number has no kernel yet.
     job.order.drop_capabilities = (0..=40).chain([63]).collect();
     let none = "0000000000000000";
     assert_eq!(job.run().stdout(), format!("CapPrm:\t{none}\nCapEff:\t{none}\nCapBnd:\t{none}\n"));
