@@ -1,20 +1,20 @@
-//! The one list of DRMAA2 error numbers, and the error every fallible function returns.
+//! The DRMAA2 error numbers, and the error that every fallible function returns.
 
 /// A DRMAA2 error code (GFD.231, error conditions). The numbers are those of the C enum `drmaa2_error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum ErrorCode {
-    /// The call did what it says.
+    /// Success.
     Success = 0,
     /// Refused for reasons of security or policy.
     DeniedByDrms = 1,
-    /// The daemon cannot be reached; unknown whether that will pass.
+    /// The daemon cannot be reached; whether this will pass is unknown.
     DrmCommunication = 2,
-    /// Overload that passes; the same call may succeed later.
+    /// A temporary overload; the same call may succeed later.
     TryLater = 3,
-    /// Trouble in the session layer, such as a store that cannot be read.
+    /// A failure in the session layer, such as a store that cannot be read.
     SessionManagement = 4,
-    /// The waiting time is over.
+    /// The time to wait has passed.
     Timeout = 5,
     /// Unexpected and unclassified.
     Internal = 6,
@@ -26,7 +26,7 @@ pub enum ErrorCode {
     InvalidState = 9,
     /// Memory, descriptors or disk are exhausted.
     OutOfResource = 10,
-    /// An optional attribute is set that is not supported.
+    /// An optional function is not supported.
     UnsupportedAttribute = 11,
     /// An optional function that is not supported.
     UnsupportedOperation = 12,
@@ -34,14 +34,13 @@ pub enum ErrorCode {
     ImplementationSpecific = 13,
 }
 
-/// What went wrong: a DRMAA2 code, and a text that names the object, the cause and the runtime's
-/// own message.
+/// A failure: a DRMAA2 code, and a text that names the object, the cause and the runtime's own message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     /// The class of the error.
     pub code: ErrorCode,
-    /// The text that `drmaa2_lasterror_text` gives.
+    /// The text that `drmaa2_lasterror_text` returns.
     pub message: String,
 }
 
@@ -59,7 +58,7 @@ impl Error {
         Self::new(ErrorCode::InvalidArgument, message)
     }
 
-    /// An operation that does not fit the job's state.
+    /// An operation that the job's state does not allow.
     pub fn state(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidState, message)
     }
@@ -69,18 +68,18 @@ impl Error {
         Self::new(ErrorCode::InvalidSession, message)
     }
 
-    /// Something that cannot happen, did.
+    /// An impossible situation.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Internal, message)
     }
 
-    /// Is it possible that the same call succeeds later?
+    /// Returns whether the same call may succeed later.
     pub fn may_pass(&self) -> bool {
         use ErrorCode::{DrmCommunication, OutOfResource, TryLater};
         matches!(self.code, DrmCommunication | OutOfResource | TryLater)
     }
 
-    /// A function this build does not have.
+    /// A function that this build does not have.
     pub fn unsupported(operation: &str) -> Self {
         Self::new(ErrorCode::UnsupportedOperation, format!("{operation} is not supported"))
     }

@@ -1,4 +1,4 @@
-//! Which jobs a filter lets through (GFD.231, JobInfo).
+//! The match of jobs with a filter (GFD.231, JobInfo).
 
 use super::{JobInfo, JobState, Millis};
 
@@ -20,9 +20,9 @@ pub struct JobFilter {
     pub owner: Option<String>,
     pub slots: Option<i64>,
     pub queue: Option<String>,
-    /// At least so many seconds of wall clock time.
+    /// At least this many seconds of wall clock time.
     pub wallclock: Option<i64>,
-    /// At least so many CPU seconds.
+    /// At least this many CPU seconds.
     pub cpu_time: Option<i64>,
     /// Submitted at or after this second.
     pub submitted: Option<i64>,
@@ -35,7 +35,7 @@ pub struct JobFilter {
 }
 
 impl JobFilter {
-    /// Does `info` match, with `now` as the end of what still runs?
+    /// Returns whether `info` matches, with `now` as the end of a job that still runs.
     pub fn matches(&self, info: &JobInfo, now: Millis) -> bool {
         equal(self.job_id.as_ref(), Some(&info.id))
             && equal(self.job_name.as_ref(), info.name.as_ref())

@@ -1,4 +1,4 @@
-//! What is known about a job: its account while it lives, its outcome once it has ended.
+//! The account of a job while it lives, and its outcome once it has ended.
 
 use super::{JobState, Millis, signal_name, signal_number};
 
@@ -7,22 +7,22 @@ use super::{JobState, Millis, signal_name, signal_number};
 pub struct SlotInfo {
     /// The machine.
     pub machine: String,
-    /// How many of its slots.
+    /// The number of its slots.
     pub slots: i64,
 }
 
-/// What a job used of its machine. `None` is unknown.
+/// The resources that a job used. `None` is unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Usage {
     /// User and system time of the job and its descendants.
     pub cpu_time: Option<Millis>,
     /// Largest resident set of any of its processes, kilobytes.
     pub max_rss: Option<i64>,
-    /// The kernel killed one of its processes for want of memory.
+    /// The kernel killed one of its processes because memory ran out.
     pub oom_killed: bool,
-    /// The most memory it had at a time, page cache included, bytes.
+    /// The most memory that it had at one time, page cache included, bytes.
     pub peak_memory: Option<i64>,
-    /// The part of that which the runtime reached before its command was started.
+    /// The part of it that the runtime reached before the command was started.
     pub start_memory: Option<i64>,
     /// Bytes read from block devices.
     pub read_bytes: Option<i64>,
@@ -31,7 +31,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// With what `other` knows besides.
+    /// Fill in the unknown values from `other`.
     pub fn or(self, other: Self) -> Self {
         Self {
             cpu_time: self.cpu_time.or(other.cpu_time),
@@ -50,37 +50,37 @@ impl Usage {
 pub struct ImageRef {
     /// Its full name.
     pub name: String,
-    /// The digest of what the name stood for.
+    /// The digest that the name stood for.
     pub digest: Option<String>,
 }
 
-/// How a job ended, as its runtime saw it.
+/// The end of a job, as its runtime saw it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// The exit code, 128 + signal for a signalled job; `None` if the job never ran or its result
-    /// is lost.
+    /// The exit code, 128 + signal for a signalled job; `None` if the job never ran or its result is
+    /// lost.
     pub exit_status: Option<i32>,
     /// The signal that ended the job's command.
     pub signal: Option<i32>,
-    /// Why it ended so, for people; a job with a reason has FAILED.
+    /// The reason of the end, for people; a job with a reason has FAILED.
     pub reason: Option<String>,
     /// A remark on its end, for people.
     pub remark: Option<String>,
-    /// When the command started, where the runtime knows it.
+    /// Start of the command, if the runtime knows it.
     pub started: Option<Millis>,
-    /// When it ended.
+    /// End of the job.
     pub finished: Millis,
-    /// What it used.
+    /// Resources used.
     pub usage: Usage,
-    /// The image it ran in.
+    /// Image of the container.
     pub image: Option<ImageRef>,
-    /// Its runtime lost it: it is unknown how it ended, and whether it did by itself; or the machine that went
-    /// down has ended it.
+    /// The runtime lost the job: how it ended is unknown, and whether by itself; or it was ended by the
+    /// machine that went down.
     pub lost: bool,
 }
 
 impl Outcome {
-    /// DONE for exit code 0 and nothing to say about it, else FAILED.
+    /// DONE for exit code 0 without a reason, otherwise FAILED.
     pub fn state(&self) -> JobState {
         match self {
             Self { exit_status: Some(0), signal: None, reason: None, .. } => JobState::Done,
@@ -88,14 +88,14 @@ impl Outcome {
         }
     }
 
-    /// Why it ended so, and what else there is to say.
+    /// The reason of the end, and the remark.
     pub fn annotation(&self) -> Option<String> {
         let texts: Vec<&str> =
             [&self.reason, &self.remark].into_iter().flatten().map(String::as_str).collect();
         (!texts.is_empty()).then(|| texts.join("; "))
     }
 
-    /// A job that ended without having run, or whose result nobody knows.
+    /// A job that ended without having run, or whose result is unknown.
     pub fn failed(reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), finished: super::now(), ..Self::default() }
     }
@@ -118,27 +118,27 @@ pub struct JobInfo {
     pub exit_status: Option<i32>,
     /// Name of the signal that ended it.
     pub terminating_signal: Option<String>,
-    /// Why it is in this state, for people.
+    /// The reason of this state, for people.
     pub annotation: Option<String>,
     /// Machines and slots in use.
     pub allocated_machines: Vec<SlotInfo>,
-    /// The host it was submitted from.
+    /// The host that it was submitted from.
     pub submission_machine: Option<String>,
-    /// The user it belongs to.
+    /// The user that it belongs to.
     pub owner: Option<String>,
     /// Slots in use.
     pub slots: Option<i64>,
     /// Its queue.
     pub queue: Option<String>,
-    /// When it was submitted.
+    /// Time of submission.
     pub submitted: Option<Millis>,
-    /// When it first started.
+    /// Time of its first start.
     pub dispatched: Option<Millis>,
-    /// When it ended.
+    /// Time of its end.
     pub finished: Option<Millis>,
-    /// What it used, as far as that is known before its end.
+    /// Resources used, as far as known before its end.
     pub usage: Usage,
-    /// The container it runs in, or ran in last.
+    /// The container that it runs in, or ran in last.
     pub container: Option<String>,
     /// The image of that container.
     pub image: Option<ImageRef>,
@@ -149,7 +149,7 @@ pub struct JobInfo {
 }
 
 impl JobInfo {
-    /// Everything unknown but the id and the state.
+    /// All unknown but the id and the state.
     pub fn new(id: impl Into<String>, state: JobState) -> Self {
         Self {
             id: id.into(),
@@ -176,7 +176,7 @@ impl JobInfo {
         }
     }
 
-    /// Put the end of the job into its account, all but the state.
+    /// Put the end of the job into its account, except for the state.
     pub fn end(&mut self, outcome: Outcome) {
         self.dispatched = outcome.started.or(self.dispatched);
         self.exit_status = outcome.exit_status;
@@ -188,7 +188,7 @@ impl JobInfo {
         self.lost = outcome.lost;
     }
 
-    /// The end that the account tells of.
+    /// The end that the account describes.
     pub fn outcome(&self) -> Outcome {
         // A job with a reason has FAILED.
         let (reason, remark) = match self.state {
@@ -208,7 +208,7 @@ impl JobInfo {
         }
     }
 
-    /// What is known of it beyond the members of the standard, by the names of the attributes.
+    /// Values beyond the members of the standard, by the names of their attributes.
     pub fn extensions(&self) -> Vec<(&'static str, String)> {
         let number = |number: Option<i64>| number.map(|number| number.to_string());
         let image = self.image.as_ref();

@@ -1,15 +1,15 @@
-//! JSON as programs in Go write and read it.
+//! JSON in the dialect of Go programs.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// Read what a program in Go may have written: it takes `null` for absent, wherever it stands, and writes it for what
-/// is empty.
+/// Read JSON that may come from a Go program: these accept `null` for absent in any place, and write it
+/// for empty values.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
     without_nulls(serde_json::from_slice(bytes)?)
 }
 
-/// The same for what is read already.
+/// The same for JSON that is parsed already.
 pub fn without_nulls<T: DeserializeOwned>(mut value: Value) -> serde_json::Result<T> {
     prune(&mut value);
     if value.is_null() {

@@ -1,10 +1,10 @@
-//! What a template says about when its job may run, for how long, and on how much of a machine.
+//! The limits in a template: when its job may run, for how long, and on how much of a machine.
 
 use super::extensions::Rlimit;
 use super::{Error, JobTemplate, Millis, Result, Text, now};
 
 /// The kernel's limits among the keys of `resourceLimits` (GFD.231), setrlimit's names for them, and the
-/// bytes or pieces in one of theirs. A key may begin with [`PREFIX`].
+/// bytes or pieces in one unit of theirs. A key may begin with [`PREFIX`].
 const RLIMITS: [(&str, &str, u64); 6] = [
     ("CORE_FILE_SIZE", "core", 1024),
     ("DATA_SIZE", "data", 1024),
@@ -15,12 +15,12 @@ const RLIMITS: [(&str, &str, u64); 6] = [
 ];
 const CPU_TIME: &str = "CPU_TIME";
 const WALL_CLOCK: &str = "WALLCLOCK_TIME";
-/// The limits under which a job can run though they are 0.
+/// The limits that may be 0 for a job that can still run.
 const MAY_BE_ZERO: [&str; 2] = ["core", "fsize"];
-/// What the names of the keys begin with in C; programs in other languages use the name as the key.
+/// The prefix of the names of the keys in C; programs in other languages use the name as the key.
 const PREFIX: &str = "DRMAA2_";
 
-/// Nobody has more slots to give; so the slots of all jobs together can always be counted.
+/// No machine has more slots; so the sum over all jobs can always be counted.
 const MOST_SLOTS: i64 = i32::MAX as i64;
 
 /// `DRMAA2_NOW` as a start time.
@@ -28,20 +28,20 @@ const NOW: i64 = -2;
 /// `DRMAA2_INFINITE_TIME` as a deadline.
 const NEVER: i64 = -1;
 
-/// What `resourceLimits` asks for.
+/// The content of `resourceLimits`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResourceLimits {
-    /// How long the job may run.
+    /// Longest run time of the job.
     pub wall_clock: Option<Millis>,
-    /// How much CPU time all its processes together may use.
+    /// Most CPU time of all its processes together.
     pub cpu_time: Option<Millis>,
-    /// The limits of each process: the key and what it means.
+    /// The limits of each process: key and meaning.
     pub rlimits: Vec<(&'static str, Rlimit)>,
 }
 
 impl JobTemplate {
-    /// The limits, the smaller one where a key is there under both of its names. INVALID_ARGUMENT for a
-    /// key that is none or a value that limits nothing.
+    /// The limits, the smaller one if a key is there under both names. INVALID_ARGUMENT for an unknown
+    /// key or a value that limits nothing.
     pub fn limits(&self) -> Result<ResourceLimits> {
         let mut limits = ResourceLimits::default();
         for (key, value) in self.resource_limits.iter().flatten() {
@@ -55,7 +55,7 @@ impl JobTemplate {
         Ok(self.limits()?.wall_clock)
     }
 
-    /// How many slots the job takes, at least and at most; INVALID_ARGUMENT if no number can be right.
+    /// Smallest and largest number of slots of the job; INVALID_ARGUMENT if no number is possible.
     pub fn slots(&self) -> Result<(i64, i64)> {
         let min = self.min_slots.unwrap_or(1);
         let max = self.max_slots.unwrap_or(min);
@@ -75,8 +75,8 @@ impl JobTemplate {
         Ok((min, max))
     }
 
-    /// The time before which the job may not start; `None` if it may start at once. INVALID_ARGUMENT
-    /// for a time at which nothing can start.
+    /// The time before which the job may not start; `None` if it may start at once. INVALID_ARGUMENT for
+    /// a time at which nothing can start.
     pub fn starts_at(&self) -> Result<Option<Millis>> {
         let Some(seconds) = self.start_time.filter(|seconds| *seconds != NOW) else { return Ok(None) };
         let time = Some(seconds).filter(|seconds| *seconds >= 0).and_then(millis);
@@ -87,7 +87,7 @@ impl JobTemplate {
     }
 
     /// The time at which the job is ended, or fails if it still waits; `None` if there is none.
-    /// INVALID_ARGUMENT for a time that is over, or not after the start time.
+    /// INVALID_ARGUMENT for a time in the past, or not after the start time.
     pub fn ends_at(&self) -> Result<Option<Millis>> {
         let Some(seconds) = self.deadline_time.filter(|seconds| *seconds != NEVER) else {
             return Ok(None);
@@ -104,7 +104,7 @@ impl JobTemplate {
         }
     }
 
-    /// Refuse what no machine could give to a job.
+    /// Refuse demands that no machine could meet.
     pub(super) fn check_demands(&self) -> Result<()> {
         self.limits()?;
         self.slots()?;
@@ -120,7 +120,7 @@ impl JobTemplate {
 }
 
 impl ResourceLimits {
-    /// Take up an entry of `resourceLimits`.
+    /// Add an entry of `resourceLimits`.
     fn add(&mut self, key: &Text, value: &Text) -> Result<()> {
         let refuse =
             |what| Error::argument(format!("resourceLimits: {key} is \"{value}\", which is no {what}"));
@@ -139,7 +139,7 @@ impl ResourceLimits {
             ))
         })?;
         let limit = number(value).filter(|limit| *limit > 0 || MAY_BE_ZERO.contains(&name));
-        // The largest file that there can be is one byte less than 2^63.
+        // The largest possible file is one byte less than 2^63.
         let limit = limit.and_then(|limit| u64::try_from(limit).ok()?.checked_mul(unit));
         let limit = limit.filter(|limit| i64::try_from(*limit).is_ok());
         let what = if unit == 1 { "number of files" } else { "number of kilobytes" };

@@ -1,17 +1,17 @@
-//! What monitoring reports: machines, queues, versions.
+//! The objects of monitoring: machines, queues, versions.
 
 use super::Text;
 
-/// A two-part version; both parts are always there.
+/// A two-part version; both parts are always present.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Version {
-    /// Before the first dot.
+    /// The part before the first dot.
     pub major: String,
-    /// All that follows it.
+    /// The part after it.
     pub minor: String,
     /// Of a DRM system: the revision of its source.
     pub revision: Option<String>,
-    /// Of a DRM system: where it answers.
+    /// Of a DRM system: its address.
     pub address: Option<String>,
 }
 
@@ -24,7 +24,7 @@ impl Version {
         Self { major: or_zero(major), minor: or_zero(minor), ..Self::default() }
     }
 
-    /// The implementation-specific attributes that have a value, by their names.
+    /// The implementation-specific attributes that have a value, by name.
     pub fn extensions(&self) -> Vec<(&'static str, &str)> {
         [("containerd_vi_revision", &self.revision), ("containerd_vi_address", &self.address)]
             .into_iter()
@@ -37,7 +37,7 @@ impl Version {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Os {
-    /// None of the list.
+    /// Any other.
     Other = 0,
     /// Linux.
     Linux = 3,
@@ -64,7 +64,7 @@ pub enum Cpu {
 pub struct Machine {
     /// Its host name.
     pub name: String,
-    /// Can it take jobs now?
+    /// Whether it can take jobs now.
     pub available: bool,
     /// CPU packages.
     pub sockets: i64,
@@ -87,8 +87,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Is it one that somebody asks for who names candidates, a number of the C enum `drmaa2_os`, or one
-    /// of `drmaa2_cpu`? The error says which attribute does not fit.
+    /// Check that the machine fits a request with candidates, a number of the C enum `drmaa2_os`, or one
+    /// of `drmaa2_cpu`. The error names the attribute that does not fit.
     pub fn check(
         &self,
         candidates: Option<&Vec<Text>>,
@@ -114,7 +114,7 @@ impl Machine {
 /// One queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
-    /// The name a template's `queueName` may give.
+    /// The name for a template's `queueName`.
     pub name: String,
 }
 

@@ -1,6 +1,6 @@
-//! Pure types: what a job, its template, its account and its states are.
+//! Pure types: a job, its template, its account and its states.
 //!
-//! Nothing here knows C, tokio or SQLite, so every rule of this room can be tested alone.
+//! This module does not know C, tokio or SQLite, so its rules can be tested alone.
 
 mod error;
 pub mod extensions;
@@ -40,7 +40,7 @@ pub fn now() -> Millis {
         .map_or(0, |since| since.as_millis() as Millis)
 }
 
-/// The same in nanoseconds, as far as the clock is so fine.
+/// The same in nanoseconds, as far as the clock's resolution allows.
 pub fn now_nanos() -> i64 {
     std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)

@@ -1,8 +1,8 @@
-//! Whose something is.
+//! Ownership.
 
 use super::{Error, ErrorCode, Result};
 
-/// DENIED_BY_DRMS if something may only be `wanted`'s and is not.
+/// DENIED_BY_DRMS if only objects of `wanted` are allowed and this one belongs to another user.
 pub fn check_owner(what: &str, owner: Option<&str>, wanted: Option<&str>) -> Result<()> {
     match wanted {
         Some(wanted) if owner != Some(wanted) => {

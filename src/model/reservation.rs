@@ -1,18 +1,18 @@
-//! Reservations (GFD.231, ReservationTemplate and ReservationInfo): what a user asks for, what of it
-//! makes sense on this machine, and what he got.
+//! Reservations (GFD.231, ReservationTemplate and ReservationInfo): the request of a user, its validity
+//! on this machine, and the result.
 
 use serde::{Deserialize, Serialize};
 
 use super::template::some;
 use super::{Error, Machine, Millis, Result, SlotInfo, Text};
 
-/// The `time_t` that stands for the moment of the call.
+/// The `time_t` for the moment of the call.
 const NOW: i64 = -2;
-/// No time lies beyond the year 9999, and no window is longer. Sums of such times cannot overflow.
+/// No time is later than the year 9999, and no window is longer. Sums of such times cannot overflow.
 const LATEST: i64 = 253_402_300_799;
 
-/// What a user asks for. `None` is UNSET; an empty string or list counts as UNSET too, but is kept,
-/// so that the template read back equals the one given.
+/// The request of a user. `None` is UNSET; an empty string or list counts as UNSET too, but is kept, so
+/// that the template read back equals the given one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs)]
@@ -37,23 +37,23 @@ pub struct ReservationTemplate {
     pub machine_arch: Option<i32>,
 }
 
-/// A request that makes sense. Its times are whole seconds, as all that the API can tell.
+/// A valid request. Its times are whole seconds, the resolution of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// When the window is.
+    /// Time of the window.
     pub span: Span,
-    /// At least so many slots.
+    /// Smallest number of slots.
     pub min_slots: i64,
-    /// At most so many slots.
+    /// Largest number of slots.
     pub max_slots: i64,
     /// Memory, kilobytes.
     pub memory: i64,
 }
 
-/// Where on the time line a window shall be.
+/// The place of a window on the time line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
-    /// Exactly here.
+    /// Exactly this.
     Fixed {
         /// Begin.
         begins: Millis,
@@ -62,9 +62,9 @@ pub enum Span {
     },
     /// As early as possible.
     Earliest {
-        /// How long it is.
+        /// Its length.
         duration: Millis,
-        /// It ends here at the latest.
+        /// Its latest end.
         before: Option<Millis>,
     },
 }
@@ -78,19 +78,19 @@ pub struct ReservationInfo {
     pub name: Option<String>,
     /// Begin of its window.
     pub begins: Millis,
-    /// End of its window, or when it was given up.
+    /// End of its window, or the time at which it was terminated.
     pub ends: Millis,
     /// The users that may use it.
     pub users: Vec<String>,
-    /// How many slots it has.
+    /// Its number of slots.
     pub slots: i64,
-    /// Where they are.
+    /// The machines of the slots.
     pub machines: Vec<SlotInfo>,
 }
 
 impl ReservationTemplate {
-    /// What is asked for, if it can make sense at the time `now` on a machine that has so many slots
-    /// and so much memory (`None` is unknown). All errors are INVALID_ARGUMENT.
+    /// The request, if it is possible at the time `now` on a machine with this many slots and this much
+    /// memory (`None` is unknown). All errors are INVALID_ARGUMENT.
     pub fn wanted(
         &self,
         machine: &Machine,
@@ -131,8 +131,8 @@ impl ReservationTemplate {
         Ok(())
     }
 
-    /// At least and at most how many of the machine's slots. More than there are can be allowed,
-    /// but not asked for.
+    /// Smallest and largest number of the machine's slots. The largest may exceed the number that
+    /// exists, the smallest may not.
     fn slots(&self, all: i64) -> Result<(i64, i64)> {
         let min = self.min_slots.unwrap_or(1);
         let max = self.max_slots.unwrap_or(min);
@@ -145,7 +145,7 @@ impl ReservationTemplate {
         Ok((min, max.min(all)))
     }
 
-    /// When, seen from the second `now`.
+    /// The time, relative to the second `now`.
     fn span(&self, now: i64) -> Result<Span> {
         let start = self.start_time.map(|start| if start == NOW { now } else { start });
         let (end, duration) = (self.end_time, self.duration);
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
     use crate::model::{Cpu, ErrorCode, Os};
 
-    /// A second, and somewhat more.
+    /// A time that is not a whole second.
     const TODAY: Millis = 1_000_345;
 
     fn machine() -> Machine {

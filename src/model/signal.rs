@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-/// Linux's signals by number (signal(7), the same on every architecture this library runs on).
+/// Linux's signals by number (signal(7); the same on every architecture that this library supports).
 const NAMES: [&str; 32] = [
     "",
     "SIGHUP",
@@ -38,7 +38,7 @@ const NAMES: [&str; 32] = [
     "SIGSYS",
 ];
 
-/// The name `terminatingSignal` reports: `SIGKILL`, or `SIG34` for one without a name.
+/// The name in `terminatingSignal`: `SIGKILL`, or `SIG34` for one without a name.
 pub fn signal_name(number: i32) -> String {
     match usize::try_from(number).ok().and_then(|index| NAMES.get(index)) {
         Some(name) if !name.is_empty() => (*name).to_owned(),
@@ -46,8 +46,8 @@ pub fn signal_name(number: i32) -> String {
     }
 }
 
-/// The first and the last of the signals without a meaning of their own, as programs see them: the C
-/// library keeps those from 32 on for itself.
+/// The first and the last of the signals without a predefined meaning, as programs see them: the C
+/// library reserves those from 32 on for itself.
 const REAL_TIME: RangeInclusive<i32> = 34..=64;
 
 /// The number behind `SIGTERM`, `term`, `15` or `SIGRTMIN+3`, as an image's `StopSignal` writes it.

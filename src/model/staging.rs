@@ -1,4 +1,4 @@
-//! Which files a job template stages, and which of that makes sense.
+//! The files that a job template stages, and the validity of their paths.
 
 use std::path::Component;
 
@@ -6,7 +6,7 @@ use super::template::{Submission, check_rest};
 use super::{Error, JobTemplate, Placeholder, Result, Text};
 
 impl JobTemplate {
-    /// INVALID_ARGUMENT for a path to stage that makes no sense, whatever there is on disk.
+    /// INVALID_ARGUMENT for an invalid path to stage, independent of the content of the disk.
     pub(super) fn check_staging(&self, submission: Submission) -> Result<()> {
         for (source, destination) in self.stage_in_files.iter().flatten() {
             check_host("stageInFiles", source, submission)?;
@@ -21,7 +21,7 @@ impl JobTemplate {
     }
 }
 
-/// Without the placeholder at its start.
+/// The rest of the path after a placeholder at its start.
 fn after_placeholder(path: &Text) -> Option<Text> {
     [Placeholder::HomeDir, Placeholder::WorkingDir]
         .into_iter()
@@ -32,7 +32,7 @@ fn check_host(attribute: &str, path: &Text, submission: Submission) -> Result<()
     check_rest(attribute, path, after_placeholder(path), submission)
 }
 
-/// A path that starts nowhere starts at the working directory.
+/// A relative path starts at the working directory.
 fn check_container(attribute: &str, path: &Text, submission: Submission) -> Result<()> {
     let rest = after_placeholder(path);
     let relative = rest.is_none() && !path.as_bytes().starts_with(b"/");
@@ -64,7 +64,7 @@ mod tests {
         checked.map_err(|error| assert_eq!(error.code, ErrorCode::InvalidArgument, "{error}")).is_ok()
     }
 
-    /// Host and container path, both ways.
+    /// Host and container path, in both directions.
     fn both_ways(host: &str, container: &str, submission: Submission) -> [bool; 2] {
         let (host, container) = (Text::from(host), Text::from(container));
         let stage_in = Some(vec![(host.clone(), container.clone())]);

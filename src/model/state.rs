@@ -1,4 +1,4 @@
-//! Job states and the moves between them (GFD.231, JobState).
+//! Job states and the transitions between them (GFD.231, JobState).
 
 use super::{Error, Result};
 
@@ -6,7 +6,7 @@ use super::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum JobState {
-    /// Cannot be found out, for good.
+    /// Unknown, for good.
     Undetermined = 0,
     /// Waiting and eligible to run.
     Queued = 1,
@@ -14,11 +14,11 @@ pub enum JobState {
     QueuedHeld = 2,
     /// Executing.
     Running = 3,
-    /// Started, and stopped for now.
+    /// Started, and stopped for the time being.
     Suspended = 4,
-    /// Ran before, was put back, eligible.
+    /// Ran before and was put back; eligible.
     Requeued = 5,
-    /// Ran before, was put back, on hold.
+    /// Ran before and was put back; on hold.
     RequeuedHeld = 6,
     /// Ended without an error.
     Done = 7,
@@ -26,18 +26,18 @@ pub enum JobState {
     Failed = 8,
 }
 
-/// What a user may ask of a job.
+/// The control operations on a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Control {
-    /// Stop executing for now.
+    /// Stop executing for the time being.
     Suspend,
-    /// Go on executing.
+    /// Continue executing.
     Resume,
     /// Keep a waiting job from starting.
     Hold,
     /// Let a held job start.
     Release,
-    /// Ask the job to end, and end it if it does not in time.
+    /// Ask the job to end, and kill it if it does not in time.
     Terminate,
     /// End the job at once.
     Kill,

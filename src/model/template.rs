@@ -1,4 +1,4 @@
-//! The job template (GFD.231, JobTemplate): what a user asks for, and which of it makes sense.
+//! The job template (GFD.231, JobTemplate): the request of a user, and its validity.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use super::{Error, ErrorCode, Result, Text};
 /// The value that Grid Engine's bindings write into `priority` for "none".
 pub const PRIORITY_UNSET_AGE: i64 = -99_999;
 
-/// What a user asks for. `None` is UNSET; an empty string or collection counts as UNSET too, but
-/// is kept, so that the template read back equals the one submitted.
+/// The request of a user. `None` is UNSET; an empty string or collection counts as UNSET too, but is
+/// kept, so that the template read back equals the submitted one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs)]
@@ -53,8 +53,8 @@ pub struct JobTemplate {
     pub accounting_id: Option<Text>,
     /// Implementation-specific attributes by name.
     pub extensions: BTreeMap<String, Text>,
-    /// Those that its category gives where `extensions` does not: what the configuration said when the
-    /// job was submitted. A user sees nothing of them in his template.
+    /// Attributes from the category, for those that `extensions` lacks, as configured when the job was
+    /// submitted. The template that the user reads back does not show them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub defaults: BTreeMap<String, Text>,
 }
@@ -71,7 +71,7 @@ pub enum Placeholder {
 }
 
 impl Placeholder {
-    /// The text that stands for it.
+    /// The text of the placeholder.
     pub const fn text(self) -> &'static str {
         match self {
             Self::HomeDir => "$DRMAA2_HOME_DIR$",
@@ -81,7 +81,7 @@ impl Placeholder {
     }
 }
 
-/// What a template is submitted as.
+/// The kind of submission of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Submission {
     /// One job.
@@ -90,7 +90,7 @@ pub enum Submission {
     Array,
 }
 
-/// A text of the template of a job array as it is for one of its tasks.
+/// A text of the template of a job array, for one of its tasks.
 pub fn with_index(text: &Text, index: i64) -> Text {
     text.replace(Placeholder::Index.text(), index.to_string().as_bytes())
 }
@@ -100,13 +100,13 @@ pub(super) fn some(text: Option<&Text>) -> Option<&Text> {
     text.filter(|text| !text.is_empty())
 }
 
-/// Is there anything in it?
+/// Returns whether there is anything in it.
 pub(super) fn any<T>(items: Option<&Vec<T>>) -> bool {
     items.is_some_and(|items| !items.is_empty())
 }
 
 impl JobTemplate {
-    /// The DRMAA2 names of all attributes that are set; what a C caller left empty or FALSE is not.
+    /// The DRMAA2 names of all attributes that are set; one that a C caller left empty or FALSE is not.
     pub fn set_attributes(&self) -> Vec<&str> {
         let table = [
             ("remoteCommand", some(self.remote_command.as_ref()).is_some()),
@@ -149,7 +149,7 @@ impl JobTemplate {
             .collect()
     }
 
-    /// Refuse what `supported` does not list, then what can make no sense on any runtime.
+    /// Refuse attributes that `supported` does not list, then values that no runtime can accept.
     pub fn check(&self, supported: &[&str], submission: Submission) -> Result<()> {
         if let Some(name) = self.set_attributes().into_iter().find(|name| !supported.contains(name)) {
             let text = |texts: &Option<Vec<Text>>| texts.as_ref().and_then(|all| all.first()).cloned();
@@ -207,7 +207,7 @@ impl JobTemplate {
         Ok(())
     }
 
-    /// Does it say on which machine the job may run?
+    /// Returns whether it restricts the machine on which the job may run.
     pub fn asks_for_machine(&self) -> bool {
         any(self.candidate_machines.as_ref()) || self.machine_os.is_some() || self.machine_arch.is_some()
     }
@@ -226,9 +226,9 @@ impl JobTemplate {
         .collect()
     }
 
-    /// A host path of this template with its placeholders filled in, but for the index, which
-    /// [`with_index`] does then. The working directory stands for itself: a path that names it wants
-    /// it to be set.
+    /// A host path of this template with its placeholders filled in, except for the index, which
+    /// [`with_index`] fills in later. A path with the working directory's placeholder requires that
+    /// attribute to be set.
     pub fn expand_path(&self, attribute: &str, path: &Text, home: &Text) -> Result<Text> {
         let join = |start: &Text, rest: Text| {
             let mut bytes = start.as_bytes().to_vec();
@@ -274,7 +274,7 @@ fn check_stdio_path(attribute: &str, path: &Text, submission: Submission) -> Res
     check_rest(attribute, path, rest, submission)
 }
 
-/// What follows a leading placeholder, or the whole of an absolute path, holds no placeholder but
+/// The rest after a leading placeholder, or the whole of an absolute path, may hold no placeholder but
 /// the index of an array task.
 pub(super) fn check_rest(
     attribute: &str,

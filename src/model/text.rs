@@ -9,10 +9,10 @@ use std::path::Path;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// What a job template says in a path, an argument or an environment variable: any bytes but NUL,
-/// as the C caller and the kernel have it, UTF-8 or not.
+/// A path, an argument or an environment variable of a job template: any bytes but NUL, as the C caller
+/// and the kernel have them, UTF-8 or not.
 ///
-/// Stored as a JSON string where it is UTF-8, as `{"bytes": [..]}` where it is not.
+/// Stored as a JSON string if it is UTF-8, otherwise as `{"bytes": [..]}`.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Text(Vec<u8>);
 
@@ -34,7 +34,7 @@ impl Text {
         Path::new(OsStr::from_bytes(&self.0))
     }
 
-    /// Is there nothing in it?
+    /// Returns whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -53,12 +53,12 @@ impl Text {
         Self(out)
     }
 
-    /// Does `part` occur in it?
+    /// Returns whether `part` occurs in it.
     pub fn contains(&self, part: &str) -> bool {
         find(&self.0, part.as_bytes()).is_some()
     }
 
-    /// What follows `prefix`, if it starts so.
+    /// The rest after `prefix`, if it starts with that.
     pub fn strip_prefix(&self, prefix: &str) -> Option<Self> {
         self.0.strip_prefix(prefix.as_bytes()).map(Self::from)
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-/// Numbers of processors; no kernel has more.
+/// The largest number of processors of any kernel.
 const MAX: u32 = 8192;
 
 /// Processors, by their numbers.
@@ -14,9 +14,9 @@ pub struct CpuList(pub BTreeSet<u32>);
 /// The processors that a job may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CpuSet {
-    /// As many as it has slots, which no other job has, as far as there are enough.
+    /// As many processors as the job has slots, shared with no other job as long as there are enough.
     Slots,
-    /// These.
+    /// These processors.
     These(CpuList),
 }
 

@@ -1,8 +1,8 @@
-//! The implementation-specific attributes of a job template: their names, and what their values mean.
+//! The implementation-specific attributes of a job template: their names, and the meaning of their
+//! values.
 //!
-//! Values are text, as they come through `drmaa2_set_instance_value`. Where several things can be
-//! named they are separated by commas, or by newlines if the value holds one. Sizes take the suffixes
-//! k, m, g and t.
+//! Values are text, as they come through `drmaa2_set_instance_value`. The items of a list are separated
+//! by commas, or by newlines if the value holds one. Sizes take the suffixes k, m, g and t.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -36,16 +36,16 @@ pub enum Network {
 pub struct Mount {
     /// Its path on the host.
     pub source: String,
-    /// Where the container sees it.
+    /// Its path in the container.
     pub destination: String,
-    /// May the job only read it?
+    /// Whether the job may only read it.
     pub read_only: bool,
 }
 
 /// A file system in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tmpfs {
-    /// Where the container sees it.
+    /// Its path in the container.
     pub destination: String,
     /// Its size in bytes; `None` is the kernel's default.
     pub size: Option<i64>,
@@ -60,14 +60,14 @@ pub enum Device {
         source: Text,
         /// Its path in the container.
         destination: Text,
-        /// What may be done with it: some of r, w and m.
+        /// The permitted access: some of r, w and m.
         access: String,
     },
     /// A name of the Container Device Interface, `vendor/class=name`.
     Cdi(String),
 }
 
-/// When an image is pulled.
+/// The time to pull an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Pull {
     /// If containerd does not have it.
@@ -79,7 +79,7 @@ pub enum Pull {
     Never,
 }
 
-/// Which system calls a job may make.
+/// The system calls that a job may make.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Seccomp {
     /// Those of the default profile.
@@ -96,13 +96,13 @@ pub enum Seccomp {
 pub struct Rlimit {
     /// Its name, as `nofile`.
     pub name: String,
-    /// The limit; `None` is no limit.
+    /// The limit in force; `None` is no limit.
     pub soft: Option<u64>,
-    /// What the job may raise it to.
+    /// The value that the job may raise it to.
     pub hard: Option<u64>,
 }
 
-/// What the implementation-specific attributes of a job template ask for.
+/// The values of the implementation-specific attributes of a job template.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[allow(missing_docs)]
 pub struct Extensions {
@@ -138,7 +138,7 @@ pub struct Extensions {
     pub stop_signal: Option<i32>,
     pub grace: Option<Millis>,
     pub linger: Option<Millis>,
-    /// The site's choice if it is not set.
+    /// `None` is the site's choice.
     pub pull: Option<Pull>,
     pub entrypoint: Option<Vec<Text>>,
     pub keep: bool,
@@ -146,8 +146,8 @@ pub struct Extensions {
 }
 
 impl JobTemplate {
-    /// What its implementation-specific attributes ask for, those that its category gives it among them;
-    /// INVALID_ARGUMENT with name and value for one that makes no sense.
+    /// The values of the implementation-specific attributes, including those that the category gives;
+    /// INVALID_ARGUMENT with name and value for one that is not valid.
     pub fn extensions(&self) -> Result<Extensions> {
         let mut all = Extensions::default();
         for attribute in &JOB_TEMPLATE {
@@ -169,7 +169,7 @@ impl JobTemplate {
 }
 
 impl Extensions {
-    /// Two mounts in the same place: one of them would not be seen.
+    /// Refuse two mounts in the same place: one would hide the other.
     fn check_places(&self) -> Result<()> {
         let mounts = self.mounts.iter().map(|mount| ("mounts", &mount.destination));
         let tmpfs = self.tmpfs.iter().map(|tmpfs| ("tmpfs", &tmpfs.destination));

@@ -3,9 +3,9 @@
 /// An implementation-specific attribute of one of the API's structs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attribute {
-    /// Its name, which no other struct has.
+    /// Its name, unique among all structs.
     pub name: &'static str,
-    /// What it means, for people.
+    /// Its meaning, for people.
     pub description: &'static str,
 }
 
@@ -13,10 +13,10 @@ const fn attribute(name: &'static str, description: &'static str) -> Attribute {
     Attribute { name, description }
 }
 
-/// What the names of a job template's attributes begin with.
+/// The prefix of the names of a job template's attributes.
 pub const PREFIX: &str = "containerd_jt_";
 
-/// Those of a job template.
+/// The attributes of a job template.
 pub const JOB_TEMPLATE: [Attribute; 30] = [
     attribute(
         "containerd_jt_network",
@@ -108,7 +108,7 @@ pub const JOB_TEMPLATE: [Attribute; 30] = [
     ),
 ];
 
-/// Those of a job info.
+/// The attributes of a job info.
 pub const JOB_INFO: [Attribute; 11] = [
     attribute("containerd_ji_container_id", "Id of the job's container in containerd."),
     attribute("containerd_ji_image", "The image that the job ran in, by its full name."),
@@ -129,7 +129,7 @@ pub const JOB_INFO: [Attribute; 11] = [
     attribute("containerd_ji_cpu_millis", "User and system time of the job, milliseconds."),
 ];
 
-/// Those of a version.
+/// The attributes of a version.
 pub const VERSION: [Attribute; 2] = [
     attribute("containerd_vi_revision", "Revision of the source that this containerd was built from."),
     attribute("containerd_vi_address", "Socket of this containerd."),

@@ -1,4 +1,4 @@
-//! What the value of an implementation-specific attribute says.
+//! Parses the values of the implementation-specific attributes.
 
 use serde::Deserialize;
 
@@ -6,24 +6,25 @@ use super::names::{CAPABILITIES, RLIMITS};
 use super::{CpuSet, Device, Mount, Rlimit, Seccomp, Tmpfs};
 use crate::model::Text;
 
-/// Less does not suffice for any runtime; some need much more.
+/// Less is not enough for any runtime; some need much more.
 const MIN_MEMORY: i64 = 1 << 20;
-/// As many process ids the kernel has at most.
+/// The kernel's largest number of process ids.
 const MAX_PIDS: i64 = 1 << 22;
-/// More than any machine has, and what the kernel can count.
+/// More than any machine has, but within the kernel's range.
 const MAX_CPUS: i64 = 1_000_000;
 
-/// Why a value makes no sense.
+/// The reason why a value is not valid.
 pub(super) type Refusal = String;
 
-/// The parts of a list: its lines if it has several, else what commas separate; empty ones do not count.
+/// The items of a list: its lines if it has several, otherwise the parts between commas; empty items are
+/// skipped.
 fn list(value: &Text) -> impl Iterator<Item = &[u8]> {
     let lines = value.as_bytes().contains(&b'\n');
     let split = move |byte: &u8| *byte == if lines { b'\n' } else { b',' };
     value.as_bytes().split(split).map(<[u8]>::trim_ascii).filter(|part| !part.is_empty())
 }
 
-/// What a list names, each part read by `one`.
+/// The items of a list, each parsed by `one`.
 pub(super) fn each<T>(
     value: &Text,
     one: impl Fn(&[u8]) -> std::result::Result<T, Refusal>,
@@ -61,7 +62,7 @@ fn absolute(path: &[u8]) -> std::result::Result<Text, Refusal> {
     }
 }
 
-/// A mount as a JSON list has it, for paths that the other form cannot tell.
+/// A mount in a JSON list, for paths that the other form cannot express.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JsonMount {
@@ -107,7 +108,7 @@ fn mount(part: &[u8]) -> std::result::Result<Mount, Refusal> {
     Ok(Mount { source: source.to_owned(), destination: destination.to_owned(), read_only })
 }
 
-/// A place in the container where something of the job's may be put.
+/// A path in the container where a mount or a device of the job may be put.
 fn inside(path: &[u8]) -> std::result::Result<Text, Refusal> {
     let path = absolute(path)?;
     let parts =
@@ -115,7 +116,7 @@ fn inside(path: &[u8]) -> std::result::Result<Text, Refusal> {
     let parts: Vec<&[u8]> = parts.collect();
     match parts[..] {
         [] => Err("nothing can be put in the place of the root".to_owned()),
-        // Whatever has no file of its own is connected to the null device, and what is masked shows it.
+        // Streams without a file are connected to the null device, and masked paths show it.
         [b".drmaa2" | b"proc", ..] | [b"dev"] | [b"dev", b"null", ..] => {
             Err(format!("nothing can be put at \"{path}\""))
         }
@@ -154,7 +155,7 @@ pub(super) fn group(part: &[u8]) -> std::result::Result<Text, Refusal> {
     }
 }
 
-/// Could this be in a passwd or group file, as a name or a number?
+/// Returns whether this could be in a passwd or group file, as a name or a number.
 fn account(part: &[u8]) -> bool {
     let apart = |byte: &u8| byte.is_ascii_whitespace() || byte.is_ascii_control() || *byte == b':';
     !part.is_empty() && !part.iter().any(apart)
@@ -258,7 +259,7 @@ pub(super) fn cpus(text: &str) -> std::result::Result<i64, Refusal> {
         .ok_or_else(|| format!("it is no number of processors from 0.01 to {MAX_CPUS}"))
 }
 
-/// The number of slots, or a list.
+/// `slots`, or a list of processors.
 pub(super) fn cpuset(text: &str) -> std::result::Result<CpuSet, Refusal> {
     if text == "slots" { Ok(CpuSet::Slots) } else { text.parse().map(CpuSet::These) }
 }
@@ -317,7 +318,7 @@ pub(super) fn label(part: &[u8]) -> std::result::Result<(String, String), Refusa
     if name.starts_with("drmaa2") || name == "jobName" || name == "jobSessionName" {
         return Err(format!("the label {name} is the library's own"));
     }
-    // And containerd does things that some of its own ask for, as root.
+    // And containerd acts on some of its own labels, as root.
     if name.starts_with("containerd.io/") {
         return Err(format!("the label {name} is containerd's own"));
     }
@@ -332,8 +333,8 @@ pub(super) fn word(text: &str) -> std::result::Result<String, Refusal> {
     }
 }
 
-/// A name such as `io.containerd.runc.v2`, from whose last two parts containerd makes that of a program,
-/// or the path of that program.
+/// A name such as `io.containerd.runc.v2`, whose last two parts containerd turns into the name of a
+/// program, or the path of that program.
 pub(super) fn runtime(text: &str) -> std::result::Result<String, Refusal> {
     let name = word(text)?;
     let parts: Vec<&str> = name.split('.').collect();

@@ -12,7 +12,7 @@ fn parsed(name: &str, value: &str) -> Result<Extensions> {
     template(name, value.as_bytes()).extensions()
 }
 
-/// What is read from a value that makes sense.
+/// The result of parsing a valid value.
 fn read(name: &str, value: &str) -> Extensions {
     parsed(name, value).unwrap()
 }
