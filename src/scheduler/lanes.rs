@@ -1,18 +1,18 @@
-//! What the jobs of a plan compete for: the machine, a queue, or an open reservation.
+//! The resources that the jobs of a plan compete for: the machine, a queue, or an open reservation.
 
 use super::timeline::{Amount, Limits, NEVER, Span, Timeline};
 use super::{Candidate, Machine, Pool};
 use crate::model::{Error, Millis, Result};
 
-/// One thing that jobs compete for, as one set of limits sees it.
+/// One such resource, under one set of limits.
 struct Lane<'a> {
     of: Of<'a>,
     limits: Limits,
-    /// What is in use, what was given out since, and what is kept for the jobs that wait first.
+    /// The amounts in use, given out since, and kept for the first jobs that wait.
     used: Timeline,
-    /// The memory in use now, that of jobs to be made ready included.
+    /// The memory in use now, including jobs to be made ready.
     memory: i64,
-    /// Somebody waits here already, and his turn is kept.
+    /// A job waits here already, and its turn is kept.
     blocked: bool,
 }
 
@@ -23,7 +23,7 @@ enum Of<'a> {
     Reservation { number: i64, ends: Millis },
 }
 
-/// Where a candidate is judged: in the lane of the machine or of its reservation, and in that of its
+/// The lanes in which a candidate is judged: that of the machine or of its reservation, and that of its
 /// queue if the queue has a limit.
 pub(super) struct Place<'a> {
     main: usize,
@@ -32,21 +32,21 @@ pub(super) struct Place<'a> {
     in_reservation: bool,
 }
 
-/// What each job of a candidate needs at least, and how long it may take.
+/// The least that each job of a candidate needs, and the longest time that it may take.
 pub(super) struct Need {
     amount: Amount,
     max_slots: i64,
     length: Millis,
-    /// When it is over at the latest, if it starts now.
+    /// Its latest end if it starts now.
     ends: Millis,
-    /// When its reservation is over.
+    /// The end of its reservation.
     closes: Millis,
 }
 
-/// May one more job of a candidate start?
+/// Whether one more job of a candidate may start.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Yes, with so many slots.
+    /// Yes, with this many slots.
     Start(i64),
     /// No: too few slots are free.
     Slots,
@@ -73,7 +73,7 @@ impl<'a> Lane<'a> {
         self.limits.free_slots(self.used.now())
     }
 
-    /// Does what is kept for a job in one lane have to be kept in the other as well?
+    /// Returns whether the amount kept for a job in one lane has to be kept in the other as well.
     fn shares(&self, other: &Self) -> bool {
         let (mine, others) = (self.limits, other.limits);
         self.of == other.of
@@ -81,7 +81,7 @@ impl<'a> Lane<'a> {
                 || (mine.memory.is_some() && mine.memory == others.memory))
     }
 
-    /// Does a job that starts now at `place` take from this lane?
+    /// Returns whether a job that starts now at `place` takes from this lane.
     fn serves(&self, at: usize, place: &Place) -> bool {
         match self.of {
             Of::Machine => !place.in_reservation,
@@ -90,12 +90,12 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Is there room for such a job all the time from `from` up to `to`?
+    /// Returns whether there is room for such a job all the time from `from` up to `to`.
     fn allows(&self, from: Millis, to: Millis, need: &Need) -> bool {
         self.limits.allow(self.used.peak(from, to), need.amount)
     }
 
-    /// The earliest start of such a job; `None` if it cannot be told.
+    /// The earliest start of such a job; `None` if it is unknown.
     fn earliest(&self, now: Millis, need: &Need) -> Option<Millis> {
         let start = self.used.earliest(now, need.length, self.limits, need.amount)?;
         Some(start).filter(|start| *start < need.closes)
@@ -128,7 +128,7 @@ impl<'a> Lanes<'a> {
         this
     }
 
-    /// The number of such a lane, which is made if there is none yet.
+    /// The number of such a lane, which is made if it is missing.
     fn lane(&mut self, of: Of<'a>, limits: Limits, used: impl FnOnce() -> Timeline) -> usize {
         let known = self.lanes.iter().position(|lane| lane.of == of && lane.limits == limits);
         known.unwrap_or_else(|| {
@@ -137,8 +137,8 @@ impl<'a> Lanes<'a> {
         })
     }
 
-    /// Where the candidate is judged and what it needs; `None` if its reservation is not open, or
-    /// if it asks for more than its limits will ever allow.
+    /// The candidate's place and need; `None` if its reservation is not open, or if it asks for more
+    /// than its limits will ever allow.
     pub(super) fn place(&self, candidate: &Candidate) -> Result<Option<(Place<'a>, Need)>> {
         let known = self.of_pools.get(candidate.pool).zip(self.pools.get(candidate.pool));
         let Some((&(of_machine, queue), pool)) = known else {
@@ -154,7 +154,7 @@ impl<'a> Lanes<'a> {
         let Some(main) = main else { return Ok(None) };
         let in_reservation = candidate.reservation.is_some();
         let place = Place { main, queue, queue_name: &pool.queue, in_reservation };
-        // A job takes its slots even if it may not run for any time.
+        // A job takes its slots even if its time limit is 0.
         let length = candidate.wall_clock.unwrap_or(NEVER).max(1);
         let closes = match self.lanes[main].of {
             Of::Reservation { ends, .. } => ends,
@@ -174,7 +174,7 @@ impl<'a> Lanes<'a> {
         Ok(possible.then_some((place, need)))
     }
 
-    /// May one such job start now?
+    /// Judge whether one such job may start now.
     pub(super) fn judge(&self, place: &Place, need: &Need) -> Verdict {
         let lanes = lanes_of(place).map(|at| &self.lanes[at]);
         if lanes.clone().any(|lane| lane.free_now() < need.amount.slots) {
@@ -187,7 +187,7 @@ impl<'a> Lanes<'a> {
         Verdict::Start(lanes.fold(need.max_slots, |slots, lane| slots.min(free(lane))))
     }
 
-    /// One such job starts now with so many slots.
+    /// Start one such job now with this many slots.
     pub(super) fn start(&mut self, place: &Place, need: &Need, slots: i64) {
         let amount = Amount { slots, ..need.amount };
         let span = Span { from: self.now, to: need.ends, amount };
@@ -199,7 +199,7 @@ impl<'a> Lanes<'a> {
         }
     }
 
-    /// Make one such job ready, if there is memory for it beside all others.
+    /// Make one such job ready, if its memory fits beside all others.
     pub(super) fn prepare(&mut self, place: &Place, need: &Need) -> bool {
         let memory = need.amount.memory;
         let main = &self.lanes[place.main];
@@ -215,10 +215,10 @@ impl<'a> Lanes<'a> {
         true
     }
 
-    /// Such a job has to wait. If it is the first that does, what it needs is kept for it from its
-    /// earliest start on, so that only those pass it that do not delay it.
+    /// Let such a job wait. If it is the first one to wait, its need is kept for it from its earliest
+    /// start, so that only jobs that do not delay it may pass.
     pub(super) fn wait(&mut self, place: &Place, need: &Need) {
-        // A full queue keeps no other queue waiting.
+        // A full queue does not block other queues.
         if let Some(queue) = place.queue
             && !self.lanes[queue].allows(self.now, need.ends, need)
         {
@@ -232,21 +232,21 @@ impl<'a> Lanes<'a> {
         }
         let start = self.lanes[place.main].earliest(self.now, need);
         if let Some(queue) = place.queue {
-            // When the machine has room, the queue will be full with those before it.
+            // When the machine has room, the queue will be full with the jobs before it.
             if start.is_some_and(|start| {
                 !self.lanes[queue].allows(start, start.saturating_add(need.length), need)
             }) {
                 return;
             }
-            // Its place in the queue is kept from now on. If others took it for a while only, the job
-            // would come to wait for its queue, and then nobody keeps the machine's slots for it.
+            // Its place in the queue is kept from now on. If others took it even for a while, this job
+            // would have to wait for its queue, and then nothing keeps the machine's slots for it.
             self.keep(queue, None, need);
         }
         self.keep(place.main, start, need);
     }
 
-    /// Keep what such a job needs from `start` on, and at all times if its start cannot be told: it
-    /// may come at any time, when something ends whose end was not known.
+    /// Keep the need of such a job from `start` on, or at all times if its start is unknown: it may come
+    /// at any time, when a job without a known end ends.
     fn keep(&mut self, at: usize, start: Option<Millis>, need: &Need) {
         let to = start.map_or(NEVER, |start| start.saturating_add(need.length)).min(need.closes);
         let span = Span { from: start.unwrap_or(self.now), to, amount: need.amount };
@@ -258,7 +258,7 @@ impl<'a> Lanes<'a> {
         self.lanes[at].blocked = true;
     }
 
-    /// Is there a slot anywhere that a job could still get?
+    /// Returns whether a job could still get a slot anywhere.
     pub(super) fn any_free(&self) -> bool {
         let free = |at: usize| self.lanes[at].free_now() > 0;
         let open = self

@@ -1,5 +1,5 @@
-//! Which waiting jobs may start now, and which windows of time can be reserved. Pure: what it is
-//! shown and the time it is told are all it knows.
+//! Decides which waiting jobs may start now, and which time windows can be reserved. Pure functions:
+//! they use only their arguments, including the time.
 //!
 //! Times are milliseconds since the epoch, memory is in kilobytes.
 
@@ -36,16 +36,16 @@ pub struct Pool {
 /// A job that holds slots: admitted, and not ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Active {
-    /// Slots it holds.
+    /// The slots that it holds.
     pub slots: i64,
-    /// Memory it asked for.
+    /// The memory that it asked for.
     pub memory: i64,
     /// Its queue.
     pub queue: String,
     /// The number of its reservation.
     pub reservation: Option<i64>,
-    /// When it is ended at the latest, by its wall clock limit or its window; `None` is never. A
-    /// time that has passed says nothing: the job may need its grace.
+    /// Its latest end, by its wall clock limit or its window; `None` is never. A time in the past means
+    /// nothing: the job may need its grace.
     pub ends: Option<Millis>,
 }
 
@@ -64,7 +64,7 @@ pub struct Reserved {
     pub memory: i64,
 }
 
-/// What is in use, and what is promised. Reservations that are over are not in it.
+/// The machine's use and promises, without reservations that are over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Machine {
     /// The jobs that hold slots.
@@ -73,30 +73,30 @@ pub struct Machine {
     pub reserved: Vec<Reserved>,
 }
 
-/// Waiting jobs that were submitted together, and so are all alike.
+/// Waiting jobs that were submitted together and are all alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// Number of the submission.
     pub submission: i64,
-    /// Place of its rules in the list of pools.
+    /// Index of its rules in the list of pools.
     pub pool: usize,
-    /// How many of its jobs wait and are not held.
+    /// The number of its jobs that wait and are not held.
     pub waiting: usize,
-    /// How many of its jobs hold slots.
+    /// The number of its jobs that hold slots.
     pub active: usize,
-    /// How many may do so at a time.
+    /// The largest number that may hold slots at one time.
     pub max_parallel: Option<usize>,
-    /// Slots each of them takes at least.
+    /// The fewest slots of each job.
     pub min_slots: i64,
-    /// Slots each of them takes at most.
+    /// The most slots of each job.
     pub max_slots: i64,
-    /// Memory each of them asks for.
+    /// The memory that each job asks for.
     pub memory: i64,
-    /// They start at this time or later.
+    /// The earliest start.
     pub start: Option<Millis>,
-    /// They run inside this reservation.
+    /// The reservation that the jobs run inside.
     pub reservation: Option<i64>,
-    /// How long each of them may run.
+    /// The longest run time of each job.
     pub wall_clock: Option<Millis>,
 }
 
@@ -105,17 +105,17 @@ pub struct Candidate {
 pub struct Pick {
     /// Number of the submission.
     pub submission: i64,
-    /// The slots that each of them gets; its length is their number.
+    /// The slots of each job; the length is the number of jobs.
     pub slots: Vec<i64>,
 }
 
-/// What to do now.
+/// The decisions for now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Start these.
+    /// Jobs to start.
     pub start: Vec<Pick>,
-    /// These come next and wait for slots alone: they may be made ready.
+    /// The next jobs, which wait for slots only and may be made ready.
     pub ahead: Vec<Pick>,
-    /// Jobs were left out for want of room in flight, not of slots.
+    /// Jobs were left out because of the limit of jobs in flight, not of slots.
     pub more: bool,
 }

@@ -1,13 +1,13 @@
-//! The rules of admission once more, the slow way: every rule is looked up at every instant. A plan
-//! is held against them.
+//! A second, slow implementation of the rules of admission: it checks every rule at every instant. Plans
+//! are compared with it.
 
 use super::{Active, Candidate, Machine, Pick, Plan, Pool};
 use crate::model::Millis;
 
-/// By then everything has ended that has a known end.
+/// By then every job with a known end has ended.
 const HORIZON: Millis = 120;
 
-/// A machine at a time.
+/// A machine at one time.
 #[derive(Clone)]
 pub(super) struct Oracle<'a> {
     pub(super) now: Millis,
@@ -16,7 +16,7 @@ pub(super) struct Oracle<'a> {
 }
 
 impl Oracle<'_> {
-    /// Slots and memory at `at`, of all jobs that hold them from now on and that `count`.
+    /// Slots and memory at `at` of all jobs that hold them from now on and that `count` selects.
     fn active(&self, at: Millis, count: impl Fn(&Active) -> bool) -> (i64, i64) {
         let holds = |job: &&Active| match job.ends {
             Some(ends) if ends > self.now => at < ends,
@@ -26,7 +26,7 @@ impl Oracle<'_> {
         jobs.fold((0, 0), |(slots, memory), job| (slots + job.slots, memory + job.memory))
     }
 
-    /// Is the window of this reservation open at `at`?
+    /// Returns whether the window of this reservation is open at `at`.
     pub(super) fn open(&self, number: i64, at: Millis) -> bool {
         self.machine.reserved.iter().any(|r| r.number == number && r.begins <= at && at < r.ends)
     }
@@ -70,7 +70,7 @@ impl Oracle<'_> {
             && (job.memory == 0 || memory_limit.is_none_or(|limit| used.1 + job.memory <= limit))
     }
 
-    /// When the job ends at the latest if it starts at `from`.
+    /// The latest end of the job if it starts at `from`.
     fn end(&self, job: &Candidate, from: Millis) -> Option<Millis> {
         let window = job.reservation.and_then(|number| {
             self.machine.reserved.iter().find(|r| r.number == number).map(|r| r.ends)
@@ -87,12 +87,12 @@ impl Oracle<'_> {
         })
     }
 
-    /// May the job start now with so many slots?
+    /// Returns whether the job may start now with this many slots.
     pub(super) fn fits(&self, job: &Candidate, slots: i64) -> bool {
         self.trouble(job, slots, self.now, false).is_none()
     }
 
-    /// The earliest start of the job, if it can be told.
+    /// The earliest start of the job, if it is known.
     fn earliest(&self, job: &Candidate, queue_alone: bool) -> Option<Millis> {
         let mut from = self.now;
         let in_time = |from| job.reservation.is_none_or(|number| self.open(number, from));
@@ -121,9 +121,9 @@ impl Oracle<'_> {
         });
     }
 
-    /// Would `first`, which waits, or waits for its queue alone, be delayed if `other` started now?
-    /// Where its start cannot be told, whatever it needs would delay it; and so would one that lets it
-    /// wait for its queue, as nobody keeps the machine's slots for it then.
+    /// Returns whether `first`, which waits, or waits for its queue alone, would be delayed if `other`
+    /// started now. If its start is unknown, any use of its need would delay it; so would a job that
+    /// makes it wait for its queue, because then nothing keeps the machine's slots for it.
     fn delays(&self, first: &Candidate, queue_alone: bool, other: &Candidate) -> bool {
         if queue_alone && self.pools[first.pool].queue != self.pools[other.pool].queue {
             return false;
@@ -145,7 +145,7 @@ impl Oracle<'_> {
         self.trouble(job, job.min_slots, self.now, true).is_some()
     }
 
-    /// May the job ever start, and does it wait for nothing but slots and memory?
+    /// Returns whether the job can ever start, and waits for slots and memory only.
     fn is_eligible(&self, job: &Candidate, started: usize) -> bool {
         let alone = Oracle { machine: Machine { active: vec![], ..self.machine.clone() }, ..*self };
         let pool = &self.pools[job.pool];
@@ -162,7 +162,7 @@ impl Oracle<'_> {
             }
     }
 
-    /// Do both jobs want slots of the same kind?
+    /// Returns whether both jobs need slots of the same kind.
     fn same_slots(&self, one: &Candidate, other: &Candidate) -> bool {
         one.reservation == other.reservation
     }
@@ -180,8 +180,8 @@ fn picked(picks: &[Pick], job: &Candidate) -> Vec<i64> {
 /// A candidate, the machine when it has been served, and whether some of its jobs wait.
 type Turn<'a> = (&'a Candidate, Oracle<'a>, bool);
 
-/// Hold a plan that had room for everything against the rules. `jobs` are in serving order, and all
-/// have the same limits but for their queues. Gives the machine after it.
+/// Check a plan that had room for everything against the rules. `jobs` are in serving order, and all
+/// have the same limits except for their queues. Returns the machine after it.
 pub(super) fn check(before: &Oracle, jobs: &[Candidate], plan: &Plan) -> Result<Machine, String> {
     let mut turns: Vec<Turn> = Vec::new();
     let mut state = before.clone();
@@ -214,7 +214,7 @@ pub(super) fn check(before: &Oracle, jobs: &[Candidate], plan: &Plan) -> Result<
     Ok(after.machine)
 }
 
-/// Work conservation: a job that waits although it could start would delay one that came before it.
+/// Work conservation: a job that waits although it could start would delay an earlier one.
 fn idle(after: &Oracle, earlier: &[Turn], job: &Candidate) -> Result<(), String> {
     if !after.fits(job, job.min_slots) {
         return Ok(());
@@ -222,7 +222,7 @@ fn idle(after: &Oracle, earlier: &[Turn], job: &Candidate) -> Result<(), String>
     let waited: Vec<&Turn> = earlier.iter().filter(|(_, _, waits)| *waits).collect();
     let excused = waited.iter().enumerate().any(|(place, (first, turn, _))| {
         let queue_alone = turn.waits_for_its_queue(first);
-        // Behind others of its queue, it needs of the queue what they leave.
+        // Behind others of its queue, it needs only the rest that they leave of the queue.
         let is_behind = waited[..place].iter().any(|(other, ..)| after.same_queue(first, other));
         let needs_the_rest = !queue_alone && is_behind && after.same_queue(first, job);
         needs_the_rest || after.delays(first, queue_alone, job)
@@ -230,7 +230,7 @@ fn idle(after: &Oracle, earlier: &[Turn], job: &Candidate) -> Result<(), String>
     if excused { Ok(()) } else { Err(format!("{job:?} could start")) }
 }
 
-/// No starvation: the first that waits for slots, or for its queue, is not delayed by any that is
+/// No starvation: the first job that waits for slots, or for its queue, is not delayed by any that is
 /// served after it.
 fn overtaken(
     turn: &Oracle,
@@ -261,7 +261,7 @@ fn overtaken(
     }
 }
 
-/// Who passes a job whose start cannot be told does so on slots that job does not need.
+/// A job that passes one with an unknown start uses slots that the other does not need.
 fn beside(
     kept: &Oracle,
     first: &Candidate,

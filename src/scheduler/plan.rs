@@ -1,8 +1,9 @@
-//! Admission: which waiting jobs get the free slots.
+//! Admission: the choice of waiting jobs that get the free slots.
 //!
-//! Jobs are served strictly in their order. The first that has to wait keeps those behind it from
-//! what it waits for, with one exception (backfill): who does not delay it may pass. So slots are not
-//! left idle, and a job that needs many does not wait for ever behind a stream of small ones.
+//! Jobs are served strictly in their order. The first that has to wait blocks later jobs from the
+//! resource that it waits for, with one exception (backfill): a job that does not delay it may pass. So
+//! slots are not left idle, and a job that needs many does not wait for ever behind a stream of small
+//! ones.
 
 use super::lanes::{Lanes, Need, Place, Verdict};
 use super::{Candidate, Machine, Pick, Plan, Pool};
@@ -10,15 +11,14 @@ use crate::model::{Millis, Result};
 
 /// Decide which jobs start now.
 ///
-/// `pools` are the rules of all waiting jobs. `candidates` come in the order in which they are to
-/// be served; no more of them are looked at than it takes. At most `room` jobs are started, at most
-/// `ahead` made ready.
+/// `pools` are the rules of all waiting jobs. `candidates` come in serving order; the iterator is read
+/// only as far as necessary. At most `room` jobs are started, at most `ahead` made ready.
 ///
-/// A job that asks for more than its limits will ever allow waits for ever, and nobody waits for it.
+/// A job that asks for more than its limits will ever allow waits for ever and blocks no other.
 ///
 /// # Errors
 ///
-/// Those of `candidates`, and INTERNAL if one names a pool that is not there.
+/// Those of `candidates`, and INTERNAL if one names a missing pool.
 pub fn plan(
     now: Millis,
     machine: &Machine,
@@ -36,33 +36,33 @@ pub fn plan(
     Ok(planner.plan)
 }
 
-/// A plan in the making.
+/// A plan under construction.
 struct Planner<'a> {
     now: Millis,
     lanes: Lanes<'a>,
-    /// How many more jobs may start.
+    /// The number of jobs that may still start.
     room: usize,
-    /// How many more may be made ready.
+    /// The number of jobs that may still be made ready.
     ahead: usize,
     plan: Plan,
 }
 
-/// Why no more jobs of a candidate start.
+/// The reason why no more jobs of a candidate start.
 enum Stop {
-    /// They all do.
+    /// All of them start.
     Done,
-    /// As many of them are active as may be.
+    /// The largest permitted number of them is active.
     Parallel,
     /// Too few slots are free.
     Slots,
-    /// Anything else that takes more than a slot to get free.
+    /// Any other reason; a free slot alone would not help.
     Other,
-    /// Too many jobs start already.
+    /// The limit of jobs to start is reached.
     Room,
 }
 
 impl Planner<'_> {
-    /// Can the next candidate make a difference?
+    /// Returns whether the next candidate can make a difference.
     fn goes_on(&self) -> bool {
         !self.plan.more && (self.ahead > 0 || self.lanes.any_free())
     }
@@ -89,7 +89,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// Start as many jobs of the candidate as can be; their slots go into `slots`.
+    /// Start as many jobs of the candidate as possible; their slots go into `slots`.
     fn start(
         &mut self,
         candidate: &Candidate,
@@ -118,13 +118,13 @@ impl Planner<'_> {
         }
     }
 
-    /// Make ready what is `left` of the candidate, as far as it can come next.
+    /// Make ready the candidate's `left` jobs, as far as they can come next.
     fn prepare(&mut self, candidate: &Candidate, left: usize, place: &Place, need: &Need) {
         let count = left.min(self.ahead).min(candidate.max_parallel.unwrap_or(usize::MAX));
         let mut slots = Vec::new();
         while slots.len() < count {
             if !self.lanes.prepare(place, need) {
-                // Its turn comes before that of all others, so theirs is not next.
+                // Its turn comes before that of all others, so none of them is next.
                 self.ahead = slots.len();
                 break;
             }

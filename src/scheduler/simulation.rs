@@ -1,5 +1,5 @@
-//! Random jobs and reservations on a clock of their own: after every plan, nothing is promised twice,
-//! nothing is idle that could be used, and nobody waits for one who came later.
+//! Random jobs and reservations on a simulated clock: after every plan, nothing is promised twice, no
+//! usable resource is idle, and no job waits for a later one.
 
 use proptest::prelude::*;
 
@@ -7,17 +7,17 @@ use super::oracle::{Oracle, check};
 use super::{Active, Candidate, Machine, Plan, Pool, Request, Reserved, find_window, plan};
 use crate::model::Millis;
 
-/// What is submitted, and when.
+/// A submission and its time.
 #[derive(Debug, Clone)]
 struct Submission {
     arrives: Millis,
     priority: i32,
     job: Candidate,
-    /// Its jobs run so long, in turn, unless they are ended before.
+    /// The run times of its jobs, in turn, unless they are ended before.
     runs: Vec<Millis>,
 }
 
-/// What somebody wants to reserve, when he asks, and how long before the end he gives it up.
+/// A wish for a reservation: the request, its time, and how long before the end it is terminated.
 #[derive(Debug, Clone)]
 struct Wish {
     asks: Millis,
@@ -30,7 +30,7 @@ struct Story {
     pools: Vec<Pool>,
     submissions: Vec<Submission>,
     wishes: Vec<Wish>,
-    /// How many jobs a plan may start; with less than all, it takes more plans.
+    /// The number of jobs that a plan may start; if it is too small for all, more plans are needed.
     room: usize,
 }
 
@@ -47,7 +47,7 @@ struct World<'a> {
     now: Millis,
     running: Vec<Running>,
     reserved: Vec<Reserved>,
-    /// What waits of each submission, and how many of its jobs have started.
+    /// The waiting jobs of each submission, and how many of its jobs have started.
     waiting: Vec<(Candidate, usize)>,
 }
 
@@ -123,7 +123,7 @@ impl World<'_> {
         Oracle { now: self.now, pools: &self.story.pools, machine: self.machine() }
     }
 
-    /// The jobs that wait, in the order in which they are to be served.
+    /// The waiting jobs, in serving order.
     fn candidates(&self) -> Vec<Candidate> {
         let submission = |job: &Candidate| &self.story.submissions[job.submission as usize];
         let mut jobs: Vec<Candidate> = self
@@ -136,7 +136,7 @@ impl World<'_> {
         jobs
     }
 
-    /// When something happens next.
+    /// The time of the next event.
     fn next(&self) -> Option<Millis> {
         let story = self.story;
         let leaves = self.running.iter().map(|job| job.leaves);
@@ -154,7 +154,7 @@ impl World<'_> {
         Some(reserved.ends - before).filter(|at| *at > reserved.begins)
     }
 
-    /// What happens at this time before anything is planned.
+    /// The events of this time, before planning.
     fn happen(&mut self) {
         let now = self.now;
         for job in self.running.extract_if(.., |job| job.leaves <= now) {
@@ -187,7 +187,7 @@ impl World<'_> {
         plan(self.now, &self.machine(), &self.story.pools, &mut candidates, room, 2).unwrap()
     }
 
-    /// Start what the plan says.
+    /// Start the jobs of the plan.
     fn apply(&mut self, plan: &Plan) {
         for pick in &plan.start {
             let submission = &self.story.submissions[pick.submission as usize];
@@ -215,7 +215,7 @@ impl World<'_> {
         }
     }
 
-    /// Nothing is given out twice.
+    /// Check that nothing is given out twice.
     fn check_promises(&self) -> Result<(), TestCaseError> {
         let oracle = self.oracle();
         let (slots, memory) = oracle.general(self.now);
@@ -237,7 +237,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Plan, as often as the room makes necessary.
+    /// Plan, as often as the room requires.
     fn admit(&mut self) -> Result<(), TestCaseError> {
         loop {
             let jobs = self.candidates();
@@ -253,7 +253,7 @@ impl World<'_> {
             self.check_promises()?;
             if !part.more {
                 prop_assert_eq!(self.machine(), after);
-                // What was kept for a job that waits may no longer be needed with others started.
+                // The amount kept for a waiting job may no longer be needed after others were started.
                 if self.plan(&self.candidates(), usize::MAX).start.is_empty() {
                     return Ok(());
                 }
@@ -262,7 +262,7 @@ impl World<'_> {
     }
 }
 
-/// Play the story to its end; gives what still waits then.
+/// Play the story to its end; returns the jobs that still wait then.
 fn play(story: &Story) -> Result<Vec<Candidate>, TestCaseError> {
     let mut world = World {
         story,
@@ -290,8 +290,8 @@ proptest! {
     #[test]
     fn every_plan_keeps_the_rules_and_in_the_end_all_that_could_run_has_run(story in story()) {
         for job in play(&story)? {
-            // Nothing runs, nothing is reserved, nothing lies in the future: no limit but its own
-            // can hold a job back.
+            // Nothing runs, nothing is reserved, nothing lies in the future: only its own limits can
+            // hold a job back.
             let pool = &story.pools[job.pool];
             let too_wide = job.min_slots > pool.slots.unwrap()
                 || pool.queue_slots.is_some_and(|limit| job.min_slots > limit);

@@ -14,7 +14,7 @@ fn queue(name: &str, slots: i64) -> Pool {
     Pool { queue: name.into(), queue_slots: Some(slots), ..pool() }
 }
 
-/// One job that wants so many slots, for ever.
+/// One job with this many slots and no time limit.
 fn job(submission: i64, slots: i64) -> Candidate {
     Candidate {
         submission,
@@ -55,7 +55,7 @@ fn promised(reserved: Vec<Reserved>) -> Machine {
     Machine { active: vec![], reserved }
 }
 
-/// The plan, and how many candidates it took.
+/// The plan, and the number of candidates that it read.
 fn pulled(
     machine: &Machine,
     pools: &[Pool],
@@ -73,7 +73,7 @@ fn picks(picks: &[Pick]) -> Vec<(i64, Vec<i64>)> {
     picks.iter().map(|pick| (pick.submission, pick.slots.clone())).collect()
 }
 
-/// What starts: submissions, and the slots of their jobs.
+/// The started submissions, and the slots of their jobs.
 fn starts<const N: usize>(
     machine: &Machine,
     pools: &[Pool],
@@ -199,7 +199,8 @@ fn who_waits_for_the_machine_keeps_its_place_in_its_queue() {
         active: vec![Active { queue: "other".into(), ..active(2, None) }],
         reserved: vec![reserved(NOW - 10, NOW + 10, 2)],
     };
-    // The third could have the reservation's slots, but not the queue's that the first waits with.
+    // The third could have the reservation's slots, but not those of the queue, which the first waits
+    // for.
     let jobs = [job(1, 1), inside(2, 1), inside(3, 1)];
     assert_eq!(starts(&machine, &[queue("all", 2)], jobs), [(2, vec![1])]);
 }
@@ -313,7 +314,7 @@ fn a_full_machine_looks_at_no_more_than_it_makes_ready() {
     let many = || (0..100_000).map(|number| job(number, 1));
     assert_eq!(pulled(&full, &[pool()], many(), 8, 4).1, 4);
     assert_eq!(pulled(&full, &[pool()], many(), 8, 0).1, 0);
-    // Those that start, the one that finds the machine full among those made ready.
+    // The jobs that start, and among those made ready the one that finds the machine full.
     assert_eq!(pulled(&busy(vec![]), &[pool()], many(), 8, 4).1, 8);
 }
 

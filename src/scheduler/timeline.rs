@@ -1,9 +1,9 @@
-//! How much is in use at which time, as far as that is known.
+//! The amounts in use over time, as far as known.
 
 use super::{Active, Machine, Reserved};
 use crate::model::Millis;
 
-/// The end of what has no known end.
+/// The end of a span without a known end.
 pub(super) const NEVER: Millis = Millis::MAX;
 
 /// Slots and memory.
@@ -22,7 +22,7 @@ impl Amount {
     }
 }
 
-/// What may be in use at a time; `None` is no limit.
+/// The most that may be in use at one time; `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
     pub(super) slots: Option<i64>,
@@ -30,8 +30,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// Is there room for `need` beside `used`? Who needs none of something does not mind that there
-    /// is none.
+    /// Returns whether there is room for `need` beside `used`. A need of zero always fits.
     pub(super) fn allow(self, used: Amount, need: Amount) -> bool {
         let fits = |limit: Option<i64>, used: i64, need: i64| {
             need <= 0 || limit.is_none_or(|limit| used.saturating_add(need) <= limit)
@@ -54,7 +53,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// What a job takes. One that should have ended already may hold its slots for any time.
+    /// The amount that a job takes. One that should have ended already may hold its slots for any time.
     pub(super) fn of_job(now: Millis, job: &Active) -> Self {
         let to = job.ends.filter(|ends| *ends > now).unwrap_or(NEVER);
         Self { from: now, to, amount: Amount { slots: job.slots, memory: job.memory } }
@@ -66,17 +65,17 @@ impl Span {
     }
 }
 
-/// So much is in use from `from` to the next level.
+/// The amount in use from `from` to the next level.
 #[derive(Debug, Clone, Copy)]
 struct Level {
     from: Millis,
     used: Amount,
 }
 
-/// What is in use from now on.
+/// The amounts in use from now on.
 #[derive(Debug, Clone)]
 pub(super) struct Timeline {
-    /// In order of time, the first from now on; never empty.
+    /// In order of time, beginning now; never empty.
     levels: Vec<Level>,
 }
 
@@ -107,10 +106,10 @@ impl Timeline {
         Self { levels }
     }
 
-    /// What all jobs without reservation take, and what is reserved.
+    /// The use of all jobs without a reservation, and the reserved amounts.
     ///
-    /// A job whose reservation is not open (it was given up, or its window is over and the job has
-    /// not ended yet) holds slots that no reservation accounts for, so it counts as one without.
+    /// A job whose reservation is not open (it was terminated, or its window is over and the job has not
+    /// ended yet) holds slots that no reservation accounts for, so it counts as one without.
     pub(super) fn of_machine(now: Millis, machine: &Machine) -> Self {
         let jobs = machine
             .active
@@ -124,7 +123,7 @@ impl Timeline {
         Self::new(now, jobs.chain(machine.reserved.iter().map(Span::of_reservation)))
     }
 
-    /// Add what is taken in `span`.
+    /// Add the amount of `span`.
     pub(super) fn add(&mut self, span: Span) {
         if span.to <= span.from {
             return;
@@ -136,7 +135,7 @@ impl Timeline {
         }
     }
 
-    /// Let a level begin at `at`, and say which it is.
+    /// Let a level begin at `at`, and return its index.
     fn split(&mut self, at: Millis) -> usize {
         match self.levels.binary_search_by_key(&at, |level| level.from) {
             Ok(found) => found,
@@ -148,18 +147,18 @@ impl Timeline {
         }
     }
 
-    /// What is in use now.
+    /// The amount in use now.
     pub(super) fn now(&self) -> Amount {
         self.levels[0].used
     }
 
-    /// When what is in use changes, `now` included.
+    /// The times at which the amount in use changes, including `now`.
     pub(super) fn changes(&self) -> impl Iterator<Item = Millis> {
         self.levels.iter().map(|level| level.from)
     }
 
-    /// The most slots and the most memory, not necessarily at the same time, that are in use at any
-    /// time from `from` up to, and not including, `to`.
+    /// The most slots and the most memory, not necessarily at the same time, that are in use at any time
+    /// from `from` up to, and not including, `to`.
     pub(super) fn peak(&self, from: Millis, to: Millis) -> Amount {
         let first = self.levels.partition_point(|level| level.from <= from).saturating_sub(1);
         self.levels[first..].iter().take_while(|level| level.from < to).fold(
@@ -171,8 +170,8 @@ impl Timeline {
         )
     }
 
-    /// The earliest time, `from` or later, from which there is room for `need` for `length`, or
-    /// `None` if that cannot be told.
+    /// The earliest time, `from` or later, from which there is room for `need` for `length`, or `None`
+    /// if it is unknown.
     pub(super) fn earliest(
         &self,
         from: Millis,
@@ -198,7 +197,7 @@ impl Timeline {
 }
 
 impl Reserved {
-    /// Does its window contain `now`?
+    /// Returns whether its window contains `now`.
     pub(super) fn is_open(&self, now: Millis) -> bool {
         (self.begins..self.ends).contains(&now)
     }

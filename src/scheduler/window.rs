@@ -1,27 +1,27 @@
-//! Reservations: when are so many slots free for so long?
+//! Reservations: finds a time window with enough free slots.
 
 use super::Machine;
 use super::timeline::{Amount, Limits, Timeline};
 use crate::model::Millis;
 
-/// What shall be reserved.
+/// The requested window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The window begins here; `None` is as early as possible.
     pub begins: Option<Millis>,
     /// The window ends here, or before if it has a duration and no begin.
     pub ends: Option<Millis>,
-    /// How long the window is.
+    /// Length of the window.
     pub duration: Option<Millis>,
-    /// At least so many slots.
+    /// Smallest number of slots.
     pub min_slots: i64,
-    /// At most so many slots.
+    /// Largest number of slots.
     pub max_slots: i64,
     /// Memory.
     pub memory: i64,
 }
 
-/// What can be reserved.
+/// A possible window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Begin.
@@ -32,11 +32,11 @@ pub struct Window {
     pub slots: i64,
 }
 
-/// The window that a request gets on a machine of so many slots and so much memory, or `None`.
+/// The window that a request gets on a machine with this many slots and this much memory, or `None`.
 ///
-/// Running jobs count until they are ended at the latest, and for ever if that is not known; those
-/// that run inside a reservation have their place in its window. A request with neither a begin nor a
-/// duration gets the longest window up to its end.
+/// Running jobs count until their latest end, or for ever if that is unknown; those that run inside a
+/// reservation have their place in its window. A request with neither a begin nor a duration gets the
+/// longest window up to its end.
 pub fn find_window(
     now: Millis,
     slots: i64,
@@ -61,7 +61,7 @@ pub fn find_window(
     };
     match request.begins {
         Some(begins) => window_from(begins),
-        // What does not fit now can fit only where something ends.
+        // A request that does not fit now can fit only when something ends.
         None => timeline.changes().find_map(window_from),
     }
 }
@@ -146,7 +146,7 @@ mod tests {
             find(vec![inside.clone()], vec![reserved(90, 160, 3)], &request(1)),
             Some((100, 150, 1))
         );
-        // The reservation was given up, but the job still runs.
+        // The reservation was terminated, but the job still runs.
         assert_eq!(find(vec![inside], vec![], &request(4)), Some((160, 210, 4)));
     }
 
