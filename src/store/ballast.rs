@@ -1,5 +1,5 @@
-//! Room on the disk for the end of a job that has filled it: what the job left takes the room, and goes
-//! only once its end is stored.
+//! Disk space for the end of a job that has filled the disk: the job's files take the space, and are
+//! removed only once its end is stored.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ const FILE: &str = "drmaa2.ballast";
 /// Bytes; a transaction takes a few pages of the journal.
 const SIZE: i64 = 1 << 20;
 
-/// A file that is there to be removed.
+/// A file that exists to be removed.
 pub(super) struct Ballast(PathBuf);
 
 impl Ballast {
@@ -18,7 +18,8 @@ impl Ballast {
         Self(state_dir.join(FILE))
     }
 
-    /// Take it in, if it is not there and the disk has room; without it all else works as well.
+    /// Reserve the space, if it is not reserved yet and the disk has room; the store also works without
+    /// it.
     pub(super) fn take(&self) {
         let Ok(file) = File::create_new(&self.0) else { return };
         if let Err(error) = posix_fallocate(&file, 0, SIZE) {
@@ -27,7 +28,7 @@ impl Ballast {
         }
     }
 
-    /// Make room. False if there was nothing to drop.
+    /// Release the space. False if there was none.
     pub(super) fn drop(&self) -> bool {
         fs::remove_file(&self.0).is_ok()
     }

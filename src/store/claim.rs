@@ -1,4 +1,4 @@
-//! Who works on a job: a process, named so that no later process can be taken for it.
+//! The process that works on a job, named so that no later process can be mistaken for it.
 
 use std::fmt;
 use std::fs;
@@ -15,7 +15,7 @@ impl Claim {
     /// This process.
     pub fn mine() -> Self {
         let pid = std::process::id();
-        // Without /proc a claim holds until it is given up: better late than twice.
+        // Without /proc a claim holds until it is given up: late is better than twice.
         Self::of(pid).unwrap_or_else(|| Self(format!("{pid} ? ?")))
     }
 
@@ -30,12 +30,12 @@ impl Claim {
         Self(text.to_owned())
     }
 
-    /// Does the process still live?
+    /// Returns whether the process still lives.
     pub fn is_alive(&self) -> bool {
         self.process().is_some()
     }
 
-    /// Does it live, and is it not stopped, by a debugger say?
+    /// Returns whether it lives and is not stopped, for instance by a debugger.
     pub fn is_running(&self) -> bool {
         self.process().is_some_and(|state| !matches!(state, 'T' | 't'))
     }

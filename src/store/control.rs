@@ -1,4 +1,4 @@
-//! What users ask of a job or a job array as far as the queue can do it.
+//! The controls of a job or a job array, as far as the queue can carry them out.
 
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 
@@ -7,7 +7,7 @@ use super::sessions::sweep;
 use super::{Failable, Store};
 use crate::model::{Control, Error, JobState, Result, now};
 
-/// Which jobs are meant.
+/// The jobs of a control.
 #[derive(Debug, Clone, Copy)]
 pub enum Which<'a> {
     /// The job of this id.
@@ -29,17 +29,17 @@ impl Which<'_> {
     }
 }
 
-/// Jobs that the runtime has to be asked about, beside those that were dealt with.
+/// Jobs that the runtime has to be asked about, besides those that are done already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Terminating {
-    /// How many the call is about and had not ended.
+    /// The number of jobs of the call that had not ended.
     pub found: usize,
-    /// Those of them that have started.
+    /// The ones among them that have started.
     pub started: Vec<String>,
 }
 
 impl Store {
-    /// Let held jobs start. Gives how many that was.
+    /// Let held jobs start. Returns their number.
     pub fn release(&self, which: Which<'_>) -> Result<usize> {
         self.write(|sql| {
             let query =
@@ -48,16 +48,16 @@ impl Store {
         })
     }
 
-    /// Note that jobs shall end, as `how` says: terminated or killed. Those for which nobody is doing
-    /// anything end right here; one that was made ready is undone by whoever made it; one that is being
-    /// started is ended by whoever starts it.
+    /// Note that jobs shall end, terminated or killed according to `how`. A job that nothing is being
+    /// done for ends right here; one that was made ready is undone by its claimer; one that is being
+    /// started is ended by the process that starts it.
     pub fn terminate(&self, which: Which<'_>, how: Control) -> Result<Terminating> {
         let [job, array] = which.ids();
         let ids = params![job, array];
         self.write(|sql| terminate(sql, WITHIN, ids, how, "terminated before it started"))
     }
 
-    /// Forget jobs. INVALID_STATE, and nothing is done, if one has not ended.
+    /// Reap jobs: no user sees them any more. INVALID_STATE, without any effect, if one has not ended.
     pub fn reap(&self, which: Which<'_>) -> Result<()> {
         self.write(|sql| {
             let query = format!("SELECT id, state FROM jobs WHERE ({WITHIN}) AND state NOT IN (7, 8)");
@@ -79,14 +79,14 @@ impl Store {
         })
     }
 
-    /// The state that decides what may be asked of a job: INVALID_STATE unless `control` is possible.
+    /// The state, after a check: INVALID_STATE unless it allows `control`.
     pub fn check_control(&self, id: &str, control: Control) -> Result<JobState> {
         let state = self.job_state(id)?;
         state.ok_or_else(|| Error::argument(format!("job {id} does not exist")))?.after(control)
     }
 }
 
-/// How a job shall end, if somebody asked for that.
+/// The requested end of a job, if there is a request.
 pub(super) fn asked(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Control>> {
     Ok(match row.get(column)? {
         0 => None,
@@ -95,7 +95,7 @@ pub(super) fn asked(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Con
     })
 }
 
-/// See [`Store::terminate`]; `within` says which jobs.
+/// See [`Store::terminate`]; `within` selects the jobs.
 pub(super) fn terminate(
     sql: &Connection,
     within: &str,
@@ -103,7 +103,7 @@ pub(super) fn terminate(
     how: Control,
     reason: &str,
 ) -> Failable<Terminating> {
-    // The harder end counts.
+    // The harder end takes precedence.
     let number = if how == Control::Kill { 2 } else { 1 };
     let query = format!(
         "UPDATE jobs SET terminate = max(terminate, {number}), phase = CASE phase WHEN 1 THEN 3 ELSE phase END,

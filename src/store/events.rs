@@ -1,8 +1,8 @@
-//! The states that jobs come into, for the processes that want to be told.
+//! New states of jobs, for the processes that listen to them.
 //!
-//! Triggers note each as an event, in the transaction that makes it, whichever process that is; as long
-//! as nobody listens nothing is noted. So events are seen by every listener once and in order, those of
-//! its own process too. What every listener has taken is dropped.
+//! Triggers note each as an event, in the transaction that makes it, in any process; without a listener
+//! nothing is noted. So every listener sees events once and in order, including those of its own
+//! process. An event that every listener has taken is dropped.
 
 use rusqlite::{Connection, Row, params};
 
@@ -10,7 +10,7 @@ use super::query::state;
 use super::{Claim, Session, Store};
 use crate::model::{JobState, Result};
 
-/// A job has come into a state.
+/// A new state of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// Its place in the order of all events.
@@ -24,7 +24,7 @@ pub struct Event {
 }
 
 impl Store {
-    /// Note events for a process from here on. Gives the number of the last that is not for it.
+    /// Note events for a process from now on. Returns the number of the last event before that.
     pub fn listen(&self, listener: &Claim) -> Result<i64> {
         self.write_quietly(|sql| {
             forget_dead(sql)?;
@@ -35,19 +35,19 @@ impl Store {
         })
     }
 
-    /// The process wants to be told no more.
+    /// Stop noting events for a process.
     pub fn unlisten(&self, listener: &Claim) -> Result<()> {
         self.write_quietly(|sql| Ok(forget(sql, listener)?))
     }
 
-    /// Take out the next events after the one of this number, at most so many. If the process is too far
+    /// Take the next events after the one of this number, at most `limit`. If the process is too far
     /// behind, the numbers have a gap.
     pub fn take_events(&self, listener: &Claim, after: i64, limit: i64) -> Result<Vec<Event>> {
         let any = "SELECT 1 FROM events WHERE number > ? LIMIT 1";
         if !self.read(|sql| Ok(sql.prepare_cached(any)?.exists([after])?))? {
             return Ok(Vec::new());
         }
-        // Nobody has to be told, and the bell would wake the listener itself.
+        // No other process has to know, and the bell would wake the listener itself.
         self.write_quietly(|sql| {
             let events: Vec<Event> = sql
                 .prepare_cached(
@@ -58,7 +58,7 @@ impl Store {
                 .query_map([after, limit], event)?
                 .collect::<rusqlite::Result<_>>()?;
             if let Some(last) = events.last() {
-                // It may have come back since, and be ahead of that.
+                // The process may have listened anew since, and be further ahead.
                 sql.prepare_cached("UPDATE listeners SET seen = max(seen, ?2) WHERE claim = ?1")?
                     .execute(params![listener, last.number])?;
                 drop_taken(sql)?;
@@ -67,7 +67,7 @@ impl Store {
         })
     }
 
-    /// Note nothing more for processes that have died.
+    /// Stop noting events for processes that have died.
     pub fn forget_dead_listeners(&self) -> Result<()> {
         self.write_quietly(|sql| Ok(forget_dead(sql)?))
     }

@@ -1,4 +1,4 @@
-//! The states of jobs, as listeners are told of them.
+//! The states of jobs, as listeners see them.
 
 use super::control::Which;
 use super::jobs_tests::{admit, array, dead, exit, insert, store};
@@ -11,7 +11,7 @@ fn other() -> Claim {
     Claim::of_process(1).unwrap()
 }
 
-/// All that is new to a listener; `seen` is how far it has got.
+/// All new events of a listener; `seen` is the last one taken.
 fn take(store: &Store, listener: &Claim, seen: &mut i64) -> Vec<(String, JobState)> {
     let mut states = Vec::new();
     loop {
@@ -47,7 +47,7 @@ fn a_listener_takes_each_state_once_and_in_order() {
     start(&store, "old");
     let mut seen = store.listen(&mine).unwrap();
     insert(&store, &session, "a");
-    // What another process stores is told as well.
+    // A change by another process is an event too.
     let elsewhere = Store::open(dir.path()).unwrap();
     assert_eq!(elsewhere.hold(Which::Job("a")).unwrap().held, 1);
     assert_eq!(store.release(Which::Job("a")).unwrap(), 1);
@@ -59,7 +59,7 @@ fn a_listener_takes_each_state_once_and_in_order() {
     assert_eq!(take(&store, &mine, &mut seen), first);
     assert_eq!(take(&store, &mine, &mut seen), []);
 
-    // A second listener hears of what comes then, and both have all of it.
+    // A second listener gets later events only, and both get all of those.
     let mut later = store.listen(&other).unwrap();
     assert!(store.job_resumed("a", Word::Told { at: 8 }).unwrap());
     assert!(elsewhere.job_ended("a", &exit(0), &mine).unwrap());

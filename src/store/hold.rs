@@ -1,9 +1,9 @@
 //! Holding jobs.
 //!
-//! Only the runtime can say of a job that is being started whether it is too late. So the wish to hold it is
-//! noted first. Then any process that sees the wish, the one that asks or the one that starts the job, has its
-//! start withdrawn and stores the result. The job waits on, or has started; nothing between the two stays
-//! undecided, whichever process dies.
+//! Only the runtime knows whether it is too late to hold a job that is being started. So the wish to
+//! hold it is noted first. Then any process that sees the wish, the one that asks or the one that starts
+//! the job, has its start withdrawn and stores the result. The job waits on, or has started; no state in
+//! between stays undecided, whichever process dies.
 
 use rusqlite::params;
 
@@ -15,9 +15,9 @@ use crate::model::{JobState, Result, now, now_nanos};
 /// The result of holding jobs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holding {
-    /// How many are held.
+    /// The number of held jobs.
     pub held: usize,
-    /// Id and runtime of those that are being started, which has to be withdrawn.
+    /// Id and runtime of jobs that are being started, whose start has to be withdrawn.
     pub starting: Vec<(String, String)>,
 }
 
@@ -46,13 +46,13 @@ impl Store {
         })
     }
 
-    /// Does somebody want to hold a job that is being started?
+    /// Returns whether a job that is being started is to be held.
     pub fn is_to_be_held(&self, id: &str) -> Result<bool> {
         let query = "SELECT 1 FROM jobs WHERE id = ? AND hold = 1";
         self.read(|sql| Ok(sql.prepare_cached(query)?.exists([id])?))
     }
 
-    /// The start of a job that is to be held was withdrawn: the job is held, and the process that was
+    /// Store that the start of a job to be held was withdrawn: the job is held, and the process that was
     /// starting it undoes that.
     pub fn job_withdrawn(&self, id: &str) -> Result<()> {
         self.write(|sql| {
@@ -66,8 +66,8 @@ impl Store {
         })
     }
 
-    /// This process was starting a job; that was withdrawn, and nothing is left of it. Gives the state in
-    /// which it waits from here on, or has ended; `None` if it was not this process's to start.
+    /// Store that a start by this process was withdrawn, and nothing is left of it. Returns the state of
+    /// the job, which waits or has ended; `None` if this process was not starting it.
     pub fn start_withdrawn(&self, id: &str, mine: &Claim) -> Result<Option<JobState>> {
         self.write(|sql| {
             let mut query = sql.prepare_cached(
@@ -81,8 +81,9 @@ impl Store {
         })
     }
 
-    /// A job that was said to have started, as the run of this number, has not: that was withdrawn just then.
-    /// True if that was news: then `mine` is the process that removes what is left, after which it waits.
+    /// Store that a job has not started, although a start of the run with this number was stored: it was
+    /// withdrawn just then. True if that was news: then `mine` is the process that removes what is left,
+    /// after which the job waits.
     pub fn run_withdrawn(&self, id: &str, run: i64, mine: &Claim) -> Result<bool> {
         self.write(|sql| {
             let changed = sql
@@ -96,7 +97,7 @@ impl Store {
         })
     }
 
-    /// It is too late to hold a job, or unknown whether it is.
+    /// Drop the wish to hold a job: it is too late, or unknown whether it is.
     pub fn forget_hold(&self, id: &str) -> Result<()> {
         self.write(|sql| {
             sql.prepare_cached("UPDATE jobs SET hold = 0 WHERE id = ?")?.execute([id])?;

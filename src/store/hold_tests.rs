@@ -4,7 +4,7 @@ use super::jobs_tests::{admit, insert, job, phase, store};
 use super::*;
 use crate::model::{Control, JobState};
 
-/// A job that is being started, and that somebody wants to hold.
+/// A job that is being started and is to be held.
 fn to_be_held(store: &Store, session: &Session, mine: &Claim, id: &str) {
     insert(store, session, id);
     admit(store, mine, 1, 0);
@@ -59,7 +59,7 @@ fn however_a_start_fails_the_wish_to_hold_the_job_counts() {
     for id in ["a", "b", "c"] {
         assert!(!store.is_to_be_held(id).unwrap());
     }
-    // A start that nobody wants to be withdrawn is only put off.
+    // A start that is withdrawn without a wish to hold is only delayed.
     insert(&store, &session, "d");
     admit(&store, &mine, 1, 0);
     assert_eq!(store.start_withdrawn("d", &mine).unwrap(), Some(JobState::Queued));

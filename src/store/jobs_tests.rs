@@ -100,7 +100,7 @@ pub(super) fn array(store: &Store, session: &Session, id: &str, indices: &[i64])
     submit(store, session, id, &terms(), Some(&tasks));
 }
 
-/// Start, and make ready, so many jobs of each submission.
+/// Start, and make ready, this many jobs of each submission.
 pub(super) fn admit(store: &Store, mine: &Claim, start: usize, ready: usize) -> bool {
     let mut decide = |queue: Queue<'_>| {
         let mut plan = Plan::default();
@@ -186,7 +186,7 @@ fn a_suspension_that_is_told_late_is_none() {
     for at in [20, 30] {
         assert!(!store.job_suspended("a", Word::Told { at }).unwrap(), "{at} is not after 30");
     }
-    // What was looked up meanwhile counts only if nothing has come in between.
+    // A state that was looked up counts only if no report came in between.
     assert_eq!(last(), 30);
     assert!(!store.job_suspended("a", Word::Found { last: 20 }).unwrap());
     assert!(store.job_suspended("a", Word::Found { last: 30 }).unwrap());
@@ -340,7 +340,7 @@ fn terminating_ends_a_job_that_nobody_works_on_and_marks_the_others() {
     assert_eq!(store.job_not_started("a.2", "x", Some(9), &mine).unwrap(), Retry::Failed);
     assert_eq!(job(&store, "a.2").info.annotation.as_deref(), Some("terminated before it started"));
     assert_eq!(store.terminate(Which::Job("none"), Control::Terminate).unwrap(), Terminating::default());
-    // The harder end counts, whichever was asked for last.
+    // The harder end counts, whichever was requested last.
     for how in [Control::Kill, Control::Terminate] {
         store.terminate(Which::Job("a.1"), how).unwrap();
         assert_eq!(job(&store, "a.1").terminate, Some(Control::Kill));

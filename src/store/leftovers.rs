@@ -1,15 +1,15 @@
-//! Leftovers of jobs that have ended, where their removal fails.
+//! Leftovers of ended jobs whose removal fails.
 
 use rusqlite::params;
 
 use super::{Claim, Store};
 use crate::model::Result;
 
-/// How the annotation begins of a job that has none of its own, while what is left of it cannot be removed.
+/// Prefix of the annotation of a job without one, while its leftovers cannot be removed.
 pub(super) const NOT_DELETED: &str = "what is left of it cannot be removed: ";
 
 impl Store {
-    /// Note that the leftovers of a job that has ended cannot be removed; that may still change.
+    /// Note that the leftovers of an ended job cannot be removed; this may be temporary.
     pub fn job_not_deleted(&self, id: &str, reason: &str) -> Result<()> {
         self.write(|sql| {
             sql.prepare_cached(
@@ -21,8 +21,8 @@ impl Store {
         })
     }
 
-    /// This process tries no longer to remove what is left of a job that has ended. It keeps nobody from
-    /// leaving any more.
+    /// Store that this process no longer tries to remove the leftovers of an ended job. They no longer
+    /// keep any process from leaving.
     pub fn give_up_deleting(&self, id: &str, mine: &Claim) -> Result<()> {
         self.write(|sql| {
             let query = "UPDATE jobs SET leftovers = 2, claim = NULL
@@ -32,7 +32,7 @@ impl Store {
         })
     }
 
-    /// Try again to delete what other processes gave up deleting on a runtime.
+    /// Let removals that were given up on a runtime be tried again.
     pub fn retry_deleting(&self, target: &str) -> Result<()> {
         const GIVEN_UP: &str =
             "leftovers = 2 AND submission IN (SELECT number FROM submissions WHERE target = ?)";
@@ -44,7 +44,7 @@ impl Store {
         Ok(())
     }
 
-    /// The runtimes that hold something of jobs which others gave up deleting.
+    /// The runtimes with leftovers whose removal was given up.
     pub fn given_up_targets(&self) -> Result<Vec<String>> {
         self.read(|sql| {
             let query = "SELECT DISTINCT target FROM submissions
@@ -54,7 +54,7 @@ impl Store {
         })
     }
 
-    /// May the runtime, or the state directory, rightly hold something of a job?
+    /// Returns whether the runtime or the state directory may rightly hold something of a job.
     pub fn may_have_leftovers(&self, id: &str) -> Result<bool> {
         let query = "SELECT 1 FROM jobs WHERE id = ? AND (state NOT IN (7, 8) OR leftovers <> 0)";
         self.read(|sql| Ok(sql.prepare_cached(query)?.exists([id])?))

@@ -1,6 +1,6 @@
 //! The steps of a job's life that a tracker reports, one transaction each.
 //!
-//! A job is QUEUED in several *phases*, which no user sees but as a substate:
+//! A job is QUEUED in several *phases*, which the user sees only as a substate:
 //!
 //! | phase | |
 //! |---|---|
@@ -19,28 +19,28 @@ use super::sessions::sweep;
 use super::{Claim, Store};
 use crate::model::{ErrorCode, ImageRef, JobState, Millis, Outcome, Result, now, now_nanos};
 
-/// What a job that could not be started comes to.
+/// The result for a job that could not be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
     /// It waits again.
     Waits,
     /// It has failed.
     Failed,
-    /// It was not this process's to start.
+    /// This process was not starting it.
     NotMine,
 }
 
-/// What says that a job was suspended or resumed. Unlike the other steps these come again and again, so
-/// one that is heard of late, as by a process that is slow, must not be taken for a new one.
+/// The source of the news that a job was suspended or resumed. Unlike other steps, these recur, so a
+/// late report, for instance to a slow process, must not be mistaken for a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Word {
-    /// The runtime has told that it happened then, in nanoseconds since the epoch. It counts if it is the
-    /// latest.
+    /// The runtime reported that it happened at this time, in nanoseconds since the epoch. It counts if
+    /// it is the latest.
     Told {
         /// The time.
         at: i64,
     },
-    /// It was found to be so. It counts if nothing was stored since the last was that of this time.
+    /// A look-up found this state. It counts if the last stored switch is still that of this time.
     Found {
         /// The time.
         last: i64,
@@ -48,8 +48,8 @@ pub enum Word {
 }
 
 impl Store {
-    /// The job's command has started. True if that was news. It is not believed of a job that somebody
-    /// wants to hold: its start may still be withdrawn.
+    /// Store that the job's command has started. True if that was news. Not stored for a job that is to
+    /// be held: its start may still be withdrawn.
     pub fn job_started(&self, id: &str, at: Millis, image: Option<&ImageRef>) -> Result<bool> {
         self.start(id, at, image, false)
     }
@@ -62,7 +62,8 @@ impl Store {
     fn start(&self, id: &str, at: Millis, image: Option<&ImageRef>, certain: bool) -> Result<bool> {
         self.advance(id, JobState::is_queued, |sql| {
             sql.prepare_cached(
-                // Of a job that waits to run again only the run that it was admitted to is told.
+                // For a job that waits to run again, only a report of the run that it was admitted to
+                // counts.
                 "UPDATE jobs SET state = 3, phase = 2, dispatched = coalesce(dispatched, ?2),
                      started = ?2, claim = NULL, hold = 0, leftovers = 1, slots = coalesce(slots, 1),
                      annotation = NULL, image = coalesce(?3, image),
@@ -80,8 +81,8 @@ impl Store {
         })
     }
 
-    /// What the start of a job waits for, in words; `None` if it goes on. Nobody is told: who wants to know
-    /// looks.
+    /// Store, in words, what delays the start of a job; `None` if nothing does any more. Other processes
+    /// are not woken: they look when they need it.
     pub fn job_progress(&self, id: &str, text: Option<&str>) -> Result<()> {
         self.write_quietly(|sql| {
             sql.prepare_cached("UPDATE jobs SET progress = ?2 WHERE id = ?1 AND state IN (1, 2, 5, 6)")?
@@ -90,12 +91,12 @@ impl Store {
         })
     }
 
-    /// The job was stopped for now. True if that was news.
+    /// Store that the job was suspended. True if that was news.
     pub fn job_suspended(&self, id: &str, word: Word) -> Result<bool> {
         self.switch(id, JobState::Running, JobState::Suspended, word)
     }
 
-    /// The job goes on. True if that was news.
+    /// Store that the job was resumed. True if that was news.
     pub fn job_resumed(&self, id: &str, word: Word) -> Result<bool> {
         self.switch(id, JobState::Suspended, JobState::Running, word)
     }
@@ -118,7 +119,7 @@ impl Store {
         )
     }
 
-    /// The job has ended. True if that was news: then `mine` is the process that cleans up.
+    /// Store that the job has ended. True if that was news: then `mine` is the process that cleans up.
     pub fn job_ended(&self, id: &str, outcome: &Outcome, mine: &Claim) -> Result<bool> {
         match self.end(id, outcome, mine) {
             Err(error) if error.code == ErrorCode::OutOfResource && self.ballast.drop() => {
@@ -135,7 +136,7 @@ impl Store {
             |state| !state.is_terminated(),
             |sql| {
                 if outcome.started.is_some() {
-                    // Its start was not heard of, but it has run: so listeners are told.
+                    // The start was not reported, but the job has run: so listeners get the event.
                     sql.prepare_cached(
                         "UPDATE jobs SET state = 3 WHERE id = ? AND phase = 2 AND state IN (1, 5)",
                     )?
@@ -175,8 +176,9 @@ impl Store {
         )
     }
 
-    /// A job that this process claims could not be started for a reason that may pass, and nothing is
-    /// left of it. It waits again, unless that was the last of `attempts`; without these, this was none.
+    /// Store that a job claimed by this process could not be started for a reason that may pass, with
+    /// nothing left of it. It waits again, unless that was the last of `attempts`; with `None` the
+    /// attempt does not count.
     pub fn job_not_started(
         &self,
         id: &str,
@@ -207,8 +209,8 @@ impl Store {
         })
     }
 
-    /// A job could not be made ready, and nothing is left of it. If nothing else was decided about it
-    /// meanwhile it waits, or with a reason has failed. True if it has.
+    /// Store that a job could not be made ready, with nothing left of it. Unless something else was
+    /// decided meanwhile, it waits, or has failed if there is a reason. True if it has failed.
     pub fn job_not_prepared(&self, id: &str, failure: Option<&str>, mine: &Claim) -> Result<bool> {
         self.write(|sql| {
             let changed = sql
@@ -223,7 +225,7 @@ impl Store {
         })
     }
 
-    /// Drop a job, or a job array, as if it had never been. False if it is no longer just waiting.
+    /// Remove a job, or a job array, as if it had never existed. False if it no longer just waits.
     pub fn withdraw(&self, id: &str) -> Result<bool> {
         self.write(|sql| {
             let begun =
@@ -240,7 +242,7 @@ impl Store {
         })
     }
 
-    /// Nothing is left of the job but its row. A job that was made ready waits again.
+    /// Store that nothing is left of the job but its row. A job that was made ready waits again.
     pub fn job_deleted(&self, id: &str) -> Result<()> {
         self.write(|sql| {
             sql.prepare_cached(
@@ -262,13 +264,13 @@ impl Store {
             sweep(sql)?;
             Ok(())
         })?;
-        // What it took may be free again.
+        // The job's disk space may be free again.
         self.ballast.take();
         Ok(())
     }
 
-    /// Run a change unless the job's state shows that somebody else made it already: with several
-    /// processes on one store each of them sees the same event.
+    /// Make a change unless the job's state shows that it is made already: several processes on one
+    /// store each see the same event.
     fn advance(
         &self,
         id: &str,

@@ -1,7 +1,7 @@
-//! Mails about jobs that somebody has still to send. Triggers note them with the change that they
-//! are about, whoever makes it. A process claims a mail and starts another that takes it over, sends it and
-//! removes it: no two send the same one, and what a process that dies had claimed falls to the others. One
-//! that cannot be sent stays, with the reason and the time of the next attempt.
+//! Mails about jobs that are still to be sent. Triggers note them with the change that they are about,
+//! in any process. A process claims a mail and starts another that takes it over, sends it and removes
+//! it: no two send the same one, and the claims of a process that dies pass to others. A mail that
+//! cannot be sent stays, with the reason and the time of the next attempt.
 
 use nix::unistd::geteuid;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -17,9 +17,9 @@ use crate::model::{JobInfo, JobTemplate, Millis, Result, Text, now};
 pub struct Mail {
     /// The program that sends it.
     pub program: Text,
-    /// Who gets it.
+    /// Its recipients.
     pub to: Vec<Text>,
-    /// It is about the start of the job, else about its end.
+    /// Whether it is about the start of the job, otherwise about its end.
     pub started: bool,
     /// The job.
     pub info: JobInfo,
@@ -30,20 +30,20 @@ pub struct Mail {
 pub struct Mailer {
     /// A program that takes them as sendmail does.
     pub program: Text,
-    /// The user of the process that it was configured for. Nobody else runs it.
+    /// The user of the process that it was configured for, and the only one that runs it.
     pub uid: u32,
 }
 
-/// The mails that a process of this user may send, and those about jobs that nobody knows any more.
+/// The mails that a process of this user may send, and those about jobs that are not stored any more.
 const MINE: &str = "FROM mails m
     LEFT JOIN jobs j ON j.number = m.job
     LEFT JOIN submissions b ON b.number = j.submission
     WHERE (b.mailer IS NULL OR b.mailer ->> 'uid' = ?1)";
 
-/// The next mail that nobody is at.
+/// The next mail that no process is sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextMail {
-    /// It has this number, and is the asker's now.
+    /// It has this number, and now belongs to the caller.
     Claimed(i64),
     /// It is due at this time.
     DueAt(Millis),
@@ -51,23 +51,23 @@ pub enum NextMail {
     None,
 }
 
-/// So often the sending of a mail is tried in a few minutes; after that it keeps no agent.
+/// The number of attempts in the first minutes; after them the mail keeps no agent.
 const SOON: i64 = 5;
-/// So often it is tried at all, which takes five days if there is always a process to do so.
+/// The number of attempts in all, which takes five days if a process is always there to make them.
 const LAST: i64 = 128;
 /// The longest time between two attempts, milliseconds.
 const LONGEST: Millis = 3_600_000;
 
 impl Store {
-    /// Is there a mail that this process may send, and for which an agent should stay?
+    /// Returns whether there is a mail that this process may send and for which an agent should stay.
     pub fn any_mail(&self) -> Result<bool> {
         let query = format!("SELECT 1 {MINE} AND m.attempts < ?2 LIMIT 1");
         self.read(|sql| Ok(sql.prepare_cached(&query)?.exists(params![geteuid().as_raw(), SOON])?))
     }
 
-    /// Claim the next mail that nobody is at, if it is due.
+    /// Claim the next mail that no process is sending, if it is due.
     pub fn claim_mail(&self, mine: &Claim, now: Millis) -> Result<NextMail> {
-        // Each transaction rings the bell, which makes everybody look again.
+        // Each transaction rings the bell, which makes every process look again.
         match self.read(|sql| next(sql, mine))? {
             None => return Ok(NextMail::None),
             Some(mail) if mail.due > now => return Ok(NextMail::DueAt(mail.due)),
@@ -78,7 +78,7 @@ impl Store {
             if mail.due > now {
                 return Ok(NextMail::DueAt(mail.due));
             }
-            // Whoever sends it may die over it.
+            // Counted before: the process that sends it may die in the attempt.
             let attempts = mail.attempts + 1;
             let claim = "UPDATE mails SET claim = ?2, attempts = ?3, due = ?4 WHERE number = ?1";
             sql.prepare_cached(claim)?.execute(params![
@@ -91,8 +91,8 @@ impl Store {
         })
     }
 
-    /// Take a mail over from its holder, to send it. `None` if it is no longer the holder's, or nobody knows
-    /// its job any more.
+    /// Take a mail over from its holder, to send it. `None` if it is no longer the holder's, or its job
+    /// is not stored any more.
     pub fn take_mail(&self, number: i64, holder: &Claim, mine: &Claim) -> Result<Option<Mail>> {
         self.write(|sql| {
             let take =
@@ -114,12 +114,12 @@ impl Store {
         })
     }
 
-    /// It is sent.
+    /// Remove a sent mail.
     pub fn mail_sent(&self, number: i64, mine: &Claim) -> Result<()> {
         self.write(|sql| Ok(remove(sql, number, mine)?))
     }
 
-    /// It cannot be sent now, for this reason. It is tried again later, but not for ever.
+    /// Store that a mail cannot be sent now, with the reason. It is tried again later, but not for ever.
     pub fn mail_failed(&self, number: i64, mine: &Claim, error: &str) -> Result<()> {
         let now = now();
         self.write(|sql| {
@@ -141,7 +141,7 @@ impl Store {
         })
     }
 
-    /// Why it could not be sent last time.
+    /// The reason of its last failure.
     pub fn mail_error(&self, number: i64) -> Result<Option<String>> {
         let query = "SELECT error FROM mails WHERE number = ?";
         self.read(|sql| {
@@ -150,7 +150,7 @@ impl Store {
     }
 }
 
-/// How long to wait after so many attempts, milliseconds.
+/// The pause after this number of attempts, milliseconds.
 fn pause(attempts: i64) -> Millis {
     let exponent = u32::try_from(attempts - 1).unwrap_or(0).min(10);
     4_i64.pow(exponent).saturating_mul(1000).min(LONGEST)
@@ -169,8 +169,8 @@ struct Noted {
     due: Millis,
 }
 
-/// The next mail that nobody is at: who claims it has died, or is this process, which has started nobody that
-/// took it over.
+/// The next mail that no process is sending: its claimer has died, or is this process and has started no
+/// process that took it over.
 fn next(sql: &Connection, mine: &Claim) -> Failable<Option<Noted>> {
     let next = format!(
         "SELECT m.number, m.attempts, m.due, m.claim {MINE} ORDER BY m.due, m.started DESC, m.number"

@@ -113,7 +113,7 @@ fn a_mail_that_somebody_is_at_is_left_to_him_until_he_dies() {
     assert_eq!(store.claim_mail(&other(), NOW).unwrap(), NextMail::None);
     assert_eq!(store.claimers().unwrap(), std::slice::from_ref(&mine), "others hear of its death");
     assert_eq!(store.take_mail(number, &other(), &mine).unwrap(), None, "it is not that one's");
-    // It was started, and nobody has taken the mail over: another one is, but not at once.
+    // A process was started, but the mail was not taken over: another is started, but not at once.
     let NextMail::DueAt(due) = store.claim_mail(&mine, NOW).unwrap() else { panic!("not at once") };
     assert_eq!(store.claim_mail(&mine, due).unwrap(), NextMail::Claimed(number));
     let claim = "UPDATE mails SET claim = ?";

@@ -1,7 +1,8 @@
-//! The truth about jobs: a SQLite file in the state directory, shared by every process of a user.
+//! The authoritative record of jobs: a SQLite file in the state directory, shared by every process of a
+//! user.
 //!
-//! Only this room writes SQL. Each method is one transaction, so what a method does has happened
-//! for all processes or for none.
+//! Only this module uses SQL. Each method is one transaction, so its effect is there for all processes
+//! or for none.
 
 mod ballast;
 mod claim;
@@ -62,20 +63,20 @@ pub use submit::{NewTask, Submission, Terms, task_id};
 pub use work::{Phase, Unsettled};
 
 const FILE: &str = "drmaa2.db";
-/// Written to after each transaction. SQLite's own files will not do: their last write comes before
-/// the transaction can be seen.
+/// The bell, written after each transaction. SQLite's own files are not suitable: their last write comes
+/// before the transaction becomes visible.
 const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 7;
-/// The steps that make the schema of each version out of that of the version before.
+/// The migrations, each from the schema of the version before.
 const MIGRATIONS: [(i64, &str); 1] = [(7, include_str!("migrations/7.sql"))];
-/// How long a transaction waits for those of other processes.
+/// The longest time that a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(10);
 
 /// The database of one state directory.
 pub struct Store {
     path: PathBuf,
-    /// Writers of one process queue here: SQLite's own way to wait is to sleep and look again.
+    /// Writers of one process queue here: SQLite itself waits by sleeping and polling.
     writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
     bell: File,
@@ -98,20 +99,21 @@ impl Store {
     }
 
     /// Let go of the connections of a parent process. SQLite keeps their locks in the memory of the
-    /// process and would count them as this one's, which they are not: a child's connections beside
-    /// them would be without a lock.
+    /// process and would count them as this one's, which they are not: a child's connections beside them
+    /// would be without a lock.
     pub fn abandon(&self) {
         let _whole = fork::whole();
         drop(self.writer.lock().take());
         self.readers.lock().clear();
     }
 
-    /// The file whose changes tell of transactions, also of those of other processes.
+    /// The file whose changes announce transactions of any process.
     pub fn bell(&self) -> PathBuf {
         self.path.with_file_name(BELL)
     }
 
-    /// Is the state directory still there? Without it what is stored here is known to nobody.
+    /// Returns whether the state directory is still there. Without it no other process knows what is
+    /// stored here.
     pub fn is_there(&self) -> bool {
         self.bell.metadata().is_ok_and(|bell| bell.nlink() > 0)
     }
@@ -120,8 +122,8 @@ impl Store {
         self.path.with_file_name(format!("{FILE}-wal"))
     }
 
-    /// Bring every transaction made so far to stable storage. A transaction survives a crash of
-    /// this process without that, but not one of the machine.
+    /// Bring every transaction so far to stable storage. Without this, a transaction survives a crash of
+    /// the process, but not of the machine.
     pub fn sync(&self) -> Result<()> {
         match File::open(self.journal()).and_then(|journal| journal.sync_data()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error(&error, &self.path)),
@@ -137,7 +139,7 @@ impl Store {
         value
     }
 
-    /// A transaction that others need not be told of.
+    /// Make a transaction that other processes need not notice.
     fn write_quietly<T>(&self, body: impl FnOnce(&Transaction<'_>) -> Failable<T>) -> Result<T> {
         // The gate first: a forked child must find the writer's lock free.
         let _whole = fork::whole();
@@ -176,8 +178,8 @@ impl Store {
     }
 }
 
-/// The turn of one process among those that write. Without it SQLite would make them sleep and look
-/// again; with it they wake when it is their turn. It is no more than that: SQLite keeps them apart.
+/// The turn of one process among the writers. Without it SQLite would make them sleep and poll; with it
+/// they wake when it is their turn. Mutual exclusion is left to SQLite.
 struct Turn<'a>(&'a File);
 
 impl<'a> Turn<'a> {
@@ -192,8 +194,8 @@ impl<'a> Turn<'a> {
         let mut lock: libc::flock = unsafe { std::mem::zeroed() };
         lock.l_type = kind as libc::c_short;
         lock.l_whence = libc::SEEK_SET as libc::c_short;
-        // SAFETY: the descriptor is open and the lock is valid for reads. Of the two kinds of locks
-        // this is the one that a forked child does not keep.
+        // SAFETY: the descriptor is open and the lock is valid for reads. Of the two kinds of locks, a
+        // forked child does not keep this one.
         let done = unsafe { libc::fcntl(self.0.as_raw_fd(), command, &raw const lock) };
         if done != 0 {
             tracing::debug!(error = %io::Error::last_os_error(), "writers do not wait in turn");
@@ -207,7 +209,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Why a transaction was not made.
+/// The reason why a transaction was not made.
 enum Failure {
     Sql(rusqlite::Error),
     Refused(Error),
@@ -233,10 +235,10 @@ fn connect(path: &Path) -> Failable<Connection> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "normal")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    // Closing is for `abandon`, and must do nothing to the files then.
+    // `abandon` closes connections, which then must not touch the files.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // Without this guarantee a statement is planned anew for each value that is bound, wherever a
-    // partial index might serve.
+    // Without this guarantee, a statement is planned anew for each bound value if a partial index might
+    // serve.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)

@@ -1,4 +1,4 @@
-//! What the store tells about jobs and job arrays.
+//! Queries about jobs and job arrays.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
@@ -11,18 +11,18 @@ use crate::model::{
 };
 use crate::tracker::{End, NewJob, Settings, Task, TaskRange};
 
-/// Where a stored job is in its life, and what is known of it.
+/// A stored job: its account and its stage of life.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     /// Its account.
     pub info: JobInfo,
-    /// The runtime it runs on.
+    /// The runtime that it runs on.
     pub target: String,
     /// Its session has been destroyed.
     pub orphaned: bool,
-    /// How it shall end, if somebody asked for that.
+    /// The requested end, if there is a request.
     pub terminate: Option<Control>,
-    /// The runtime may know more of it than the store.
+    /// The runtime may know more about it than the store.
     pub begun: bool,
 }
 
@@ -33,7 +33,7 @@ pub struct Array {
     pub session: String,
     /// Its session has been destroyed.
     pub orphaned: bool,
-    /// Whose jobs its tasks are.
+    /// The owner of its tasks.
     pub owner: String,
 }
 
@@ -44,7 +44,7 @@ const COLUMNS: &str = "SELECT j.id, b.name, s.name, s.destroyed, b.target, b.own
     j.image_digest, j.oom_killed, j.peak_memory, j.read_bytes, j.written_bytes, b.accounting_id,
     j.progress, j.start_memory,
     (SELECT m.error FROM mails m WHERE m.job = j.number AND m.error IS NOT NULL LIMIT 1) ";
-/// A job and what belongs to it. The order of the tables is the order in which they are read.
+/// A job and its related rows. The order of the tables is the order in which they are read.
 const ONE: &str = "
     FROM jobs j
     CROSS JOIN submissions b ON b.number = j.submission
@@ -60,7 +60,7 @@ const MANY: &str = "
     LEFT JOIN reservations r ON r.number = b.reservation ";
 
 impl Store {
-    /// All that is needed to start a job; `None` if there is no such job.
+    /// The data to start a job; `None` if there is no such job.
     pub fn order(&self, id: &str) -> Result<Option<NewJob>> {
         self.read(|sql| {
             let query =
@@ -109,7 +109,7 @@ impl Store {
         })
     }
 
-    /// Is there a row of the job, reaped or not?
+    /// Returns whether there is a row of the job, reaped or not.
     pub fn knows(&self, id: &str) -> Result<bool> {
         self.read(|sql| Ok(sql.prepare_cached("SELECT 1 FROM jobs WHERE id = ?")?.exists([id])?))
     }
@@ -200,7 +200,7 @@ pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<JobState> 
         .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, i64::from(number)))
 }
 
-/// The job in this row, and in its annotation that a mail about it could not be sent yet.
+/// The job in this row; its annotation tells if a mail about it could not be sent yet.
 fn told(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
     let mut job = job(row, now)?;
     if let Some(error) = row.get::<_, Option<String>>(34)? {
@@ -243,7 +243,7 @@ fn job(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
             read_bytes: row.get(29)?,
             written_bytes: row.get(30)?,
         },
-        // A runtime names the container of a job like the job.
+        // The container of a job has the name of the job.
         container: dispatched.map(|_| id.clone()),
         image: image
             .map(|name| Ok::<_, rusqlite::Error>(ImageRef { name, digest: row.get(26)? }))
@@ -256,7 +256,7 @@ fn job(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
     Ok(Job { info, target: row.get(4)?, orphaned: row.get(3)?, terminate, begun })
 }
 
-/// When a job is ended: at the end of its reservation, or at its deadline.
+/// The time at which a job is ended: the end of its reservation, or its deadline.
 fn end(reservation: Option<Millis>, deadline: Option<Millis>) -> Option<End> {
     let reservation = reservation.map(|at| (at, "its reservation is over"));
     let deadline = deadline.map(|at| (at, "its deadline has come"));
@@ -264,7 +264,7 @@ fn end(reservation: Option<Millis>, deadline: Option<Millis>) -> Option<End> {
     Some(End { at, reason: reason.to_owned() })
 }
 
-/// What a job in the queue waits for.
+/// The reason why a job in the queue waits.
 fn substate(row: &Row<'_>, phase: i64, now: Millis) -> rusqlite::Result<Option<String>> {
     let later =
         |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<Millis>>(column)? > Some(now));

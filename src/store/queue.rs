@@ -1,5 +1,5 @@
-//! Admission: what the scheduler is shown, and what becomes of its plan. One transaction decides,
-//! whichever process makes it.
+//! Admission: the input of the scheduler, and the execution of its plan, in one transaction of any
+//! process.
 
 use rusqlite::{Connection, Row, params};
 
@@ -8,24 +8,24 @@ use super::{Claim, Failable, Store};
 use crate::model::{Control, Error, Millis, Result};
 use crate::scheduler::{Active, Candidate, Machine, Pick, Plan, Pool, Reserved};
 
-/// What a scheduler may look at.
+/// The input of a scheduler.
 pub struct Queue<'a> {
-    /// What is in use.
+    /// The machine's use and promises.
     pub machine: &'a Machine,
     /// The rules of the waiting jobs.
     pub pools: &'a [Pool],
-    /// The waiting jobs, in the order in which they are to be served.
+    /// The waiting jobs, in serving order.
     pub candidates: &'a mut dyn Iterator<Item = Result<Candidate>>,
 }
 
-/// What decides: [`crate::scheduler::plan`], but for tests.
+/// The decision: [`crate::scheduler::plan`], except in tests.
 pub type Decide<'a> = &'a mut dyn FnMut(Queue<'_>) -> Result<Plan>;
 
 /// The names of runtimes in the store whose jobs may be admitted, as JSON.
 pub struct Targets(String);
 
 impl Targets {
-    /// These.
+    /// The targets with these names.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         let names: Vec<&str> = names.into_iter().collect();
         let json = serde_json::to_string(&names).map_err(|error| Error::internal(error.to_string()))?;
@@ -33,11 +33,11 @@ impl Targets {
     }
 }
 
-/// How many jobs are kept ready at most, for each that the plan wants to be.
+/// The most jobs that are kept ready, for each that the plan wants ready.
 const READY_FACTOR: usize = 2;
 
 impl Store {
-    /// Let `decide` choose among the waiting jobs of `targets`; what it starts is claimed for `mine`,
+    /// Let `decide` choose among the waiting jobs of `targets`. A chosen job is claimed for `mine`,
     /// unless a living process has made it ready, which then starts it. True if a job was started.
     pub fn admit(
         &self,
@@ -54,7 +54,7 @@ impl Store {
             let plan = look(sql, now, targets, decide)?;
             Ok(plan.start.is_empty() && to_make_ready(sql, &plan.ahead)?.is_empty())
         })?;
-        // Each transaction rings the bell, which makes everybody look again.
+        // Each transaction rings the bell, which makes every process look again.
         if idle {
             return Ok(false);
         }
@@ -73,7 +73,7 @@ impl Store {
         })
     }
 
-    /// Does one of these jobs or job arrays wait, though it is its time?
+    /// Returns whether one of these jobs or job arrays waits although its time has come.
     pub fn any_waits<'a>(&self, ids: impl IntoIterator<Item = &'a String>, now: Millis) -> Result<bool> {
         self.read(|sql| {
             let mut query = sql.prepare_cached(
@@ -90,8 +90,8 @@ impl Store {
         })
     }
 
-    /// When there may be something to do by itself: a start time, the begin or end of a reservation, the
-    /// wall clock limit of a suspended job, a deadline.
+    /// The next time at which work may arise without an event: a start time, the begin or end of a
+    /// reservation, the wall clock limit of a suspended job, a deadline.
     pub fn next_change(&self, now: Millis) -> Result<Option<Millis>> {
         self.read(|sql| {
             Ok(sql
@@ -109,8 +109,8 @@ impl Store {
         })
     }
 
-    /// End what waits in reservations that are over. Gives the jobs in them that still run: their
-    /// init ends them, unless the reservation was given up before its time.
+    /// End the jobs that wait in reservations that are over. Returns the jobs in them that still run:
+    /// their init ends them, unless the reservation was terminated before its time.
     pub fn expire_reservations(&self, now: Millis) -> Result<Vec<String>> {
         const WITHIN: &str = "submission IN (SELECT b.number FROM submissions b
             JOIN reservations r ON r.number = b.reservation WHERE r.ends <= ?1)";
@@ -123,8 +123,8 @@ impl Store {
         Ok(self.write(|sql| terminate(sql, WITHIN, params![now], Control::Terminate, over))?.started)
     }
 
-    /// End what waits though its deadline has come. What has started, or is being started, is ended by
-    /// its init.
+    /// End the jobs that wait although their deadline has come. A job that has started, or is being
+    /// started, is ended by its init.
     pub fn expire_deadlines(&self, now: Millis) -> Result<()> {
         const WITHIN: &str = "phase <> 2 AND state IN (1, 2, 5, 6) AND submission IN
             (SELECT number FROM submissions WHERE unsettled > 0 AND deadline <= ?1)";
@@ -225,7 +225,7 @@ pub(super) fn reserved(sql: &Connection, now: Millis) -> rusqlite::Result<Vec<Re
     rows.collect()
 }
 
-/// The jobs of a submission that are next: those that are ready come first.
+/// The next jobs of a submission: ready ones come first.
 fn next(sql: &Connection, pick: &Pick) -> rusqlite::Result<Vec<(i64, Option<Claim>)>> {
     let mut query = sql.prepare_cached(
         "SELECT number, claim FROM jobs WHERE submission = ? AND state IN (1, 5) AND phase IN (0, 1)
@@ -237,7 +237,7 @@ fn next(sql: &Connection, pick: &Pick) -> rusqlite::Result<Vec<(i64, Option<Clai
 
 fn start(sql: &Connection, pick: &Pick, mine: &Claim) -> Failable<()> {
     for ((number, holder), slots) in next(sql, pick)?.into_iter().zip(&pick.slots) {
-        // One that is stopped would keep the slot for as long as it is.
+        // A stopped process would keep the slot as long as it is stopped.
         let starter = holder.filter(Claim::is_running).unwrap_or_else(|| mine.clone());
         sql.prepare_cached(
             "UPDATE jobs SET phase = 2, claim = ?2, leftovers = 1, slots = ?3 WHERE number = ?1",
@@ -247,7 +247,7 @@ fn start(sql: &Connection, pick: &Pick, mine: &Claim) -> Failable<()> {
     Ok(())
 }
 
-/// Those of the jobs that come next which are not ready yet.
+/// The next jobs that are not ready yet.
 fn to_make_ready(sql: &Connection, picks: &[Pick]) -> rusqlite::Result<Vec<i64>> {
     let wanted: usize = picks.iter().map(|pick| pick.slots.len()).sum();
     if wanted == 0 {

@@ -1,8 +1,8 @@
-//! Jobs that their runtime has lost, and that may run again.
+//! Jobs that their runtime has lost and that may run again.
 //!
-//! Such a job is REQUEUED and in the phase in which its claimer removes what is left of it; then it
-//! waits for its turn like any other. Each loss is counted, which tells one run from the next: the
-//! same loss may be reported to several processes, and to one of them late.
+//! Such a job is REQUEUED, in the phase in which its claimer removes what is left of it; then it waits
+//! for its turn like any other. Each loss is counted, which distinguishes the runs: the same loss may be
+//! reported to several processes, and to some of them late.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -10,28 +10,28 @@ use super::query::state;
 use super::{Claim, Store};
 use crate::model::{Result, now_nanos};
 
-/// How often a job may be lost before it fails: whatever it is that ends it, it does so each time.
+/// The number of losses after which a job fails: the cause recurs each time.
 const MAX_LOSSES: i64 = 10;
 
-/// What a loss means for a job.
+/// The consequence of a loss for a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
     /// It runs again.
     Rerun {
-        /// So many of its runs were lost before.
+        /// The number of runs lost before.
         losses: i64,
-        /// Is it known to have started?
+        /// Whether it is known to have started.
         started: bool,
     },
-    /// It is its end.
+    /// It ends.
     End,
-    /// Nothing: somebody has dealt with it, or is about to.
+    /// None: the loss is handled already, or about to be.
     Known,
 }
 
 impl Store {
-    /// What it means that a runtime has lost the run of a job that is under way. A job that is being
-    /// started is left to the process that does so.
+    /// The consequence of the loss of a job's present run by the runtime. A job that is being started is
+    /// left to the process that starts it.
     pub fn loss(&self, id: &str, mine: &Claim) -> Result<Loss> {
         self.read(|sql| {
             let query =
@@ -55,13 +55,14 @@ impl Store {
         })
     }
 
-    /// Put a job back that was lost after so many losses before. True if that was news: then `mine` is
-    /// the process that removes what is left of it, after which it waits.
+    /// Put a lost job back, if its number of losses is still `losses`. True if that was news: then
+    /// `mine` is the process that removes what is left of it, after which it waits.
     pub fn job_requeued(&self, id: &str, losses: i64, reason: &str, mine: &Claim) -> Result<bool> {
         self.write(|sql| {
             let changed = sql
                 .prepare_cached(
-                    // What is told late of the run that was lost is before that, and so none of the next.
+                    // A late report about the lost run is earlier than this time, so it is not taken for
+                    // one about the next run.
                     "UPDATE jobs SET state = 5 + hold, hold = 0, phase = 3, claim = ?4, leftovers = 1, slots = NULL,
                          losses = losses + 1, attempts = 0, annotation = ?3,
                          switched = max(switched, ?5)
@@ -73,8 +74,8 @@ impl Store {
         })
     }
 
-    /// Number of the run that a job waits for, if reports of an earlier one may still be under way:
-    /// it was lost or withdrawn. `None` for any other job.
+    /// Number of the run that a job waits for, if reports of an earlier one may still arrive: that was
+    /// lost or withdrawn. `None` for any other job.
     pub fn run_after_another(&self, id: &str) -> Result<Option<i64>> {
         self.read(|sql| {
             let query = "SELECT losses + withdrawn FROM jobs

@@ -1,4 +1,4 @@
-//! Reservation sessions in the store. Their names have nothing to do with those of job sessions.
+//! Reservation sessions in the store. Their names are independent of those of job sessions.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -44,7 +44,7 @@ impl Store {
         })
     }
 
-    /// Is the session stored and not destroyed?
+    /// Returns whether the session is stored and not destroyed.
     pub fn has_reservation_session(&self, id: i64) -> Result<bool> {
         self.read(|sql| {
             Ok(sql
@@ -63,9 +63,9 @@ impl Store {
         })
     }
 
-    /// Remove a session and what is known of its reservations that are over; the others stay in
-    /// force until they are. INVALID_ARGUMENT if there is none of that name; DENIED_BY_DRMS if only
-    /// that of `owner` may be removed and it is another's.
+    /// Remove a session with its reservations that are over; the others stay in force until their end.
+    /// INVALID_ARGUMENT if there is none of that name; DENIED_BY_DRMS if only one of `owner` may be
+    /// removed and it belongs to another user.
     pub fn destroy_reservation_session(&self, name: &str, owner: Option<&str>) -> Result<()> {
         self.write(|sql| {
             let found: Option<String> = sql
@@ -83,7 +83,7 @@ impl Store {
     }
 }
 
-/// Drop the rows of destroyed sessions that nobody needs any more.
+/// Drop the rows of destroyed sessions that are not needed any more.
 pub(super) fn sweep_reservations(sql: &Connection, now: Millis) -> rusqlite::Result<()> {
     sql.execute(
         "DELETE FROM reservations WHERE ends <= ? AND session IN

@@ -1,5 +1,5 @@
-//! Reservations in the store. One is in force until its window is over, whatever becomes of its
-//! session.
+//! Reservations in the store. One is in force until its window is over, even if its session is
+//! destroyed.
 
 use rusqlite::{Row, ToSql, params};
 use serde::Serialize;
@@ -11,21 +11,21 @@ use super::{Failable, Store};
 use crate::model::{Error, Millis, ReservationInfo, ReservationTemplate, Result, SlotInfo, now};
 use crate::scheduler::{Machine, Window};
 
-/// What a reservation is made with, but for its window.
+/// A new reservation, without its window.
 pub struct NewReservation<'a> {
     /// Its id.
     pub id: &'a str,
     /// The row of its session.
     pub session: i64,
-    /// The runtime whose jobs it is for.
+    /// The runtime for whose jobs it is.
     pub target: &'a str,
-    /// What the user asked for.
+    /// The request.
     pub template: &'a ReservationTemplate,
-    /// Who asked.
+    /// The user that asked for it.
     pub owner: &'a str,
     /// The machine.
     pub machine: &'a str,
-    /// Who may use it.
+    /// The users that may use it.
     pub users: &'a [String],
     /// Memory, kilobytes.
     pub memory: i64,
@@ -40,13 +40,13 @@ pub struct Reservation {
     pub session: String,
     /// Its session has been destroyed.
     pub orphaned: bool,
-    /// Who asked for it.
+    /// The user that asked for it.
     pub owner: String,
-    /// What the user asked for.
+    /// The request.
     pub template: ReservationTemplate,
     /// Memory, kilobytes.
     pub memory: i64,
-    /// What he got.
+    /// The result.
     pub info: ReservationInfo,
 }
 
@@ -55,9 +55,8 @@ const COLUMNS: &str = "SELECT r.number, r.id, s.name, s.destroyed, r.template, r
     FROM reservations r JOIN reservation_sessions s ON s.id = r.session ";
 
 impl Store {
-    /// Store a new reservation. `find` chooses its window, knowing what is in use and promised; no
-    /// other process can promise anything meanwhile. INVALID_SESSION if its session has been
-    /// destroyed.
+    /// Store a new reservation. `find` chooses its window from what is in use and promised; no other
+    /// process can promise anything meanwhile. INVALID_SESSION if its session has been destroyed.
     pub fn reserve(
         &self,
         new: &NewReservation<'_>,
@@ -156,7 +155,7 @@ fn reservation(row: &Row<'_>) -> Failable<Reservation> {
         id: row.get(1)?,
         name: template.name(),
         begins,
-        // One that was given up before it began never was: it ends where it begins.
+        // A reservation that was terminated before its begin has an empty window.
         ends: ends.max(begins),
         users: parsed(&row.get::<_, String>(6)?)?,
         slots,

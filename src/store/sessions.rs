@@ -10,11 +10,11 @@ use crate::model::{Error, Result, check_owner};
 /// A stored job session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Its row; unlike the name, never used again.
+    /// Its row; unlike the name, never reused.
     pub id: i64,
     /// Its name.
     pub name: String,
-    /// The contact string it was created with.
+    /// The contact string that it was created with.
     pub contact: Option<String>,
 }
 
@@ -49,7 +49,7 @@ impl Store {
         })
     }
 
-    /// Is the session stored and not destroyed?
+    /// Returns whether the session is stored and not destroyed.
     pub fn has_session(&self, id: i64) -> Result<bool> {
         self.read(|sql| {
             Ok(sql
@@ -67,9 +67,9 @@ impl Store {
         })
     }
 
-    /// Remove a session and what is known of its ended jobs; the others go when they have ended.
-    /// INVALID_ARGUMENT if there is none of that name; DENIED_BY_DRMS if only that of `owner` may be
-    /// removed and it is another's.
+    /// Remove a session with its ended jobs; the others are removed when they have ended.
+    /// INVALID_ARGUMENT if there is none of that name; DENIED_BY_DRMS if only one of `owner` may be
+    /// removed and it belongs to another user.
     pub fn destroy_session(&self, name: &str, owner: Option<&str>) -> Result<()> {
         self.write(|sql| {
             let found: Option<(i64, String)> = sql
@@ -93,7 +93,7 @@ impl Store {
     }
 }
 
-/// Drop the rows that nobody needs any more.
+/// Drop the rows that are not needed any more.
 pub(super) fn sweep(sql: &rusqlite::Connection) -> rusqlite::Result<()> {
     let mut gone = sql.prepare_cached(
         "DELETE FROM jobs WHERE reaped = 1 AND leftovers = 0

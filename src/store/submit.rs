@@ -1,4 +1,4 @@
-//! What is submitted: a job, or all the tasks of a job array at once.
+//! Submission of a job, or of all tasks of a job array at once.
 
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
@@ -16,21 +16,21 @@ pub struct Submission<'a> {
     pub session: i64,
     /// The runtime that shall run it.
     pub target: &'a str,
-    /// What the user asked for.
+    /// The request.
     pub template: &'a JobTemplate,
-    /// On whose behalf.
+    /// The user on whose behalf it is submitted.
     pub submitter: &'a Submitter,
     /// Host files of its standard streams; a task may have its own.
     pub stdio: &'a Stdio,
-    /// The settings that they are run with.
+    /// The settings that the jobs are run with.
     pub settings: &'a Settings,
     /// The program that sends mails about them, if there is one.
     pub mailer: Option<&'a Mailer>,
-    /// Where and when it may run.
+    /// The scheduler's view of it.
     pub terms: &'a Terms,
     /// Its tasks; `None` for a single job.
     pub tasks: Option<&'a [NewTask]>,
-    /// Why a single job has failed already, if it has.
+    /// The reason why a single job has failed already, if it has.
     pub failure: Option<&'a str>,
 }
 
@@ -39,16 +39,16 @@ pub struct Submission<'a> {
 pub struct NewTask {
     /// Its index.
     pub index: i64,
-    /// Its own files, if they are not the array's.
+    /// Its own files, if they differ from the array's.
     pub stdio: Option<Stdio>,
-    /// Why it has failed already, if it has.
+    /// The reason why it has failed already, if it has.
     pub failure: Option<String>,
 }
 
-/// What the scheduler has to know of a submission.
+/// The scheduler's view of a submission.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
-    /// The limits it is judged by.
+    /// The limits that it is judged by.
     pub pool: Pool,
     /// Priority of its queue.
     pub rank: i64,
@@ -58,15 +58,15 @@ pub struct Terms {
     pub slots: (i64, i64),
     /// Memory that each job asks for, kilobytes.
     pub memory: i64,
-    /// How many of its jobs may run at a time.
+    /// The most jobs that may run at one time.
     pub max_parallel: Option<i64>,
-    /// When they may start.
+    /// The earliest start.
     pub start: Option<Millis>,
-    /// How long each may run.
+    /// The longest run time of each job.
     pub wall_clock: Option<Millis>,
-    /// The number of the reservation they run in.
+    /// The number of the reservation that they run in.
     pub reservation: Option<i64>,
-    /// When they are ended, or fail.
+    /// The time at which they are ended, or fail.
     pub deadline: Option<Millis>,
 }
 

@@ -1,4 +1,4 @@
-//! Who has what to do: the jobs that a process works on, and those whose process has died.
+//! Pending work: the jobs that a process works on, and those whose process has died.
 
 use rusqlite::{Row, params};
 
@@ -7,32 +7,32 @@ use super::query::state;
 use super::{Claim, Session, Store};
 use crate::model::{Control, JobState, Millis, Result};
 
-/// A job that somebody has still to do something about.
+/// A job with pending work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsettled {
     /// The job.
     pub id: String,
-    /// The runtime it belongs to.
+    /// The runtime that it belongs to.
     pub target: String,
     /// Its state as stored.
     pub state: JobState,
-    /// What is being done, see life.rs.
+    /// The work in progress, see life.rs.
     pub phase: Phase,
-    /// Who does it.
+    /// The process that does it.
     pub claim: Option<Claim>,
-    /// How it shall end, if somebody asked for that.
+    /// The requested end, if there is a request.
     pub terminate: Option<Control>,
-    /// Somebody wants to hold it, though it is being started.
+    /// It is to be held, although it is being started.
     pub hold: bool,
-    /// Number of its run: how many before were lost, or withdrawn.
+    /// Number of its run: the number of runs before that were lost or withdrawn.
     pub run: i64,
-    /// When it was suspended or resumed last, in nanoseconds since the epoch.
+    /// Time of its last suspension or resumption, in nanoseconds since the epoch.
     pub switched: i64,
     /// Number of its submission.
     pub submission: i64,
 }
 
-/// What is being done for a job, see life.rs.
+/// The work in progress for a job, see life.rs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Nothing, or it is being cleaned up.
@@ -41,7 +41,7 @@ pub enum Phase {
     Ready,
     /// It holds its slots.
     Active,
-    /// What made it ready is undone.
+    /// Its preparation is undone.
     Undoing,
 }
 
@@ -51,7 +51,7 @@ const BY_JOB: &str = "FROM jobs j CROSS JOIN submissions b ON b.number = j.submi
 const BY_SUBMISSION: &str = "FROM submissions b CROSS JOIN jobs j ON j.submission = b.number ";
 
 impl Store {
-    /// The jobs of a runtime that are begun and have not ended, or ended and are not cleaned up.
+    /// The jobs of a runtime that are begun and have not ended, or have ended and are not cleaned up.
     pub fn unsettled_jobs(&self, target: &str) -> Result<Vec<Unsettled>> {
         let condition = "WHERE b.target = ? AND b.unsettled > 0
                          AND (j.state NOT IN (7, 8) OR j.leftovers = 1)
@@ -91,7 +91,7 @@ impl Store {
         })
     }
 
-    /// The processes that work on jobs, or are told of them.
+    /// The processes that work on jobs or listen to their states.
     pub fn claimers(&self) -> Result<Vec<Claim>> {
         self.read(|sql| {
             let mut query = sql.prepare_cached(
@@ -102,8 +102,8 @@ impl Store {
         })
     }
 
-    /// Work on a job in the place of `holder`, a process that died, or of nobody. False if another
-    /// was faster. What was made ready is to be undone: only who made it knows how far it is.
+    /// Claim a job in place of `holder`, a process that died, or `None`. False if another process was
+    /// faster. A job that was made ready is to be undone: only its maker knows the progress.
     pub fn take_over(&self, id: &str, holder: Option<&Claim>, mine: &Claim) -> Result<bool> {
         self.write(|sql| {
             let taken = sql
@@ -117,12 +117,12 @@ impl Store {
         })
     }
 
-    /// The runtimes for whose jobs there is something to do, or will be.
+    /// The runtimes with jobs that have pending or future work.
     pub fn unsettled_targets(&self) -> Result<Vec<String>> {
         self.targets("SELECT DISTINCT target FROM submissions WHERE unsettled > 0", params![])
     }
 
-    /// Those of them that have such jobs of a session.
+    /// The ones with such jobs of a session.
     pub fn unsettled_targets_of(&self, session: &Session) -> Result<Vec<String>> {
         let query = "SELECT DISTINCT target FROM submissions WHERE session = ? AND unsettled > 0";
         self.targets(query, params![session.id])
