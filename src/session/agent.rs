@@ -1,4 +1,4 @@
-//! Finding and starting the agent.
+//! Finds and starts the agent.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,8 @@ use crate::config::{Agent, Config};
 use crate::model::Result;
 use crate::{agent, drms};
 
-/// Make sure that there is an agent, unless it is switched off. To be called after a job is stored:
-/// either there is no agent and one is started, or the one there is sees the job before it leaves.
+/// Make sure that there is an agent, unless it is switched off. Call it after a job is stored: either
+/// there is no agent and one is started, or the existing one sees the job before it leaves.
 pub(super) fn ensure(world: &World) -> Result<()> {
     let state_dir = &world.config.state_dir;
     match &world.config.agent {
@@ -25,8 +25,9 @@ pub(super) fn program(config: &Config) -> Result<PathBuf> {
     }
 }
 
-/// Make sure that there is an agent for what an earlier one has left: it may have been killed with the unit or
-/// the session that it was started in. Without one, this process does the work as long as it is there.
+/// Make sure that there is an agent for the work that an earlier one has left: it may have been killed
+/// with the unit or the session that it was started in. Without one, this process does the work while it
+/// lives.
 pub(super) fn resume(world: &World) {
     let needed = world.has_work().and_then(|has_work| if has_work { ensure(world) } else { Ok(()) });
     if let Err(error) = needed {

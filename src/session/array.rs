@@ -1,4 +1,4 @@
-//! Job arrays: look them up, control all their tasks at once.
+//! Job arrays: look-up, and control of all their tasks at once.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::runtime;
 use crate::store::{Array, Job, Which};
 use crate::sync::Mutex;
 
-/// How many tasks of an array the runtime is asked about at a time.
+/// The number of tasks that the runtime is asked about concurrently.
 const AT_A_TIME: usize = 8;
 
 /// A job array as a caller names it: by its id and its session. Every call looks it up anew.
@@ -34,19 +34,19 @@ impl JobArray {
         })
     }
 
-    /// The template it was submitted with.
+    /// The template that it was submitted with.
     pub fn template(&self) -> Result<JobTemplate> {
         self.within(|world| world.store.template(&self.id)?.ok_or_else(|| self.unknown()))
     }
 
-    /// The same array, if it may be controlled on behalf of a user: DENIED_BY_DRMS if not.
+    /// The same array, if it may be controlled on behalf of a user, otherwise DENIED_BY_DRMS.
     pub fn on_behalf(self, behalf: &Behalf) -> Result<Self> {
         self.look_up(|_, array| behalf.check_owner("it", Some(&array.owner)))?;
         Ok(self)
     }
 
-    /// Suspend, resume, hold, release, terminate or kill all tasks whose state allows it. INVALID_STATE if
-    /// no task's does.
+    /// Suspend, resume, hold, release, terminate or kill all tasks whose state allows it. INVALID_STATE
+    /// if no task's state does.
     pub fn control(&self, control: Control) -> Result<()> {
         self.within(|world| {
             let which = Which::Array(&self.id);
@@ -69,7 +69,7 @@ impl JobArray {
         })
     }
 
-    /// Suspend or resume. Gives how many tasks that was.
+    /// Suspend or resume. Returns the number of tasks.
     fn pause(&self, world: &World, control: Control) -> Result<usize> {
         let jobs = job_session::settled(world, || world.store.array_jobs(&self.id))?;
         let fit = jobs.iter().filter(|job| job.info.state.after(control).is_ok());
@@ -81,7 +81,7 @@ impl JobArray {
         Ok(acted.len())
     }
 
-    /// Forget it and all its tasks; they must have ended.
+    /// Reap it with all its tasks; they must have ended.
     pub fn reap(&self) -> Result<()> {
         self.within(|world| world.store.reap(Which::Array(&self.id)))
     }
@@ -115,8 +115,8 @@ impl JobArray {
     }
 }
 
-/// Ask the runtime for a control of many jobs, several at a time. Gives those that it was done for; a
-/// job whose state no longer allows it is none of them. Any other error is the call's.
+/// Ask the runtime for a control of many jobs, several at a time. Returns the jobs that it was done for,
+/// without those whose state no longer allows it. Any other error is the call's.
 fn ask<'a>(
     world: &World,
     jobs: impl Iterator<Item = &'a Job> + Send,

@@ -1,7 +1,7 @@
-//! On whose behalf a call is made.
+//! The user on whose behalf a call is made.
 //!
-//! Everybody may act for himself, which is what a call does that says nothing about it. Root may act for
-//! every user that there is, and what he does then is done with that user's rights and is his.
+//! All users may act for themselves, which is the default. Root may act for every existing user; such a
+//! call has that user's rights, and its results belong to that user.
 
 use nix::unistd::{Uid, User};
 
@@ -9,30 +9,30 @@ use super::submitter::{another, caller, group_named, submitter, user, user_named
 use crate::model::{self, Error, ErrorCode, Result};
 use crate::tracker::Submitter;
 
-/// A user as a caller names him, and the group that he shall have.
+/// A user and a group, as a caller names them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sudo {
-    /// His name.
+    /// The user's name.
     pub user: Option<String>,
-    /// The name of the group.
+    /// The group's name.
     pub group: Option<String>,
-    /// His number.
+    /// The user's number.
     pub uid: Option<i64>,
-    /// The number of the group.
+    /// The group's number.
     pub gid: Option<i64>,
 }
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Behalf {
-    /// The calling user's own.
+    /// On behalf of the calling user.
     Himself,
-    /// That of another user.
+    /// On behalf of another user.
     Of(Box<Submitter>),
 }
 
 impl Behalf {
-    /// Who is meant? INVALID_ARGUMENT for a user or group that is none, DENIED_BY_DRMS for one that the
+    /// The named user. INVALID_ARGUMENT for an unknown user or group, DENIED_BY_DRMS for one that the
     /// calling user may not act for.
     pub fn of(named: &Sudo) -> Result<Self> {
         let me = submitter()?;
@@ -54,7 +54,7 @@ impl Behalf {
         another(&user, gid).map(|user| Self::Of(Box::new(user)))
     }
 
-    /// Who submits what is submitted.
+    /// The submitter of new jobs.
     pub(super) fn submitter(&self) -> Result<Submitter> {
         match self {
             Self::Himself => submitter(),
@@ -62,12 +62,12 @@ impl Behalf {
         }
     }
 
-    /// Whose is what is made.
+    /// The owner of new objects.
     pub(super) fn owner(&self) -> Result<String> {
         self.only().map_or_else(caller, |user| Ok(user.to_owned()))
     }
 
-    /// Whose things alone may be touched; `None` if it does not matter.
+    /// The only owner whose objects may be changed; `None` if any may.
     pub(super) fn only(&self) -> Option<&str> {
         match self {
             Self::Himself => None,
@@ -75,7 +75,7 @@ impl Behalf {
         }
     }
 
-    /// DENIED_BY_DRMS if something is not this user's to control.
+    /// DENIED_BY_DRMS if this user may not control an object.
     pub(super) fn check_owner(&self, what: &str, owner: Option<&str>) -> Result<()> {
         model::check_owner(what, owner, self.only())
     }
@@ -93,7 +93,7 @@ impl Sudo {
     }
 }
 
-/// The number of a user or group that is named by it, by its name, or by both.
+/// The number of a user or group that is given by number, by name, or by both.
 fn number(
     what: &str,
     name: Option<&str>,
@@ -101,7 +101,7 @@ fn number(
     find: impl FnOnce(&str) -> Result<Option<u32>>,
 ) -> Result<Option<u32>> {
     let number = number
-        // The largest one stands for none.
+        // The largest number stands for none.
         .map(|number| u32::try_from(number).ok().filter(|number| *number != u32::MAX).ok_or(number))
         .transpose()
         .map_err(|number| Error::argument(format!("{number} is not the number of a {what}")))?;
@@ -115,7 +115,7 @@ fn number(
     }
 }
 
-/// By his number, so that one who has several names is one user.
+/// Looked up by number, so that several names of one number are one user.
 fn existing(uid: u32) -> Result<User> {
     user(Uid::from_raw(uid))?.ok_or_else(|| Error::argument(format!("there is no user {uid}")))
 }
@@ -133,7 +133,7 @@ mod tests {
     use crate::session::tests::{code, fresh, start, template};
     use crate::session::{Bulk, JobSession, ReservationSession, Timeout};
 
-    /// On behalf of somebody with this name.
+    /// On behalf of the user with this name.
     fn somebody(name: &str) -> Behalf {
         let submitter = submitter().unwrap();
         Behalf::Of(Box::new(Submitter { user: name.to_owned(), ..submitter }))
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(nobody.owner().unwrap(), "nobody");
         nobody.check_owner("job j", Some("nobody")).unwrap();
         assert_eq!(code(nobody.check_owner("job j", Some("root"))), ErrorCode::DeniedByDrms);
-        // Its number alone is as good.
+        // Its number alone is equivalent.
         let numbered = Sudo { uid: Some(65534), ..Sudo::default() };
         assert_eq!(Behalf::of(&numbered), Ok(nobody));
         let not_his = Sudo { gid: Some(0), ..user("nobody") };
@@ -252,7 +252,7 @@ mod tests {
         let nobody = Behalf::of(&user("nobody")).unwrap();
         let out = dir.path().join("out");
         let wanted = |path: &Path| JobTemplate { output_path: Some(path.into()), ..template("0") };
-        // The directory is root's alone.
+        // Only root may use the directory.
         let job = session.run_job_as(&nobody, wanted(&out)).unwrap();
         let info = job.info().unwrap();
         assert!(info.annotation.unwrap().contains("Permission denied"));

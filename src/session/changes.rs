@@ -1,10 +1,10 @@
-//! How often the store has changed, for who must look at all of it again.
+//! Counts the changes of the store, for threads that must look at all of it again.
 
 use std::time::{Duration, Instant};
 
 use crate::sync::{Condvar, Mutex};
 
-/// A count of the changes that were noticed.
+/// The number of changes noticed.
 #[derive(Default)]
 pub(super) struct Changes {
     count: Mutex<u64>,
@@ -12,18 +12,18 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// The store has changed.
+    /// Count a change of the store.
     pub(super) fn tell(&self) {
         *self.count.lock() += 1;
         self.news.notify_all();
     }
 
-    /// The count now. To be taken before the store is looked at, so that no change is missed.
+    /// The count now. Take it before looking at the store, so that no change is missed.
     pub(super) fn seen(&self) -> u64 {
         *self.count.lock()
     }
 
-    /// Wait for a change after `seen`, at most so long. False if there was none.
+    /// Wait for a change after `seen`, at most for `limit`. False if there was none.
     pub(super) fn wait(&self, seen: u64, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut count = self.count.lock();

@@ -1,7 +1,8 @@
-//! The clean-up thread: it removes the leftovers of ended jobs, and of attempts that were given up.
+//! The clean-up thread: it removes the leftovers of ended jobs, and of abandoned attempts.
 //!
-//! A removal that fails is tried again, each time after a longer pause, but only so often by this process: the
-//! runtime may be unable to do it for long. The next process that opens a session tries again.
+//! A failed removal is repeated, each time after a longer pause, but only a limited number of times by
+//! this process: the runtime may be unable to do it for long. The next process that opens a session
+//! tries again.
 
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
@@ -10,19 +11,19 @@ use super::engine::Engine;
 use super::progress::Doing;
 use crate::model::{Error, Result};
 
-/// How often a process tries to remove what is left of something: that takes about two minutes.
+/// The number of tries of a removal, which take about two minutes.
 const TRIES: u32 = 8;
 
 /// A piece of work for the clean-up thread.
 pub(super) enum Chore {
-    /// To remove what is left of a job that has ended.
+    /// Remove the leftovers of an ended job.
     Clean(String),
-    /// To look for what attempts at jobs have left.
+    /// Find leftovers of attempts at jobs.
     Sweep,
 }
 
 impl Engine {
-    /// Clean up after a job that has ended.
+    /// Let the clean-up thread clean up after an ended job.
     pub(super) fn clean_up(&self, id: &str) {
         let before = self.progress.lock().clean(id);
         if before != Some(Doing::Cleaning) {
@@ -35,14 +36,14 @@ impl Engine {
         let _ = self.chores.send(Chore::Clean(id.to_owned()));
     }
 
-    /// Look for what attempts at jobs have left, soon.
+    /// Let the clean-up thread find leftovers of attempts at jobs, soon.
     pub(super) fn sweep(&self) {
         self.progress.lock().sweeping = true;
         // The receiver lives as long as the process.
         let _ = self.chores.send(Chore::Sweep);
     }
 
-    /// The clean-up thread: a result is on stable storage before its job's files go.
+    /// The clean-up thread: a result is on stable storage before its job's files are removed.
     pub(super) fn clean(&self, chores: &Receiver<Chore>) {
         while let Ok(first) = chores.recv() {
             let batch: Vec<Chore> = std::iter::once(first).chain(chores.try_iter()).collect();
@@ -62,7 +63,7 @@ impl Engine {
     fn look_for_leftovers(&self) {
         let needed = |id: &str| self.store.may_have_leftovers(id);
         let found = self.tracker.leftovers(&needed).unwrap_or_else(|error| {
-            // The next Live tries again.
+            // The next time that the link is `Live`, it is tried again.
             tracing::warn!(%error, "cannot look for what attempts at jobs have left");
             Vec::new()
         });
@@ -72,7 +73,7 @@ impl Engine {
         self.kick.ring();
     }
 
-    /// Remove what attempts at jobs have left, as far as it is time for that.
+    /// Remove leftovers of attempts at jobs, as far as they are due.
     pub(super) fn delete_leftovers(&self) {
         let names = self.progress.lock().take_up_leftovers();
         for name in names {
@@ -82,17 +83,17 @@ impl Engine {
         }
     }
 
-    /// May this process still remove something that attempts at jobs have left?
+    /// Returns whether this process may still remove leftovers of attempts at jobs.
     pub(super) fn has_leftovers(&self) -> bool {
         self.progress.lock().has_leftovers()
     }
 
-    /// When it is tried again to remove something that could not be.
+    /// The time of the next repetition of a failed removal.
     pub(super) fn next_try(&self) -> Option<Instant> {
         self.progress.lock().next_try()
     }
 
-    /// Nothing is left.
+    /// Store that nothing is left of a job.
     pub(super) fn deleted(&self, id: &str) -> Result<()> {
         let stored = if self.store.knows(id)? { self.store.job_deleted(id) } else { Ok(()) };
         self.progress.lock().forget_failure(id);
@@ -101,7 +102,7 @@ impl Engine {
         stored
     }
 
-    /// Something could not be removed.
+    /// Note that a removal failed.
     pub(super) fn not_deleted(&self, id: &str, error: &Error) {
         let (doing, times) = {
             let mut progress = self.progress.lock();

@@ -1,4 +1,4 @@
-//! The removal of what jobs leave, on a fake tracker.
+//! The removal of leftovers of jobs, on a fake tracker.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -17,11 +17,11 @@ fn who_only_opens_a_session_removes_what_others_have_left_before_it_closes_it() 
     let tracker = Arc::clone(&first.tracker);
     let session = JobSession::create(Some("s"), None).unwrap();
     let job = start(&session, template("sleep"));
-    // A process has stored the end of the job, and then dies.
+    // A process stores the end of the job, and then dies.
     let mut other = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
     let claim = Claim::of_process(other.id()).unwrap();
     tracker.set_silent(true);
-    // The threads of the first process live on here, and must not do it.
+    // The threads of the first process still exist here, and must not do it.
     tracker.set_stuck(true);
     tracker.exit(&job.id, 0);
     assert!(first.world.store.job_ended(&job.id, &Outcome::failed("x"), &claim).unwrap());
@@ -47,7 +47,7 @@ fn what_cannot_be_removed_is_tried_again_each_time_later_and_shows() {
     let job = session.run_job(template("0")).unwrap();
     job.wait_terminated(Timeout::Infinite).unwrap();
     let begun = Instant::now();
-    // Each failure from the second on is a change of the store.
+    // Each failure after the first changes the store.
     let annotation = loop {
         let seen = bench.world.changes.seen();
         if let Some(annotation) = job.info().unwrap().annotation {
@@ -58,7 +58,7 @@ fn what_cannot_be_removed_is_tried_again_each_time_later_and_shows() {
     assert!(annotation.contains("cannot be removed: device or resource busy"), "{annotation}");
     assert!(begun.elapsed() >= Duration::from_millis(900), "it was tried again too soon");
     assert!(bench.tracker.failed_deletions() <= 3);
-    // Nobody waits for that.
+    // Closing does not wait for it.
     session.close().unwrap();
     bench.tracker.set_stuck(false);
     let engine = bench.world.default_engine().unwrap();
@@ -81,7 +81,7 @@ fn what_was_given_up_keeps_no_agent_and_is_removed_by_who_opens_next() {
     let job = session.run_job(template("0")).unwrap();
     job.wait_terminated(Timeout::Infinite).unwrap();
     let engine = first.world.default_engine().unwrap();
-    // As if it had been tried for minutes.
+    // Simulates minutes of tries.
     let busy = Error::internal("busy");
     (0..8).for_each(|_| engine.not_deleted(&job.id, &busy));
     assert!(first.world.store.unsettled_targets().unwrap().is_empty());

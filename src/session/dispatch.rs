@@ -1,9 +1,9 @@
-//! The thread that starts jobs: it lets the scheduler choose, and does what the store then says that
-//! this process has to do.
+//! The dispatcher, the thread that starts jobs: it lets the scheduler choose, and does the work that the
+//! store then assigns to this process.
 //!
 //! There is no leader: every process has such a thread, and a transaction of the store decides. It
-//! sleeps until something happens that may let a job start: a change of the store, a time, the death
-//! of a process that worked on jobs.
+//! sleeps until something happens that may let a job start: a change of the store, a time, the death of
+//! a process that worked on jobs.
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,24 +20,24 @@ use crate::runtime;
 use crate::scheduler::{Candidate, plan};
 use crate::store::{Claim, NextMail, Queue, Targets};
 
-/// Launches in flight for each core: a launch is mostly waiting for programs that the runtime
-/// starts, and with more of them the rate falls again.
+/// Launches in flight for each core: a launch mostly waits for programs that the runtime starts, and
+/// with more of them the rate falls again.
 const LAUNCHES_PER_CORE: usize = 4;
 /// Jobs made ready for each core.
 const READY_PER_CORE: usize = 2;
 
-/// Processes that send mails at a time.
+/// The most processes that send mails at one time.
 const MAILS: usize = 4;
 
-/// Time until what failed is tried again, milliseconds.
+/// The pause after a failure, milliseconds.
 const RETRY: Millis = 1000;
 
-/// What the thread remembers from one time to the next.
+/// The thread's state from one turn to the next.
 struct Dispatcher {
     cores: usize,
-    /// Other processes that work on jobs, send mails about them, or are told of them.
+    /// Other processes that work on jobs, send mails about them, or listen to their states.
     others: HashMap<Claim, OwnedFd>,
-    /// Those that are known to have died, and may have left something to those who come later.
+    /// The ones that are known to have died and may have left work to later processes.
     dead: HashSet<Claim>,
     /// Processes that send mails.
     mails: Vec<Sending>,
@@ -82,12 +82,13 @@ impl Dispatcher {
         for claim in ended {
             self.others.remove(&claim);
         }
-        // Here, whatever else goes wrong: the end of a program can be read for ever.
+        // Here, so that it is done despite other failures: the pipe of an ended program stays readable
+        // for ever.
         let over = self.mails.extract_if(.., Sending::is_over);
         self.tried.extend(over.map(|sending| sending.mail));
     }
 
-    /// Do what is to be done now. Gives when there may be something again by itself.
+    /// Do the pending work. Returns the time at which there may be more without an event.
     fn dispatch(&mut self, world: &World) -> Result<Option<Millis>> {
         let now = now();
         for id in world.store.expire_reservations(now)? {
@@ -97,7 +98,7 @@ impl Dispatcher {
         }
         world.store.expire_deadlines(now)?;
         for job in world.store.overdue_jobs(now)? {
-            // Suspended beyond its time: its init ends it when it goes on.
+            // Suspended beyond its time: its init ends it after it is resumed.
             world.engine(&job.target)?.control(job.id, Control::Resume);
         }
         let engines = world.engines();
@@ -128,7 +129,7 @@ impl Dispatcher {
         Ok(wake.into_iter().chain(self.send_mails(world)?).min())
     }
 
-    /// Send the mails that are due. Gives the time to go on if others remain.
+    /// Send the mails that are due. Returns the time to continue if others remain.
     fn send_mails(&mut self, world: &World) -> Result<Option<Millis>> {
         for mail in self.tried.drain(..) {
             if let Some(error) = world.store.mail_error(mail)? {
@@ -173,7 +174,8 @@ impl Dispatcher {
         world.store.admit(now, &targets, &world.mine, &mut decide).map(drop)
     }
 
-    /// Hear of the death of every process that works on jobs, sends mails about them, or is told of them.
+    /// Watch for the death of every process that works on jobs, sends mails about them, or listens to
+    /// their states.
     fn watch_others(&mut self, world: &World, engines: &[Arc<Engine>]) -> Result<()> {
         let claimers = world.store.claimers()?;
         self.others.retain(|claim, _| claimers.contains(claim));
@@ -196,14 +198,14 @@ impl Dispatcher {
         if !dead.is_empty() {
             engines.iter().for_each(|engine| engine.settle_soon());
             world.store.forget_dead_listeners()?;
-            // Now that all is done: after an error it is tried again.
+            // Only when all is done: after an error it is tried again.
             self.dead.extend(dead);
         }
         Ok(())
     }
 }
 
-/// When an instant is, by the clock that says that it is `now`.
+/// The time of an instant, by the clock that shows `now`.
 fn time_of(instant: Instant, now: Millis) -> Millis {
     let span = instant.saturating_duration_since(Instant::now()).as_millis();
     now.saturating_add(Millis::try_from(span).unwrap_or(Millis::MAX)).saturating_add(1)

@@ -1,7 +1,7 @@
-//! From facts to stored states: the one place where what a tracker reports becomes what the API says.
+//! The engine: it turns the facts of a tracker into stored states, and is the only place that does.
 //!
-//! Facts of a tracker pass through a channel to one thread, so they are stored in the order in which
-//! they happened. Whoever stores the end of a job also sees to its clean-up.
+//! Facts pass through a channel to one thread, so they are stored in the order in which they happened.
+//! The process that stores the end of a job also has it cleaned up.
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Once};
@@ -18,13 +18,13 @@ use crate::store::{Claim, Store, Unsettled, Word};
 use crate::sync::{Condvar, Mutex};
 use crate::tracker::{EventSink, Fact, JobTracker, NewJob};
 
-/// How long a call waits for the first word from a tracker.
+/// The longest time that a call waits for the first report of a tracker.
 const FIRST_WORD: Duration = Duration::from_secs(30);
 
 /// A method of a tracker that controls a job.
 type Method = fn(&(dyn JobTracker + 'static), &str, Control) -> Result<()>;
 
-/// A tracker, and the work that its facts give.
+/// A tracker, and the handling of its facts.
 pub(super) struct Engine {
     pub(super) tracker: Arc<dyn JobTracker>,
     /// The name of the tracker's runtime in the store.
@@ -42,10 +42,10 @@ pub(super) struct Engine {
     pub(super) changed: Condvar,
 }
 
-/// What the thread of the facts has to deal with.
+/// Input of the thread of the facts.
 pub(super) enum News {
     Fact(Box<Fact>),
-    /// A process has died that may have worked on jobs.
+    /// A process that may have worked on jobs has died.
     Settle,
 }
 
@@ -75,7 +75,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Without its threads: what they would have to do comes out of the receivers.
+    /// Without its threads: their input comes out of the receivers.
     pub(super) fn new(
         tracker: Arc<dyn JobTracker>,
         target: String,
@@ -107,19 +107,19 @@ impl Engine {
         &*self.tracker
     }
 
-    /// Make the tracker report, from the first call on.
+    /// Make the tracker report, on the first call.
     pub(super) fn subscribe(&self) {
         let sink = Sink(self.news.clone());
         self.subscribed.call_once(|| self.tracker.subscribe(Arc::new(sink)));
     }
 
-    /// Compare all jobs with the runtime, soon.
+    /// Let all jobs be compared with the runtime, soon.
     pub(super) fn settle_soon(&self) {
         // The receiver lives as long as the process.
         let _ = self.news.send(News::Settle);
     }
 
-    /// Make sure that the stored state of a job that was begun holds. True if it may have changed.
+    /// Make sure that the stored state of a begun job is current. True if it may have changed.
     pub(super) fn refresh(&self, id: &str) -> Result<bool> {
         self.subscribe();
         let deadline = Instant::now() + FIRST_WORD;
@@ -138,12 +138,14 @@ impl Engine {
         match link {
             Link::Live => Ok(waited),
             Link::Starting => self.settle(id).map(|()| true),
-            // The job may have left its record; if not, the reason why nobody knows is the error.
+            // The job may have left its record; if not, the call fails with the reason why the state is
+            // unknown.
             Link::Lost(error) => self.settle(id).map(|()| true).map_err(|_| error),
         }
     }
 
-    /// May jobs be started now? If not, there may be a time at which that changes by itself.
+    /// Returns whether jobs may be started now. If not, there may be a time at which that changes by
+    /// itself.
     pub(super) fn is_ready(&self) -> std::result::Result<(), Option<Instant>> {
         let progress = self.progress.lock();
         match (&progress.link, progress.pause) {
@@ -153,17 +155,17 @@ impl Engine {
         }
     }
 
-    /// Is the runtime out of reach?
+    /// Returns whether the runtime is out of reach.
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.progress.lock().link, Link::Lost(_))
     }
 
-    /// Can the tracker make jobs ready, as far as is known?
+    /// Returns whether the tracker can make jobs ready, as far as known.
     pub(super) fn can_prepare(&self) -> bool {
         !self.progress.lock().unready
     }
 
-    /// How many jobs are being started, as far as that keeps others from it.
+    /// The number of jobs being started, as far as they block others.
     pub(super) fn starting(&self) -> usize {
         self.progress.lock().starting()
     }
@@ -173,10 +175,10 @@ impl Engine {
         self.progress.lock().crowded()
     }
 
-    /// Wait until what this process has begun is over, as far as `counts`, at most until `deadline`.
+    /// Wait until the work of this process that `counts` selects is over, at most until `deadline`.
     pub(super) fn drain(&self, counts: fn(Doing) -> bool, deadline: Instant) {
         let mut progress = self.progress.lock();
-        // A connection that was just opened may have to take up work that other processes have left.
+        // A new connection may have to take up work that other processes have left.
         let looks = |progress: &Progress| {
             matches!(progress.link, Link::Starting) && self.subscribed.is_completed()
         };
@@ -194,7 +196,7 @@ impl Engine {
         }
     }
 
-    /// Do what the store says that this process has to do for a job.
+    /// Do the work for a job that the store assigns to this process.
     pub(super) fn work(&self, job: &Unsettled) {
         let Some(doing) = task(job) else { return };
         let id = &job.id;
@@ -216,8 +218,8 @@ impl Engine {
         if !self.take_up(job, doing) {
             return;
         }
-        // Facts are stored before they end what is being done. So nobody was at it a moment ago, and
-        // if the store still says so now, it is not something that is over already.
+        // Facts are stored before they end the work. So the job was without work a moment ago, and if
+        // the store still assigns this work now, it is not over already.
         match self.store.unsettled_job(id) {
             Ok(Some(now))
                 if (&now.claim, now.run) == (&job.claim, job.run) && task(&now) == Some(doing) => {}
@@ -239,7 +241,7 @@ impl Engine {
         }
     }
 
-    /// Note that this is being done now. False if something is that it does not follow on.
+    /// Note that this work is in progress. False if other work is that it does not follow on.
     pub(super) fn take_up(&self, job: &Unsettled, doing: Doing) -> bool {
         let work = Work { doing, run: job.run, submission: job.submission };
         self.progress.lock().take_up(&job.id, work)
@@ -259,7 +261,7 @@ impl Engine {
         }
     }
 
-    /// End a job that was about to be started, unless somebody who died has started it.
+    /// End a job that was about to be started, unless a process that died has started it.
     fn give_up(&self, job: &Unsettled) {
         let id = &job.id;
         let given_up = match self.tracker.job_info(id) {
@@ -277,10 +279,10 @@ impl Engine {
         self.store.order(id)?.ok_or_else(|| Error::argument(format!("job {id} does not exist")))
     }
 
-    /// The thread of the facts. One that could not be stored, for want of disk space say, is not
+    /// The thread of the facts. A fact that could not be stored, for instance on a full disk, is not
     /// lost: the jobs are compared with the runtime until that works.
     fn follow(&self, news: &Receiver<News>) {
-        // When the jobs are compared again, and the pause after the next failure.
+        // The time of the next comparison of the jobs, and the pause after a failure of it.
         let mut retry: Option<(Instant, Duration)> = None;
         loop {
             let item = match retry {
@@ -333,7 +335,7 @@ impl Engine {
                 Ok(())
             }
             Fact::Live => {
-                // Once: who could not remove it a moment ago need not try again at once.
+                // Once: a removal that failed a moment ago need not be repeated at once.
                 let retried = match self.progress.lock().link {
                     Link::Starting => self.store.retry_deleting(&self.target),
                     Link::Live | Link::Lost(_) => Ok(()),
@@ -343,7 +345,7 @@ impl Engine {
                 self.set_link(Link::Live);
                 retried.and(settled)
             }
-            // Told again at each attempt to reconnect: a job that ended meanwhile left its record.
+            // Reported at each attempt to reconnect: a job that ended meanwhile left its record.
             Fact::Lost { error } => {
                 self.set_link(Link::Lost(error));
                 self.settle_all()
@@ -351,13 +353,13 @@ impl Engine {
         }
     }
 
-    /// Something keeps a job from starting, or does so no longer.
+    /// Note the reason that delays the start of a job, or that there is none any more.
     fn delayed(&self, id: &str, text: Option<&str>) -> Result<()> {
         let delayed = &mut self.progress.lock().delayed;
         let news = if text.is_some() { delayed.insert(id.to_owned()) } else { delayed.remove(id) };
         let stored = self.store.job_progress(id, text);
         if news {
-            // There is room for another launch; and the job may have been given up before.
+            // There is room for another launch; and the end of the job may have been requested before.
             self.kick.ring();
         }
         stored
@@ -380,7 +382,7 @@ impl Engine {
     fn switched(&self, id: &str, state: JobState, news: Result<bool>) -> Result<()> {
         let stored = if matches!(news, Ok(false)) { self.store.job_state(id)? } else { None };
         match stored {
-            // Told late, or in an order that the clock has turned round: the runtime knows.
+            // A late report, or one out of order because the clock was set: the runtime knows.
             Some(stored) if stored.is_started() && stored != state => self.settle(id),
             _ => self.tell(id, state, news),
         }
@@ -406,19 +408,19 @@ impl Engine {
         Ok(())
     }
 
-    /// End a job that somebody gave up before it started.
+    /// End a job whose end was requested before it started.
     pub(super) fn end_if_asked(&self, id: &str, how: Option<Control>) {
         if let Some(how) = how {
             self.ask(id.to_owned(), how, <dyn JobTracker>::end_again);
         }
     }
 
-    /// Ask the runtime for it.
+    /// Ask the runtime for a control of a job.
     pub(super) fn control(&self, id: String, control: Control) {
         self.ask(id, control, <dyn JobTracker>::job_control);
     }
 
-    /// The same by a method of the tracker. Not here: facts must not wait for it.
+    /// The same by a method of the tracker. In another thread: facts must not wait for it.
     fn ask(&self, id: String, control: Control, method: Method) {
         let tracker = Arc::clone(&self.tracker);
         let spawned = runtime::thread("drmaa2-control", move || {
@@ -439,7 +441,7 @@ impl Engine {
     }
 
     fn ended_for_good(&self, id: &str, outcome: &Outcome) -> Result<()> {
-        // Before anybody can see the end: who then closes his session waits for the clean-up.
+        // Before the end is visible: a caller that then closes its session waits for the clean-up.
         let before = self.progress.lock().clean(id);
         let news = self.store.job_ended(id, outcome, &self.mine);
         if matches!(news, Ok(true)) {
@@ -450,7 +452,7 @@ impl Engine {
         self.tell(id, outcome.state(), news)
     }
 
-    /// This process works on the job no longer.
+    /// Note that this process no longer works on the job.
     pub(super) fn done(&self, id: &str) {
         let mut progress = self.progress.lock();
         progress.working.remove(id);

@@ -5,14 +5,14 @@ use super::progress::Doing;
 use crate::model::{Error, ErrorCode, JobState, Result};
 use crate::store::Retry;
 
-/// How often a job is started, if it cannot be for reasons that may pass.
+/// The number of attempts at a job that cannot be started for reasons that may pass.
 const ATTEMPTS: i64 = 5;
 
 impl Engine {
-    /// A job that could not be started waits for another attempt, after a pause.
+    /// Let a job that could not be started wait for another attempt, after a pause.
     pub(super) fn not_started(&self, id: &str, error: &Error) -> Result<()> {
         tracing::warn!(job = %id, %error, "cannot start a job");
-        // A runtime that is away starts nothing, however often it is tried.
+        // A runtime that is away starts nothing, so the attempt does not count.
         let attempts = (error.code != ErrorCode::DrmCommunication).then_some(ATTEMPTS);
         let retry = self.store.job_not_started(id, &error.message, attempts, &self.mine);
         let mut progress = self.progress.lock();
@@ -27,8 +27,8 @@ impl Engine {
         Ok(())
     }
 
-    /// A job that could not be made ready waits for its turn as if nobody had tried, or has failed: it
-    /// could not be started either. If its turn has come meanwhile, its start tells.
+    /// Let a job that could not be made ready wait for its turn as before, or fail, because it could not
+    /// be started either. If its turn has come meanwhile, its start decides.
     pub(super) fn not_prepared(&self, id: &str, error: &Error) -> Result<()> {
         tracing::debug!(job = %id, %error, "cannot make a job ready");
         let failure = (!error.may_pass()).then_some(error.message.as_str());

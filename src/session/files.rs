@@ -1,7 +1,7 @@
-//! The host's files that a job has to do with: their paths, and that they are there.
+//! The host's files of a job: their paths, and checks that they exist.
 //!
-//! They are looked up and opened here, with the rights of who submits, which are the calling thread's.
-//! What was found is kept, so that no symbolic link of later can make root use another file.
+//! They are looked up and opened here, with the rights of the submitter, which are those of the calling
+//! thread. The result is kept, so that no later symbolic link can make root use another file.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -19,8 +19,8 @@ use crate::rights;
 use crate::store::NewTask;
 use crate::tracker::{Origin, Stdio, Submitter, Transfer};
 
-/// What [`Found`] knows already, by attribute and path: the tasks of a job array share most files, and
-/// one that is made is made once.
+/// The known [`Found`]s, by attribute and path: the tasks of a job array share most files, and one that
+/// is created is created once.
 type Known = HashMap<(&'static str, Text), Result<Found>>;
 
 /// A file of the host.
@@ -63,7 +63,7 @@ fn home(submitter: &Submitter) -> Result<Text> {
     Ok(Text::from(dir.as_path()))
 }
 
-/// What shall be mounted in the container, in this order; INVALID_ARGUMENT for what the submitter has no
+/// The mounts of the container, in this order; INVALID_ARGUMENT for a file that the submitter has no
 /// right to.
 fn mounts(mounts: &[Mount]) -> Result<Vec<Origin>> {
     let attribute = format!("{PREFIX}mounts");
@@ -84,8 +84,8 @@ fn mounts(mounts: &[Mount]) -> Result<Vec<Origin>> {
     Ok(origins)
 }
 
-/// Open a job's files: what is read must be readable, output is made and emptied,
-/// and the directories to stage out to can be written to. Gives their real paths.
+/// Open a job's files: input must be readable, output is created and emptied, and the directories to
+/// stage out to must be writable. Returns their real paths.
 pub(super) fn make_files(stdio: &Stdio) -> Result<Stdio> {
     make(stdio, &mut Known::new())
 }
@@ -174,8 +174,8 @@ fn find(attribute: &str, path: &Text) -> Result<Found> {
     Ok(Found::new(real, &found))
 }
 
-/// The real path of what was found at this one. The links in /proc lead past directories that are
-/// closed, and to what has been deleted or covered; a real path does not.
+/// The real path of the file found at `path`. The links in /proc lead past closed directories, and to
+/// deleted or covered files; a real path does not.
 fn real_path(path: &Text, found: &Metadata) -> io::Result<Text> {
     let real = fs::canonicalize(path.as_path())?;
     let there = fs::metadata(&real)?;

@@ -1,4 +1,4 @@
-//! Holding jobs, also those that are being started: see `store/hold.rs`.
+//! Holding jobs, including those that are being started: see `store/hold.rs`.
 
 use super::engine::Engine;
 use super::job::settle;
@@ -7,7 +7,7 @@ use crate::model::{Error, ErrorCode, ImageRef, JobState, Millis, Result};
 use crate::store::{Holding, Unsettled, Which};
 use crate::tracker::Withdrawn;
 
-/// Keep jobs from starting. Gives how many that was; of all others the stored state says that they have
+/// Keep jobs from starting. Returns their number; the stored state of all others shows that they have
 /// begun.
 pub(super) fn hold(world: &World, which: Which<'_>) -> Result<usize> {
     let Holding { mut held, starting } = world.store.hold(which)?;
@@ -25,7 +25,7 @@ pub(super) fn hold(world: &World, which: Which<'_>) -> Result<usize> {
 /// Hold a job that is being started. False if its command has begun.
 fn hold_starting(world: &World, id: &str, target: &str) -> Result<bool> {
     let engine = world.engine(target)?;
-    // The caller may have to hear of its start.
+    // The start, if there is one, must be reported for the caller.
     engine.subscribe();
     let withdrawn = engine.withdraw(id);
     if matches!(withdrawn, Ok(Withdrawn::Nothing)) {
@@ -50,7 +50,7 @@ fn hold_starting(world: &World, id: &str, target: &str) -> Result<bool> {
 }
 
 impl Engine {
-    /// Withdraw the start of a job that somebody wants to hold, and store that.
+    /// Withdraw the start of a job that is to be held, and store that.
     pub(super) fn withdraw(&self, id: &str) -> Result<Withdrawn> {
         let withdrawn = self.tracker.withdraw(id)?;
         if withdrawn == Withdrawn::Nothing {
@@ -61,7 +61,7 @@ impl Engine {
 
     /// The same for a job that this process would have to start. False if it has begun.
     pub(super) fn withdraws(&self, id: &str) -> bool {
-        // A hold that is no longer wanted must not be in the way of the next start.
+        // A hold that is no longer wanted must not block the next start.
         let withdraw = || match self.store.is_to_be_held(id)? {
             true => self.withdraw(id),
             false => Ok(Withdrawn::Nothing),
@@ -92,7 +92,7 @@ impl Engine {
         }
     }
 
-    /// The start of a job was withdrawn, most often one of this process.
+    /// Store that the start of a job, most often one of this process, was withdrawn.
     pub(super) fn withdrawn(&self, id: &str) -> Result<()> {
         let stored = self.store.start_withdrawn(id, &self.mine);
         self.starts_no_more(id);
@@ -102,22 +102,22 @@ impl Engine {
         }
     }
 
-    /// This process no longer starts the job; the dispatcher finds what has to be done for it now.
+    /// Note that this process no longer starts the job; the dispatcher finds the next work for it.
     pub(super) fn starts_no_more(&self, id: &str) {
         self.progress.lock().starts_no_more(id);
         self.changed.notify_all();
         self.kick.ring();
     }
 
-    /// The runtime says of a job that has started that it has not: a process that wanted to hold an earlier
-    /// run of it came so late that it withdrew this one, after its start was reported.
+    /// Store that a start that was reported has not happened: a process that wanted to hold an earlier
+    /// run of the job was so late that it withdrew this one after its start was reported.
     pub(super) fn run_withdrawn(&self, job: &Unsettled) -> Result<()> {
         let news = self.store.run_withdrawn(&job.id, job.run, &self.mine);
         self.kick.ring();
         self.tell(&job.id, JobState::Requeued, news)
     }
 
-    /// Look whether the runtime knows of a job's start already.
+    /// Ask the runtime whether the job has started already.
     fn adopt_started(&self, id: &str) -> Result<()> {
         let (Some(job), Ok(info)) = (self.store.unsettled_job(id)?, self.tracker.job_info(id)) else {
             return Ok(());

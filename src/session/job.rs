@@ -1,4 +1,4 @@
-//! Jobs: look them up, control them, wait for them.
+//! Jobs: look-up, control, waits.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::{Timeout, process};
 use crate::model::{Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Result};
 use crate::store::{Job, Which};
 
-/// How long a control call waits for the state to show what the runtime has accepted.
+/// The longest time that a control call waits until the state shows the accepted change.
 const SETTLE: Duration = Duration::from_secs(5);
 
 /// A job as a caller names it: by its id and its session. Every call looks it up anew.
@@ -22,7 +22,7 @@ pub struct JobRef {
     pub id: String,
     /// Its session; `None` for a job that was not made through DRMAA.
     pub session: Option<String>,
-    /// The name its template gave it. Never read from a handle that a caller passes in.
+    /// The name from its template. Never read from a handle that a caller passes in.
     pub name: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl JobRef {
         Self { id: info.id.clone(), session: info.session.clone(), name: info.name.clone() }
     }
 
-    /// Its state, with a detail.
+    /// Its state and substate.
     pub fn state(&self) -> Result<(JobState, Option<String>)> {
         self.within(|world| match self.fresh(world)? {
             Some(job) => Ok((job.info.state, job.info.substate)),
@@ -39,7 +39,7 @@ impl JobRef {
         })
     }
 
-    /// A snapshot of what is known of it.
+    /// A snapshot of its account.
     pub fn info(&self) -> Result<JobInfo> {
         self.within(|world| match self.fresh(world)? {
             Some(job) => Ok(job.info),
@@ -47,7 +47,7 @@ impl JobRef {
         })
     }
 
-    /// The template it was submitted with.
+    /// The template that it was submitted with.
     pub fn template(&self) -> Result<JobTemplate> {
         self.within(|world| {
             if self.stored(world)?.is_some() {
@@ -60,7 +60,7 @@ impl JobRef {
         })
     }
 
-    /// The same job, if it may be controlled on behalf of a user: DENIED_BY_DRMS if not.
+    /// The same job, if it may be controlled on behalf of a user, otherwise DENIED_BY_DRMS.
     pub fn on_behalf(self, behalf: &Behalf) -> Result<Self> {
         if behalf.only().is_some() {
             behalf.check_owner(&format!("job {}", self.id), self.info()?.owner.as_deref())?;
@@ -88,12 +88,12 @@ impl JobRef {
                     return settle(world, &self.id, |state| state == next || state.is_terminated());
                 }
             };
-            // Its state has changed since it was looked at.
+            // Its state has changed since the look-up.
             if acted == 0 { world.store.check_control(&self.id, control).map(drop) } else { Ok(()) }
         })
     }
 
-    /// The same for all tasks of the job array that it belongs to; for it alone if it is no task.
+    /// The same for all tasks of its job array; for the job alone if it is no task.
     pub fn control_all(&self, control: Control) -> Result<()> {
         match self.array()? {
             Some(array) => array.control(control),
@@ -117,13 +117,13 @@ impl JobRef {
             return Ok(());
         }
         match world.engine(&job.target)?.tracker().job_control(&self.id, how) {
-            // It ended by itself meanwhile, which is as good.
+            // It ended by itself meanwhile, which is equivalent.
             Err(error) if error.code == ErrorCode::InvalidState => Ok(()),
             result => result,
         }
     }
 
-    /// Forget it; it must have ended.
+    /// Reap it; it must have ended.
     pub fn reap(&self) -> Result<()> {
         self.within(|world| match self.fresh(world)? {
             Some(_) => world.store.reap(Which::Job(&self.id)),
@@ -187,10 +187,10 @@ impl JobRef {
         Ok(Some(job))
     }
 
-    /// The stored job, in a state that holds.
+    /// The stored job, in a current state.
     fn fresh(&self, world: &World) -> Result<Option<Job>> {
         match self.stored(world)? {
-            // Of a job that nobody has begun to start the store knows all there is to know.
+            // For a job without a begun start, the store is complete.
             Some(job) if job.begun => {
                 let changed = world.engine(&job.target)?.refresh(&self.id)?;
                 if changed { self.stored(world) } else { Ok(Some(job)) }
@@ -205,7 +205,7 @@ impl JobRef {
     }
 }
 
-/// Let the fact of an accepted change arrive: the caller's next look shall see it.
+/// Wait for the fact of an accepted change, so that the caller's next look sees it.
 pub(super) fn settle(world: &World, id: &str, settled: impl Fn(JobState) -> bool) -> Result<()> {
     let deadline = Timeout::After(SETTLE).deadline();
     let look = |known: &[Known]| {
@@ -222,8 +222,7 @@ pub(super) fn has_started(state: JobState) -> bool {
     state.is_started() || state.is_terminated()
 }
 
-/// Wait until one of `jobs`, all of them stored, is in a state that counts as `reached`, and
-/// give it.
+/// Wait until one of `jobs`, all of them stored, is in a state that counts as `reached`, and return it.
 pub(super) fn wait_any(
     world: &World,
     jobs: &[&JobRef],
@@ -244,13 +243,13 @@ pub(super) fn wait_all(
 ) -> Result<Vec<JobRef>> {
     let deadline = timeout.deadline();
     let found = watch(world, jobs, timeout)?;
-    // One after the other: no change is looked at but those of the next that is not there yet.
+    // One after the other: only changes of the next job that is not there yet matter.
     jobs.iter().try_for_each(|job| wait_until(world, &[job], deadline, reached).map(drop))?;
     Ok(found)
 }
 
-/// Have the changes of stored jobs reported. Without time to wait for them, look. Gives the jobs with all
-/// that a handle says of them.
+/// Subscribe to the changes of stored jobs. With a zero timeout, look them up instead. Returns the jobs
+/// with all that a handle contains.
 fn watch(world: &World, jobs: &[&JobRef], timeout: Timeout) -> Result<Vec<JobRef>> {
     let mut found = Vec::with_capacity(jobs.len());
     for job in jobs {
@@ -267,7 +266,7 @@ fn watch(world: &World, jobs: &[&JobRef], timeout: Timeout) -> Result<Vec<JobRef
     Ok(found)
 }
 
-/// Gives the place of the job that is there.
+/// Returns the index of the job that has reached the state.
 fn wait_until(
     world: &World,
     jobs: &[&JobRef],

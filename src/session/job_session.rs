@@ -1,4 +1,4 @@
-//! Job sessions: made, opened, closed and destroyed; what is in them.
+//! Job sessions: creation, opening, closing and destruction; their content.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,12 +23,12 @@ pub struct JobSession {
 }
 
 impl JobSession {
-    /// Create a session and open it. Without a name it gets one that nobody has.
+    /// Create a session and open it. Without a name it gets a new one.
     pub fn create(name: Option<&str>, contact: Option<&str>) -> Result<Arc<Self>> {
         Self::create_as(&Behalf::Himself, name, contact)
     }
 
-    /// The same for a user, whose session it is.
+    /// The same for a user, who owns the session.
     pub fn create_as(behalf: &Behalf, name: Option<&str>, contact: Option<&str>) -> Result<Arc<Self>> {
         let world = process::world()?;
         let invented;
@@ -58,9 +58,9 @@ impl JobSession {
         Arc::new(Self { row, closed: AtomicBool::new(false) })
     }
 
-    /// Let go of the session. Its jobs go on; any further use of it is INVALID_SESSION. Returns when
-    /// what this process was starting has started, what it had to clean up is gone, that of others included, and all that it
-    /// stored is safe.
+    /// Close the session. Its jobs continue; any further use of it is INVALID_SESSION. Returns when the
+    /// starts and the clean-up work of this process are done, including work for others, and all that it
+    /// stored is on stable storage.
     pub fn close(&self) -> Result<()> {
         self.check_open()?;
         let world = process::world()?;
@@ -73,12 +73,12 @@ impl JobSession {
         drained
     }
 
-    /// Remove a session from the store. Its running jobs go on.
+    /// Remove a session from the store. Its running jobs continue.
     pub fn destroy(name: &str) -> Result<()> {
         Self::destroy_as(&Behalf::Himself, name)
     }
 
-    /// The same on behalf of a user: DENIED_BY_DRMS if it is not his.
+    /// The same on behalf of a user: DENIED_BY_DRMS if it belongs to another one.
     pub fn destroy_as(behalf: &Behalf, name: &str) -> Result<()> {
         let world = process::world()?;
         world.store.destroy_session(name, behalf.only())?;
@@ -96,7 +96,7 @@ impl JobSession {
         &self.row.name
     }
 
-    /// The contact string it was created with; works on a closed session too.
+    /// The contact string that it was created with; works on a closed session too.
     pub fn contact(&self) -> Option<&str> {
         self.row.contact.as_deref()
     }
@@ -106,7 +106,7 @@ impl JobSession {
         self.world().map(|_| ())
     }
 
-    /// Names that `jobCategory` may take.
+    /// The valid values of `jobCategory`.
     pub fn job_categories(&self) -> Result<Vec<String>> {
         let world = self.world()?;
         let config = world.config.reload()?;
@@ -127,7 +127,7 @@ impl JobSession {
         self.run_job_as(&Behalf::Himself, template)
     }
 
-    /// The same for a user, as whom it runs.
+    /// The same for a user, as whom the job runs.
     pub fn run_job_as(&self, behalf: &Behalf, template: JobTemplate) -> Result<JobRef> {
         let world = self.world()?;
         submit::run_job(&world, &self.row, behalf, template)
@@ -192,7 +192,7 @@ impl JobSession {
         wait_any(&world, &self.own(jobs)?, timeout, reached)
     }
 
-    /// Jobs to wait for: there must be some, and all of this session.
+    /// The jobs to wait for: at least one, and all of this session.
     fn own<'a>(&self, jobs: &'a [JobRef]) -> Result<Vec<&'a JobRef>> {
         if jobs.is_empty() {
             return Err(Error::argument("the list of jobs to wait for is empty"));
@@ -231,7 +231,7 @@ impl Drop for JobSession {
     }
 }
 
-/// Jobs from the store, in states that hold.
+/// Jobs from the store, in current states.
 pub(super) fn settled(world: &World, mut load: impl FnMut() -> Result<Vec<Job>>) -> Result<Vec<Job>> {
     let jobs = load()?;
     let mut changed = false;
@@ -247,7 +247,7 @@ pub(super) fn matching(jobs: &[Job], filter: Option<&JobFilter>) -> Vec<JobRef> 
     jobs.iter().filter(matches).map(|job| JobRef::of(&job.info)).collect()
 }
 
-/// Refuse what cannot name a session of that kind.
+/// Refuse an invalid name of a session of that kind.
 pub(super) fn check_name<'a>(kind: &str, name: &'a str) -> Result<&'a str> {
     let refuse = |cause: &str| Err(Error::argument(format!("{kind} session name \"{name}\" {cause}")));
     match name {

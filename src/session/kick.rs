@@ -1,4 +1,4 @@
-//! What wakes the dispatcher: a kick, a time, or the death of a process.
+//! The dispatcher's alarm: it wakes by a kick, a time, or the death of a process.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -26,14 +26,14 @@ impl Kick {
     }
 }
 
-/// What the dispatcher waits for.
+/// The events that the dispatcher waits for.
 pub(super) struct Alarm {
     timer: TimerFd,
 }
 
 impl Alarm {
     pub(super) fn new() -> Result<Self> {
-        // The clock of start times: when it is set, the alarm goes by the new time.
+        // The clock of start times: when it is set, the alarm follows the new time.
         TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)
             .map(|timer| Self { timer })
             .map_err(|errno| os("a timer", errno))
@@ -55,7 +55,7 @@ impl Alarm {
         }
     }
 
-    /// Wait. Gives the places of the processes that have ended, or of other descriptors that can be read.
+    /// Wait. Returns the indices of the processes that have ended, or of other readable descriptors.
     pub(super) fn wait(&self, kick: &Kick, processes: &[BorrowedFd<'_>]) -> Vec<usize> {
         let mut places: Vec<PollFd<'_>> = [self.timer.as_fd(), kick.0.as_fd()]
             .into_iter()
@@ -79,7 +79,7 @@ impl Alarm {
         }
         let ended = places.iter().skip(2).enumerate();
         let ended = ended.filter(|(_, place)| place.any() == Some(true)).map(|(at, _)| at).collect();
-        // Not to be woken by the same again. Both are without blocking.
+        // Prevents that the same event wakes it again. Both reads are non-blocking.
         let _ = kick.0.read();
         let mut expirations = [0; 8];
         let _ = nix::unistd::read(&self.timer, &mut expirations);

@@ -1,4 +1,4 @@
-//! Mails about jobs: starting the processes that send them.
+//! Mails about jobs: starts the processes that send them.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -14,10 +14,11 @@ use crate::agent::environment;
 use crate::agent::spawn::{Handed, spawn};
 use crate::model::{Error, ErrorCode, Millis, Result, now};
 
-/// The argument that tells the agent's program to send a mail; two more say which, and whose claim is on it.
+/// The argument that makes the agent's program send a mail; two more are its number and the holder of
+/// its claim.
 pub(crate) const SEND_MAIL: &str = "--mail";
 
-/// How long a process may be at a mail before others are started all the same, milliseconds.
+/// The time that a process may take for a mail before others are started anyway, milliseconds.
 pub(super) const PATIENCE: Millis = 60_000;
 
 /// A process that may still be at work on a mail.
@@ -30,7 +31,7 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    /// Is it through, or has it had its time?
+    /// Returns whether it has ended, or has used up its time.
     pub(super) fn is_over(&mut self) -> bool {
         match self.lifeline.read(&mut [0]) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => now() - self.begun > PATIENCE,
@@ -45,16 +46,16 @@ impl AsFd for Sending {
     }
 }
 
-/// Start a process that sends a mail which this one has claimed.
+/// Start a process that sends a mail claimed by this one.
 pub(super) fn start(world: &World, mail: i64) -> Result<Sending> {
     let program = agent::program(&world.config)?;
     let (number, claim) = (mail.to_string(), world.mine.to_string());
     run(&program, &[SEND_MAIL, &number, &claim], &environment(&world.config.state_dir), mail)
 }
 
-/// The program may be on a file system that takes its time, so no lock may be held: a child that is forked
-/// meanwhile has the lifeline as well, which then tells nothing, and the process is taken to be at work for
-/// all of its time.
+/// Call it without a lock: the program may be on a slow file system. A child that is forked meanwhile
+/// has the lifeline as well, which then shows no end, and the process is taken to be at work for all of
+/// its time.
 fn run(
     program: &Path,
     arguments: &[&str],

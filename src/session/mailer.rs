@@ -1,8 +1,8 @@
-//! The process that sends a mail, through a program that takes them as sendmail does.
+//! The process that sends a mail, through a program that takes mails as sendmail does.
 //!
-//! It is `drmaa2d --mail`, one for each mail. A program that submits jobs may end at any moment; this process
-//! stays until the mail is taken or refused, and stores which. So none is lost, or sent twice, because of who
-//! noticed that it was due.
+//! It is `drmaa2d --mail`, one for each mail. A program that submits jobs may end at any moment; this
+//! process stays until the mail is accepted or refused, and stores the result. So the end of the process
+//! that noticed a due mail neither loses nor repeats it.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -18,10 +18,10 @@ use crate::model::{Error, JobInfo, Result, Text, now};
 use crate::procfs;
 use crate::store::{Claim, Mail, Store};
 
-/// How long the program may take, milliseconds.
+/// The longest run time of the program, milliseconds.
 const LIMIT: i32 = 600_000;
 
-/// The most of the program's message about a failure that is reported, bytes.
+/// The longest part of the program's message about a failure that is reported, bytes.
 const LAST_WORDS: u64 = 300;
 
 /// Send a mail that another process has claimed, unless a third one has claimed it by now.
@@ -45,7 +45,7 @@ fn hand_over(mail: &Mail) -> Result<()> {
     let os = |error: io::Error| failed(error.to_string());
     let mut said = memory("said").map_err(os)?;
     let mut child = Command::new(sendmail)
-        // -i: a line that holds a dot alone does not end the message.
+        // -i: a line with a single dot does not end the message.
         .args(["-i", "--"])
         .args(mail.to.iter().map(|address| address.as_path().as_os_str()))
         .stdin(written(&message(mail)).map_err(os)?)
@@ -60,7 +60,7 @@ fn hand_over(mail: &Mail) -> Result<()> {
     }
 }
 
-/// How the program has ended; `None` if it had to be killed.
+/// The exit status of the program; `None` if it had to be killed.
 fn end_of(child: &mut Child) -> io::Result<Option<ExitStatus>> {
     if let Some(program) = procfs::descriptor(child.id()) {
         let mut places = [PollFd::new(program.as_fd(), PollFlags::POLLIN)];
@@ -73,7 +73,7 @@ fn end_of(child: &mut Child) -> io::Result<Option<ExitStatus>> {
     child.wait().map(Some)
 }
 
-/// The end of what the program wrote, as one line.
+/// The end of the program's output, as one line.
 fn last_words(said: &mut File) -> String {
     let mut words = Vec::new();
     let read = said.seek(SeekFrom::End(0)).and_then(|end| {
@@ -90,7 +90,7 @@ fn memory(name: &str) -> io::Result<File> {
     Ok(File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC)?))
 }
 
-/// One to be read from the beginning.
+/// A file with this content, at its beginning.
 fn written(content: &str) -> io::Result<File> {
     let mut file = memory("mail")?;
     file.write_all(content.as_bytes())?;
@@ -118,7 +118,7 @@ fn message(mail: &Mail) -> String {
     text
 }
 
-/// The text of a header, as RFC 2047 has it if it is not plain.
+/// The text of a header, encoded by RFC 2047 if it is not ASCII.
 fn header(text: &str) -> String {
     if text.is_ascii() {
         return text.to_owned();
@@ -128,13 +128,13 @@ fn header(text: &str) -> String {
     let written = rfc2047::encode(text, &mut writer);
     drop(writer);
     match written {
-        // The program that sends the mail wants the line ends of this system.
+        // The program that sends the mail expects the line ends of this system.
         Ok(()) => encoded.replace("\r\n", "\n"),
         Err(_) => text.chars().filter(char::is_ascii).collect(),
     }
 }
 
-/// The facts that a reader of the mail wants to know.
+/// The facts for the reader of the mail.
 fn facts(info: &JobInfo, started: bool) -> Vec<(&'static str, String)> {
     let seconds = |seconds: Option<i64>| seconds.map(|seconds| format!("{seconds} s"));
     let machine = info.allocated_machines.first().map(|slot| slot.machine.clone());
@@ -185,7 +185,7 @@ mod tests {
             let (headers, _) = text.split_once("\n\n").unwrap();
             assert!(headers.is_ascii() && !headers.contains('\r'), "{headers}");
             assert!(headers.lines().all(|line| line.len() <= 78), "{headers}");
-            // As a reader puts it together again.
+            // Decoded as a mail reader does it.
             let subject = headers.split_once("Subject: ").unwrap().1;
             let subject: Vec<&str> =
                 subject.lines().take_while(|line| !line.starts_with("Auto")).collect();

@@ -1,4 +1,4 @@
-//! What the API means: sessions, jobs, waits, monitoring. Knows no C and no containerd.
+//! The meaning of the API: sessions, jobs, waits, monitoring. Knows no C and no containerd.
 
 mod agent;
 mod array;
@@ -60,14 +60,14 @@ pub use reservation_session::ReservationSession;
 pub use serve::serve;
 pub use submit::{Bulk, tasks};
 
-/// How long a wait may last.
+/// The limit of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timeout {
     /// Look and return (DRMAA2_ZERO_TIME, DRMAA2_NOW).
     Zero,
     /// No limit (DRMAA2_INFINITE_TIME).
     Infinite,
-    /// At most so long.
+    /// At most this long.
     After(Duration),
 }
 
@@ -82,7 +82,7 @@ impl Timeout {
         }
     }
 
-    /// When it is over; `None` for never, or for later than the clock can tell.
+    /// The end of the time; `None` for never, or if the clock cannot represent it.
     fn deadline(self) -> Option<Instant> {
         match self {
             Self::Zero => Some(Instant::now()),
@@ -108,11 +108,11 @@ const CAPABILITIES: [i32; 12] = [
     12, // RT_MACHINEARCH
 ];
 
-/// `JT_EMAIL`, which this build has where a program is configured that sends mails.
+/// `JT_EMAIL`, which this build has if a program that sends mails is configured.
 const JT_EMAIL: i32 = 4;
 
-/// An optional feature, by its number in the C enum `drmaa2_capability`: does this build have it?
-/// False for a number that is none.
+/// Returns whether this build has an optional feature, by its number in the C enum `drmaa2_capability`.
+/// False for an unknown number.
 pub fn supports(capability: i32) -> bool {
     let has_mail = || Config::load().is_ok_and(|config| config.sendmail.is_some());
     CAPABILITIES.contains(&capability) || (capability == JT_EMAIL && has_mail())
@@ -126,7 +126,7 @@ pub fn drmaa_version() -> Version {
     Version::parse(env!("CARGO_PKG_VERSION"))
 }
 
-/// Whose C structs this program expects.
+/// The implementation whose C structs this program expects.
 pub fn compat() -> Result<Compat> {
     Ok(process::world()?.config.compat)
 }

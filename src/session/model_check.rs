@@ -1,10 +1,10 @@
-//! A model check of the claim protocol: whatever processes, users and the runtime do in whatever
-//! order, and whoever dies in between, no job is lost, none runs twice, no claim is left for ever and
-//! no slot is given away twice.
+//! A model check of the claim protocol: in any order of the actions of processes, users and the runtime,
+//! and with any deaths in between, no job is lost, none runs twice, no claim is left for ever and no
+//! slot is given away twice.
 //!
-//! The engines, the store and the scheduler are the real ones. Their threads are not there: each step
-//! of a thread is a step that the test may choose to take next, or to take no more because the
-//! process has died. What the runtime is told to do is done in a step of its own, or never.
+//! The engines, the store and the scheduler are the real ones. Their threads are absent: each step of a
+//! thread is a step that the test may choose to take next, or never if the process has died. A request
+//! to the runtime is carried out in a step of its own, or never.
 
 mod runtime;
 
@@ -34,7 +34,7 @@ const PROCESSES: usize = 3;
 
 /// A process with the library in it.
 struct Process {
-    /// Stands for it: a claim names a process.
+    /// A real process in its place: a claim names a process.
     body: Child,
     engine: Arc<Engine>,
     news: Receiver<News>,
@@ -55,7 +55,7 @@ impl Process {
         Self { body, engine, news, chores }
     }
 
-    /// It dies, and with it what it has asked for and not got: the runtime is not asked any more.
+    /// Let it die, together with its requests that are not carried out yet.
     fn die(&mut self) {
         self.body.kill().unwrap();
         self.body.wait().unwrap();
@@ -68,15 +68,15 @@ impl Drop for Process {
     }
 }
 
-/// All there is.
+/// The whole system.
 struct Machine {
     store: Arc<Store>,
     session: Session,
     runtime: Arc<Mutex<Runtime>>,
     processes: Vec<Process>,
     submitted: Vec<String>,
-    /// Jobs to be held, though they are being started, and how often their start had been asked for then; the
-    /// result, once it is known.
+    /// Jobs that are to be held while they are being started, with the number of start requests at that
+    /// time; the result, once it is known.
     holding: VecDeque<((String, usize), Option<Withdrawn>)>,
     _dir: tempfile::TempDir,
 }
@@ -150,7 +150,7 @@ impl Machine {
         self.store.admit(now(), &Targets::new([TARGET]).unwrap(), mine, &mut decide).unwrap();
     }
 
-    /// Do one of the things that the store said, some steps ago, that this process has to do.
+    /// Do one of the things that the store assigned to this process some steps ago.
     fn work(&self, process: usize, jobs: &[Unsettled], choice: usize) {
         if !jobs.is_empty() {
             self.processes[process].engine.work(&jobs[choice % jobs.len()]);
@@ -161,11 +161,11 @@ impl Machine {
         self.store.claimed_jobs(&self.processes[process].engine.mine).unwrap()
     }
 
-    /// The threads of a process get to run.
+    /// Let the threads of a process run.
     fn hear(&self, process: usize) {
         let Process { engine, news, chores, .. } = &self.processes[process];
         let take = |fact| match engine.take(fact) {
-            // It wants to know more, and the runtime is mute: the jobs are compared again later.
+            // The engine has a question, and the runtime is mute: the jobs are compared again later.
             Err(error) if error.code == ErrorCode::DrmCommunication => {}
             taken => taken.unwrap(),
         };
@@ -193,7 +193,7 @@ impl Machine {
         self.runtime.lock().asked.get(id).copied().unwrap_or_default()
     }
 
-    /// A process that wants to hold a job goes on, or dies over it.
+    /// Continue a process that wants to hold a job, or let it die.
     fn withdraw(&mut self) {
         match self.holding.pop_front() {
             Some(((id, asked), None)) => {
@@ -269,7 +269,7 @@ impl Machine {
         self.check();
     }
 
-    /// Nobody interferes any more: everything has to come to its end.
+    /// Let everything end without further interference.
     fn finish(&mut self) {
         self.runtime.lock().mute = false;
         self.runtime.lock().held.clear();
@@ -314,12 +314,12 @@ impl Machine {
     }
 }
 
-/// What happens next.
+/// The next action.
 #[derive(Debug, Clone, Copy)]
 enum Act {
     Submit,
     Admit,
-    /// A process looks for what it has to do,
+    /// A process looks up its work,
     Look,
     /// and does one of it, perhaps much later.
     Work,
@@ -327,14 +327,14 @@ enum Act {
     Hear,
     Exit,
     Lose,
-    /// Somebody wants to hold a job, and then has its start withdrawn.
+    /// A process wants to hold a job, and then has its start withdrawn.
     Hold,
     Withdraw,
-    /// The command of a job that is started begins.
+    /// The command of a started job begins.
     Begin,
     Release,
     Terminate,
-    /// The runtime answers no questions, or does again.
+    /// The runtime stops answering questions, or answers again.
     Mute,
     Settle,
     Die,
@@ -366,7 +366,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Act::Settle),
         1 => Just(Act::Die),
     ];
-    // One of them does most of the work, so that what it does comes in every order.
+    // One of them does most of the work, so that its actions come in every order.
     let process = prop_oneof![3 => Just(0), 1 => 0..PROCESSES];
     let step = (act, process, 0..64usize);
     let step = step.prop_map(|(act, process, choice)| Step { act, process, choice });

@@ -24,7 +24,7 @@ impl MonitoringSession {
         Ok(Arc::new(Self { closed: AtomicBool::new(false) }))
     }
 
-    /// Let go of it.
+    /// Close it.
     pub fn close(&self) -> Result<()> {
         if self.closed.swap(true, Ordering::AcqRel) {
             return Err(is_closed());
@@ -38,7 +38,7 @@ impl MonitoringSession {
         if self.closed.load(Ordering::Acquire) { Err(is_closed()) } else { Ok(()) }
     }
 
-    /// All jobs the user may see that match, of every session and of none.
+    /// All matching jobs that the user may see, of every session and of none.
     pub fn jobs(&self, filter: Option<&JobFilter>) -> Result<Vec<JobRef>> {
         let world = self.world()?;
         let stored = settled(&world, || world.store.all_jobs())?;
@@ -50,7 +50,7 @@ impl MonitoringSession {
                 let matches = filter.is_none_or(|filter| filter.matches(&info, now));
                 // A job that is reaped, but not yet cleaned up, is in the runtime only.
                 if matches && !world.store.knows(&info.id)? {
-                    // One of another user's session is, for this user, a job from outside.
+                    // A job of another user's session is, for this user, a job from outside.
                     jobs.push(JobRef { session: None, ..JobRef::of(&info) });
                 }
             }
@@ -58,7 +58,7 @@ impl MonitoringSession {
         Ok(jobs)
     }
 
-    /// All reservations the user may see that are not over.
+    /// All reservations that the user may see and that are not over.
     pub fn reservations(&self) -> Result<Vec<ReservationRef>> {
         Ok(self.world()?.store.all_reservations()?.iter().map(ReservationRef::of).collect())
     }

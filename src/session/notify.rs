@@ -1,7 +1,7 @@
-//! Notifications: one thread calls the callback of the process for each state that a job comes into.
+//! Notifications: one thread calls the callback of the process for each new state of a job.
 //!
-//! The store keeps the events in order; the bell wakes the thread. No lock is held over a call, so a
-//! callback may do what it likes: call the API, register another one, or none.
+//! The store keeps the events in order; the bell wakes the thread. No lock is held during a call, so a
+//! callback may call the API, register another callback, or none.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
@@ -15,10 +15,10 @@ use crate::runtime;
 use crate::store::Event;
 use crate::sync::{Condvar, Mutex};
 
-/// So many events are taken out at a time.
+/// The number of events taken at a time.
 const BATCH: i64 = 1000;
 
-/// A job has come into a state.
+/// A new state of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
     /// The job.
@@ -29,11 +29,11 @@ pub struct Notification {
     pub state: JobState,
 }
 
-/// What is called.
+/// The function to call.
 pub type Callback = Arc<dyn Fn(&Notification) + Send + Sync>;
 
-/// From here on have `callback` called, and no other, for the jobs of the sessions that are open. `None`
-/// for nothing: then a call that is under way has ended when this returns, unless it is the caller.
+/// Make `callback` the only callback from now on, for the jobs of open sessions. `None` for no callback:
+/// then a call in progress has ended when this returns, unless it is the caller.
 pub fn notify(callback: Option<Callback>) -> Result<()> {
     match (callback, process::present_world()) {
         (Some(callback), _) => register(&process::world()?, callback),
@@ -46,7 +46,7 @@ pub fn notify(callback: Option<Callback>) -> Result<()> {
 #[derive(Default)]
 pub(super) struct Listener {
     state: Mutex<State>,
-    /// A call has returned.
+    /// Notified when a call has returned.
     returned: Condvar,
 }
 
@@ -62,7 +62,7 @@ struct State {
 }
 
 impl Listener {
-    /// The event after which the thread goes on. `None` if there is nobody to call: then it ends.
+    /// The event after which the thread continues. `None` if there is no callback: then it ends.
     fn goes_on(&self) -> Option<i64> {
         let mut state = self.state.lock();
         state.running = state.callback.is_some();
@@ -83,15 +83,15 @@ impl Listener {
         let process = std::process::id();
         callback(&told);
         if std::process::id() != process {
-            // A child that was forked inside the callback: there is nowhere to return to, and the lock may
-            // be that of a thread which is not here.
-            // SAFETY: it ends this process, and runs nothing of what it took over.
+            // A child that was forked inside the callback: there is nowhere to return to, and the lock may be that of a
+            // thread that does not exist here.
+            // SAFETY: it ends this process, and runs nothing of the inherited state.
             unsafe { libc::_exit(0) };
         }
     }
 }
 
-/// A call that is under way.
+/// A call in progress.
 struct Call<'a>(&'a Listener);
 
 impl Drop for Call<'_> {
@@ -105,7 +105,7 @@ fn register(world: &Arc<World>, callback: Callback) -> Result<()> {
     let mut state = world.listener.state.lock();
     if !state.running {
         let listener = Arc::downgrade(world);
-        // It ends by itself if the rest fails.
+        // The thread ends by itself if the rest fails.
         runtime::thread("drmaa2-notify", move || listen(&listener))?;
         state.running = true;
     }
@@ -126,7 +126,7 @@ fn unregister(world: &World) -> Result<()> {
         }
         None => Ok(()),
     };
-    // Once this has returned, the function that was called may be gone. A call does not wait for itself.
+    // After the return, the previous function may be gone. A call does not wait for itself.
     while state.callback.is_none()
         && state.calling.is_some_and(|calling| calling != thread::current().id())
     {
@@ -177,9 +177,9 @@ fn deliver(world: &World, event: Event) {
     world.listener.call(event.number, shown.then_some(told));
 }
 
-/// Hear of what the runtimes do whose jobs the callback is told of, though this process may do no more
-/// than that. Done once for each session; `followed` are those for which it is. What fails is tried again
-/// with the next change.
+/// Subscribe to the runtimes of the jobs that the callback is for, even if this process does nothing
+/// else with them. Done once for each session; `followed` are those done. A failure is repeated with the
+/// next change.
 fn follow(world: &World, followed: &mut HashSet<Option<i64>>) {
     let sessions = process::job_sessions().into_iter().map(Some);
     let all = process::is_monitoring().then_some(None);
@@ -190,7 +190,7 @@ fn follow(world: &World, followed: &mut HashSet<Option<i64>>) {
         }
         let contact = session.as_ref().and_then(|session| session.contact.as_deref());
         let subscribed = world.contact(contact).and_then(|(target, _)| {
-            // Beside the one that it has now, those that it had under another configuration.
+            // Besides the present one, the targets of earlier configurations.
             let unsettled = match &session {
                 Some(session) => world.store.unsettled_targets_of(session)?,
                 None => world.store.unsettled_targets()?,

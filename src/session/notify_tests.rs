@@ -12,15 +12,15 @@ use crate::model::JobState::{self, Done, Failed, Queued, QueuedHeld, Running, Su
 use crate::model::{Control, JobTemplate};
 use crate::tracker::{Fact, JobTracker};
 
-/// Register, as the process of this thread. What is told comes out of the receiver.
+/// Register a callback, as the process of this thread. Its notifications come out of the receiver.
 fn listen() -> Receiver<Notification> {
     let (told, receiver) = mpsc::channel();
-    // The test may be through already.
+    // The test may have ended already.
     notify(Some(Arc::new(move |news: &Notification| drop(told.send(news.clone()))))).unwrap();
     receiver
 }
 
-/// The states that are told, up to and with this one; all are of this job.
+/// The notified states, up to and including `last`; all are of this job.
 fn until(last: JobState, told: &Receiver<Notification>, job: &JobRef) -> Vec<JobState> {
     let mut states = Vec::new();
     while states.last() != Some(&last) {
@@ -77,7 +77,7 @@ fn a_suspension_that_is_heard_of_late_is_not_told_again() {
     let late = Fact::Suspended { id: job.id.clone(), at: 1 };
     engine.take(late.clone()).unwrap();
     assert_eq!(job.state().unwrap().0, Running);
-    // What the clock makes look late is looked up.
+    // A report that the clock makes look late is checked by a look-up.
     bench.tracker.set_silent(true);
     bench.tracker.job_control(&job.id, Control::Suspend).unwrap();
     engine.take(late).unwrap();
@@ -118,7 +118,7 @@ fn jobs_of_sessions_that_are_not_open_are_not_told_of() {
     bench.tracker.exit(&hidden.id, 0);
     let job = session.run_job(template("0")).unwrap();
     assert_eq!(until(Done, &told, &job), [Queued, Running, Done]);
-    // It is told of from the moment on in which somebody opens it.
+    // Its jobs are notified from the moment at which a session is opened.
     let opened = JobSession::open(closed.name()).unwrap();
     let job = opened.run_job(template("0")).unwrap();
     assert_eq!(until(Done, &told, &job), [Queued, Running, Done]);
@@ -172,7 +172,7 @@ fn a_callback_that_unregisters_itself_is_called_no_more() {
     let job = session.run_job(template("0")).unwrap();
     assert_eq!(until(Queued, &first, &job), [Queued]);
     job.wait_terminated(Timeout::Infinite).unwrap();
-    // Nor is what was missed told later.
+    // Missed events are not delivered later either.
     let second = listen();
     let job = session.run_job(template("0")).unwrap();
     assert_eq!(until(Done, &second, &job), [Queued, Running, Done]);
@@ -203,7 +203,7 @@ fn who_unregisters_a_callback_waits_until_it_has_returned() {
         notify(None).unwrap();
         returned.load(Ordering::SeqCst)
     });
-    // It is gone from the store before it is waited for.
+    // It is gone from the store before the call waits for it.
     while bench.world.store.claimers().unwrap().contains(&bench.world.mine) {
         thread::yield_now();
     }
@@ -256,7 +256,7 @@ fn a_listener_that_has_died_is_forgotten() {
     assert!(claims().contains(&other.world.mine));
     other.die();
     session.run_job(template("0")).unwrap();
-    // Nobody is told of it.
+    // No callback is called for it.
     while claims().contains(&other.world.mine) {
         thread::yield_now();
     }

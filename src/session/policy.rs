@@ -1,7 +1,7 @@
-//! What a submitter may ask for.
+//! The rights of submitters.
 //!
-//! A job's container is made by root's hand. Who is not root runs his jobs as himself, with no more
-//! rights than he has.
+//! A job's container is made by root. A user other than root runs jobs under their own identity, with no
+//! additional rights.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ use crate::model::extensions::{Device, PREFIX};
 use crate::model::{Error, ErrorCode, Extensions, Result, Text};
 use crate::tracker::Submitter;
 
-/// The runtimes' programs that everybody may choose.
+/// The runtimes that every user may choose.
 const RUNTIMES: [&str; 2] = ["runc", "crun"];
 
-/// DENIED_BY_DRMS for what only root may ask for.
+/// DENIED_BY_DRMS for requests that only root may make.
 pub(super) fn check(behalf: &Behalf, submitter: &Submitter, extensions: &Extensions) -> Result<()> {
     if submitter.uid == 0 {
         return Ok(());
@@ -23,7 +23,7 @@ pub(super) fn check(behalf: &Behalf, submitter: &Submitter, extensions: &Extensi
         Err(Error::new(ErrorCode::DeniedByDrms, text))
     };
     if extensions.no_init && behalf.only().is_some() {
-        // Init looks whether the host's files are still those that he had a right to.
+        // Init checks that the host's files are still those that the submitter had a right to.
         return deny("init", "a job on behalf of another user has to have an init");
     }
     if extensions.privileged {
@@ -33,14 +33,14 @@ pub(super) fn check(behalf: &Behalf, submitter: &Submitter, extensions: &Extensi
         return deny("cap_add", "only root may add capabilities");
     }
     if let Some((attribute, place)) = below_a_mount(extensions) {
-        // The runtime would make it there, by root's hand and on the host.
+        // The runtime would create it there, as root and on the host.
         return deny(
             attribute,
             &format!("only root may put something below another mount, at \"{place}\""),
         );
     }
     if extensions.no_init && !extensions.mounts.is_empty() {
-        // Nobody could look whether it is what he had a right to.
+        // Nothing could check that the submitter had a right to it.
         return deny("mounts", &format!("only root may mount something with {PREFIX}init=off"));
     }
     if extensions.cgroup_parent.is_some() {
@@ -68,7 +68,7 @@ pub(super) fn check(behalf: &Behalf, submitter: &Submitter, extensions: &Extensi
     Ok(())
 }
 
-/// A place that lies below a host directory which is mounted, and the attribute that names it.
+/// A path below a mounted host directory, and the attribute that names it.
 fn below_a_mount(extensions: &Extensions) -> Option<(&'static str, String)> {
     let mounts = extensions.mounts.iter().map(|mount| ("mounts", mount.destination.to_string()));
     let tmpfs = extensions.tmpfs.iter().map(|tmpfs| ("tmpfs", tmpfs.destination.to_string()));
@@ -83,12 +83,12 @@ fn below_a_mount(extensions: &Extensions) -> Option<(&'static str, String)> {
     })
 }
 
-/// A path without what does not count in it.
+/// A path without redundant parts.
 fn plain(path: &str) -> PathBuf {
     Path::new(path).components().collect()
 }
 
-/// Names are the image's, and could stand for anybody.
+/// A name is resolved by the image, and could stand for any user.
 fn is_himself(submitter: &Submitter, user: &Text) -> bool {
     let mut parts = user.as_bytes().split(|byte| *byte == b':');
     let himself = number(parts.next().unwrap_or_default()) == Some(submitter.uid);

@@ -1,8 +1,8 @@
-//! What a process has once: its world, and the list of the sessions it has open.
+//! The singletons of a process: its world, and the list of its open sessions.
 //!
-//! Both stand behind one lock that is held across `fork()`, so a forked child finds it free. The
-//! child has no use for the parent's world, whose threads did not come along, and makes itself a new
-//! one at its next call; sessions stay open, their truth is the store.
+//! Both are behind one lock that is held across `fork()`, so a forked child finds it free. The child
+//! cannot use the parent's world, whose threads do not exist in it, and makes a new one at its next
+//! call; sessions stay open, since the store is their authority.
 
 use std::cell::Cell;
 use std::mem;
@@ -16,7 +16,7 @@ use crate::model::{Error, Result};
 use crate::store::Session;
 use crate::sync::{Mutex, MutexGuard};
 
-/// The two kinds of sessions that have names.
+/// The two kinds of named sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Job,
@@ -29,7 +29,7 @@ struct Process {
     inherited: Option<Arc<World>>,
     /// The open sessions, one entry for each handle.
     sessions: Vec<(Kind, Session)>,
-    /// How many monitoring sessions are open.
+    /// The number of open monitoring sessions.
     monitors: usize,
 }
 
@@ -80,7 +80,7 @@ pub(super) fn world() -> Result<Arc<World>> {
     }
     if let Some(inherited) = process.inherited.take() {
         inherited.store.abandon();
-        // The rest is threads that are not here, and what they held.
+        // The rest is threads that do not exist here, and their resources.
         mem::forget(inherited);
     }
     let world = World::start()?;
@@ -88,7 +88,7 @@ pub(super) fn world() -> Result<Arc<World>> {
     Ok(world)
 }
 
-/// The world of this process, if there is one yet.
+/// The world of this process, if it has been made.
 pub(super) fn present_world() -> Option<Arc<World>> {
     #[cfg(test)]
     if let Some(world) = test_world() {
@@ -97,16 +97,16 @@ pub(super) fn present_world() -> Option<Arc<World>> {
     lock().world.clone()
 }
 
-/// A session was opened.
+/// Register an opened session.
 pub(super) fn session_opened(kind: Kind, session: &Session) {
     lock().sessions.push((kind, session.clone()));
     opened();
 }
 
-/// One handle of a session was closed.
+/// Remove one handle of a closed session.
 pub(super) fn session_closed(kind: Kind, session: &Session) {
     let mut process = lock();
-    // Its name alone will not do: by now it may be that of another one.
+    // The name alone is not enough: by now it may be that of another session.
     let closed = |open: &(Kind, Session)| open.0 == kind && open.1 == *session;
     if let Some(at) = process.sessions.iter().position(closed) {
         process.sessions.swap_remove(at);
@@ -115,19 +115,19 @@ pub(super) fn session_closed(kind: Kind, session: &Session) {
     wake();
 }
 
-/// The session of that name was destroyed: every handle to it is void.
+/// Make every handle of the destroyed session with that name invalid.
 pub(super) fn session_destroyed(kind: Kind, name: &str) {
     lock().sessions.retain(|(open, session)| *open != kind || session.name != name);
     wake();
 }
 
-/// A monitoring session was opened.
+/// Register an opened monitoring session.
 pub(super) fn monitor_opened() {
     lock().monitors += 1;
     opened();
 }
 
-/// A monitoring session was closed.
+/// Remove a closed monitoring session.
 pub(super) fn monitor_closed() {
     let mut process = lock();
     process.monitors = process.monitors.saturating_sub(1);
@@ -143,8 +143,8 @@ fn opened() {
     }
 }
 
-/// Whoever waits for a job of a session that is no longer open shall hear of that, and who is told of
-/// the jobs of those that are.
+/// Wake the waits for jobs of sessions that are no longer open, and the thread that notifies about those
+/// that are.
 fn wake() {
     if let Some(world) = present_world() {
         world.waits.wake();
@@ -152,19 +152,19 @@ fn wake() {
     }
 }
 
-/// Is a monitoring session open?
+/// Returns whether a monitoring session is open.
 pub(super) fn is_monitoring() -> bool {
     lock().monitors > 0
 }
 
-/// The job sessions that are open.
+/// The open job sessions.
 pub(super) fn job_sessions() -> Vec<Session> {
     let process = lock();
     let open = process.sessions.iter().filter(|(kind, _)| *kind == Kind::Job);
     open.map(|(_, session)| session.clone()).collect()
 }
 
-/// Do the open sessions show the jobs of this one, or those of none?
+/// Returns whether the open sessions show the jobs of this one; for `None`, the jobs without a session.
 pub(super) fn shows(session: Option<&Session>) -> bool {
     let process = lock();
     let is_open = |session: &Session| {
@@ -173,7 +173,7 @@ pub(super) fn shows(session: Option<&Session>) -> bool {
     process.monitors > 0 || session.is_some_and(is_open)
 }
 
-/// May what belongs to that session be used? INVALID_SESSION unless it, or a monitoring session, is
+/// Check that objects of a session may be used: INVALID_SESSION unless it, or a monitoring session, is
 /// open.
 pub(super) fn check_session(kind: Kind, name: Option<&str>) -> Result<()> {
     let process = lock();
@@ -199,7 +199,7 @@ fn test_world() -> Option<Arc<World>> {
     world
 }
 
-/// For the rest of this thread's life `world` is the process's world.
+/// Make `world` the process's world for the rest of this thread's life.
 #[cfg(test)]
 pub(super) fn use_world(world: &Arc<World>) {
     TEST_WORLD.set(Some(Arc::clone(world)));

@@ -1,4 +1,4 @@
-//! What an engine is doing at this moment, and whether it may start jobs.
+//! The present work of an engine, and whether it may start jobs.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use crate::model::Error;
 use crate::store::{Phase, Unsettled};
 
-/// How long after a failure something is tried again; doubled each time up to [`MAX_RETRY`].
+/// The pause after a failure; doubled each time up to [`MAX_RETRY`].
 pub(super) const RETRY: Duration = Duration::from_millis(500);
-/// So many jobs may be kept from starting without being in the way of others. Each of them is looked at
-/// whenever something happens.
+/// The number of delayed jobs that do not block others. Each of them is checked whenever something
+/// happens.
 const MAX_DELAYED: usize = 512;
-/// So many of one submission: the others have to wait for the same, and can do so in the queue.
+/// The same for one submission: its other jobs have to wait for the same reason, and can do so in the
+/// queue.
 const MAX_OF_SUBMISSION: usize = 64;
-/// After so many failures to remove something nobody waits for that any more.
+/// The number of failures after which nothing waits for a removal any more.
 const FEW: u32 = 3;
 /// See [`RETRY`].
 pub(super) const MAX_RETRY: Duration = Duration::from_secs(60);
@@ -22,39 +23,39 @@ pub(super) const MAX_RETRY: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Progress {
     pub(super) link: Link,
-    /// The jobs that this process works on at this moment.
+    /// The jobs that this process works on at present.
     pub(super) working: HashMap<String, Work>,
-    /// Those of them that something keeps from starting for longer than usual.
+    /// The ones among them that are delayed for longer than usual.
     pub(super) delayed: HashSet<String>,
-    /// Nothing is started before; the pause after the next failure.
+    /// Nothing is started before this time; the pause after the next failure.
     pub(super) pause: Option<(Instant, Duration)>,
-    /// The tracker can make no job ready.
+    /// The tracker cannot make jobs ready.
     pub(super) unready: bool,
     /// Removals that have failed.
     failures: HashMap<String, Failure>,
     /// Leftovers of attempts at jobs that were found and are to be removed.
     leftovers: HashSet<String>,
-    /// That is being looked for.
+    /// A search for leftovers is in progress.
     pub(super) sweeping: bool,
 }
 
-/// Something that could not be removed.
+/// A failed removal.
 struct Failure {
-    /// How often.
+    /// The number of failures.
     times: u32,
-    /// It is not tried again before.
+    /// Time of the next try.
     until: Instant,
 }
 
 impl Progress {
-    /// How many jobs are being started that keep others from it.
+    /// The number of jobs being started that block others.
     pub(super) fn starting(&self) -> usize {
         let starting = self.working.iter().filter(|(_, work)| work.doing == Doing::Starting);
         let (delayed, busy): (Vec<_>, Vec<_>) = starting.partition(|(id, _)| self.delayed.contains(*id));
         busy.len() + delayed.len().saturating_sub(MAX_DELAYED)
     }
 
-    /// The submissions of which so many jobs are kept from starting that no more are to be begun.
+    /// The submissions with so many delayed jobs that no more are to be begun.
     pub(super) fn crowded(&self) -> Vec<i64> {
         let mut delayed: HashMap<i64, usize> = HashMap::new();
         for work in self.delayed.iter().filter_map(|id| self.working.get(id)) {
@@ -64,7 +65,7 @@ impl Progress {
         crowded.map(|(submission, _)| submission).collect()
     }
 
-    /// Note that this is being done for a job. False if something is that it does not follow on.
+    /// Note that this work is in progress for a job. False if other work is that it does not follow on.
     pub(super) fn take_up(&mut self, id: &str, work: Work) -> bool {
         match self.working.get(id) {
             None => {}
@@ -77,14 +78,14 @@ impl Progress {
         true
     }
 
-    /// Note that a job is being cleaned up. Gives what was done for it before.
+    /// Note that a job is being cleaned up. Returns its work before.
     pub(super) fn clean(&mut self, id: &str) -> Option<Doing> {
         let submission = self.working.get(id).map_or(0, |before| before.submission);
         let work = Work { doing: Doing::Cleaning, run: i64::MAX, submission };
         self.working.insert(id.to_owned(), work).map(|before| before.doing)
     }
 
-    /// Note that something could not be removed. Gives how often that was.
+    /// Note that a removal failed. Returns the number of failures.
     pub(super) fn failed(&mut self, id: &str) -> u32 {
         self.working.remove(id);
         let times = self.failures.get(id).map_or(0, |failure| failure.times) + 1;
@@ -94,47 +95,48 @@ impl Progress {
         times
     }
 
-    /// It was removed, or is tried no more.
+    /// Note that it was removed, or is not tried any more.
     pub(super) fn forget_failure(&mut self, id: &str) {
         self.failures.remove(id);
         self.leftovers.remove(id);
     }
 
-    /// Is it too early to try again to remove this?
+    /// Returns whether it is too early for another try of this removal.
     pub(super) fn rests(&self, id: &str) -> bool {
         self.failures.get(id).is_some_and(|failure| failure.until > Instant::now())
     }
 
-    /// When the next is tried again.
+    /// The time of the next try.
     pub(super) fn next_try(&self) -> Option<Instant> {
         self.failures.values().map(|failure| failure.until).filter(|until| *until > Instant::now()).min()
     }
 
-    /// Leftovers were found.
+    /// Note leftovers that were found.
     pub(super) fn found(&mut self, leftovers: Vec<String>) {
         self.leftovers.extend(leftovers);
         self.sweeping = false;
     }
 
-    /// The tracker removes something by itself that was left of an attempt at a job.
+    /// Note a leftover of an attempt at a job that the tracker removes by itself.
     pub(super) fn left(&mut self, name: &str) {
         self.leftovers.insert(name.to_owned());
         self.clean(name);
     }
 
-    /// Is something left of attempts at jobs that this process may still remove?
+    /// Returns whether there are leftovers of attempts at jobs that this process may still remove.
     pub(super) fn has_leftovers(&self) -> bool {
         self.sweeping || !self.leftovers.is_empty()
     }
 
-    /// Are leftovers of attempts at jobs being looked for, or removed? One whose removal has failed only a few
-    /// times counts: the runtime may have been about to finish a call of a process that died.
+    /// Returns whether leftovers of attempts at jobs are being looked for, or removed. One whose removal
+    /// has failed only a few times counts: the runtime may have been about to finish a call of a process
+    /// that died.
     pub(super) fn sweeps(&self) -> bool {
         let times = |name| self.failures.get(name).map_or(0, |failure: &Failure| failure.times);
         self.sweeping || self.leftovers.iter().any(|name| times(name) <= FEW)
     }
 
-    /// Take up what is to be removed now.
+    /// Take the leftovers that are due for removal.
     pub(super) fn take_up_leftovers(&mut self) -> Vec<String> {
         let waits = |name: &&String| !self.working.contains_key(*name) && !self.rests(name);
         let names: Vec<String> = self.leftovers.iter().filter(waits).cloned().collect();
@@ -144,12 +146,12 @@ impl Progress {
         names
     }
 
-    /// What is being done for a job.
+    /// The work in progress for a job.
     pub(super) fn doing(&self, id: &str) -> Option<Doing> {
         self.working.get(id).map(|work| work.doing)
     }
 
-    /// Nobody here starts the job any more.
+    /// Note that this process no longer starts the job.
     pub(super) fn starts_no_more(&mut self, id: &str) {
         if self.doing(id) == Some(Doing::Starting) {
             self.working.remove(id);
@@ -157,15 +159,15 @@ impl Progress {
         }
     }
 
-    /// Work for runs of the job before this one is over.
+    /// Forget work for runs of the job before this one.
     pub(super) fn forget_before(&mut self, id: &str, run: i64) {
         if self.working.get(id).is_some_and(|work| work.run < run) {
             self.working.remove(id);
         }
     }
 
-    /// Start nothing for a while, each time longer. Failures during a pause are of starts that were under way
-    /// before, for the same reason most likely, and make it no longer.
+    /// Start nothing for a while, each time longer. Failures during a pause are of starts that began
+    /// before it, most likely for the same reason, and do not prolong it.
     pub(super) fn pause(&mut self) {
         if self.pause.is_some_and(|(until, _)| until > Instant::now()) {
             return;
@@ -179,38 +181,38 @@ impl Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Work {
     pub(super) doing: Doing,
-    /// Number of the job's run that it is for.
+    /// Number of the job's run.
     pub(super) run: i64,
     /// Number of its submission.
     pub(super) submission: i64,
 }
 
-/// What is being done for a job.
+/// The kind of work for a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doing {
     /// It is made ready, or is ready.
     Preparing,
     /// It is being started.
     Starting,
-    /// What made it ready is undone.
+    /// Its preparation is undone.
     Undoing,
-    /// What is left of it is removed.
+    /// Its leftovers are removed.
     Cleaning,
 }
 
-/// Do the stored states of started jobs hold?
+/// The validity of the stored states of started jobs.
 #[derive(Default, Clone)]
 pub(super) enum Link {
     /// Not known yet.
     #[default]
     Starting,
-    /// They do.
+    /// They are current.
     Live,
-    /// They may be behind.
+    /// They may be outdated.
     Lost(Error),
 }
 
-/// What the claimer of a job has to do.
+/// The work of a job's claimer.
 pub(super) fn task(job: &Unsettled) -> Option<Doing> {
     match (job.phase, job.state.is_queued()) {
         (Phase::Ready, true) => Some(Doing::Preparing),

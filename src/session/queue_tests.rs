@@ -32,7 +32,7 @@ fn a_runtime_that_is_away_is_not_the_end_of_a_job() {
     }
 }
 
-/// The end of a task that cannot be started looks to every process like the end of the job.
+/// To every process, the end of a task that cannot be started looks like the end of the job.
 #[test]
 fn the_end_of_a_job_that_somebody_starts_is_left_to_him_without_a_record() {
     let dir = tempfile::tempdir().unwrap();
@@ -76,7 +76,7 @@ fn a_held_job_waits_for_its_release() {
     drop(other);
 }
 
-/// Submit a job whose start is under way.
+/// Submit a job whose start is in progress.
 fn starting(bench: &Bench, session: &JobSession, command: &str) -> JobRef {
     bench.tracker.set_slow(true);
     let job = session.run_job(template(command)).unwrap();
@@ -109,7 +109,7 @@ fn a_job_that_is_being_started_can_be_held() {
 fn who_holds_a_job_too_late_is_told_and_finds_it_running() {
     let (_dir, bench, session) = fresh();
     let job = starting(&bench, &session, "sleep");
-    // It starts, and nobody hears of that.
+    // It starts, without a report.
     bench.tracker.set_silent(true);
     bench.tracker.set_slow(false);
     assert_eq!(code(job.control(Control::Hold)), ErrorCode::InvalidState);

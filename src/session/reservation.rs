@@ -1,4 +1,4 @@
-//! Reservations: ask for them, look them up, give them up.
+//! Reservations: request, look-up, termination.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::store::{NewReservation, Reservation, Session};
 pub struct ReservationRef {
     /// Its id.
     pub id: String,
-    /// Its session; without it, only a monitoring session leads to it.
+    /// Its session; without it, only a monitoring session gives access.
     pub session: Option<String>,
 }
 
@@ -24,32 +24,32 @@ impl ReservationRef {
         Self { id: reservation.info.id.clone(), session: Some(reservation.session.clone()) }
     }
 
-    /// The template it was requested with.
+    /// The template that it was requested with.
     pub fn template(&self) -> Result<ReservationTemplate> {
         self.stored().map(|(_, reservation)| reservation.template)
     }
 
-    /// A snapshot of what is known of it.
+    /// A snapshot of it.
     pub fn info(&self) -> Result<ReservationInfo> {
         self.stored().map(|(_, reservation)| reservation.info)
     }
 
-    /// Give it up. INVALID_STATE if it is over.
+    /// Terminate it. INVALID_STATE if it is over.
     pub fn terminate(&self) -> Result<()> {
         let (world, _) = self.stored()?;
         world.store.end_reservation(&self.id)?;
         world.store.sync()
     }
 
-    /// The same reservation, if it may be given up on behalf of a user: DENIED_BY_DRMS if not.
+    /// The same reservation, if it may be terminated on behalf of a user, otherwise DENIED_BY_DRMS.
     pub fn on_behalf(self, behalf: &Behalf) -> Result<Self> {
         let (_, reservation) = self.stored()?;
         behalf.check_owner(&format!("reservation {}", self.id), Some(&reservation.owner))?;
         Ok(self)
     }
 
-    /// INVALID_SESSION if its session, and every monitoring session, is closed; INVALID_ARGUMENT if
-    /// it is not in its session.
+    /// INVALID_SESSION if neither its session nor a monitoring session is open; INVALID_ARGUMENT if it
+    /// is not in its session.
     fn stored(&self) -> Result<(Arc<World>, Reservation)> {
         process::check_session(Kind::Reservation, self.session.as_deref())?;
         let world = process::world()?;
@@ -73,7 +73,7 @@ impl ReservationRef {
     }
 }
 
-/// Reserve what a template asks for.
+/// Make the reservation that a template requests.
 pub(super) fn request(
     world: &World,
     session: &Session,
@@ -96,10 +96,10 @@ pub(super) fn request(
         memory: wanted.memory,
     };
     world.store.reserve(&new, |now, machine| {
-        // Where jobs are not held to a limit they take nothing from each other.
+        // Jobs without a limit of slots take nothing from each other.
         let active = if capacity.limits.slots.is_some() { machine.active.clone() } else { Vec::new() };
         let machine = &scheduler::Machine { active, reserved: machine.reserved.clone() };
-        // From the second that is: a begin in it is not in the past.
+        // From the beginning of the second: a begin in it is not in the past.
         let second = now - now.rem_euclid(1000);
         let request = in_terms_of_scheduler(&wanted, second);
         scheduler::find_window(second, capacity.slots, capacity.memory, machine, &request)
@@ -112,7 +112,7 @@ pub(super) fn request(
 
 fn in_terms_of_scheduler(wanted: &Wanted, now: Millis) -> Request {
     let (begins, ends, duration) = match wanted.span {
-        // The store may have been busy since it was asked for.
+        // Time may have passed since the request, because the store was busy.
         Span::Fixed { begins, ends } => (Some(begins.max(now)), Some(ends), None),
         Span::Earliest { duration, before } => (None, before, Some(duration)),
     };
@@ -120,8 +120,8 @@ fn in_terms_of_scheduler(wanted: &Wanted, now: Millis) -> Request {
     Request { begins, ends, duration, min_slots, max_slots, memory }
 }
 
-/// The window up to a second later, on whole seconds, as the API tells them. It is free as well:
-/// all windows are such, so what is free at some time in a second stays so to its end.
+/// The window up to a second later, on whole seconds, the resolution of the API. It is free as well: all
+/// windows are on whole seconds, so slots that are free at some time in a second stay free to its end.
 fn whole_seconds(window: Window) -> Window {
     let up = |at: Millis| at + (-at).rem_euclid(1000);
     Window { begins: up(window.begins), ends: up(window.ends), ..window }
@@ -134,7 +134,7 @@ mod tests {
     use crate::session::tests::{Bench, MONITORING, code};
     use crate::session::{MonitoringSession, ReservationSession};
 
-    /// A reservation that is in force for a minute, put into the store past the scheduler.
+    /// A reservation that is in force for a minute, stored without the scheduler.
     fn reserved(bench: &Bench, session: &str, id: &str) -> ReservationRef {
         let session = bench.world.store.reservation_session(session).unwrap();
         let template = ReservationTemplate { duration: Some(60), ..ReservationTemplate::default() };
@@ -203,7 +203,7 @@ mod tests {
         assert!(successor.reservations().unwrap().is_empty());
         assert_eq!(code(session.reservations()), ErrorCode::InvalidSession);
         assert_eq!(code(reservation.info()), ErrorCode::InvalidSession);
-        // Letting go of the old one does not close the new one.
+        // Dropping the old one does not close the new one.
         drop(session);
         let unknown = named("r2", Some("destroyed"));
         assert_eq!(code(unknown.info()), ErrorCode::InvalidArgument);
@@ -230,7 +230,7 @@ mod tests {
                 candidate_machines: Some(vec!["other".into()]),
                 ..ReservationTemplate::default()
             },
-            // The whole of the machine's slots is less.
+            // More than all slots of the machine.
             ReservationTemplate {
                 duration: Some(60),
                 min_slots: Some(i64::MAX),

@@ -1,4 +1,4 @@
-//! Reservation sessions: made, opened, closed and destroyed; what is in them.
+//! Reservation sessions: creation, opening, closing and destruction; their content.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,12 +19,12 @@ pub struct ReservationSession {
 }
 
 impl ReservationSession {
-    /// Create a session and open it. Without a name it gets one that nobody has.
+    /// Create a session and open it. Without a name it gets a new one.
     pub fn create(name: Option<&str>, contact: Option<&str>) -> Result<Arc<Self>> {
         Self::create_as(&Behalf::Himself, name, contact)
     }
 
-    /// The same for a user, whose session it is.
+    /// The same for a user, who owns the session.
     pub fn create_as(behalf: &Behalf, name: Option<&str>, contact: Option<&str>) -> Result<Arc<Self>> {
         let world = process::world()?;
         let invented;
@@ -52,8 +52,7 @@ impl ReservationSession {
         Arc::new(Self { row, closed: AtomicBool::new(false) })
     }
 
-    /// Let go of the session. Its reservations stay in force; any further use of it is
-    /// INVALID_SESSION.
+    /// Close the session. Its reservations stay in force; any further use of it is INVALID_SESSION.
     pub fn close(&self) -> Result<()> {
         let world = self.world()?;
         if self.closed.swap(true, Ordering::AcqRel) {
@@ -68,7 +67,7 @@ impl ReservationSession {
         Self::destroy_as(&Behalf::Himself, name)
     }
 
-    /// The same on behalf of a user: DENIED_BY_DRMS if it is not his.
+    /// The same on behalf of a user: DENIED_BY_DRMS if it belongs to another one.
     pub fn destroy_as(behalf: &Behalf, name: &str) -> Result<()> {
         let world = process::world()?;
         world.store.destroy_reservation_session(name, behalf.only())?;
@@ -86,7 +85,7 @@ impl ReservationSession {
         &self.row.name
     }
 
-    /// The contact string it was created with; works on a closed session too.
+    /// The contact string that it was created with; works on a closed session too.
     pub fn contact(&self) -> Option<&str> {
         self.row.contact.as_deref()
     }
@@ -96,12 +95,13 @@ impl ReservationSession {
         self.world().map(|_| ())
     }
 
-    /// Reserve what a template asks for. INVALID_ARGUMENT if that makes no sense, or is not free.
+    /// Make the reservation that a template requests. INVALID_ARGUMENT if the request is not valid, or
+    /// nothing is free for it.
     pub fn request(&self, template: &ReservationTemplate) -> Result<ReservationRef> {
         self.request_as(&Behalf::Himself, template)
     }
 
-    /// The same for a user, whose reservation it is.
+    /// The same for a user, who owns the reservation.
     pub fn request_as(&self, behalf: &Behalf, template: &ReservationTemplate) -> Result<ReservationRef> {
         reservation::request(&*self.world()?, &self.row, behalf, template, now())
     }

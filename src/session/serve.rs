@@ -1,4 +1,4 @@
-//! What the agent does: it sees to every job of the store that is not settled, of any runtime.
+//! The agent's work: it serves every job of the store that is not settled, of any runtime.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::agent::stay::{self, Work};
 use crate::config::Config;
 use crate::model::{Error, ErrorCode, Result};
 
-/// How long an agent stays that was started for a job and has nothing more to do.
+/// The time that an agent started for a job stays after its work is done.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Serve the configured state directory. With a lock that was handed over, until nothing is left to
-/// do; without one for ever, once no other agent is there. An error is one of the store.
+/// Serve the configured state directory. With a lock that was handed over, until no work is left;
+/// without one for ever, once no other agent is there. An error is one of the store.
 pub fn serve(config: Config, handed: Option<Lock>) -> Result<()> {
     let world = World::on_containerd(config)?;
     let linger = handed.is_some().then_some(LINGER);
@@ -26,15 +26,15 @@ pub fn serve(config: Config, handed: Option<Lock>) -> Result<()> {
     stay::stay(&lock, &mut Service::new(world), linger)
 }
 
-/// The store of a world as work.
+/// The service of a world's store.
 struct Service {
     world: Arc<World>,
-    /// Keeps the runtimes that are served, by their names in the store.
+    /// The served runtimes, by their names in the store, which keeps their engines.
     served: HashMap<String, Arc<Engine>>,
-    /// Runtimes that cannot be served, so that this is told once.
+    /// Runtimes that cannot be served, so that this is logged once.
     refused: HashSet<String>,
-    /// There were jobs since what attempts at jobs have left was last looked for. A call of a process that died
-    /// may have been carried out after that.
+    /// There were jobs since the last sweep. A call of a process that died may have been carried out
+    /// after that.
     unswept: bool,
     /// The changes of the store up to the last look.
     seen: u64,
@@ -46,8 +46,8 @@ impl Service {
         Self { world, served, refused, unswept: false, seen: 0 }
     }
 
-    /// Follow the jobs of a runtime. False if that is not possible, which another agent could not
-    /// either: there is no init, say.
+    /// Follow the jobs of a runtime. False if that is impossible, for another agent too: for instance
+    /// without an init.
     fn follow(&mut self, target: String) -> bool {
         if self.served.contains_key(&target) {
             return true;
@@ -109,7 +109,7 @@ mod tests {
     use crate::tracker::JobTracker;
     use crate::tracker::fake::FakeTracker;
 
-    /// The agent of a state directory; none of its runtimes can be served without a tracker.
+    /// The agent of a state directory; without a tracker, none of its runtimes can be served.
     fn agent(state_dir: &Path, tracker: Option<&Arc<FakeTracker>>) -> Service {
         let tracker = tracker.cloned();
         let make = move |_: &Config, _: &Target| match &tracker {
@@ -170,7 +170,7 @@ mod tests {
         let mut service = agent(dir.path(), Some(&tracker));
         tracker.set_silent(true);
         tracker.exit(&job.id, 3);
-        // The end is stored by a process that does no more than that.
+        // The end is stored by a process that does nothing else.
         let mut other = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let claim = Claim::of_process(other.id()).unwrap();
         assert!(submitter.world.store.job_ended(&job.id, &Outcome::failed("x"), &claim).unwrap());
@@ -198,7 +198,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
         let mut service = agent(&state, None);
-        // What the making of the store has rung comes as a change as well.
+        // The bell of the creation of the store arrives as a change too.
         while service.unfinished().is_ok() {
             if state.exists() {
                 fs::remove_dir_all(&state).unwrap();

@@ -1,5 +1,5 @@
-//! Comparing the stored jobs with what the runtime has: after a gap in the facts, and when a process
-//! has died that worked on jobs.
+//! Settling: compares the stored jobs with the runtime, after a gap in the facts, and after the death of
+//! a process that worked on jobs.
 
 use super::engine::Engine;
 use super::progress::Doing;
@@ -37,7 +37,7 @@ impl Engine {
         if !is_mine && holder.is_some_and(Claim::is_alive) {
             return Ok(());
         }
-        // A job that was being started is looked at before anybody starts it again, and by one thread.
+        // A job that was being started is checked before any process starts it again, and by one thread.
         let looks = job.phase == Phase::Active;
         if looks && !self.take_up(job, Doing::Starting) {
             return Ok(());
@@ -51,7 +51,7 @@ impl Engine {
                 }
                 Ok(())
             }
-            // The dispatcher sees to it.
+            // Left to the dispatcher.
             (Ok(true), Phase::Ready | Phase::Undoing) => Ok(()),
             (other, _) => {
                 if looks {
@@ -67,7 +67,7 @@ impl Engine {
         let compared = match self.tracker.job_info(id) {
             Ok(info) if info.state.is_started() || info.state.is_terminated() => {
                 let adopted = self.adopt(job, &info);
-                // Whatever has become of it, it is begun.
+                // Whatever its state, it is begun.
                 self.progress.lock().starts_no_more(id);
                 return adopted;
             }
@@ -82,13 +82,13 @@ impl Engine {
         };
         if job.state.is_queued() {
             self.done(id);
-            // The dispatcher starts it; where it was not heard of, that changes nothing that runs.
+            // The dispatcher starts it; if it runs unnoticed, that does not change it.
             self.kick.ring();
         }
         compared
     }
 
-    /// Store what the runtime says of a job.
+    /// Store the runtime's view of a job.
     pub(super) fn adopt(&self, job: &Unsettled, info: &JobInfo) -> Result<()> {
         let id = &job.id;
         if info.state.is_terminated() {

@@ -1,4 +1,4 @@
-//! Submitting a job or a job array: check, make the files, store. Starting it is for the dispatcher,
+//! Submission of a job or a job array: check, make the files, store. The start is left to a dispatcher,
 //! of this process or of another.
 
 use std::collections::hash_map::RandomState;
@@ -23,7 +23,7 @@ use crate::scheduler::Pool;
 use crate::store::{Mailer, NewTask, Session, Submission, Terms, task_id};
 use crate::tracker::{Settings, Stdio, Submitter};
 
-/// The attributes that the queue honours, for every tracker alike.
+/// The attributes that the queue supports, for every tracker alike.
 const ATTRIBUTES: [&str; 14] = [
     "submitAsHold",
     "priority",
@@ -40,21 +40,21 @@ const ATTRIBUTES: [&str; 14] = [
     "machineArch",
     "accountingId",
 ];
-/// Those that it honours where there is a program that sends mails.
+/// The attributes that it supports if there is a program that sends mails.
 const MAIL_ATTRIBUTES: [&str; 3] = ["email", "emailOnStarted", "emailOnTerminated"];
-/// The most tasks that a job array may have.
+/// The most tasks of a job array.
 const MAX_TASKS: i64 = 100_000;
 
 /// The indices of a job array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bulk {
-    /// The first.
+    /// The first index.
     pub begin: i64,
-    /// None is larger.
+    /// The limit of the indices.
     pub end: i64,
-    /// From one to the next.
+    /// The difference between two indices.
     pub step: i64,
-    /// At most so many tasks run at a time; no limit if it is not positive.
+    /// The most tasks that run at one time; no limit if it is not positive.
     pub max_parallel: i64,
 }
 
@@ -75,7 +75,7 @@ impl Bulk {
     }
 }
 
-/// A new id: unique on the machine, in the order of time, fit for containerd.
+/// A new id: unique on the machine, in the order of time, valid for containerd.
 pub(super) fn new_id() -> String {
     // From the kernel: a generator in the process would give a forked child its parent's numbers.
     let random = u128::from(nonce()) << 64 | u128::from(nonce());
@@ -83,7 +83,7 @@ pub(super) fn new_id() -> String {
 }
 
 fn nonce() -> u64 {
-    // Without the kernel's, there are still the differences between two processes and two calls.
+    // Without the kernel's random numbers, processes and calls still differ.
     getrandom::u64().unwrap_or_else(|_| RandomState::new().hash_one((std::process::id(), now())))
 }
 
@@ -101,7 +101,7 @@ pub(super) fn run_job(
     let files = rights::of(&checked.submitter, || Ok(make_files(&stdio)))?;
     let failure = files.as_ref().err().map(|error| error.message.clone());
     let id = new_id();
-    // A file that cannot be opened the job could not have opened either, and that is its account.
+    // A file that cannot be opened fails the job: it could not have opened it either.
     let files = files.unwrap_or(stdio);
     checked.store(world, session, &template, &id, &files, None, failure.as_deref())?;
     Ok(JobRef { id, session: Some(session.name.clone()), name: job_name(&template) })
@@ -111,8 +111,8 @@ fn job_name(template: &JobTemplate) -> Option<String> {
     template.job_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string)
 }
 
-/// The jobs of an array that was just submitted so. They are known without a look, which might fail when
-/// nothing can be undone any more.
+/// The jobs of an array just submitted with these arguments. No look-up is necessary, which might fail
+/// when nothing can be undone any more.
 pub fn tasks(array: &JobArray, template: &JobTemplate, bulk: Bulk) -> Vec<JobRef> {
     let indices = bulk.indices().into_iter().flatten();
     let job = |index| JobRef {
@@ -143,8 +143,8 @@ pub(super) fn run_bulk_jobs(
     Ok(JobArray { id, session: Some(session.name.clone()) })
 }
 
-/// The template with what its category gives it now: a job is what it was submitted as, whatever becomes
-/// of the configuration.
+/// The template with the present attributes of its category: later changes of the configuration do not
+/// affect a job.
 fn with_defaults(config: &Config, template: JobTemplate) -> JobTemplate {
     JobTemplate { defaults: config.category_attributes(&template), ..template }
 }
@@ -201,7 +201,7 @@ impl Checked {
         tasks: Option<&[NewTask]>,
         failure: Option<&str>,
     ) -> Result<()> {
-        // Before anything is stored: where no agent can be started, nothing is submitted.
+        // Before anything is stored: if no agent can be started, nothing is submitted.
         agent::ensure(world)?;
         world.store.submit(&Submission {
             id,
@@ -218,7 +218,7 @@ impl Checked {
         })?;
         world.accepted(session.id, id, &self.engine);
         self.engine.subscribe();
-        // It may have left just before. From here on the job does not depend on this process.
+        // The agent may have left just before. From now on the job does not depend on this process.
         match agent::ensure(world) {
             Err(error) if world.store.withdraw(id)? => Err(error),
             _ => Ok(()),
@@ -226,7 +226,7 @@ impl Checked {
     }
 }
 
-/// Where and when a job may run; INVALID_ARGUMENT if it never could.
+/// The scheduler's view of a job; INVALID_ARGUMENT if it could never run.
 fn terms(
     world: &World,
     config: &Config,
@@ -241,7 +241,7 @@ fn terms(
     let queue =
         queue.ok_or_else(|| Error::argument(format!("queueName \"{name}\": there is no such queue")))?;
     let (least, most) = template.slots()?;
-    // Where slots are not counted, nobody gets more than there are processors without asking.
+    // If slots are not counted, a job gets no more than there are processors unless it asks for them.
     let most = match limits.slots.or(queue.slots) {
         Some(_) => most,
         None => least.max(most.min(processors())),
@@ -280,7 +280,7 @@ fn terms(
     })
 }
 
-/// The number of the reservation that a job is to run in.
+/// The number of the reservation of a job.
 fn reservation(
     world: &World,
     template: &JobTemplate,

@@ -1,4 +1,4 @@
-//! Who submits: this process, as its jobs will see it, or a user on whose behalf it does.
+//! The submitter: this process, as its jobs will see it, or the user on whose behalf it acts.
 
 use std::ffi::CString;
 use std::fs;
@@ -21,8 +21,8 @@ pub(super) fn caller() -> Result<String> {
     Ok(user(uid)?.map_or_else(|| uid.to_string(), |user| user.name))
 }
 
-/// A user with the groups that the user database gives him, else as a job of this process. The group is
-/// his own one if there is none given.
+/// Another user, with the groups of the user database, otherwise as a job of this process. Without a
+/// given group, it is the user's primary one.
 pub(super) fn another(user: &User, group: Option<u32>) -> Result<Submitter> {
     let groups = groups(user)?;
     let group = group.map_or(user.gid, Gid::from_raw);
@@ -60,7 +60,7 @@ pub(super) fn group_named(name: &str) -> Result<Option<Group>> {
     Group::from_name(name).map_err(|errno| os(&format!("look up group \"{name}\""), errno))
 }
 
-/// His own group and those that he is a member of.
+/// The user's primary group and those that the user is a member of.
 fn groups(user: &User) -> Result<Vec<Gid>> {
     let look_up = || {
         let name = CString::new(user.name.as_bytes()).map_err(|_| nix::Error::EINVAL)?;
@@ -74,7 +74,7 @@ fn os(what: &str, errno: nix::Error) -> Error {
     Error::internal(format!("cannot {what}: {errno}"))
 }
 
-/// The file mode mask. `umask(2)` could tell only by changing it under the host's other threads.
+/// The file mode mask. `umask(2)` can report it only by changing it under the host's other threads.
 fn umask() -> Option<u32> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;

@@ -1,4 +1,4 @@
-//! The session room on a fake tracker.
+//! The session module on a fake tracker.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::tracker::fake::{CATEGORY, FakeTracker};
 pub(super) struct Bench {
     pub(super) tracker: Arc<FakeTracker>,
     pub(super) world: Arc<World>,
-    /// Stands for the process as long as it lives.
+    /// A real process in its place, for its life.
     body: Child,
 }
 
@@ -54,19 +54,19 @@ impl Bench {
         bench
     }
 
-    /// The process dies; what it was told to do it may still do.
+    /// Let the process die; its requests may still be carried out.
     pub(super) fn die(&mut self) {
         self.body.kill().unwrap();
         self.body.wait().unwrap();
     }
 
-    /// The calls of this thread are this process's.
+    /// Make the calls of this thread those of this process.
     fn enter(&self) {
         process::use_world(&self.world);
     }
 }
 
-/// With so many slots, and nothing else of note.
+/// A configuration with this many slots and otherwise the defaults.
 pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
     Config {
         state_dir: state_dir.to_owned(),
@@ -281,7 +281,7 @@ fn a_job_that_is_to_end_does_not_run_again() {
 fn a_job_whose_claimer_died_is_started_by_the_next_process() {
     let (dir, bench, session) = fresh();
     let job = start(&session, template("sleep"));
-    // Put the store back to where a process had claimed the job, and died.
+    // Put the store back to the time after a process had claimed the job, and died.
     let database = rusqlite::Connection::open(dir.path().join("drmaa2.db")).unwrap();
     database
         .execute(
@@ -397,7 +397,7 @@ fn sessions_are_named_created_and_destroyed() {
     let again = JobSession::create(Some(&name), None).unwrap();
     assert!(again.jobs(None).unwrap().is_empty());
     assert_eq!(code(job.state()), ErrorCode::InvalidArgument);
-    // A handle of the old session is not one of the new, and its end closes nothing.
+    // A handle of the old session is not one of the new, and dropping it closes nothing.
     assert_eq!(code(session.jobs(None)), ErrorCode::InvalidSession);
     drop(session);
     again.run_job(template("0")).unwrap().wait_terminated(Timeout::Infinite).unwrap();

@@ -1,4 +1,4 @@
-//! Who waits for which job, and how the news reaches him.
+//! The waits for jobs, and the news for them.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use crate::model::{JobState, Result};
 use crate::store::Store;
 use crate::sync::{Condvar, Mutex};
 
-/// The jobs that somebody waits for, and the last that is known of each.
+/// The jobs with waits, and the last known state of each.
 #[derive(Default)]
 pub(super) struct Waits {
     table: Mutex<HashMap<String, Watched>>,
@@ -20,7 +20,7 @@ struct Watched {
     known: Known,
 }
 
-/// What is known of a watched job.
+/// The knowledge about a watched job.
 #[derive(Default, Clone)]
 pub(super) enum Known {
     /// Not looked up yet.
@@ -33,23 +33,23 @@ pub(super) enum Known {
 }
 
 impl Known {
-    /// Nothing more will happen to the job.
+    /// Returns whether nothing more will happen to the job.
     fn is_final(&self) -> bool {
         matches!(self, Self::State(state) if state.is_terminated())
     }
 }
 
-/// Why a wait ends.
+/// The result of a check by a wait.
 pub(super) enum Look<T> {
-    /// It has what it wants.
+    /// The condition is met.
     Done(T),
     /// Not yet.
     Wait,
 }
 
 impl Waits {
-    /// Wait until `look`, which is shown what is known of each of `ids`, has what it wants. `None`
-    /// is the timeout: the deadline has come. Without a deadline, wait for ever.
+    /// Wait until `look`, called with the knowledge about each of `ids`, has a result. `None` is the
+    /// timeout: the deadline has come. Without a deadline, wait for ever.
     pub(super) fn wait<T>(
         &self,
         store: &Store,
@@ -60,7 +60,7 @@ impl Waits {
         let _watch = Watch::new(self, ids);
         let mut table = self.table.lock();
         for id in ids {
-            // Under the lock: what a change of the store brings afterwards comes in afterwards.
+            // Under the lock: the news of a later change of the store is entered afterwards.
             if let Some(watched) = table.get_mut(*id)
                 && matches!(watched.known, Known::Nothing)
             {
@@ -83,7 +83,7 @@ impl Waits {
         }
     }
 
-    /// A job is in a new state.
+    /// Enter the new state of a job.
     pub(super) fn state(&self, id: &str, state: JobState) {
         let mut table = self.table.lock();
         if let Some(watched) = table.get_mut(id)
@@ -94,7 +94,7 @@ impl Waits {
         }
     }
 
-    /// The store has changed: look up what is waited for.
+    /// Look up the watched jobs after a change of the store.
     pub(super) fn refresh(&self, store: &Store) {
         let mut table = self.table.lock();
         for (id, watched) in table.iter_mut().filter(|(_, watched)| !watched.known.is_final()) {
@@ -110,7 +110,7 @@ impl Waits {
         }
     }
 
-    /// Let every wait look again at what it depends on beside the jobs.
+    /// Let every wait check again conditions other than jobs.
     pub(super) fn wake(&self) {
         let _table = self.table.lock();
         self.news.notify_all();

@@ -1,4 +1,4 @@
-//! Notices what any process writes to the store, by inotify on its bell: no polling.
+//! Notices writes of any process to the store, by inotify on its bell: no polling.
 
 use std::path::Path;
 
@@ -8,14 +8,14 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use crate::model::{Error, ErrorCode, Result};
 use crate::runtime;
 
-/// Start the thread that calls `changed` after every change of the store, until it says false.
+/// Start the thread that calls `changed` after every change of the store, until it returns false.
 pub(super) fn start(bell: &Path, changed: impl Fn() -> bool + Send + 'static) -> Result<()> {
     let error = |cause: Errno| {
         let error = std::io::Error::from(cause);
         Error::new(ErrorCode::of_io(&error), format!("cannot watch {}: {error}", bell.display()))
     };
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC).map_err(error)?;
-    // That the bell is deleted, and the store with it, is a change of its attributes.
+    // The deletion of the bell, and of the store with it, is a change of its attributes.
     inotify.add_watch(bell, AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_ATTRIB).map_err(error)?;
     let body = move || {
         loop {

@@ -1,5 +1,5 @@
-//! All that the library keeps at work in one process: store, waits, the dispatcher, and an engine for
-//! each runtime.
+//! The world: all that the library keeps at work in one process, namely store, waits, the dispatcher,
+//! and an engine for each runtime.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,24 +21,24 @@ use crate::store::{Claim, Session, Store};
 use crate::sync::Mutex;
 use crate::tracker::JobTracker;
 
-/// How long closing a session waits for the clean-up of its jobs.
+/// The longest time that closing a session waits for the clean-up of its jobs.
 const DRAIN: Duration = Duration::from_secs(20);
 
 type MakeTracker = Box<dyn Fn(&Config, &Target) -> Result<Arc<dyn JobTracker>> + Send + Sync>;
 
-/// A machine, and what it has to give.
+/// A machine and its capacity.
 pub(super) struct Capacity {
     pub(super) machine: Machine,
     /// The name of its runtime in the store.
     pub(super) target: String,
-    /// Those that jobs are held to.
+    /// The limits that apply to jobs.
     pub(super) limits: Limits,
     pub(super) slots: i64,
     /// Kilobytes; `None` if unknown.
     pub(super) memory: Option<i64>,
 }
 
-/// The id of what was submitted, and what runs it.
+/// The id of a job or array, and the engine that runs it.
 type Accepted = (String, Arc<Engine>);
 
 /// See the module.
@@ -54,25 +54,25 @@ pub(super) struct World {
     kick: Arc<Kick>,
     /// This process.
     pub(super) mine: Claim,
-    /// What was submitted through each session, if nobody but this process may be there to start it.
+    /// The submissions of each session, kept if only this process may be there to start them.
     accepted: Mutex<HashMap<i64, Vec<Accepted>>>,
 }
 
 impl World {
-    /// With the configuration of this process, on containerd.
+    /// Start it with the configuration of this process, on containerd.
     pub(super) fn start() -> Result<Arc<Self>> {
         drms::start_log();
         Self::on_containerd(Config::load()?)
     }
 
-    /// With this configuration, on containerd.
+    /// Start it with this configuration, on containerd.
     pub(super) fn on_containerd(config: Config) -> Result<Arc<Self>> {
         let runtime = Arc::new(Runtime::start()?);
         let make = move |config: &Config, target: &Target| drms::tracker(config, target, &runtime);
         Self::with(config, Claim::mine(), Box::new(make))
     }
 
-    /// With a tracker of the caller's choice, as the process `mine`.
+    /// Start it with a tracker of the caller's choice, as the process `mine`.
     pub(super) fn with(config: Config, mine: Claim, make_tracker: MakeTracker) -> Result<Arc<Self>> {
         let store = Arc::new(Store::open(&config.state_dir)?);
         let waits = Arc::new(Waits::default());
@@ -94,7 +94,7 @@ impl World {
         let watched = Arc::downgrade(&world);
         watch::start(&world.store.bell(), move || {
             let Some(world) = watched.upgrade() else { return false };
-            // Jobs that wait to be started come before people who wait for them.
+            // Jobs that wait to be started take precedence over callers that wait for them.
             world.kick.ring();
             world.waits.refresh(&world.store);
             world.changes.tell();
@@ -104,8 +104,8 @@ impl World {
         Ok(world)
     }
 
-    /// The name in the store of the runtime that a contact string selects, and the limits that hold
-    /// for what is submitted there.
+    /// The name in the store of the runtime that a contact string selects, and the limits for
+    /// submissions there.
     pub(super) fn contact(&self, contact: Option<&str>) -> Result<(String, Limits)> {
         let (target, limits) = self.config.reload()?.contact(contact)?;
         Ok((target.name()?, limits))
@@ -131,12 +131,13 @@ impl World {
         Ok(engine)
     }
 
-    /// Is there anything in the store that an agent would see to?
+    /// Returns whether the store has work for an agent.
     pub(super) fn has_work(&self) -> Result<bool> {
         Ok(self.store.any_mail()? || !self.store.unsettled_targets()?.is_empty())
     }
 
-    /// Take up what processes that are gone have left, on the runtime of a session and on those of all jobs.
+    /// Take up the work of processes that are gone, on the runtime of a session and on those of all
+    /// jobs.
     pub(super) fn take_up(&self, session: &Session) {
         let targets = || {
             let mut targets = self.store.unsettled_targets()?;
@@ -156,12 +157,12 @@ impl World {
         }
     }
 
-    /// The engines that are there.
+    /// The existing engines.
     pub(super) fn engines(&self) -> Vec<Arc<Engine>> {
         self.engines.lock().values().cloned().collect()
     }
 
-    /// What can be reserved for the jobs of a session with this contact string.
+    /// The capacity for reservations for a session with this contact string.
     pub(super) fn capacity(&self, contact: Option<&str>) -> Result<Capacity> {
         let (target, limits) = self.contact(contact)?;
         let engine = self.engine(&target)?;
@@ -179,12 +180,12 @@ impl World {
         })
     }
 
-    /// The engine of the runtime that no contact string selects.
+    /// The engine of the default runtime, which no contact string selects.
     pub(super) fn default_engine(&self) -> Result<Arc<Engine>> {
         self.engine(&self.contact(None)?.0)
     }
 
-    /// A session has stored a job or a job array.
+    /// Note a stored job or job array of a session.
     pub(super) fn accepted(&self, session: i64, id: &str, engine: &Arc<Engine>) {
         if self.config.agent == Agent::Off {
             let job = (id.to_owned(), Arc::clone(engine));
@@ -192,8 +193,8 @@ impl World {
         }
     }
 
-    /// Let what this process has begun end, and bring the store to stable storage. Without an agent,
-    /// what was submitted through the session is started first, as far as it is its time.
+    /// Let the begun work of this process end, and bring the store to stable storage. Without an agent,
+    /// the submissions of the session are started first, as far as their time has come.
     pub(super) fn drain(&self, session: &Session) -> Result<()> {
         let accepted = self.accepted.lock().remove(&session.id).unwrap_or_default();
         loop {
@@ -215,7 +216,7 @@ impl World {
     }
 }
 
-/// How many processors the machine has.
+/// The number of processors of the machine.
 pub(super) fn processors() -> i64 {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     i64::try_from(processors).unwrap_or(i64::MAX)
@@ -223,7 +224,7 @@ pub(super) fn processors() -> i64 {
 
 impl Drop for World {
     fn drop(&mut self) {
-        // The threads find the world gone.
+        // The threads find that the world is gone.
         self.kick.ring();
         self.changes.tell();
     }

@@ -1,4 +1,4 @@
-//! The runtime of the model check, and how each process reaches it.
+//! The runtime of the model check, and the access of each process to it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -18,23 +18,23 @@ pub(super) enum Request {
     Delete(String),
 }
 
-/// The runtime, which knows no owners: what it holds outlives every process.
+/// The runtime, which knows no owners: its content outlives every process.
 #[derive(Default)]
 pub(super) struct Runtime {
     pub(super) jobs: BTreeMap<String, JobState>,
-    /// Those of them that it knows to have been started and no more.
+    /// Jobs of which it knows only that they were started.
     pub(super) lost: BTreeSet<String>,
-    /// How often each job was lost.
+    /// The number of losses of each job.
     pub(super) losses: BTreeMap<String, usize>,
-    /// How often each job's command was started.
+    /// The number of starts of each job's command.
     pub(super) runs: BTreeMap<String, usize>,
-    /// How often a process has asked for the start of each job.
+    /// The number of requests to start each job.
     pub(super) asked: BTreeMap<String, usize>,
-    /// The jobs that are started and whose command has not begun.
+    /// Started jobs whose command has not begun.
     pub(super) starting: BTreeSet<String>,
-    /// Those that do not begin.
+    /// Jobs that do not begin.
     pub(super) withdrawn: BTreeSet<String>,
-    /// Those that were reported as held.
+    /// Jobs that were reported as held.
     pub(super) held: BTreeSet<String>,
     /// Requests that are not carried out yet, by process.
     pub(super) requests: Vec<VecDeque<Request>>,
@@ -49,7 +49,7 @@ impl Runtime {
         self.facts.iter_mut().for_each(|facts| facts.push_back(fact.clone()));
     }
 
-    /// The command of a job that is started begins.
+    /// Let the command of a started job begin.
     pub(super) fn begin(&mut self, id: &str) {
         if self.starting.remove(id) {
             assert!(!self.held.contains(id), "{id} runs though it is held");
@@ -68,7 +68,7 @@ impl Runtime {
         Withdrawn::Nothing
     }
 
-    /// The job's command ends.
+    /// Let the job's command end.
     pub(super) fn exit(&mut self, id: &str, exit_status: i32) {
         self.begin(id);
         if self.jobs.get(id).is_some_and(|state| state.is_started()) {
@@ -80,7 +80,7 @@ impl Runtime {
         }
     }
 
-    /// The job's command is gone, and nobody knows how it ended.
+    /// Let the job's command vanish without a result.
     pub(super) fn lose(&mut self, id: &str) {
         self.begin(id);
         if self.jobs.get(id).is_some_and(|state| state.is_started()) {
@@ -91,7 +91,7 @@ impl Runtime {
         }
     }
 
-    /// Do what a process has asked for first; `works` or not.
+    /// Carry out the first request of a process, with success or not.
     pub(super) fn serve(&mut self, process: usize, works: bool) {
         let Some(request) = self.requests[process].pop_front() else { return };
         let prepares = matches!(request, Request::Prepare(_));
@@ -112,7 +112,7 @@ impl Runtime {
                 });
             }
             Request::Prepare(id) => drop(self.jobs.insert(id, JobState::Queued)),
-            // As the tracker has it, what was started once is not started a second time.
+            // As in the tracker, a started job is not started a second time.
             Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_started()) => {
                 self.tell_all(&Fact::Started { id, at: now(), image: None });
             }
