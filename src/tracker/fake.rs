@@ -1,4 +1,4 @@
-//! A tracker for tests: it runs nothing, and does what the test tells it.
+//! A tracker for tests: it runs nothing, and follows the test's instructions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::model::{
 };
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// The category the fake knows.
+/// The category that the fake knows.
 pub const CATEGORY: &str = "fake-image";
 
-/// Runs jobs in memory. A job whose command is a number ends at once with that exit code; any other
-/// runs until [`FakeTracker::exit`].
+/// Runs jobs in memory. A job whose command is a number ends at once with that exit code; any other runs
+/// until [`FakeTracker::exit`].
 #[derive(Default)]
 pub struct FakeTracker {
     state: Mutex<State>,
@@ -28,18 +28,18 @@ struct State {
     orders: Vec<NewJob>,
     /// Jobs that are ready to start.
     prepared: Vec<NewJob>,
-    /// Those of them that were asked to end.
+    /// Jobs that were asked to end.
     terminated: BTreeSet<String>,
     /// Jobs whose start waits for [`FakeTracker::set_slow`].
     starting: Vec<NewJob>,
-    /// Jobs that do not start.
+    /// Jobs whose start was withdrawn.
     withdrawn: BTreeSet<String>,
     slow: bool,
     /// Leftovers of attempts at jobs.
     leftovers: BTreeSet<String>,
     /// Nothing can be removed.
     stuck: bool,
-    /// How often it was tried.
+    /// The number of failed removals.
     tried: usize,
     sink: Option<Arc<dyn EventSink>>,
     down: Option<Error>,
@@ -53,7 +53,7 @@ impl FakeTracker {
         Arc::new(Self::default())
     }
 
-    /// The command of a job ends.
+    /// End the command of a job.
     pub fn exit(&self, id: &str, exit_status: i32) {
         self.finish(
             id,
@@ -61,19 +61,19 @@ impl FakeTracker {
         );
     }
 
-    /// Every call fails with this error, or works again.
+    /// Let every call fail with this error, or work again.
     pub fn set_down(&self, error: Option<Error>) {
         let mut state = self.state.lock();
         state.down.clone_from(&error);
         state.say(error.map_or(Fact::Live, |error| Fact::Lost { error }));
     }
 
-    /// The next job cannot be started or made ready, for now.
+    /// Let the next start or preparation of a job fail, temporarily.
     pub fn refuse_next(&self, error: Error) {
         self.state.lock().refusal = Some(error);
     }
 
-    /// From here on no job starts, or all do, those that wait for it included.
+    /// Let no job start from now on, or let all start, including those that wait.
     pub fn set_slow(&self, slow: bool) {
         let mut state = self.state.lock();
         state.slow = slow;
@@ -82,7 +82,7 @@ impl FakeTracker {
         waiting.into_iter().for_each(|job| self.start(job));
     }
 
-    /// Wait until a job waits for that.
+    /// Wait until the start of a job waits for [`set_slow`](Self::set_slow).
     pub fn wait_until_starting(&self, id: &str) {
         let mut state = self.state.lock();
         while !state.starting.iter().any(|job| job.id == id) {
@@ -90,42 +90,42 @@ impl FakeTracker {
         }
     }
 
-    /// From here on facts get lost, or come again.
+    /// Lose facts from now on, or report them again.
     pub fn set_silent(&self, silent: bool) {
         self.state.lock().silent = silent;
     }
 
-    /// A job that nobody submitted here.
+    /// Add a job that was not submitted here.
     pub fn add_foreign(&self, id: &str) {
         self.state.lock().jobs.insert(id.to_owned(), JobInfo::new(id, JobState::Running));
     }
 
-    /// An attempt at a job has left something of this name.
+    /// Add a leftover of an attempt at a job.
     pub fn leave(&self, name: &str) {
         self.state.lock().leftovers.insert(name.to_owned());
     }
 
-    /// From here on nothing can be removed, or all again.
+    /// Let removals fail from now on, or work again.
     pub fn set_stuck(&self, stuck: bool) {
         self.state.lock().stuck = stuck;
     }
 
-    /// How often something could not be removed.
+    /// The number of failed removals.
     pub fn failed_deletions(&self) -> usize {
         self.state.lock().tried
     }
 
-    /// The runtime loses a job.
+    /// Let the runtime lose a job.
     pub fn lose(&self, id: &str) {
         self.state.lock().jobs.remove(id);
     }
 
-    /// All that was started, in order.
+    /// All started jobs, in order.
     pub fn orders(&self) -> Vec<NewJob> {
         self.state.lock().orders.clone()
     }
 
-    /// All that is ready to start, in the order in which it was made so.
+    /// All prepared jobs, in order.
     pub fn prepared(&self) -> Vec<NewJob> {
         self.state.lock().prepared.clone()
     }
@@ -144,7 +144,7 @@ impl FakeTracker {
         self.changed.notify_all();
     }
 
-    /// Start a job that may be started.
+    /// Start a job that is neither withdrawn nor delayed.
     fn start(&self, job: NewJob) {
         let exit = job.template.remote_command.as_ref().and_then(|text| text.to_string().parse().ok());
         let (id, at) = (job.id.clone(), now());
@@ -192,7 +192,7 @@ impl State {
         self.prepared.len() < before
     }
 
-    /// A job is started no more, because somebody has withdrawn that.
+    /// Give up the start of a job, because it was withdrawn.
     fn give_up(&mut self, id: &str) {
         self.starting.retain(|job| job.id != id);
         self.jobs.remove(id);
@@ -200,7 +200,7 @@ impl State {
         self.say(Fact::Withdrawn { id: id.to_owned() });
     }
 
-    /// Report that something cannot be removed, if it is so.
+    /// Report that something cannot be removed, if removals fail.
     fn is_stuck(&mut self, id: &str) -> bool {
         if self.stuck {
             self.tried += 1;

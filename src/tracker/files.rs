@@ -1,10 +1,10 @@
-//! The files of the host that a job has to do with.
+//! The host's files of a job.
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Text, with_index};
 
-/// Host files of a job: its standard streams, where `None` is `/dev/null`, and what it stages.
+/// Host files of a job: its standard streams, where `None` is `/dev/null`, and the files that it stages.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Stdio {
@@ -14,7 +14,7 @@ pub struct Stdio {
     pub output: Option<Text>,
     /// Standard error; unused with `join`.
     pub error: Option<Text>,
-    /// Standard error goes where standard output goes.
+    /// Standard error goes to standard output's file.
     pub join: bool,
     /// From the host into the container, before the job starts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -22,7 +22,7 @@ pub struct Stdio {
     /// From the container to the host, when the job has ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stage_out: Vec<Transfer>,
-    /// What was found at the paths of the host when the job was submitted.
+    /// The files found at the paths of the host when the job was submitted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<Origin>,
 }
@@ -30,9 +30,9 @@ pub struct Stdio {
 /// A file or directory to copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
-    /// From where.
+    /// The source.
     pub source: Text,
-    /// To where.
+    /// The destination.
     pub destination: Text,
 }
 
@@ -50,7 +50,7 @@ pub struct Origin {
 }
 
 impl Stdio {
-    /// As it is for a task of a job array.
+    /// The files of a task of a job array.
     #[must_use]
     pub fn of_task(&self, index: i64) -> Self {
         let path = |path: &Option<Text>| path.as_ref().map(|path| with_index(path, index));

@@ -1,9 +1,9 @@
 //! The seam between the API's meaning and the system that runs jobs.
 //!
-//! A tracker starts jobs, controls them and reports facts about them. It does not queue, and keeps
-//! no history: the session room does that over the store, for every tracker alike. The methods
-//! bear the names of the DRMAA2 JobTracker interface. All are synchronous and may be called from
-//! any thread; see `docs/adding-a-tracker.md`.
+//! A tracker starts jobs, controls them and reports facts about them. It does not queue, and keeps no
+//! history: the session module does that over the store, for every tracker alike. The methods have the
+//! names of the DRMAA2 JobTracker interface. All are synchronous and may be called from any thread; see
+//! `docs/adding-a-tracker.md`.
 
 #[cfg(any(test, feature = "fake-tracker"))]
 pub mod fake;
@@ -22,10 +22,10 @@ use crate::model::{
 
 pub use files::{Origin, Stdio, Transfer};
 
-/// Who submitted a job, and from where: what the job inherits from its submitter.
+/// The submitter of a job, and the properties that the job inherits from it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Submitter {
-    /// Login name, or the uid in digits where it has none.
+    /// Login name, or the uid in digits if it has none.
     pub user: String,
     /// User id.
     pub uid: u32,
@@ -39,14 +39,14 @@ pub struct Submitter {
     pub machine: String,
 }
 
-/// The settings of a job that its template does not have, as configured where and when it was submitted. They
-/// are stored with the job, so they hold whichever process starts it. The tracker's own JSON; nothing else
-/// reads it.
+/// The settings of a job that its template does not have, as configured where and when it was submitted.
+/// They are stored with the job, so they apply whichever process starts it. The tracker's own JSON; no
+/// other module reads it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings(String);
 
 impl Settings {
-    /// Settings that a tracker will read.
+    /// Settings for a tracker to read.
     pub fn of(value: &impl Serialize) -> Result<Self> {
         let json = serde_json::to_string(value);
         json.map(Self)
@@ -78,9 +78,9 @@ pub struct NewJob {
     pub id: String,
     /// Its session.
     pub session: String,
-    /// What the user asked for.
+    /// The request.
     pub template: JobTemplate,
-    /// On whose behalf.
+    /// The user on whose behalf it was submitted.
     pub submitter: Submitter,
     /// Host paths of its standard streams, placeholders filled in, files made.
     pub stdio: Stdio,
@@ -88,18 +88,18 @@ pub struct NewJob {
     pub settings: Settings,
     /// Its place in a job array.
     pub task: Option<Task>,
-    /// The slots it was given, where they are counted; a job that is made ready before it gets any has
-    /// the least that it takes.
+    /// Its allotted slots, if slots are counted; a job that is made ready before its allotment has its
+    /// minimum.
     pub slots: Option<i64>,
-    /// It is ended when it has run for so long.
+    /// The run time after which it is ended.
     pub wall_clock: Option<Millis>,
-    /// It is ended then.
+    /// The time at which it is ended.
     pub ends: Option<End>,
 }
 
 #[cfg(test)]
 impl NewJob {
-    /// A job of root's, for tests, with an empty template.
+    /// A job of root, for tests, with an empty template.
     pub(crate) fn for_tests(id: &str) -> Self {
         let (user, machine) = ("u".to_owned(), "m".to_owned());
         Self {
@@ -120,9 +120,9 @@ impl NewJob {
 /// The time at which a job is ended, whatever it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
-    /// When.
+    /// The time.
     pub at: Millis,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: String,
 }
 
@@ -133,7 +133,7 @@ pub struct Task {
     pub array: String,
     /// Index of the task.
     pub index: i64,
-    /// The indices of all of them, where they are known.
+    /// The indices of all tasks, if known.
     pub range: Option<TaskRange>,
 }
 
@@ -144,37 +144,37 @@ pub struct TaskRange {
     pub first: i64,
     /// The highest.
     pub last: i64,
-    /// The difference between one and the next.
+    /// The difference between two indices.
     pub step: i64,
 }
 
 impl TaskRange {
-    /// How many there are.
+    /// The number of tasks.
     pub fn count(&self) -> i64 {
         (self.last - self.first) / self.step.max(1) + 1
     }
 }
 
-/// Something that happened to a job. Facts of one job come in order; a fact may come twice.
+/// An event of a job's life. Facts of one job come in order; a fact may come twice.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
     /// Its command has started.
     Started {
         /// The job.
         id: String,
-        /// When.
+        /// Time of the start.
         at: Millis,
-        /// The image it runs in.
+        /// The image that it runs in.
         image: Option<ImageRef>,
     },
-    /// It was stopped for now.
+    /// It was suspended.
     Suspended {
         /// The job.
         id: String,
-        /// When, in nanoseconds since the epoch: the same for every process that hears of it.
+        /// Time of the event in nanoseconds since the epoch: the same for every process that gets it.
         at: i64,
     },
-    /// It goes on.
+    /// It was resumed.
     Resumed {
         /// The job.
         id: String,
@@ -185,7 +185,7 @@ pub enum Fact {
     Ended {
         /// The job.
         id: String,
-        /// How.
+        /// Its result.
         outcome: Outcome,
     },
     /// It could not be started for a reason that may pass. Nothing of it is left.
@@ -200,49 +200,50 @@ pub enum Fact {
         /// The job.
         id: String,
     },
-    /// It could not be made ready, for any reason. Nothing of it is left, unless its start was asked
-    /// for meanwhile: that goes on by itself.
+    /// It could not be made ready, for any reason. Nothing of it is left, unless its start was requested
+    /// meanwhile: that continues by itself.
     NotPrepared {
         /// The job.
         id: String,
         /// The reason.
         error: Error,
     },
-    /// The runtime holds something of an attempt at a job that was given up, and removes it: `Deleted` or
-    /// `NotDeleted` follows, for this name.
+    /// The runtime holds a leftover of an attempt at a job that was given up, and removes it: `Deleted`
+    /// or `NotDeleted` follows, for this name.
     Left {
-        /// The name, as of [`JobTracker::leftovers`].
+        /// The name, as from [`JobTracker::leftovers`].
         id: String,
     },
-    /// All that the runtime held of it is gone.
+    /// Everything that the runtime held of it is removed.
     Deleted {
         /// The job.
         id: String,
     },
-    /// Something that the runtime holds of it could not be removed.
+    /// A part that the runtime holds of it could not be removed.
     NotDeleted {
         /// The job.
         id: String,
         /// The reason.
         error: Error,
     },
-    /// What keeps it from starting for longer than usual, for the user; `None` if it is through with that.
+    /// The reason that delays its start for longer than usual, for the user; `None` if there is none any
+    /// more.
     Progress {
         /// The job.
         id: String,
-        /// What it is, and how far.
+        /// The reason and the progress.
         text: Option<String>,
     },
-    /// From here on facts arrive as they happen; before, some may have been missed.
+    /// From now on facts arrive as they happen; earlier ones may have been missed.
     Live,
-    /// From here on facts may be missed, until the next `Live`; the tracker keeps trying.
+    /// From now on facts may be missed, until the next `Live`; the tracker keeps trying.
     Lost {
-        /// What keeps it from them.
+        /// The reason.
         error: Error,
     },
 }
 
-/// Where a tracker puts its facts.
+/// The receiver of a tracker's facts.
 pub trait EventSink: Send + Sync {
     /// Take a fact. Never blocks.
     fn fact(&self, fact: Fact);
@@ -250,84 +251,85 @@ pub trait EventSink: Send + Sync {
 
 /// A system that runs jobs.
 pub trait JobTracker: Send + Sync {
-    /// The attributes of a job template that this tracker honours, by their DRMAA2 names.
+    /// The attributes of a job template that this tracker supports, by their DRMAA2 names.
     fn attributes(&self) -> &'static [&'static str];
 
     /// Refuse a template that this tracker can never run with these settings: an unknown category,
-    /// nothing to run. What it names on the host is looked at with the rights of the calling thread, which
-    /// may not be those of the process; no thread may be started from it.
+    /// nothing to run. Files of the host are checked with the rights of the calling thread, which may
+    /// differ from those of the process; so it must not start a thread.
     fn check_template(&self, template: &JobTemplate, settings: &Settings) -> Result<()>;
 
-    /// Ids of the jobs that the runtime holds now, whoever made them.
+    /// Ids of the jobs that the runtime holds now, whichever process made them.
     fn list_jobs(&self) -> Result<Vec<String>>;
 
     /// Ids of the tasks of a job array that the runtime holds now.
     fn list_array_jobs(&self, array: &str) -> Result<Vec<String>>;
 
-    /// Start a job. Returns when it is accepted; `Started`, `Ended`, `NotStarted` or `Withdrawn` follows. A job that
-    /// was started once is not started a second time until it is deleted, but what became of it is
-    /// reported; anything else that an earlier attempt left of it is replaced.
+    /// Start a job. Returns when the request is accepted; `Started`, `Ended`, `NotStarted` or
+    /// `Withdrawn` follows. A job that was started once is not started a second time until it is
+    /// deleted, but its state is reported; anything else that an earlier attempt left of it is replaced.
     fn add_job(&self, job: NewJob) -> Result<()>;
 
     /// Make a job ready, so that a later [`add_job`](Self::add_job) of this tracker starts it at once.
-    /// Returns when it is accepted; nothing follows unless it fails, and then `NotPrepared`.
-    /// `delete_job` undoes it. False if this tracker cannot do such a thing.
+    /// Returns when the request is accepted; nothing follows, except `NotPrepared` if it fails.
+    /// `delete_job` undoes it. False if this tracker does not support it.
     fn prepare_job(&self, job: NewJob) -> Result<bool> {
         let _ = job;
         Ok(false)
     }
 
-    /// Withdraw the start of a job, whichever process has asked for it and carries it out, and also if none
-    /// does yet: unless the job's command has begun, it will not run before `Withdrawn` was reported or the job
-    /// deleted. One of the two holds for every process that asks until then. The process that was starting the
-    /// job reports `Withdrawn`, also if it has reported the start already, which must not be believed then.
+    /// Withdraw the start of a job, whichever process has requested it and carries it out, even if none
+    /// does yet: unless the job's command has begun, it will not run before `Withdrawn` was reported or
+    /// the job deleted. Until then, the result is the same for every process that asks. The process that
+    /// was starting the job reports `Withdrawn`, even if it has reported the start already, which is
+    /// void then.
     fn withdraw(&self, id: &str) -> Result<Withdrawn>;
 
-    /// Start several tasks of a job array. As good as `add_job` for each unless a runtime can do
+    /// Start several tasks of a job array. Equivalent to `add_job` for each, unless a runtime can do
     /// better.
     fn add_array_job(&self, tasks: Vec<NewJob>) -> Result<()> {
         tasks.into_iter().try_for_each(|task| self.add_job(task))
     }
 
-    /// The state of a job as the runtime has it, with a detail; INVALID_ARGUMENT if it knows none.
+    /// The state and substate of a job in the runtime; INVALID_ARGUMENT if it does not know the job.
     fn job_state(&self, id: &str) -> Result<(JobState, Option<String>)>;
 
-    /// The account of a job as the runtime has it; INVALID_ARGUMENT if it knows none.
+    /// The account of a job in the runtime; INVALID_ARGUMENT if it does not know the job.
     fn job_info(&self, id: &str) -> Result<JobInfo>;
 
     /// Suspend, resume, terminate or kill a started job. Returns when the runtime has accepted it; the
-    /// fact follows. Hold and release belong to the queue, which is not the tracker's.
+    /// fact follows. Hold and release belong to the queue, not to the tracker.
     fn job_control(&self, id: &str, control: Control) -> Result<()>;
 
-    /// Terminate or kill a started job of which it is not known whether the runtime has heard that
-    /// already. Unlike a second `job_control`, which a user means as such, this must not cut short what the
-    /// first has brought about.
+    /// Terminate or kill a started job if it is unknown whether the runtime has received that request
+    /// already. Unlike a second `job_control`, which a user intends, this must not shorten the effect of
+    /// the first.
     fn end_again(&self, id: &str, how: Control) -> Result<()> {
         self.job_control(id, how)
     }
 
     /// Wait until a job is in one of `states`; `None` waits for ever. The error is TIMEOUT, or
-    /// INVALID_ARGUMENT once the runtime knows no such job.
+    /// INVALID_ARGUMENT once the runtime does not know the job.
     fn wait(&self, id: &str, timeout: Option<Duration>, states: &[JobState]) -> Result<JobState>;
 
-    /// Remove all that the runtime holds of a job that has ended, or whose start was withdrawn. Returns when it is accepted;
-    /// `Deleted` or `NotDeleted` follows.
+    /// Remove everything that the runtime holds of a job that has ended, or whose start was withdrawn.
+    /// Returns when the request is accepted; `Deleted` or `NotDeleted` follows.
     fn delete_job(&self, id: &str) -> Result<()>;
 
-    /// Names of what is left of attempts at jobs that nobody works on: they were given up, or are of jobs that
-    /// are not `needed`. Most trackers leave nothing.
+    /// Names of leftovers of attempts at jobs that no process works on: they were given up, or belong to
+    /// jobs that are not `needed`. Most trackers leave nothing.
     fn leftovers(&self, needed: &dyn Fn(&str) -> Result<bool>) -> Result<Vec<String>> {
         let _ = needed;
         Ok(Vec::new())
     }
 
-    /// Remove a leftover. Several processes may do so at once. Returns when it is accepted; `Deleted` or
-    /// `NotDeleted` of this name follows.
+    /// Remove a leftover. Several processes may do so at once. Returns when the request is accepted;
+    /// `Deleted` or `NotDeleted` of this name follows.
     fn delete_leftover(&self, name: &str) -> Result<()> {
         Err(Error::unsupported("removing leftovers").of(name))
     }
 
-    /// The names that `jobCategory` may take, beside those that are configured.
+    /// The valid values of `jobCategory` besides the configured ones.
     fn list_job_categories(&self) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
@@ -335,7 +337,7 @@ pub trait JobTracker: Send + Sync {
     /// Name and version of the system, if it answers.
     fn contact(&self) -> Result<Contact>;
 
-    /// Templates of jobs that were not submitted here, if the runtime can tell them.
+    /// Templates of jobs that were not submitted here, if the runtime can provide them.
     fn job_template(&self) -> Option<&dyn TemplateSource> {
         None
     }
@@ -345,20 +347,20 @@ pub trait JobTracker: Send + Sync {
         None
     }
 
-    /// Begin to report facts to `sink`, soon `Live` or `Lost` among them. Called once.
+    /// Begin to report facts to `sink`, among them soon `Live` or `Lost`. Called once.
     fn subscribe(&self, sink: Arc<dyn EventSink>);
 }
 
 /// The result of withdrawing the start of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Withdrawn {
-    /// Nothing of it will run.
+    /// Nothing of the job will run.
     Nothing,
     /// Its command has begun.
     Begun,
 }
 
-/// What a tracker is connected to.
+/// The system that a tracker is connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contact {
     /// Name of the system.
@@ -367,9 +369,9 @@ pub struct Contact {
     pub version: Version,
 }
 
-/// A tracker that can rebuild the template of any job it holds.
+/// A tracker that can rebuild the template of any job that it holds.
 pub trait TemplateSource {
-    /// What is known of the template; INVALID_ARGUMENT for an unknown job.
+    /// The known part of the template; INVALID_ARGUMENT for an unknown job.
     fn job_template(&self, id: &str) -> Result<JobTemplate>;
 }
 
@@ -377,7 +379,7 @@ pub trait TemplateSource {
 pub trait Monitoring {
     /// Accounts of all jobs that the runtime holds and the user may see.
     fn all_jobs(&self) -> Result<Vec<JobInfo>>;
-    /// The queues of its own, beside those that the configuration names.
+    /// The queues of its own, besides the configured ones.
     fn all_queues(&self) -> Result<Vec<Queue>>;
     /// All machines.
     fn all_machines(&self) -> Result<Vec<Machine>>;
