@@ -1,9 +1,9 @@
 //! The lock of an agent: one per state directory.
 //!
-//! It is a `flock`, which belongs to the open file and not to a process. So it can be taken by the
-//! library and handed to the agent that it starts, without a moment in which nobody holds it. For
-//! the same reason every attempt opens the file anew: through a descriptor that a fork has doubled,
-//! parent and child would both have the lock.
+//! It is a `flock`, which belongs to the open file and not to a process. So the library can take it and
+//! hand it to the agent that it starts, without a moment in which the lock is free. For the same reason
+//! every attempt opens the file anew: through a descriptor duplicated by a fork, parent and child would
+//! both have the lock.
 
 use std::fs::File;
 use std::io;
@@ -21,13 +21,13 @@ pub const FILE: &str = "drmaa2d.lock";
 pub struct Lock(File);
 
 impl Lock {
-    /// Take the lock if nobody holds it.
+    /// Take the lock if it is free.
     pub fn try_take(state_dir: &Path) -> Result<Option<Self>> {
         let lock = Self::open(state_dir)?;
         Ok(lock.try_again()?.then_some(lock))
     }
 
-    /// Take the lock once nobody holds it.
+    /// Take the lock as soon as it is free.
     pub fn wait(state_dir: &Path) -> Result<Self> {
         let lock = Self::open(state_dir)?;
         loop {
@@ -38,15 +38,15 @@ impl Lock {
         }
     }
 
-    /// The lock that was handed over on a descriptor. An error if it is none that can be held.
+    /// The lock that was handed over on a descriptor. An error if it cannot be held.
     pub fn inherited(descriptor: RawFd) -> Result<Self> {
-        // Programs that the agent starts shall not hold it.
+        // Programs that the agent starts must not hold it.
         // SAFETY: any number may be given, and no memory is involved.
         if unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
             let cause = io::Error::last_os_error();
             return Err(Error::argument(format!("descriptor {descriptor} is no lock: {cause}")));
         }
-        // SAFETY: it is open, and was given to this process for this purpose; nobody else owns it.
+        // SAFETY: it is open, and was given to this process for this purpose; it has no other owner.
         let lock = Self(unsafe { OwnedFd::from_raw_fd(descriptor) }.into());
         match lock.try_again()? {
             true => Ok(lock),
@@ -54,12 +54,12 @@ impl Lock {
         }
     }
 
-    /// Let go; an agent may be started from now on.
+    /// Release it; an agent may be started from now on.
     pub fn release(&self) -> Result<()> {
         self.flock(libc::LOCK_UN).map_err(|error| failed(&error))
     }
 
-    /// Take it again. False if somebody else was faster.
+    /// Take it again. False if another process was faster.
     pub fn try_again(&self) -> Result<bool> {
         match self.flock(libc::LOCK_EX | libc::LOCK_NB) {
             Ok(()) => Ok(true),

@@ -1,6 +1,6 @@
-//! The agent, `drmaa2d`: how there comes to be one for a state directory, and never two.
+//! The agent, `drmaa2d`: its existence for a state directory, and never twice.
 //!
-//! What it does is the session room's; this room knows only its lock, its start and its leaving.
+//! Its work is done by the session module; this module knows only its lock, its start and its leaving.
 
 pub mod lock;
 pub mod scope;
@@ -16,20 +16,20 @@ use crate::fork;
 use crate::model::{Error, Result};
 pub use lock::Lock;
 
-/// The variable that names the state directory, for the agent to serve the same one.
+/// The variable with the state directory, which makes the agent serve the same one.
 pub const STATE_DIR: &str = "DRMAA2_STATE_DIR";
-/// The argument that says on which descriptor the lock is handed over.
+/// The argument with the number of the descriptor on which the lock is handed over.
 pub const LOCK_FD: &str = "--lock-fd";
 
-/// Make sure that an agent serves a state directory. `program` says where it is, and is asked only
-/// if there is none yet.
+/// Make sure that an agent serves a state directory. `program` returns its path, and is called only if
+/// there is none yet.
 pub fn ensure(state_dir: &Path, program: impl FnOnce() -> Result<PathBuf>) -> Result<()> {
     // A child made meanwhile would keep the lock open and so held, agent or not.
     let _whole = fork::whole();
     let Some(lock) = Lock::try_take(state_dir)? else { return Ok(()) };
     let started = program().and_then(|program| start(&program, state_dir, &lock));
     if started.is_err() {
-        // Not by closing it alone: a program that the host starts now has a copy for a moment.
+        // Closing it is not enough: a program that the host starts now has a copy for a moment.
         lock.release()?;
     }
     started
@@ -44,7 +44,7 @@ fn start(program: &Path, state_dir: &Path, lock: &Lock) -> Result<()> {
     })
 }
 
-/// The variables of this process, the state directory being the one in use.
+/// The variables of this process, with the state directory in use.
 pub fn environment(state_dir: &Path) -> Vec<(OsString, OsString)> {
     env::vars_os()
         .filter(|(name, _)| name != STATE_DIR)

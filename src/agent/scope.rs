@@ -1,8 +1,8 @@
 //! The control group of an agent.
 //!
-//! systemd ends a unit or a login session by killing all that is in its control group. An agent that was
-//! started in there would go with it, and the jobs that wait would have nobody. So it asks systemd for a
-//! scope, which is a unit of processes that systemd has not started.
+//! systemd ends a unit or a login session by killing everything in its control group. An agent started
+//! there would end with it, and waiting jobs would have none. So it asks systemd for a scope, which is a
+//! unit of processes that systemd has not started.
 
 use std::io::{self, Error, ErrorKind};
 use std::os::fd::AsFd;
@@ -17,16 +17,16 @@ use nix::unistd::{Uid, geteuid};
 
 /// A directory that exists if systemd is the init of this machine, see sd_booted(3).
 const SYSTEMD: &str = "/run/systemd/system";
-/// How long each of the two programs may take.
+/// The longest run time of each of the two programs.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The signals that systemd sends to every process of a control group that it ends.
 const ENDS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGHUP];
 
-/// Move this process to a scope of its own; every signal has to be blocked. Does nothing where systemd is not
-/// in charge. After an error the process is where it was.
+/// Move this process to a scope of its own; every signal has to be blocked. Does nothing if systemd is
+/// not the init. After an error the process is where it was.
 ///
-/// A signal that a service manager has sent meanwhile was meant for the unit that this process has left, so it
-/// is discarded.
+/// A signal that a service manager has sent meanwhile was meant for the unit that this process has left,
+/// so it is discarded.
 pub fn enter() -> io::Result<()> {
     if !Path::new(SYSTEMD).exists() {
         return Ok(());
@@ -59,29 +59,30 @@ pub fn enter() -> io::Result<()> {
         "0",
     ];
     run("busctl", &request, user, PATIENCE)?;
-    // The answer comes before the process is moved; this one after it.
+    // The answer to the first call comes before the process is moved, the end of this one after it.
     run("systemctl", &["--quiet", manager, "start", &unit], user, PATIENCE)?;
     for end in ENDS {
         for handler in [SigHandler::SigIgn, SigHandler::SigDfl] {
-            // SAFETY: neither is a function of this program. A signal that is ignored is no longer pending.
+            // SAFETY: neither is a function of this program. An ignored signal is no longer pending.
             unsafe { signal(end, handler) }?;
         }
     }
     Ok(())
 }
 
-/// Run a program that nothing which ends this process's unit reaches, until it has ended well.
+/// Run a program, out of reach of the signals that end this process's unit, until it has ended with
+/// success.
 fn run(program: &str, arguments: &[&str], user: Uid, patience: Duration) -> io::Result<()> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // The socket of the user's manager is found by this; a service, or sudo, may not have set it.
+    // It locates the socket of the user's manager; a service, or sudo, may not have set it.
     command.env("XDG_RUNTIME_DIR", PathBuf::from(format!("/run/user/{user}")));
-    // SAFETY: between fork and exec, it is one system call.
+    // SAFETY: between fork and exec there is one system call.
     unsafe { command.pre_exec(|| SigSet::all().thread_set_mask().map_err(Into::into)) };
     let named = |error: &dyn std::fmt::Display| format!("{program}: {error}");
     let mut child = command.spawn().map_err(|error| Error::new(error.kind(), named(&error)))?;
     if let Some(output) = &child.stdout {
-        // It is closed at the program's end, and not before.
+        // The pipe is closed at the program's end, and not before.
         let mut ended = [PollFd::new(output.as_fd(), PollFlags::empty())];
         if poll(&mut ended, PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX))? == 0 {
             child.kill()?;

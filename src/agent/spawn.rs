@@ -1,9 +1,9 @@
-//! Starting a program from inside somebody else's process, so that the host does not notice.
+//! Starts a program from inside the host's process, without any effect on the host.
 //!
 //! No SIGCHLD, no zombie, no fork handlers, and no copy of an address space that may be huge: two
-//! `clone` calls that share the memory, the second so that the program is nobody's child here. The
-//! memory is shared with a process that is stopped meanwhile, so between `clone` and `execve` there
-//! are only system calls, and all they need is made ready before.
+//! `clone` calls that share the memory, the second so that the program is no child of the host. The
+//! memory is shared with a process that is stopped meanwhile, so between `clone` and `execve` there are
+//! only system calls, whose arguments are prepared before.
 
 use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
 use std::io;
@@ -15,20 +15,20 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 
-/// The descriptor on which an agent gets what it is handed.
+/// The descriptor for the handed object.
 pub const DESCRIPTOR: RawFd = 3;
 
-/// What a program gets, and what else.
+/// The object handed to a program, and the other state that it inherits.
 #[derive(Clone, Copy)]
 pub enum Handed<'a> {
-    /// As [`DESCRIPTOR`], everything that is not close-on-exec, and every signal blocked. As for every
-    /// program, no signal is ignored.
+    /// As [`DESCRIPTOR`], with everything that is not close-on-exec, and every signal blocked. As for
+    /// every program, no signal is ignored.
     Descriptor(BorrowedFd<'a>),
-    /// As its standard input, and little else: its output goes nowhere, and no signal is blocked.
+    /// As its standard input, with little else: its output is discarded, and no signal is blocked.
     Input {
-        /// What it reads.
+        /// Its standard input.
         input: BorrowedFd<'a>,
-        /// Where its output goes.
+        /// Its output.
         nowhere: BorrowedFd<'a>,
         /// Kept as [`DESCRIPTOR`]; it is closed when the program ends.
         lifeline: BorrowedFd<'a>,
@@ -41,8 +41,8 @@ const STACK: usize = 64 * 1024;
 /// The length of the kernel's set of signals, bytes.
 const SIGNAL_SET: usize = 8;
 
-/// Start `program`, `arguments[0]` being its name for itself, in a session of its own. Returns when the
-/// program has begun; an error is that of the operating system.
+/// Start `program`, with `arguments[0]` as its name for itself, in a session of its own. Returns when
+/// the program has begun; an error is that of the operating system.
 pub fn spawn(
     program: &Path,
     arguments: &[&OsStr],
@@ -76,20 +76,20 @@ pub fn spawn(
     // A handler of the host must not run in a child that shares the memory.
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     let result = run(&order, memory.stack(1));
-    // It was the mask before, so it can be that again.
+    // It was the mask before, so setting it cannot fail.
     let _ = before.thread_set_mask();
     result
 }
 
-/// What the child processes need, ready for use.
+/// The prepared data of the child processes.
 struct Order {
     program: *const c_char,
     arguments: *const *const c_char,
     variables: *const *const c_char,
     handed: RawFd,
-    /// Where its output goes, and its lifeline; `None` for an agent, which sees to that by itself.
+    /// Output and lifeline; `None` for an agent, which redirects its output itself.
     nowhere: Option<(RawFd, RawFd)>,
-    /// Where the stack of the program's process begins.
+    /// Start of the stack of the program's process.
     stack: *mut c_void,
     /// The reason if the program was not started; 0 if it was.
     error: *const AtomicI32,
@@ -97,13 +97,13 @@ struct Order {
 
 fn run(order: &Order, stack: *mut c_void) -> io::Result<()> {
     let argument = ptr::from_ref(order).cast_mut().cast();
-    // SAFETY: the stack is ours alone, and it and the order outlive the child: this thread goes on
+    // SAFETY: the stack is ours alone, and it and the order outlive the child: this thread continues
     // only when the child, which itself waits for its child to execute the program, has ended.
     let child = unsafe { libc::clone(intermediate, stack, SHARED, argument) };
     if child == -1 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: `child` is a child of this process that nobody else knows of, and NULL is allowed.
+    // SAFETY: `child` is a child of this process that no other code knows, and NULL is allowed.
     unsafe { libc::waitpid(child, ptr::null_mut(), libc::__WCLONE) };
     // SAFETY: it points into the mapping, which lives as long as the order.
     match unsafe { &*order.error }.load(Ordering::SeqCst) {
@@ -112,10 +112,10 @@ fn run(order: &Order, stack: *mut c_void) -> io::Result<()> {
     }
 }
 
-/// The memory is the parent's, who waits; the exit is told to nobody who does not ask for it.
+/// The memory is that of the waiting parent; the exit is reported only to those who ask for it.
 const SHARED: c_int = libc::CLONE_VM | libc::CLONE_VFORK;
 
-/// The process between: it ends at once, and so the program's process is an orphan.
+/// The intermediate process: it ends at once, so the program's process is an orphan.
 extern "C" fn intermediate(order: *mut c_void) -> c_int {
     // SAFETY: `run` passed a valid order. The calls are system calls that touch no memory of others,
     // and the second child has a stack of its own.
@@ -131,8 +131,8 @@ extern "C" fn intermediate(order: *mut c_void) -> c_int {
 
 /// The program's process.
 extern "C" fn execute(order: *mut c_void) -> c_int {
-    // SAFETY: `intermediate` passed a valid order, with NUL-terminated strings in NULL-terminated
-    // lists. Descriptors are this process's own: the table of them is not shared.
+    // SAFETY: `intermediate` passed a valid order, with NUL-terminated strings in NULL-terminated lists.
+    // Descriptors are this process's own: their table is not shared.
     unsafe {
         let order = &*order.cast::<Order>();
         default_signals();
@@ -142,13 +142,14 @@ extern "C" fn execute(order: *mut c_void) -> c_int {
                 let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
                 libc::sigemptyset(none.as_mut_ptr());
                 libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
-                // Copies first: one of them may be where another belongs.
+                // Copies first: one of them may have the number of another's target.
                 let nowhere = libc::fcntl(nowhere, libc::F_DUPFD_CLOEXEC, DESCRIPTOR);
                 let lifeline = libc::fcntl(lifeline, libc::F_DUPFD_CLOEXEC, DESCRIPTOR + 1);
                 let moved = put(order.handed, libc::STDIN_FILENO)
                     && put(nowhere, libc::STDOUT_FILENO)
                     && put(nowhere, libc::STDERR_FILENO);
-                // A kernel before 5.11 refuses; then it gets what a program of the host would get.
+                // A kernel before 5.11 refuses; then the program gets what a program of the host would
+                // get.
                 libc::syscall(
                     libc::SYS_close_range,
                     DESCRIPTOR,
@@ -166,19 +167,18 @@ extern "C" fn execute(order: *mut c_void) -> c_int {
     }
 }
 
-/// What the host ignores would stay ignored in the program, and one of its handlers must not run here
-/// once signals are no longer blocked.
+/// Reset all signals: those that the host ignores would stay ignored in the program, and a handler of
+/// the host must not run here once signals are no longer blocked.
 ///
-/// # Safety
-/// Only in a process with a table of handlers of its own.
+/// # Safety Only in a process with a table of handlers of its own.
 unsafe fn default_signals() {
-    // SAFETY: all zeroes stands for SIG_DFL, and is no shorter than what the kernel reads. An error is that
-    // of a signal that cannot be changed. The caller promises the rest.
+    // SAFETY: all zeroes stands for SIG_DFL, and is no shorter than what the kernel reads. An error
+    // means a signal that cannot be changed. The caller promises the rest.
     unsafe {
         let default: libc::sigaction = std::mem::zeroed();
         let none = ptr::null_mut::<libc::sigaction>();
         for signal in 1..=libc::SIGRTMAX() {
-            // The C library's function would leave out the signals that it uses by itself.
+            // The C library's function would omit the signals that it uses itself.
             libc::syscall(libc::SYS_rt_sigaction, signal, &raw const default, none, SIGNAL_SET);
         }
     }
@@ -208,13 +208,13 @@ fn text(bytes: impl Into<Vec<u8>>) -> io::Result<CString> {
     CString::new(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
 }
 
-/// As `execve` takes a list: pointers, and NULL at the end.
+/// A list in the form for `execve`: pointers, and NULL at the end.
 fn pointers(texts: &[CString]) -> Vec<*const c_char> {
     texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
 }
 
-/// The stacks of both children and the word in which they tell an error. Shared explicitly, for
-/// systems that take `CLONE_VM` with `CLONE_VFORK` for a mere fork.
+/// The stacks of both children and the word for their error. Shared explicitly, for systems that treat
+/// `CLONE_VM` with `CLONE_VFORK` as a mere fork.
 struct Memory(NonNull<c_void>);
 
 impl Memory {
@@ -231,13 +231,13 @@ impl Memory {
         }
     }
 
-    /// Where a stack begins: they grow downwards.
+    /// The start of a stack: stacks grow downwards.
     fn stack(&self, index: usize) -> *mut c_void {
         // SAFETY: within the mapping, or just behind it.
         unsafe { self.0.as_ptr().byte_add((index + 1) * STACK) }
     }
 
-    /// At the far end of the first stack.
+    /// The word for the error, at the far end of the first stack.
     fn error(&self) -> *const AtomicI32 {
         self.0.as_ptr().cast_const().cast()
     }
