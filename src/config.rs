@@ -1,7 +1,8 @@
-//! Configuration: built-in values, files, environment, contact string; what comes later wins.
+//! Configuration: built-in values, files, environment, contact string; a later source overrides an
+//! earlier one.
 //!
-//! Every key stands in `docs/configuration.md`. An unknown one is an error that names it, so that a
-//! misspelt key is not a setting silently lost.
+//! Every key is in `docs/configuration.md`. An unknown one is an error that names it, so that a misspelt
+//! key is not silently ignored.
 
 mod category;
 mod sources;
@@ -26,32 +27,32 @@ pub use category::Category;
 pub use sources::Sources;
 
 const SYSTEM_FILE: &str = "/etc/drmaa2/drmaa2.toml";
-/// Names the file to read instead of the user's.
+/// The variable with a file to read instead of the user's.
 const FILE_VARIABLE: &str = "DRMAA2_CONFIG";
 const SYSTEM_STATE: &str = "/var/lib/drmaa2";
 /// The queue of a job that names none.
 pub const DEFAULT_QUEUE: &str = "default";
-/// Where containerd's own clients look for what is to know about registries.
+/// The directory of containerd's own clients for registries.
 const CERTS_DIR: &str = "/etc/containerd/certs.d";
 const SCHEME: &str = "containerd://";
 
-/// Settings: those that this process goes by itself, and those that hold for what it submits. The latter are
-/// stored with each job, so they are read anew for each.
+/// Settings: those of this process itself, and those for its submissions. The latter are stored with
+/// each job, so they are read anew for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Where the job store and the jobs' files are.
+    /// Directory of the job store and the jobs' files.
     pub state_dir: PathBuf,
     /// Path of `drmaa2-init`; `None` looks beside the library.
     pub init: Option<PathBuf>,
-    /// The agent that goes on with jobs when no other process does.
+    /// The agent, which continues with jobs when no other process does.
     pub agent: Agent,
     /// The containerd that jobs run on.
     pub target: Target,
-    /// The containerd runtime that jobs get.
+    /// The containerd runtime of jobs.
     pub runtime: String,
     /// The program that this runtime uses, such as `crun`; `None` is its own choice.
     pub runtime_binary: Option<String>,
-    /// Directories with descriptions of CDI devices; a later one comes before an earlier one.
+    /// Directories with descriptions of CDI devices; a later one takes precedence.
     pub cdi_dirs: Vec<PathBuf>,
     /// Time between a terminated job's stop signal and SIGKILL.
     pub grace: Duration,
@@ -61,23 +62,23 @@ pub struct Config {
     pub default_category: Option<String>,
     /// Categories of this site by name.
     pub categories: BTreeMap<String, Category>,
-    /// When a job's image is pulled, if its template does not say.
+    /// The time to pull a job's image, unless its template sets it.
     pub pull: Pull,
     /// The directory with a `hosts.toml` for each registry.
     pub certs_dir: PathBuf,
-    /// What the machine may be used for.
+    /// The limits of the machine.
     pub limits: Limits,
-    /// Queues of this site by name, the default one among them.
+    /// Queues of this site by name, including the default one.
     pub queues: BTreeMap<String, Queue>,
-    /// The program that sends mails, as sendmail does; without one there are none.
+    /// The program that sends mails, with sendmail's interface; without one there are none.
     pub sendmail: Option<PathBuf>,
-    /// Whose C structs the program expects.
+    /// The C structs that the program expects.
     pub compat: Compat,
-    /// The places where all this was read; `None` if it was not.
+    /// The sources of all this; `None` if it was not read.
     pub sources: Option<Arc<Sources>>,
 }
 
-/// Whose C structs a program expects, where libraries cannot agree.
+/// The variants of C structs, where implementations differ.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Compat {
     /// Those of the standard.
@@ -87,7 +88,7 @@ pub enum Compat {
     Age,
 }
 
-/// What jobs may take of the machine at a time; `None` is no limit.
+/// The most that jobs may use of the machine at one time; `None` is no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Slots.
@@ -100,17 +101,17 @@ pub struct Limits {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Queue {
-    /// Slots that its jobs may take at a time; `None` is no limit.
+    /// Slots that its jobs may take at one time; `None` is no limit.
     pub slots: Option<i64>,
     /// Jobs of a queue with a larger one come first.
     #[serde(default)]
     pub priority: i64,
 }
 
-/// Is an agent started for jobs, and which program is it?
+/// The program of the agent, if one is started for jobs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Agent {
-    /// `drmaa2d`, looked for beside the library.
+    /// `drmaa2d`, beside the library.
     #[default]
     On,
     /// None.
@@ -119,8 +120,8 @@ pub enum Agent {
     At(PathBuf),
 }
 
-/// A containerd, and where in it jobs live. Stored with each job, since a later process must find
-/// the job there, whatever its own configuration says.
+/// A containerd, and the location of jobs in it. Stored with each job, since a later process must find
+/// the job there, whatever its own configuration is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
     /// Path of its socket.
@@ -137,14 +138,14 @@ impl Target {
         serde_json::to_string(self).map_err(|error| Error::internal(error.to_string()))
     }
 
-    /// The one of this name.
+    /// The target with this name.
     pub fn named(name: &str) -> Result<Self> {
         serde_json::from_str(name)
             .map_err(|error| Error::internal(format!("runtime \"{name}\" in the store: {error}")))
     }
 }
 
-/// One source of settings; what it leaves out stays as it was.
+/// One source of settings; those that it omits are unchanged.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Layer {
@@ -172,12 +173,12 @@ struct Layer {
 }
 
 impl Config {
-    /// The settings as files and environment have them now.
+    /// The present settings of files and environment.
     pub fn load() -> Result<Self> {
         Sources::of_process().read()
     }
 
-    /// The same with the files as they are now, and the environment as it was.
+    /// The settings of the present files and the original environment.
     pub fn reload(&self) -> Result<Self> {
         self.sources.as_ref().map_or_else(|| Ok(self.clone()), Sources::read)
     }
@@ -207,7 +208,7 @@ impl Config {
             }
         }
         config.apply(environment(&env)?)?;
-        // A matter of the program, not of the site: it has no key in a file.
+        // A property of the program, not of the site: it has no key in a file.
         config.compat = env("DRMAA2_COMPAT").map_or(Ok(Compat::Standard), Compat::parse)?;
         if config.state_dir.as_os_str().is_empty() {
             let own = if root { None } else { xdg("XDG_STATE_HOME", ".local/state") };
@@ -303,20 +304,20 @@ impl Config {
             .or_else(|| self.default_category.as_deref().map(Cow::Borrowed))
     }
 
-    /// The attributes that a job has from its category unless it sets others.
+    /// The attributes that a job has from its category unless it sets them.
     pub fn category_attributes(&self, template: &JobTemplate) -> BTreeMap<String, Text> {
         let category = self.category(template).and_then(|name| self.categories.get(&*name));
         category.map(|category| category.attributes.clone()).unwrap_or_default()
     }
 
-    /// The image that the category of a job stands for: one that is not configured is an image's name.
+    /// The image of a job's category: a category that is not configured is the name of an image.
     pub fn image(&self, template: &JobTemplate) -> Option<String> {
         let name = self.category(template)?;
         Some(self.categories.get(&*name).map_or_else(|| name.to_string(), |known| known.image.clone()))
     }
 
-    /// The runtime that a session's contact string selects, and the limits that hold there; NULL and
-    /// "" select what is configured.
+    /// The runtime that a session's contact string selects, and the limits that apply there; NULL and ""
+    /// select the configured one.
     pub fn contact(&self, contact: Option<&str>) -> Result<(Target, Limits)> {
         let (mut target, mut limits) = (self.target.clone(), self.limits);
         let Some(contact) = contact.filter(|contact| !contact.is_empty()) else {
@@ -392,7 +393,7 @@ impl Compat {
     }
 }
 
-/// `ctr` and `nerdctl` take the socket's path with or without a scheme.
+/// `ctr` and `nerdctl` accept the socket's path with or without a scheme.
 fn socket_path(address: PathBuf) -> PathBuf {
     address
         .to_str()

@@ -1,4 +1,4 @@
-//! `drmaa2d`, the agent as a program: its arguments, and what it keeps of the process it came from.
+//! `drmaa2d`, the agent as a program: its arguments, and the state that it keeps of its parent process.
 
 use std::env;
 use std::ffi::OsString;
@@ -38,14 +38,14 @@ Configured as libdrmaa2 is, by drmaa2.toml and DRMAA2_* variables.
 /// The log of an agent that a library has started, in the state directory.
 const LOG: &str = "drmaa2d.log";
 
-/// How the agent was called.
+/// The mode of the call.
 #[derive(Debug, PartialEq, Eq)]
 enum Call {
     /// `--service`
     Service,
     /// `--lock-fd`
     OnDemand(RawFd),
-    /// `--mail`, its number and who has claimed it
+    /// `--mail`, its number and the holder of its claim
     Mail(i64, String),
     Help,
     Version,
@@ -96,14 +96,14 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Option<Call> {
     }
 }
 
-/// A service manager has made the environment, and keeps what is written to standard error.
+/// The environment comes from a service manager, which also keeps the output on standard error.
 fn service() -> Result<()> {
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
     drms::start_log();
     session::serve(Config::load()?, None)
 }
 
-/// Nothing of the process that happened to submit a job shall last as long as the agent does.
+/// Nothing of the process that happened to submit a job may last as long as the agent.
 fn on_demand(descriptor: RawFd) -> Result<()> {
     let lock = Lock::inherited(descriptor)?;
     // Before the directory changes: DRMAA2_CONFIG may be a relative path.
@@ -114,18 +114,20 @@ fn on_demand(descriptor: RawFd) -> Result<()> {
     close_others(descriptor).map_err(|error| os("inherited descriptors", &error))?;
     env::set_current_dir("/").map_err(|error| os("/", &error))?;
     drms::start_log();
-    // The library has started it with every signal blocked, so what ends its unit does not end it yet.
+    // The library has started it with every signal blocked, so a signal that ends its unit does not end
+    // it yet.
     if let Err(error) = scope::enter() {
         tracing::warn!(%error, "the agent stays in the control group of the program that started it");
     }
-    // Signals end the agent: it has nothing to lose, for all that counts is in the store.
+    // Signals end the agent: it has nothing to lose, since all state is in the store.
     SigSet::empty().thread_set_mask().map_err(|error| os("signals", &error))?;
     session::serve(config, Some(lock))
 }
 
-/// The library's lifeline is not for what this process starts, which may have children that stay.
+/// The library's lifeline must not pass to programs that this process starts: they may have children
+/// that stay.
 fn mail(number: i64, claim: &str) -> Result<()> {
-    // SAFETY: a plain number; an error is that there is no such descriptor.
+    // SAFETY: a plain number; an error means that there is no such descriptor.
     unsafe { libc::fcntl(DESCRIPTOR, libc::F_SETFD, libc::FD_CLOEXEC) };
     let state_dir =
         env::var_os(STATE_DIR).ok_or_else(|| Error::argument(format!("{STATE_DIR} is not set")))?;
@@ -143,7 +145,7 @@ fn redirect(config: &Config) -> io::Result<()> {
         streams[2] = &log;
     }
     for (number, file) in (0..).zip(streams) {
-        // SAFETY: both descriptors are open, or about to be; nobody owns the standard ones.
+        // SAFETY: both descriptors are open, or about to be; the standard ones have no owner.
         if unsafe { libc::dup2(file.as_raw_fd(), number) } == -1 {
             return Err(io::Error::last_os_error());
         }
@@ -171,7 +173,7 @@ fn close_each(kept: RawFd) -> io::Result<()> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect();
     for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2 && *descriptor != kept) {
-        // SAFETY: as above. The one of the listing is closed already, which is an error without harm.
+        // SAFETY: as above. That of the listing is closed already, which is a harmless error.
         unsafe { libc::close(descriptor) };
     }
     Ok(())

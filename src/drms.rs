@@ -14,7 +14,7 @@ use crate::tracker::{self, JobTracker, Submitter};
 /// Name of the DRM system.
 pub const NAME: &str = "containerd";
 
-/// The tracker of a runtime. Does not need the daemon to be up.
+/// The tracker of a runtime. Works without a running daemon.
 pub fn tracker(config: &Config, target: &Target, runtime: &Arc<Runtime>) -> Result<Arc<dyn JobTracker>> {
     let settings = Settings {
         address: target.address.clone(),
@@ -46,22 +46,22 @@ pub fn job_settings(
     })
 }
 
-/// Where `drmaa2-init` is.
+/// The path of `drmaa2-init`.
 fn init(config: &Config) -> Result<PathBuf> {
     config.init.clone().map_or_else(|| beside("drmaa2-init", "DRMAA2_INIT"), Ok)
 }
 
-/// Where an agent is that the configuration does not place.
+/// The path of an agent, if it is not configured.
 pub fn agent() -> Result<PathBuf> {
     beside("drmaa2d", "DRMAA2_AGENT")
 }
 
-/// Where an installation with directories of its own has put our programs, from the library's
-/// directory. The build knows it.
+/// The directory of the programs in an installation with other directories, relative to the library's.
+/// The build sets it.
 const PROGRAMS: Option<&str> = option_env!("DRMAA2_PROGRAMS");
 
-/// A program of ours that the configuration does not place: it is beside the library, or where an
-/// installation of the library puts it.
+/// The path of a program of this package that is not configured: beside the library, or in the
+/// installation's directory.
 fn beside(name: &str, variable: &str) -> Result<PathBuf> {
     let library = library_dir();
     let candidates: Vec<PathBuf> = library
@@ -82,10 +82,10 @@ fn beside(name: &str, variable: &str) -> Result<PathBuf> {
 /// The directory of the file that this code was loaded from.
 fn library_dir() -> Option<PathBuf> {
     let here = object(library_dir as *const libc::c_void)?;
-    // SAFETY: it is only asked.
+    // SAFETY: it only reads a value.
     let program = object(unsafe { libc::getauxval(libc::AT_PHDR) } as *const libc::c_void);
     let path = if program.is_some_and(|program| program.dli_fbase == here.dli_fbase) {
-        // In the agent. Its own name is what it was called by, which need not be a path.
+        // In the agent. The name in the loader is that of the call, which need not be a path.
         std::env::current_exe().ok()?
     } else if here.dli_fname.is_null() {
         return None;
@@ -97,17 +97,17 @@ fn library_dir() -> Option<PathBuf> {
     path.parent().map(Path::to_path_buf)
 }
 
-/// The program or library in which an address is.
+/// The program or library that contains an address.
 fn object(address: *const libc::c_void) -> Option<libc::Dl_info> {
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: any address may be asked for; `info` is valid when it is zeroed, and when written.
+    // SAFETY: any address is allowed; `info` is valid when zeroed, and when written.
     unsafe { (libc::dladdr(address, info.as_mut_ptr()) != 0).then_some(info.assume_init()) }
 }
 
 static LOG: Once = Once::new();
 
-/// Write to standard error what `DRMAA2_LOG` asks for (`error` … `trace`, or a filter by module);
-/// unset, nothing. A host that has a `tracing` subscriber of its own keeps it.
+/// Write to standard error what `DRMAA2_LOG` selects (`error` … `trace`, or a filter by module); nothing
+/// if it is unset. A host with a `tracing` subscriber of its own keeps it.
 pub fn start_log() {
     LOG.call_once(|| {
         if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("DRMAA2_LOG") {
@@ -115,7 +115,7 @@ pub fn start_log() {
                 .with_env_filter(filter)
                 .with_writer(std::io::stderr)
                 .with_thread_names(true);
-            // It fails if there is a subscriber already, which is then the one that counts.
+            // It fails if there is a subscriber already, which then stays.
             let _ = subscriber.try_init();
         }
     });

@@ -1,8 +1,8 @@
-//! What must not be cut in two by the `fork()` of another thread.
+//! Protection of code that the `fork()` of another thread must not interrupt.
 //!
-//! SQLite and the C library's user database keep locks of their own. A child that is made while
-//! some other thread holds one of them finds it held for ever. So all that may take such a lock
-//! runs as [`whole`], and a thread that forks waits for the end of that.
+//! SQLite and the C library's user database keep locks of their own. A child that is made while some
+//! other thread holds one of them finds it held for ever. So all code that may take such a lock runs as
+//! [`whole`], and a thread that forks waits for its end.
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
@@ -12,34 +12,34 @@ use std::thread::LocalKey;
 
 static GATE: RwLock<()> = RwLock::new(());
 
-/// What a thread keeps while it forks. Nothing is to be dropped when the thread ends, so there is such
-/// a place until its very last moment: exit handlers may fork.
+/// A value that a thread keeps while it forks. It has no destructor at the end of the thread, so it is
+/// usable until the very last moment: exit handlers may fork.
 pub type Place<T> = Cell<Option<ManuallyDrop<T>>>;
 
 thread_local! {
     static HELD: Place<RwLockWriteGuard<'static, ()>> = const { Cell::new(None) };
 }
 
-/// No thread forks as long as the result lives. Not to be called while one lives already.
+/// Prevent forks of all threads while the result lives. Not to be called while one lives already.
 pub fn whole() -> RwLockReadGuard<'static, ()> {
     GATE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// This thread is about to fork.
+/// Prepare this thread for a fork.
 pub fn prepare() {
     hold(&HELD, || GATE.write().unwrap_or_else(PoisonError::into_inner));
 }
 
-/// This thread has forked; called in parent and child.
+/// End the preparation after a fork; called in parent and child.
 pub fn finish() {
     drop(let_go(&HELD));
 }
 
 /// Have functions called before each fork of this process, and after it in parent and child, unless
-/// that is `done`.
+/// `done` is set.
 ///
-/// This is no `Once`: if a fork comes between, the child would wait for ever for the thread that was
-/// at it. So two threads may both do it, and the functions must bear to be called twice.
+/// This is no `Once`: if a fork came in between, the child would wait for ever for the thread that ran
+/// it. So two threads may both do it, and the functions must tolerate a second call.
 pub fn register(
     done: &AtomicBool,
     before: extern "C" fn(),
@@ -47,7 +47,7 @@ pub fn register(
     in_child: extern "C" fn(),
 ) {
     if !done.load(Ordering::Acquire) {
-        // SAFETY: the functions are there as long as the library, which stays loaded.
+        // SAFETY: the functions exist as long as the library, which stays loaded.
         unsafe {
             libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child));
         }
@@ -55,13 +55,13 @@ pub fn register(
     }
 }
 
-/// Take something and keep it in this thread, unless that was done already.
+/// Take something and keep it in this thread, unless it is there already.
 pub fn hold<T>(place: &'static LocalKey<Place<T>>, take: impl FnOnce() -> T) {
     let held = place.take().unwrap_or_else(|| ManuallyDrop::new(take()));
     place.set(Some(held));
 }
 
-/// Give up what this thread keeps there.
+/// Remove the value that this thread keeps.
 pub fn let_go<T>(place: &'static LocalKey<Place<T>>) -> Option<T> {
     place.take().map(ManuallyDrop::into_inner)
 }

@@ -1,4 +1,4 @@
-//! libdrmaa2: the DRMAA2 C API over containerd. See `docs/architecture.md` for the rooms.
+//! libdrmaa2: the DRMAA2 C API over containerd. See `docs/architecture.md` for the modules.
 
 pub mod agent;
 pub mod config;

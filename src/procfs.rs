@@ -12,12 +12,12 @@ pub struct Stat {
     pub state: char,
     /// The id of its parent.
     pub parent: u32,
-    /// When it began, in clock ticks since the boot.
+    /// Its start time, in clock ticks since boot.
     pub started: u64,
 }
 
 impl Stat {
-    /// That of the process with this id; `None` if there is none.
+    /// The entry of the process with this id; `None` if there is none.
     pub fn of(pid: u32) -> Option<Self> {
         Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     }
@@ -27,25 +27,25 @@ impl Stat {
         let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
-        // The fourth field was the last; it is the 22nd.
+        // The fourth field was the last; this is the 22nd.
         let started = fields.nth(17)?.parse().ok()?;
         Some(Self { state, parent, started })
     }
 
-    /// Has it ended, and waits to be reaped? Only its first thread may have.
+    /// Returns whether it has ended and waits to be reaped. This may apply to its first thread only.
     pub fn is_dead(&self) -> bool {
         matches!(self.state, 'Z' | 'X')
     }
 }
 
-/// The ids of all processes that can be seen. None without `/proc`.
+/// The ids of all visible processes. None without `/proc`.
 pub fn all() -> impl Iterator<Item = u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// A descriptor of a process, which becomes readable when it ends; `None` if it has, or the kernel knows no such
-/// thing.
+/// A descriptor of a process, which becomes readable when the process ends; `None` if it has ended, or
+/// the kernel lacks this call.
 pub fn descriptor(pid: u32) -> Option<OwnedFd> {
     let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
     pidfd_open(pid, PidfdFlags::empty()).ok()

@@ -1,5 +1,5 @@
-//! With whose rights files of the host are looked at: those of this process, or those of a user on
-//! whose behalf it acts.
+//! The rights for access to files of the host: those of this process, or those of a user on whose behalf
+//! it acts.
 
 use std::ffi::CString;
 use std::io;
@@ -13,7 +13,7 @@ use crate::sync::Mutex;
 use crate::tracker::Submitter;
 use crate::{fork, runtime};
 
-/// One thread at a time takes on rights.
+/// Allows one thread at a time to take on rights.
 static TAKING: Mutex<()> = Mutex::new(());
 
 /// The third version of capset(2), which takes 64 capabilities.
@@ -25,8 +25,8 @@ struct CapabilityHeader {
     thread: i32,
 }
 
-/// Work on files with the rights of `user`. If this process is not his, that is done on a thread which
-/// has his rights alone and ends with the work; DENIED_BY_DRMS if it cannot get them.
+/// Work on files with the rights of `user`. If this process runs as another user, that is done on a
+/// thread which has only those rights and ends with the work; DENIED_BY_DRMS if it cannot get them.
 pub fn of<T: Send>(user: &Submitter, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     if user.uid == geteuid().as_raw() {
         return work();
@@ -45,8 +45,7 @@ fn assume(user: &Submitter) -> io::Result<()> {
     // A forked child must find the lock free.
     let _whole = fork::whole();
     let _alone = TAKING.lock();
-    // The kernel takes such a change for that of a set-user-ID program, and would let the process dump
-    // no core from then on.
+    // The kernel treats such a change like a set-user-ID program, and would let the process dump no core from then on.
     // SAFETY: only numbers are passed.
     let dumpable = unsafe { libc::prctl(libc::PR_GET_DUMPABLE) };
     let taken = take(user);
@@ -57,14 +56,14 @@ fn assume(user: &Submitter) -> io::Result<()> {
     taken
 }
 
-/// The user's groups and what counts for files; no capability is left. The thread's other ids stay as
-/// they are: by these the kernel judges who may send it a signal, which would be one to the process.
+/// Take the user's groups and ids for files, and drop all capabilities. The thread's other ids stay: by
+/// these the kernel judges who may send it a signal, which would go to the process.
 fn take(user: &Submitter) -> io::Result<()> {
     let header = CapabilityHeader { version: CAPABILITY_VERSION, thread: 0 };
     let none = [0_u32; 6];
     // SAFETY: the list of groups is valid for its length, and the capabilities have the layout of the
-    // version that is named. Where the C library's function would change all threads, the system call
-    // itself is used.
+    // named version. The system call itself is used if the C library's function would change all
+    // threads.
     unsafe {
         check(libc::syscall(libc::SYS_setgroups, user.groups.len(), user.groups.as_ptr()))?;
         libc::setfsgid(user.gid);
@@ -76,26 +75,26 @@ fn take(user: &Submitter) -> io::Result<()> {
     }
 }
 
-/// The user whose rights count for files on this thread.
+/// The user id of this thread for access to files.
 fn fs_uid() -> u32 {
-    // SAFETY: asked for nobody, it changes nothing and tells what is.
+    // SAFETY: with an invalid id, it changes nothing and returns the present one.
     unsafe { libc::setfsuid(u32::MAX) }.cast_unsigned()
 }
 
-/// The group.
+/// The group id, likewise.
 fn fs_gid() -> u32 {
     // SAFETY: as above.
     unsafe { libc::setfsgid(u32::MAX) }.cast_unsigned()
 }
 
-/// May this thread do this with a file? `what` is a mode of access(2).
+/// Returns whether this thread may access a file in mode `what` of access(2).
 pub fn may(path: &Path, what: i32) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let (at, flags) = (libc::AT_FDCWD, libc::AT_EACCESS);
     // SAFETY: the path ends in NUL.
     let answer = check(unsafe { libc::syscall(libc::SYS_faccessat2, at, path.as_ptr(), what, flags) });
     match answer {
-        // Before Linux 5.8 the C library has to guess, and that by the ids of the process.
+        // Before Linux 5.8 the C library has to emulate it, with the ids of the process.
         Err(error) if error.raw_os_error() == Some(libc::ENOSYS) && fs_uid() == geteuid().as_raw() => {
             // SAFETY: as above.
             check(unsafe { libc::faccessat(at, path.as_ptr(), what, flags) }.into())
@@ -131,7 +130,7 @@ mod tests {
         status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
     }
 
-    /// Who runs the tests may not be root, and may then act for nobody else.
+    /// The tests may run as a user other than root, who may act for no other user.
     fn is_root() -> bool {
         geteuid().is_root()
     }

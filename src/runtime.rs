@@ -6,11 +6,11 @@ use std::sync::mpsc;
 
 use crate::model::{Error, ErrorCode, Result};
 
-/// Worker threads for the runtime: enough to overlap RPCs, few enough to be a good guest.
+/// Worker threads of the runtime: enough to overlap RPCs, few enough for a guest in a process.
 const WORKERS: usize = 2;
 
-/// The tokio runtime, on threads of its own. It is never shut down: a process that exits takes it
-/// along, and a forked child must not touch it.
+/// The tokio runtime, on threads of its own. It is never shut down: a process that exits takes it along,
+/// and a forked child must not touch it.
 pub struct Runtime(ManuallyDrop<tokio::runtime::Runtime>);
 
 impl Runtime {
@@ -27,8 +27,8 @@ impl Runtime {
                 .build()
         };
         let failed = |error| Error::internal(format!("cannot start the runtime: {error}"));
-        // In a thread of its own: the caller may be an exit handler, which has no thread-locals any more,
-        // and the one thing that tokio wants them for is this.
+        // In a thread of its own: the caller may be an exit handler, which has no thread-locals any
+        // more, and tokio needs them only here.
         let builder = std::thread::Builder::new().spawn(build).map_err(failed)?;
         let runtime = builder.join().map_err(|_| Error::internal("the runtime cannot be started"))?;
         runtime.map(|runtime| Self(ManuallyDrop::new(runtime))).map_err(failed)
@@ -42,7 +42,7 @@ impl Runtime {
         self.0.spawn(future);
     }
 
-    /// Run a future to its end and give its result. Works on every thread, also on one that runs
+    /// Run a future to its end and return its result. Works on every thread, also on one that runs
     /// another tokio runtime.
     pub fn run<F, T>(&self, future: F) -> Result<T>
     where
@@ -51,7 +51,7 @@ impl Runtime {
     {
         let (sender, receiver) = mpsc::sync_channel(1);
         self.0.spawn(async move {
-            // The receiver is waiting below; it cannot be gone.
+            // The receiver waits below; it cannot be gone.
             let _ = sender.send(future.await);
         });
         receiver.recv().map_err(|_| Error::internal("a background task of the runtime died"))?
@@ -70,8 +70,8 @@ pub fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
         .map_err(|error| no_thread(name, &error))
 }
 
-/// Run the same work on the calling thread and on others beside it, `threads` in all where the system
-/// has so many. Returns when all are through with it.
+/// Run the same work on the calling thread and on others beside it, `threads` in all if the system
+/// allows. Returns when all have finished.
 pub fn in_parallel(threads: usize, work: &(impl Fn() + Sync)) {
     std::thread::scope(|scope| {
         for _ in 1..threads {
@@ -103,7 +103,7 @@ fn no_thread(name: &str, error: &std::io::Error) -> Error {
     Error::new(ErrorCode::of_io(error), format!("thread {name}: {error}"))
 }
 
-/// Signals of the process are for the host's threads, not for ours.
+/// Signals of the process are for the host's threads, not for the library's.
 fn block_signals() {
     let all = nix::sys::signal::SigSet::all();
     if let Err(error) = all.thread_block() {

@@ -1,22 +1,22 @@
 //! The library's locks: std's, without poison.
 //!
-//! Their whole state is in the lock. Others (`parking_lot`) queue the threads of all locks in one
-//! table of the process, which a `fork()` may cut in two while some thread changes it; and in a child
-//! the table still holds threads that are not there, whose places new threads get. So a child could
-//! hang in a lock that it made itself.
+//! Their whole state is in the lock. Others (`parking_lot`) queue the threads of all locks in one table
+//! of the process, which a `fork()` may copy while a thread changes it; and in a child the table still
+//! holds threads that do not exist there, whose places new threads get. So a child could hang in a lock
+//! that it made itself.
 
 use std::sync::PoisonError;
 use std::time::Instant;
 
 pub use std::sync::MutexGuard;
 
-/// A mutex. What a panic left half done under it is seen by the next, as every lock here is held for
-/// steps that leave its data whole.
+/// A mutex. After a panic under it, the next holder sees the data as left; every lock here is held for
+/// steps that leave its data consistent.
 #[derive(Debug, Default)]
 pub struct Mutex<T>(std::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
-    /// Around a value.
+    /// Make one around a value.
     pub const fn new(value: T) -> Self {
         Self(std::sync::Mutex::new(value))
     }
@@ -26,28 +26,28 @@ impl<T> Mutex<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The value, of a mutex that nobody else has.
+    /// The value of a mutex with no other owner.
     pub fn into_inner(self) -> T {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What threads that hold a mutex wait for.
+/// The condition that threads with a mutex wait for.
 #[derive(Debug, Default)]
 pub struct Condvar(std::sync::Condvar);
 
 impl Condvar {
-    /// One that nobody waits for.
+    /// Make one without waiters.
     pub const fn new() -> Self {
         Self(std::sync::Condvar::new())
     }
 
-    /// Let go of the mutex, wait for a notification, take the mutex again.
+    /// Release the mutex, wait for a notification, take the mutex again.
     pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same, until `deadline` at most. Is it over?
+    /// The same, at most until `deadline`. Returns whether that has passed.
     pub fn wait_until<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
@@ -58,7 +58,7 @@ impl Condvar {
         (guard, result.timed_out())
     }
 
-    /// Wake all that wait.
+    /// Wake all waiters.
     pub fn notify_all(&self) {
         self.0.notify_all();
     }
@@ -73,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    /// Threads that all want the same lock, and wait for each other.
+    /// Threads that all take the same lock, and wait for each other.
     fn contend(stop: impl Fn(u32) -> bool + Sync) {
         let turn = Mutex::new(0_u32);
         let news = Condvar::new();
@@ -121,7 +121,7 @@ mod tests {
             // SAFETY: the child uses locks, threads and malloc, and exits at once.
             let child = unsafe { libc::fork() };
             if child == 0 {
-                // A hang is the end of the child, which is seen.
+                // A hang ends the child, which the test notices.
                 // SAFETY: plain calls.
                 unsafe { libc::alarm(60) };
                 contend(|round| round == 20);

@@ -1,4 +1,4 @@
-//! Job categories of a site: an image, and what its jobs have by default.
+//! Job categories of a site: an image, and the default attributes of its jobs.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use crate::model::{JobTemplate, Text, extensions};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "BTreeMap<String, toml::Value>")]
 pub struct Category {
-    /// The image its jobs run in.
+    /// The image of its jobs.
     pub image: String,
-    /// Implementation-specific attributes of its jobs, where their templates do not set them.
+    /// Implementation-specific attributes of its jobs, unless their templates set them.
     pub attributes: BTreeMap<String, Text>,
 }
 

@@ -1,5 +1,5 @@
-//! The places from which a process reads its settings. A host program may live for long: its environment is
-//! read once, since a program may change it under the library's threads; files are read as they are now.
+//! The sources of a process's settings. A host program may live for long: its environment is read once,
+//! since a program may change it under the library's threads; files are read in their present state.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -21,10 +21,10 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Those of this process, as they are now.
+    /// The sources of this process, in their present state.
     pub(super) fn of_process() -> Arc<Self> {
         let mut variables: BTreeMap<OsString, OsString> = env::vars_os().collect();
-        // It means the same after the process has gone to another directory.
+        // The path must keep its meaning after the process has changed its directory.
         if let Some(file) = variables.get_mut(OsStr::new(FILE_VARIABLE))
             && let Ok(path) = absolute(&*file)
         {
@@ -34,7 +34,7 @@ impl Sources {
         Arc::new(Self { system_file: SYSTEM_FILE.into(), root, variables })
     }
 
-    /// The settings as the files have them now.
+    /// The settings of the present files.
     pub(super) fn read(self: &Arc<Self>) -> Result<Config> {
         let mut config = Config::from_sources(&self.system_file, self.root, |name| self.variable(name))?;
         config.sources = Some(Arc::clone(self));
@@ -46,7 +46,7 @@ impl Sources {
         self.variables.get(OsStr::new(name)).cloned().map(T::from)
     }
 
-    /// For a test.
+    /// Sources for a test.
     #[cfg(test)]
     pub(super) fn of(system_file: &Path, set: &[(&str, &str)]) -> Arc<Self> {
         let variables = set.iter().map(|(name, value)| (name.into(), value.into())).collect();

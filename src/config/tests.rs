@@ -1,4 +1,4 @@
-//! Which source of settings wins, and which mistakes are found.
+//! Tests the precedence of sources of settings, and the detection of mistakes.
 
 use super::*;
 
@@ -193,7 +193,7 @@ fn every_key_and_every_variable_is_documented() {
     Config::from_sources(Path::new("/nowhere"), true, asked).unwrap();
     assert!(variables.borrow().len() > 15);
     for variable in variables.into_inner() {
-        // That of HOME is "~".
+        // The variable HOME is documented as "~".
         assert!(docs.contains(&variable) || variable == "HOME", "{variable}");
     }
 }
