@@ -56,7 +56,8 @@ pub struct Config {
     pub cdi_dirs: Vec<PathBuf>,
     /// Time between a terminated job's stop signal and SIGKILL.
     pub grace: Duration,
-    /// Time that processes may outlive a job's command before they are asked to end; `None` is the job's grace.
+    /// Time that processes may outlive a job's command before they are asked to end; `None` is the
+    /// grace.
     pub linger: Option<Duration>,
     /// The category of a job template that names none.
     pub default_category: Option<String>,

@@ -45,7 +45,8 @@ fn assume(user: &Submitter) -> io::Result<()> {
     // A forked child must find the lock free.
     let _whole = fork::whole();
     let _alone = TAKING.lock();
-    // The kernel treats such a change like a set-user-ID program, and would let the process dump no core from then on.
+    // The kernel treats such a change like a set-user-ID program, and would let the process dump no core
+    // from then on.
     // SAFETY: only numbers are passed.
     let dumpable = unsafe { libc::prctl(libc::PR_GET_DUMPABLE) };
     let taken = take(user);

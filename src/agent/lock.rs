@@ -16,7 +16,7 @@ use crate::model::{Error, ErrorCode, Result};
 /// Name of the file in the state directory.
 pub const FILE: &str = "drmaa2d.lock";
 
-/// The open lock file. It is held until the last descriptor of it is closed, or [`release`](Self::release).
+/// The open lock file. It is held until its last descriptor is closed, or [`release`](Self::release).
 #[derive(Debug)]
 pub struct Lock(File);
 

@@ -83,8 +83,8 @@ impl Listener {
         let process = std::process::id();
         callback(&told);
         if std::process::id() != process {
-            // A child that was forked inside the callback: there is nowhere to return to, and the lock may be that of a
-            // thread that does not exist here.
+            // A child that was forked inside the callback: there is nowhere to return to, and the lock may
+            // be that of a thread that does not exist here.
             // SAFETY: it ends this process, and runs nothing of the inherited state.
             unsafe { libc::_exit(0) };
         }
