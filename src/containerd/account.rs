@@ -1,4 +1,4 @@
-//! What is known of a job: from its record, its task and its container, in this order.
+//! The account of a job: from its record, its task and its container, in this order.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,28 +16,28 @@ use super::withdraw::{is_withdrawn, will_never_begin};
 use super::{Core, bare, group, labels, start, status};
 use crate::model::{Error, JobInfo, JobState, JobTemplate, Millis, Outcome, Result, SlotInfo, Text};
 
-/// All that there is of one job.
+/// All traces of one job.
 struct Traces {
     container: Option<Container>,
     process: Option<Process>,
-    /// How it ended, from init's record.
+    /// Its end, from init's record.
     outcome: Option<Outcome>,
-    /// Its directory, which our own jobs have.
+    /// Its directory, which the library's own jobs have.
     dir: Option<PathBuf>,
     /// Its start was withdrawn.
     withdrawn: bool,
-    /// When its start was tried.
+    /// Time of the first attempt to start it.
     started: Option<Millis>,
-    /// Has it begun, as far as its directory tells?
+    /// Whether it has begun, as far as its directory shows.
     begun: bool,
     /// The attempt was given up, so its end is not that of the job.
     given_up: bool,
-    /// Its processes are frozen, though the daemon takes them to be running.
+    /// Its processes are frozen, although the daemon reports them as running.
     frozen: bool,
 }
 
 impl Traces {
-    /// Add what the job's directory tells.
+    /// Add the content of the job's directory.
     fn new(
         container: Option<Container>,
         process: Option<Process>,
@@ -55,13 +55,13 @@ impl Traces {
         Self { container, process, outcome, started, begun, withdrawn, dir, given_up, frozen }
     }
 
-    /// Is it a job of ours without an init?
+    /// Returns whether it is a job of the library without an init.
     fn is_bare(&self) -> bool {
         self.dir.as_deref().is_some_and(bare::is)
     }
 
-    /// Has a job of ours ended if no process of it lives? Without an init, it is enough that its start
-    /// was tried.
+    /// Returns whether a job of the library has ended if no process of it lives. Without an init, it is
+    /// enough that its start was tried.
     fn has_begun(&self) -> bool {
         self.begun || (self.is_bare() && self.started.is_some())
     }
@@ -70,15 +70,15 @@ impl Traces {
 /// The account of one job; INVALID_ARGUMENT if there is no trace of it.
 pub(super) async fn job_info(core: &Core, id: &str) -> Result<JobInfo> {
     if !core.job_dir(id).is_dir() && core.note(id).is_dir() {
-        // The container with its name belongs to an attempt that was given up.
+        // The container with its name belongs to an abandoned attempt.
         return Err(unknown_job(id));
     }
-    // First: it is marked when there is a task, so if there is none afterwards, that was lost.
+    // First: it is marked once there is a task, so if there is none afterwards, that was lost.
     let started = start::started_at(&core.job_dir(id));
     let (container, process) = tokio::join!(container(core, id), process(core, id));
     let (container, process, answers) = match (container, process) {
         (Ok(container), Ok(process)) => (container, process, true),
-        // How it ended is on record, whether the daemon answers or not.
+        // Its end is on record, whether the daemon answers or not.
         (Err(_), _) | (_, Err(_)) if finish::recorded(&core.job_dir(id)).is_some() => {
             (None, None, false)
         }
@@ -98,12 +98,12 @@ pub(super) async fn container(core: &Core, id: &str) -> Result<Option<Container>
     Ok(container.filter(|container| !is_relic(container, &core.job_dir(id))))
 }
 
-/// Was a container kept of a job that is deleted? It is nobody's any more.
+/// Returns whether a container was kept of a deleted job. It belongs to no job any more.
 fn is_relic(container: &Container, dir: &Path) -> bool {
     labels::is_kept(&container.labels) && !dir.is_dir()
 }
 
-/// What the daemon has under a job's id.
+/// The daemon's container with a job's id.
 pub(super) async fn record(core: &Core, id: &str) -> Result<Option<Container>> {
     container_record(core, &core.container_of(id)).await
 }
@@ -155,7 +155,7 @@ async fn completed(core: &Core, mut info: JobInfo) -> JobInfo {
     info
 }
 
-/// The containers that are asked for. One message each: a single answer may not be larger than 16 MiB.
+/// The requested containers. One message each: a single answer may not be larger than 16 MiB.
 pub(super) async fn containers(core: &Core, wanted: ListContainersRequest) -> Result<Vec<Container>> {
     let mut containers = core.daemon.within(QUICK)?.containers();
     let list = async {
@@ -169,7 +169,8 @@ pub(super) async fn containers(core: &Core, wanted: ListContainersRequest) -> Re
     list.await.map_err(|status| core.daemon.error(status))
 }
 
-/// What is known of a job's template: the order of a job of ours, the spec of any other.
+/// The known part of a job's template: from the order of a job of the library, from the spec of any
+/// other.
 pub(super) async fn job_template(core: &Core, id: &str) -> Result<JobTemplate> {
     let container = container(core, id).await?.ok_or_else(|| unknown_job(id))?;
     let mut info = JobInfo::new(id, JobState::Undetermined);
@@ -189,13 +190,13 @@ pub(super) async fn job_template(core: &Core, id: &str) -> Result<JobTemplate> {
     })
 }
 
-/// A container's spec; nothing if it has none that can be read.
+/// A container's spec; empty if it has none that can be read.
 fn spec_of(container: &Container) -> Value {
     let bytes = container.spec.as_ref().map_or(&[][..], |spec| &spec.value);
     serde_json::from_slice(bytes).unwrap_or_default()
 }
 
-/// How much memory a container may have, bytes.
+/// The memory limit of a container, bytes.
 pub(super) fn memory_limit(container: &Container) -> Option<i64> {
     spec_of(container)["linux"]["resources"]["memory"]["limit"].as_i64()
 }
@@ -228,7 +229,7 @@ fn account(id: &str, traces: Traces, machine: &str) -> JobInfo {
     info
 }
 
-/// The state that the traces of a job show, a detail, and its end.
+/// The state that the traces of a job show, a substate, and its end.
 fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
     if let Some(outcome) = &traces.outcome {
         return (outcome.state(), None, Some(outcome.clone()));
@@ -245,9 +246,9 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
         return (lost.state(), Some("lost"), Some(lost));
     };
     match process.status() {
-        // Its start was cut off after it had been carried out.
+        // Its start was interrupted after it had been carried out.
         Status::Created if has_begun && !traces.is_bare() => (JobState::Running, None, None),
-        // Only another start would tell.
+        // Only another start would show it.
         Status::Created if has_begun => (JobState::Undetermined, None, None),
         Status::Created => (JobState::Queued, Some("created"), None),
         Status::Running if traces.frozen => (JobState::Suspended, None, None),
@@ -264,8 +265,9 @@ fn state(traces: &Traces) -> (JobState, Option<&'static str>, Option<Outcome>) {
     }
 }
 
-/// The state of a job that has no process any more and has not begun: it waits to be started anew, unless
-/// it was asked to end, or its container has ended by itself. A request counts for whatever attempt comes next.
+/// The state of a job that has no process any more and has not begun: it waits to be started again,
+/// unless it was asked to end, or its container has ended by itself. A request also holds for the
+/// attempts that follow.
 fn unbegun(traces: &Traces, exit: Option<Exit>) -> (JobState, Option<&'static str>, Option<Outcome>) {
     let asked = |dir: &Path| is_marked(&dir.join(TERMINATE_FILE));
     let tried = traces.dir.as_ref().filter(|_| traces.started.is_some());
@@ -277,7 +279,7 @@ fn unbegun(traces: &Traces, exit: Option<Exit>) -> (JobState, Option<&'static st
     }
 }
 
-/// What a call found; `None` for NOT_FOUND.
+/// The result of a call; `None` for NOT_FOUND.
 fn known<T>(
     core: &Core,
     answer: std::result::Result<containerd_client::tonic::Response<T>, containerd_client::tonic::Status>,
@@ -289,7 +291,7 @@ fn known<T>(
     }
 }
 
-/// There is no such job.
+/// The error for a missing job.
 pub(super) fn unknown_job(id: &str) -> Error {
     Error::argument(format!("containerd has no job {id}"))
 }

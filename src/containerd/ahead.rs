@@ -1,8 +1,8 @@
-//! Jobs made ready before it is their turn: all of a launch but the start of the task, which takes
-//! only a fraction of the time.
+//! Jobs made ready before their turn: all of a launch but the start of the task, which takes only a
+//! fraction of the time.
 //!
-//! Each prepared job has one background task, which alone touches what there is of it: it makes it,
-//! then hears whether to start or to remove it. So neither can overtake the making, or the other.
+//! Each prepared job has one background task, which alone works on its objects: it makes them, then
+//! receives the word to start or to remove the job. So neither can overtake the making, or the other.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use super::{Core, JobSettings, attempt, launch, order, pull, remove, withdraw};
 use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::{Fact, NewJob};
 
-/// Make a job ready for which an attempt was begun, and do with it what is said then.
+/// Make a job ready after its attempt was begun, and then follow the word about it.
 pub(super) async fn prepare(core: &Arc<Core>, job: NewJob, ticket: Ticket, mut words: Words) {
-    // Kept until the end: a pull goes on while somebody waits for it, and who is told to start this job
-    // waits for it in turn.
+    // Kept until the end: a pull continues while something waits for it, and a start of this job waits
+    // for it in turn.
     let mut ready = pin!(pull::ready(core, &job));
     let turn = async {
         ready.as_mut().await?;
@@ -35,8 +35,8 @@ pub(super) async fn prepare(core: &Arc<Core>, job: NewJob, ticket: Ticket, mut w
         }
         turn = turn => turn,
     };
-    // From here on it is made to the end: the daemon goes on with what it was asked to make, also if nobody
-    // waits for the answer, and would be in the way of another attempt.
+    // From now on it is made to the end: the daemon continues with a request even if nothing waits for
+    // the answer, and would obstruct another attempt.
     let made = match turn {
         Ok(mut turn) => launch::make(core, &job, &mut turn).await,
         Err(error) => Err(error),
@@ -60,17 +60,17 @@ pub(super) async fn prepare(core: &Arc<Core>, job: NewJob, ticket: Ticket, mut w
             start::conclude(core, &job.id, ticket, started).await;
         }
         Some(Word::Undo) => undo(core, &job, ticket, words).await,
-        // Somebody else has started its task.
+        // Another process has started its task.
         None => {}
     }
 }
 
-/// Start a prepared job; `wanted` is what it is to be now.
+/// Start a prepared job; `wanted` is its present form.
 async fn start(core: &Arc<Core>, prepared: &NewJob, image: &Image, wanted: &NewJob) -> Result<Started> {
     match start_task(core, prepared, image, wanted).await {
         Err(error) if error.code != ErrorCode::DrmCommunication => {
             start::still_wanted(core, &wanted.id)?;
-            // Its task may have been killed, or its container is not what it has to be.
+            // Its task may have been killed, or its container does not have the right form.
             tracing::debug!(%error, id = wanted.id, "a prepared job is made anew");
             start::start_again(core, wanted).await
         }
@@ -85,7 +85,7 @@ async fn start_task(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJ
         if *wanted != limits {
             return Err(Error::state("it is another job than the one that was prepared"));
         }
-        // Limits are in the order alone, which init has not read yet.
+        // Limits are only in the order, which init has not read yet.
         let (host, patience) = (core.host().await, JobSettings::of(wanted)?.patience());
         let order = order::order(wanted, &image.config, patience, &host)?;
         launch::write_order(core, &wanted.id, order).await?;
@@ -94,7 +94,7 @@ async fn start_task(core: &Core, prepared: &NewJob, image: &Image, wanted: &NewJ
     start::start(core, &wanted.id, &mut turn).await
 }
 
-/// Remove all that there is of a prepared job.
+/// Remove everything of a prepared job.
 async fn undo(core: &Arc<Core>, job: &NewJob, ticket: Ticket, words: Words) {
     // The semaphore is never closed.
     let turn = core.deletions.acquire().await;
@@ -108,8 +108,8 @@ async fn undo(core: &Arc<Core>, job: &NewJob, ticket: Ticket, words: Words) {
     undone(core, job, ticket, words, fact, false).await;
 }
 
-/// Report that nothing is left of a prepared job, and why. It may be wanted again by now, unless it was
-/// `withdrawn`.
+/// Report that nothing is left of a prepared job, with the reason. It may be wanted again by now, unless
+/// it was `withdrawn`.
 async fn undone(
     core: &Arc<Core>,
     job: &NewJob,

@@ -1,12 +1,13 @@
 //! Attempts at a job, each in a container of its own.
 //!
-//! A call to the daemon that is cut off can leave a container's id unusable until the daemon is restarted, or
-//! be carried out long after. So nothing waits for that: an attempt that is given up is withdrawn, and the
-//! next one has another container. The first has the job's id, a later one also a number.
+//! A call to the daemon that is interrupted can leave a container's id unusable until the daemon is
+//! restarted, or be carried out long after. So nothing waits for that: an attempt that is given up is
+//! withdrawn, and the next one has another container. The first has the job's id, a later one also a
+//! number.
 //!
-//! The job's directory is that of its current attempt. An attempt that is given up keeps its directory under
-//! the name of its container with a dot in front, which is the note of what has to be removed; the number of
-//! its container is free again when that is done.
+//! The job's directory is that of its current attempt. An abandoned attempt keeps its directory under
+//! the name of its container with a leading dot: this is the note of the objects to remove. When they
+//! are removed, the number of the container is free again.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -28,17 +29,17 @@ use crate::tracker::NewJob;
 /// root file system. Without it the id is the job's, and the snapshotter the usual one.
 const CONTAINER_FILE: &str = "container";
 
-/// The names of the objects that an attempt has in the daemon.
+/// The names of the objects of an attempt in the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Attempt {
     /// Its container, its task, and the key of its snapshot.
     pub(super) container: String,
-    /// The plugin that has the snapshot.
+    /// The plugin of the snapshot.
     pub(super) snapshotter: Option<String>,
 }
 
 impl Attempt {
-    /// The attempt with this directory, whose container is named `usual` if nothing else is said.
+    /// The attempt with this directory; its container is `usual` unless the directory names another.
     fn of(dir: &Path, usual: &str) -> Self {
         let text = fs::read_to_string(dir.join(CONTAINER_FILE)).unwrap_or_default();
         let mut lines = text.lines().filter(|line| !line.is_empty()).map(str::to_owned);
@@ -48,7 +49,8 @@ impl Attempt {
 }
 
 impl Core {
-    /// The current attempt at a job; that of a container that is no job of ours is the container itself.
+    /// The current attempt at a job; that of a container that is no job of the library is the container
+    /// itself.
     pub(super) fn attempt(&self, id: &str) -> Attempt {
         Attempt::of(&self.job_dir(id), id)
     }
@@ -58,8 +60,8 @@ impl Core {
         self.attempt(id).container
     }
 
-    /// The job that a container belongs to, or none if it is that of an attempt that was given up. A container that is
-    /// none of ours is a job of its own.
+    /// The job of a container, or `None` if the container is that of an abandoned attempt. A container
+    /// that is not the library's is a job of its own.
     pub(super) fn job_of(&self, container: &str) -> Option<String> {
         let job = job(container);
         match self.job_dir(job).is_dir() {
@@ -80,13 +82,13 @@ fn container(job: &str, number: u32) -> String {
     if number == 1 { job.to_owned() } else { format!("{job}_{number}") }
 }
 
-/// The number of the attempt that a container is of.
+/// The number of a container's attempt.
 fn number(job: &str, container: &str) -> u32 {
     let number = container.strip_prefix(job).and_then(|rest| rest.strip_prefix('_'));
     number.and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
-/// The job that a container is of, by its name alone.
+/// The job of a container, by the container's name alone.
 fn job(container: &str) -> &str {
     match container.rsplit_once('_') {
         Some((job, _)) if self::container(job, number(job, container)) == container => job,
@@ -122,7 +124,7 @@ pub(super) fn begin(core: &Core, job: &NewJob) -> Result<Option<PathBuf>> {
     core.facts.begun(id, identity(core, id));
     if let Some(old) = &old {
         withdraw::carry_over(old, &dir).map_err(|cause| error(&cause))?;
-        // Asked while the directories were exchanged.
+        // A request may have come while the directories were exchanged.
         for file in [TERMINATE_FILE, KILL_FILE] {
             if is_marked(&old.join(file)) {
                 mark(&dir.join(file)).map_err(|cause| error(&cause))?;
@@ -132,7 +134,7 @@ pub(super) fn begin(core: &Core, job: &NewJob) -> Result<Option<PathBuf>> {
     Ok(old)
 }
 
-/// What tells one attempt at a job from an earlier and a later one: device and inode of its directory.
+/// The identity of an attempt among those at the same job: device and inode of its directory.
 pub(super) type Identity = (u64, u64);
 
 /// The identity of the current attempt at a job.
@@ -145,7 +147,7 @@ pub(super) fn identity_of(found: &fs::Metadata) -> Identity {
     (found.dev(), found.ino())
 }
 
-/// Write down what an attempt is going to have, on stable storage: a container that is made must be found.
+/// Write the names of an attempt's objects to stable storage: a container must be found once it is made.
 fn note(dir: &Path, attempt: &Attempt) -> io::Result<()> {
     let Attempt { container, snapshotter } = attempt;
     let mut file = File::create(dir.join(CONTAINER_FILE))?;
@@ -154,18 +156,18 @@ fn note(dir: &Path, attempt: &Attempt) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Give up the current attempt at a job, which must not have begun; nothing of it runs any more. The result is its
-/// note, for [`remove_attempt`](super::remove::remove_attempt).
+/// Give up the current attempt at a job, which must not have begun; nothing of it runs any more. The
+/// result is its note, for [`remove_attempt`](super::remove::remove_attempt).
 pub(super) fn give_up(core: &Core, id: &str) -> Result<PathBuf> {
     let dir = core.job_dir(id);
     let error = |cause: &io::Error| io_error(&dir, cause);
     still_ours(core, id)?;
-    // A command that is PID 1 itself knows no fence; its task is killed before it is removed.
+    // A command that is PID 1 itself does not use the fence; its task is killed before it is removed.
     let fence = if bare::is(&dir) { Ok(Fence::Withdrawn) } else { Fence::withdraw(&shared(&dir)) };
     match fence {
         Ok(Fence::Withdrawn) => {}
         Ok(Fence::Begun) => return Err(Error::state(format!("job {id} has begun"))),
-        // Its directory is all that was made of it.
+        // Nothing was made of it but its directory.
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
         Err(cause) => return Err(error(&cause)),
     }
@@ -175,7 +177,7 @@ pub(super) fn give_up(core: &Core, id: &str) -> Result<PathBuf> {
     Ok(note)
 }
 
-/// TRY_LATER if the attempt that the launch under way has begun is not the current one any more: this process may have
+/// TRY_LATER if the attempt of the present launch is not the current one any more: this process may have
 /// been stopped for long. Another one may have begun another attempt, and the job may even be over.
 fn still_ours(core: &Core, id: &str) -> Result<()> {
     match core.facts.attempt(id) {
@@ -196,8 +198,8 @@ pub(super) fn renew(core: &Arc<Core>, job: &NewJob) -> Result<()> {
     Ok(())
 }
 
-/// Take the note of an attempt that was given up, to remove what it names. `None` if another process is doing
-/// that, or has done it.
+/// Take the note of an abandoned attempt, to remove the objects in it. `None` if another process is
+/// doing that, or has done it.
 pub(super) async fn take(note: &Path) -> Result<Option<(Attempt, Flock<File>)>> {
     let note = note.to_owned();
     blocking(move || {
@@ -208,12 +210,12 @@ pub(super) async fn take(note: &Path) -> Result<Option<(Attempt, Flock<File>)>> 
     .await
 }
 
-/// Take away the directory of a job that has nothing else left, to be removed where the result says. `None` if
-/// there is none.
+/// Take away the directory of a job that has nothing else left, for removal at the resulting path.
+/// `None` if there is none.
 pub(super) async fn take_away(core: &Core, id: &str) -> Result<Option<(PathBuf, Flock<File>)>> {
     let (dir, note) = (core.job_dir(id), core.note(&core.container_of(id)));
     let taken = blocking(move || {
-        // Before it is a note that another process could take.
+        // Locked before it is a note that another process could take.
         let taken = lock(&dir).and_then(|lock| match lock {
             Some(lock) => fs::rename(&dir, &note).map(|()| Some((note, lock))),
             None => Ok(None),
@@ -259,7 +261,7 @@ mod tests {
             assert_eq!((job(name), number(job_id, name)), (job_id, number_of));
             assert!(name.len() < super::super::MAX_ID);
         }
-        // Anybody may name a container so, but we do not.
+        // Other programs may name a container so, but the library does not.
         for other in ["a_1", "a_02", "a_", "a_+2", "a_b", "a_4294967296", "a_2x", "a"] {
             assert_eq!(job(other), other);
         }

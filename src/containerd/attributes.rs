@@ -1,6 +1,6 @@
-//! What this tracker honours of a job template.
+//! The attributes of a job template that this tracker supports.
 
-/// The attributes of a job template that this tracker honours.
+/// The attributes of a job template that this tracker supports.
 pub(super) const ATTRIBUTES: [&str; 43] = [
     "remoteCommand",
     "args",

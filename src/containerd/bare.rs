@@ -1,9 +1,9 @@
-//! Jobs without an init of ours: the command is the container's PID 1 itself, for images that bring
-//! an init.
+//! Jobs without the library's init: the command is the container's PID 1 itself, for images that have an
+//! init.
 //!
 //! Nothing of the library is in such a container. The shim opens the standard streams, from files that
-//! are held for it, and how the job ended is known from the exit of its task alone. That nothing else was
-//! mounted than what the submitter found is seen from outside, before the start.
+//! are held for it, and the end of the job is known only from the exit of its task. The mounts are
+//! compared with the submitter's files from outside, before the start.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -25,9 +25,9 @@ use crate::model::extensions::PREFIX;
 use crate::model::{Error, ErrorCode, Extensions, JobTemplate, Outcome, Result};
 use crate::tracker::{Origin, Stdio};
 
-/// A file in the job's directory that tells such a job from the others.
+/// A file in the job's directory that marks such a job.
 const MARK_FILE: &str = "no-init";
-/// A stream that leads nowhere.
+/// A stream without a file.
 const NO_STREAM: &str = "/dev/null";
 
 /// Mark the job of this directory as one without an init.
@@ -38,32 +38,33 @@ pub(super) fn mark(dir: &Path) -> Result<()> {
         .map_err(|error| Error::new(ErrorCode::of_io(&error), format!("{}: {error}", mark.display())))
 }
 
-/// Is the job of this directory one without an init?
+/// Returns whether the job of this directory is one without an init.
 pub(super) fn is(dir: &Path) -> bool {
     is_marked(&dir.join(MARK_FILE))
 }
 
-/// How such a job ended.
+/// The end of such a job.
 pub(super) fn outcome(dir: &Path, exit: Exit) -> Outcome {
     let asked = is_marked(&dir.join(TERMINATE_FILE));
     Outcome { reason: asked.then(|| "terminated on request".to_owned()), ..finish::from_exit(exit) }
 }
 
-/// The end of such a job of which nothing is left to tell.
+/// The end of such a job without any trace.
 pub(super) fn lost() -> Outcome {
     Outcome::failed(
         "runtime lost the job: it has no task, and without drmaa2-init there is no record of its end",
     )
 }
 
-/// The files that the shim opens. Under init each mount is compared with what the submitter found; here
-/// nobody looks from inside. So they are opened and compared before, and the shim gets paths that lead to
-/// what was opened, whatever has become of the names. It has to see this process for that.
+/// The files that the shim opens. Under init each mount is compared with the submitter's file; here
+/// nothing compares from inside. So they are opened and compared before, and the shim gets paths of the
+/// open files, which later changes of the names do not affect. For that, the shim has to see this
+/// process.
 #[derive(Default)]
 pub(super) struct Held(Vec<File>);
 
 impl Held {
-    /// Hold the files of a job. Gives them by their new paths.
+    /// Hold the files of a job. Returns them with their new paths.
     pub(super) fn hold(stdio: &Stdio) -> Result<(Vec<FileMount>, Self)> {
         let mut held = Self::default();
         let mut files = order::files(stdio);
@@ -91,8 +92,8 @@ fn replaced(name: impl Display) -> Error {
     Error::argument(format!("{name} was replaced after the job was submitted"))
 }
 
-/// Compare the mounts of a container whose task, with this process, is made and not started with what the
-/// submitter found. Only root can.
+/// Compare the mounts of a container with the submitter's files; its task, with this process, is made
+/// and not started. Only root can.
 pub(super) fn check_mounts(pid: u32, origins: &[init::Origin]) -> Result<()> {
     let mut mounts = origins.iter().filter(|origin| !is_private_path(&origin.mount)).peekable();
     if mounts.peek().is_none() {
@@ -107,7 +108,7 @@ pub(super) fn check_mounts(pid: u32, origins: &[init::Origin]) -> Result<()> {
         let name = String::from_utf8_lossy(name);
         let look = || {
             let root = File::open(&root)?;
-            // A symbolic link of the image means what it means in the container.
+            // A symbolic link of the image is resolved as in the container.
             let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC);
             let how = how.resolve(ResolveFlag::RESOLVE_IN_ROOT);
             let place = openat2(&root, OsStr::from_bytes(mount), how)?;
@@ -135,7 +136,7 @@ pub(super) fn streams(files: &[FileMount], join: bool) -> Result<[String; 3]> {
     Ok([path(STDIN)?, output, error])
 }
 
-/// Refuse what such a job could not be started with, as far as that is known without its image.
+/// Refuse a template that cannot be run without an init, as far as that is known without its image.
 pub(super) fn check(template: &JobTemplate, wanted: &Extensions) -> Result<()> {
     if !wanted.no_init {
         return Ok(());
@@ -164,8 +165,8 @@ pub(super) fn check(template: &JobTemplate, wanted: &Extensions) -> Result<()> {
     Ok(())
 }
 
-/// Give the command the usual limit of open files, with the hard limit that it has from the daemon anyway;
-/// where that cannot be seen, nothing is changed. Init does so itself.
+/// Give the command the usual limit of open files, with the hard limit that it has from the daemon
+/// anyway; if that is not visible, nothing is changed. With an init, init does so.
 pub(super) fn limit_open_files(spec: &mut Value, daemon: Option<u32>) {
     let limits = daemon.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/limits")).ok());
     if let Some(hard) = limits.as_deref().and_then(open_files) {
@@ -180,7 +181,7 @@ fn open_files(limits: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Make a spec that runs init one that runs the command itself.
+/// Change a spec that runs init to one that runs the command itself.
 pub(super) fn apply(spec: &mut Value, order: &Order) -> Result<()> {
     if let Some(mounts) = spec["mounts"].as_array_mut() {
         mounts.retain(|mount| !is_private(mount));
@@ -206,7 +207,7 @@ pub(super) fn apply(spec: &mut Value, order: &Order) -> Result<()> {
     if let Some(umask) = order.umask {
         process["user"]["umask"] = umask.into();
     }
-    // As under init: the job of a user who is not root has none, and can get none.
+    // As under init: the job of a user other than root has none, and can get none.
     if uid != 0 {
         for set in ["effective", "permitted"] {
             process["capabilities"][set] = json!([]);
@@ -222,7 +223,7 @@ fn user(text: &[u8]) -> Result<(u32, u32)> {
     Ok((next()?, next()?))
 }
 
-/// A user or a group. Names are in files of the image, which nobody but init can read.
+/// The number of a user or a group. Names are in files of the image, which only init can read.
 fn number(part: &[u8]) -> Result<u32> {
     match part {
         b"" | b"root" => Ok(0),

@@ -1,5 +1,5 @@
-//! The Container Device Interface: what vendors write down about their devices, in files of
-//! directories like `/etc/cdi`, and what a container needs for one of them.
+//! The Container Device Interface: vendors' descriptions of their devices, in files of directories like
+//! `/etc/cdi`, with the changes that a container needs for each.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::devices::{Node, Number};
 use crate::model::json::without_nulls;
 
-/// What is to be changed for a device; see the CDI specification. An unknown kind of change is an
-/// error: without it, the device would be there in part.
+/// The changes for a device; see the CDI specification. An unknown kind of change is an error: without
+/// it, the device would be there in part.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct Edits {
@@ -23,7 +23,7 @@ pub(super) struct Edits {
     device_nodes: Vec<DeviceNode>,
     mounts: Vec<Mount>,
     hooks: Vec<Hook>,
-    /// Groups that the job's user is to be in.
+    /// Groups for the job's user.
     #[serde(rename = "additionalGids")]
     pub(super) groups: Vec<u32>,
 }
@@ -71,8 +71,8 @@ struct Hook {
 const VERSIONS: [&str; 10] =
     ["0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.0"];
 
-/// A file mode: a number, or digits that begin with a zero, as YAML 1.1 writes an octal number and as people do
-/// in JSON.
+/// A file mode: a number, or digits that begin with a zero, as YAML 1.1 writes an octal number and as
+/// people do in JSON.
 fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -111,15 +111,14 @@ struct Device {
     container_edits: Edits,
 }
 
-/// What has to be changed for devices with these names, `vendor/class=name`. A later directory comes
-/// before an earlier one.
+/// The changes for devices with these names, `vendor/class=name`. A later directory takes precedence.
 pub(super) fn edits(dirs: &[PathBuf], names: &[&str]) -> Result<Edits, String> {
     let mut all = Edits::default();
     let mut seen = Vec::new();
     for name in names {
         let (file, description) = find(dirs, name)?;
         let device = description.devices.into_iter().find(|device| is(&description.kind, device, name));
-        // What all devices of a file need is done once.
+        // The changes that all devices of a file share are made once.
         if !seen.contains(&file) {
             seen.push(file);
             all.add(description.container_edits);
@@ -158,7 +157,7 @@ fn find(dirs: &[PathBuf], name: &str) -> Result<(PathBuf, Description), String> 
     Err(format!("there is no CDI device {name}{unreadable}"))
 }
 
-/// A directory that is not there has none.
+/// The files of a directory; none if it is missing.
 fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut files: Vec<_> = entries.filter(|path| is_json(path) || is_yaml(path)).collect();
@@ -197,7 +196,7 @@ impl Edits {
         self.groups.extend(other.groups);
     }
 
-    /// The device nodes; what is not said of one, rights included, is as it is on the host.
+    /// The device nodes; unspecified properties, rights included, are those of the host's node.
     pub(super) fn nodes(&self) -> Result<Vec<Node>, String> {
         self.device_nodes.iter().map(DeviceNode::node).collect()
     }

@@ -22,13 +22,13 @@ pub(super) const RUN: Duration = Duration::from_secs(120);
 /// For unpacking one layer of an image.
 pub(super) const UNPACK: Duration = Duration::from_secs(30 * 60);
 
-/// Largest answer that is taken. The daemon itself sends at most 16 MiB.
+/// Largest accepted answer. The daemon itself sends at most 16 MiB.
 const MAX_ANSWER: usize = 64 << 20;
 /// First pause before the daemon is tried again, doubled up to [`MAX_PAUSE`].
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// A client's transport: the channel with the headers of a call put on top.
+/// A client's transport: the channel, with the headers of a call added.
 pub(super) type Service = InterceptedService<Channel, Headers>;
 
 /// The daemon behind a socket, in one namespace.
@@ -38,7 +38,7 @@ pub(super) struct Daemon {
     channel: OnceCell<Channel>,
 }
 
-/// What goes with every message of a client.
+/// The headers of every message of a client.
 #[derive(Clone)]
 pub(super) struct Headers {
     namespace: MetadataValue<Ascii>,
@@ -60,7 +60,7 @@ impl Interceptor for Headers {
 }
 
 impl Daemon {
-    /// Nothing is connected before the first call.
+    /// Make it; the first call connects.
     pub(super) fn new(address: PathBuf, namespace: String) -> Self {
         Self { address, namespace, channel: OnceCell::new() }
     }
@@ -75,8 +75,8 @@ impl Daemon {
         &self.namespace
     }
 
-    /// Calls that take at most `deadline` each. Must be called on the runtime: the channel lives
-    /// there, connects when it is first used, and connects anew when the daemon was restarted.
+    /// Calls that take at most `deadline` each. Must be called on the runtime: the channel lives there,
+    /// connects at its first use, and reconnects after a restart of the daemon.
     pub(super) fn within(&self, deadline: Duration) -> Result<Calls> {
         self.calls(Some(deadline))
     }
@@ -92,19 +92,19 @@ impl Daemon {
         Ok(Calls { channel, headers: Headers { namespace, lease: None, deadline } })
     }
 
-    /// The error that a failed call stands for.
+    /// The error for a failed call.
     pub(super) fn error(&self, status: Status) -> Error {
         status::error(&status, &self.address)
     }
 
-    /// The daemon's process, if it can be seen from here.
+    /// The daemon's process, if it is visible from here.
     pub(super) async fn pid(&self) -> Option<u32> {
         let connected = tokio::time::timeout(QUICK, UnixStream::connect(&self.address)).await;
         let pid = connected.ok()?.ok()?.peer_cred().ok()?.pid()?;
         u32::try_from(pid).ok().filter(|pid| *pid > 0)
     }
 
-    /// Do something again and again until the daemon is there to answer it.
+    /// Repeat something until the daemon answers.
     pub(super) async fn patiently<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
@@ -150,7 +150,8 @@ impl Calls {
     client!(tasks, api::tasks_client::TasksClient<Service>);
     client!(version, api::version_client::VersionClient<Service>);
 
-    /// The same calls under a lease, which keeps what they make from the garbage collector.
+    /// The same calls under a lease, which protects the objects that they make from the garbage
+    /// collector.
     pub(super) fn leased(mut self, lease: &str) -> Result<Self> {
         self.headers.lease = Some(header("lease", lease)?);
         Ok(self)

@@ -15,25 +15,25 @@ use super::{Core, account, bare, finish, group, shared, start, status};
 use crate::model::{Control, Error, ErrorCode, Result, now_nanos};
 use crate::tracker::Fact;
 
-/// How long a job may take to end whose order cannot be read.
+/// The time that a job may take to end if its order cannot be read.
 const GRACE: Duration = Duration::from_secs(10);
-/// How much longer than a job's grace init may take before it is killed itself.
+/// The time beyond a job's grace after which init itself is killed.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// How often something is tried that the job's state allows and the daemon refuses: others may be
-/// changing the state at the same time.
+/// The number of tries if the job's state allows it and the daemon refuses: others may be changing the
+/// state at the same time.
 const ATTEMPTS: usize = 3;
 
-/// Who asks for the end of a job.
+/// The origin of a request to end a job.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Request {
-    /// Somebody who means it: a second one also ends what the first has left time for.
+    /// A user: a second request also ends the work that the first has left time for.
     First,
-    /// The library, which cannot know whether an earlier request was heard.
+    /// The library, which cannot know whether an earlier request was received.
     Again,
 }
 
-/// Do it, or tell why it cannot be done.
+/// Carry out a control, or return the reason why it cannot be done.
 pub(super) async fn control(core: &Arc<Core>, id: &str, control: Control) -> Result<()> {
     let mut attempt = 1;
     loop {
@@ -60,8 +60,8 @@ pub(super) async fn control(core: &Arc<Core>, id: &str, control: Control) -> Res
     }
 }
 
-/// Why the daemon refused: most often the job's state does not allow it, and then the state says
-/// so better than the runtime's message does. TRY_LATER if it does allow it now.
+/// The error for a refusal of the daemon: most often the job's state does not allow the control, which
+/// describes it better than the runtime's message does. TRY_LATER if the state allows it now.
 async fn refusal(core: &Core, id: &str, control: Control, status: Answer) -> Error {
     let error = core.daemon.error(status);
     tracing::debug!(%error, id, %control, "refused");
@@ -87,11 +87,11 @@ pub(super) async fn end(core: &Arc<Core>, id: &str, how: Control, request: Reque
     let asked = ask(&dir, killing);
     let repeated = request == Request::Again && matches!(asked, Ok(false));
     let ours = match asked {
-        // Init is at the end that the earlier request has brought; a signal would cut that short.
+        // Init is already ending the job because of the earlier request; a signal would cut that short.
         Ok(_) if repeated && !killing && copies_out(&dir) => return Ok(()),
         Ok(_) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        // Its own files may have left no room for another. Init most often listens by now.
+        // The job's own files may have left no room for another. Init most often listens by now.
         Err(error) if start::started_at(&dir).is_some() => {
             tracing::warn!(%error, id, "cannot note that a job is to end");
             true
@@ -101,26 +101,26 @@ pub(super) async fn end(core: &Arc<Core>, id: &str, how: Control, request: Reque
             return Err(Error::new(ErrorCode::of_io(&error), text));
         }
     };
-    // The start is marked before it is tried, so whoever tries it later finds the file. A task that
-    // is not started has no init yet to take a signal.
+    // The start is marked before it is tried, so a process that tries it later finds the file. A task
+    // that is not started has no init yet to take a signal.
     if ours && start::started_at(&dir).is_none() {
         // Its image may be pulled at this moment.
         core.facts.changed(id);
         return Ok(());
     }
-    // Killing does not ask init either: with it goes all that is in its namespace, without a record and
-    // without delay.
+    // Killing does not involve init either: everything in its namespace ends with it, without a record
+    // and without delay.
     let (signal, patience) = match killing {
         true => (libc::SIGKILL, None),
         false => stop(&dir, repeated),
     };
-    // Looked at before init hears of it: the request may be what makes it copy.
+    // Checked before the signal: the request may be what makes init copy.
     let ends_copying = copies_out(&dir);
     if let Err(status) = kill(core, id, signal, false).await {
         let dead = status::not_found(&status);
         let refused = refusal(core, id, how, status).await;
-        // Init may have found the file already, or somebody else has killed it and the daemon has yet to
-        // hear of its end.
+        // Init may have found the file already, or the task was killed otherwise and the daemon has not
+        // noticed its end yet.
         let heard = ours && finish::recorded(&dir).is_some();
         let over = heard || (dead && refused.code == ErrorCode::TryLater);
         return if over { Ok(()) } else { Err(refused) };
@@ -138,32 +138,32 @@ pub(super) async fn end(core: &Arc<Core>, id: &str, how: Control, request: Reque
     Ok(())
 }
 
-/// Note in the directory of a job of ours that it was asked to end, and tell its init. False if that was
-/// done before. NOT_FOUND if it is none of ours.
+/// Note in the directory of a job of the library that it was asked to end, also for its init. False if
+/// that was done before. NOT_FOUND if it is not the library's.
 fn ask(dir: &Path, killing: bool) -> io::Result<bool> {
     let first = mark(&dir.join(TERMINATE_FILE))?;
     if killing {
         mark(&dir.join(finish::KILL_FILE))?;
-        // Init need not know: it would end the job in its own way, should it come first.
+        // Init need not know: it would end the job in its own way if it came first.
         if start::started_at(dir).is_some() {
             return Ok(first);
         }
     }
     match mark(&shared(dir).join(TERMINATE_FILE)) {
-        // Its directory is being made, so what is noted there comes in time.
+        // Its directory is being made, so the note comes in time.
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(first),
     }
 }
 
-/// The signal that makes PID 1 end its job, and how long it may take. Init keeps to the job's order by
-/// itself; a command that is PID 1 gets what init would have sent it.
+/// The signal that makes PID 1 end its job, and the time that it may take. Init follows the job's order
+/// by itself; a command that is PID 1 gets the signal that init would have sent.
 fn stop(dir: &Path, repeated: bool) -> (i32, Option<Duration>) {
     let order = Order::read(&shared(dir)).ok();
     let grace = order.as_ref().map(|order| Duration::from_millis(order.grace));
     let grace = grace.unwrap_or(GRACE);
     if !bare::is(dir) {
-        // Any signal makes init look for the file, if the job has not come to its end meanwhile.
+        // Any signal makes init look for the file, unless the job has ended meanwhile.
         let signal = if repeated { libc::SIGCONT } else { libc::SIGTERM };
         return (signal, Some(grace.saturating_add(MARGIN)));
     }
@@ -171,12 +171,12 @@ fn stop(dir: &Path, repeated: bool) -> (i32, Option<Duration>) {
     (signal.unwrap_or(libc::SIGTERM), Some(grace))
 }
 
-/// Does init copy files out? That may take as long as it takes, unless somebody asks for its end meanwhile.
+/// Returns whether init copies files out. That may take any time, unless its end is requested meanwhile.
 fn copies_out(dir: &Path) -> bool {
     is_marked(&shared(dir).join(STAGE_OUT_FILE))
 }
 
-/// A paused job gets its signal when it goes on.
+/// Resume a paused job, which gets its signal then.
 async fn wake(core: &Core, id: &str) {
     let Ok(calls) = core.daemon.within(RUN) else { return };
     match task_status(core, id).await {
@@ -190,8 +190,8 @@ async fn wake(core: &Core, id: &str) {
     }
 }
 
-/// Suspend or resume a job that is frozen without the daemon's knowledge, which would refuse both: it, or a shim, has
-/// died after the runtime had done it. `None` if it is not.
+/// Suspend or resume a job that is frozen without the daemon's knowledge, which would refuse both: it,
+/// or a shim, has died after the runtime had done it. `None` if it is not frozen.
 async fn by_its_group(core: &Core, id: &str, control: Control) -> Option<Fact> {
     if task_status(core, id).await != Some(Status::Running) {
         return None;
@@ -212,7 +212,7 @@ async fn by_its_group(core: &Core, id: &str, control: Control) -> Option<Fact> {
     }
 }
 
-/// The last resort against an init that does not do what it should.
+/// The last resort against an init that does not do its work.
 async fn kill_if_running(core: &Core, id: &str) {
     if matches!(task_status(core, id).await, None | Some(Status::Stopped)) {
         return;

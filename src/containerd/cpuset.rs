@@ -1,8 +1,8 @@
 //! Processors of a job's own.
 //!
-//! Each job that has some notes them in its directory, where the processes that start other jobs find them until the
-//! job is removed. There is no lock that one of them could hold: of two jobs that have chosen the same at the same
-//! moment, the one with the later id chooses anew.
+//! Each job with some notes them in its directory, where the processes that start other jobs find them
+//! until the job is removed. There is no lock that one of them could hold: of two jobs that have chosen
+//! the same at the same moment, the one with the later id chooses anew.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,11 +12,11 @@ use super::launch::io_error;
 use crate::model::extensions::{CpuList, CpuSet, PREFIX};
 use crate::model::{Error, Result};
 
-/// The processors that can be used.
+/// The usable processors.
 const ONLINE: &str = "/sys/devices/system/cpu/online";
 /// A file in the job's directory that holds its processors.
 const FILE: &str = "cpus";
-/// So often a choice is made anew; after that the job shares processors with another.
+/// The number of choices; after that the job shares processors with another.
 const ROUNDS: usize = 16;
 
 /// Refuse processors that this machine does not have.
@@ -31,8 +31,8 @@ pub(super) fn check(wanted: &CpuSet) -> Result<()> {
     }
 }
 
-/// The processors of a job with so many slots, which are noted in its directory, that of its id among those of all
-/// jobs.
+/// The processors of a job with this many slots, which are noted in its directory, the one with its id
+/// in the directory of all jobs.
 pub(super) fn choose(jobs_dir: &Path, id: &str, wanted: &CpuSet, slots: i64) -> Result<CpuList> {
     let count = match wanted {
         CpuSet::These(list) => {
@@ -69,11 +69,11 @@ fn note(jobs_dir: &Path, id: &str, list: &CpuList) -> Result<()> {
     fs::write(&path, list.to_string()).map_err(|error| io_error(&path, &error))
 }
 
-/// The processors of all other jobs. One that goes away meanwhile has none.
+/// The processors of all other jobs. A job that is removed meanwhile has none.
 fn others(jobs_dir: &Path, id: &str) -> Result<HashMap<String, CpuList>> {
     let entries = fs::read_dir(jobs_dir).map_err(|error| io_error(jobs_dir, &error))?;
     let jobs = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    // An attempt that was given up has a dot in front.
+    // The directory of an abandoned attempt begins with a dot.
     let jobs = jobs.filter(|other| other != id && !other.starts_with('.'));
     let with_list = jobs.filter_map(|job| {
         let text = fs::read_to_string(jobs_dir.join(&job).join(FILE)).ok()?;
@@ -82,7 +82,7 @@ fn others(jobs_dir: &Path, id: &str) -> Result<HashMap<String, CpuList>> {
     Ok(with_list.collect())
 }
 
-/// How many jobs have a processor.
+/// The number of jobs that have a processor.
 fn users(cpu: u32, others: &HashMap<String, CpuList>) -> usize {
     others.values().filter(|list| list.0.contains(&cpu)).count()
 }
@@ -91,7 +91,8 @@ fn load(list: &CpuList, others: &HashMap<String, CpuList>) -> usize {
     list.0.iter().map(|cpu| users(*cpu, others)).sum()
 }
 
-/// So many processors that the fewest others have; those that lie side by side most often share a cache.
+/// The processors that the fewest other jobs have; adjacent ones, because those most often share a
+/// cache.
 fn least_used(online: &CpuList, others: &HashMap<String, CpuList>, count: usize) -> CpuList {
     let mut all: Vec<u32> = online.0.iter().copied().collect();
     all.sort_by_key(|cpu| (users(*cpu, others), *cpu));
@@ -134,7 +135,7 @@ mod tests {
         }
         let chosen = choose(dir.path(), "b", &CpuSet::Slots, 1).unwrap();
         assert_ne!(chosen, taken);
-        // The job that came first keeps what it has, if it looks again, and what nobody has any more is free.
+        // The earlier job keeps its processors if it looks again, and those of a removed job are free.
         assert_eq!(choose(dir.path(), "a", &CpuSet::Slots, 1).unwrap(), taken);
         fs::remove_dir_all(dir.path().join("a")).unwrap();
         assert_eq!(choose(dir.path(), "b", &CpuSet::Slots, 1).unwrap(), taken);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::rights;
 
-/// A device node that a container has.
+/// A device node of a container.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Node {
     /// Its path in the container.
@@ -19,11 +19,11 @@ pub(super) struct Node {
     pub(super) mode: Option<u32>,
     pub(super) uid: Option<u32>,
     pub(super) gid: Option<u32>,
-    /// What the control group lets the job do with it: some of r, w and m.
+    /// The job's access in the control group: some of r, w and m.
     pub(super) access: String,
 }
 
-/// What tells a device from the others of the machine.
+/// The identity of a device on the machine.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Number {
     /// `c` or `b`.
@@ -33,7 +33,7 @@ pub(super) struct Number {
 }
 
 impl Number {
-    /// That of a node of the host.
+    /// The number of a node of the host.
     pub(super) fn from_metadata(about: &fs::Metadata) -> Result<Self, String> {
         let kind = match about.file_type() {
             kind if kind.is_char_device() => "c",
@@ -51,14 +51,14 @@ impl Number {
 
 /// More nodes than a directory of devices has.
 const MAX_NODES: usize = 1024;
-/// Further down than its nodes are.
+/// More levels than a directory of devices has.
 const MAX_DEPTH: usize = 8;
-/// Directories of a `/dev` that a container has of its own.
+/// Directories that a container's `/dev` has of its own.
 const OWN: [&str; 4] = ["pts", "shm", "mqueue", "fd"];
 
 impl Node {
-    /// Nodes like one of the host's, or like all that there are in and below a directory of the host. What else there
-    /// is, links among it, does not count.
+    /// Nodes like one of the host's, or like all nodes in and below a directory of the host. Other
+    /// files, including links, are skipped.
     pub(super) fn all_like(source: &Path, path: &str, access: &str) -> Result<Vec<Self>, String> {
         if !fs::metadata(source).map_err(|error| error.to_string())?.is_dir() {
             return Ok(vec![Self::like(source, path, access)?]);
@@ -98,8 +98,8 @@ impl Node {
         Ok(())
     }
 
-    /// A node like one of the host's, or why this thread may not hand it on: containerd, being root,
-    /// would not ask.
+    /// A node like one of the host's, or the reason why this thread may not hand it on: containerd, as
+    /// root, would not check.
     fn like(source: &Path, path: &str, access: &str) -> Result<Self, String> {
         let about = fs::metadata(source).map_err(|error| error.to_string())?;
         let number = Number::from_metadata(&about)?;

@@ -1,4 +1,5 @@
-//! The environment of a job's command: the image's, what jobs usually have, the template's, and what we tell it.
+//! The environment of a job's command: the variables of the image, the usual ones, those of the template
+//! and the library's.
 
 use std::collections::HashMap;
 
@@ -6,11 +7,11 @@ use oci_spec::image::Config;
 
 use crate::tracker::{NewJob, TaskRange};
 
-/// The variable in which a program of older DRMAA looks for the index of its array task.
+/// The variable with the index of an array task for programs of older DRMAA.
 const INDEX_VARIABLE: &str = "TASK_ID";
 
-/// The image's variables, then the usual ones, the template's, and ours; a later one replaces an earlier one of
-/// the same name in its place.
+/// The image's variables, then the usual ones, the template's, and the library's; a later one replaces
+/// an earlier one of the same name in its place.
 pub(super) fn of(job: &NewJob, image: &Config) -> Vec<Vec<u8>> {
     let image = image.env().iter().flatten().map(|entry| {
         let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
@@ -37,10 +38,10 @@ pub(super) fn of(job: &NewJob, image: &Config) -> Vec<Vec<u8>> {
     entries
 }
 
-/// Variables of Grid Engine and OpenMP, which programs look for; the job may decide otherwise.
+/// Variables of Grid Engine and OpenMP that programs use; the job may override them.
 fn usual_variables(job: &NewJob) -> Vec<(&'static str, String)> {
     let mut usual = vec![("NSLOTS", slots(job).to_string())];
-    // Its processors are limited then, which only `nproc` and OpenMP would not see by themselves.
+    // Its processors are limited then, which only `nproc` and OpenMP do not detect by themselves.
     usual.extend(job.slots.map(|slots| ("OMP_NUM_THREADS", slots.to_string())));
     if let Some(task) = &job.task {
         usual.push(("SGE_TASK_ID", task.index.to_string()));
@@ -53,7 +54,7 @@ fn usual_variables(job: &NewJob) -> Vec<(&'static str, String)> {
     usual
 }
 
-/// Variables of ours. An array task finds its index in the variable that `DRMAA_INDEX_VAR` names.
+/// The library's variables. An array task finds its index in the variable that `DRMAA_INDEX_VAR` names.
 fn our_variables(job: &NewJob) -> Vec<(&'static str, String)> {
     let mut ours = vec![
         ("DRMAA2_JOB_ID", job.id.clone()),
@@ -81,7 +82,7 @@ fn our_variables(job: &NewJob) -> Vec<(&'static str, String)> {
     ours
 }
 
-/// The slots of a job; where they are not counted, those that it asks for at least.
+/// The slots of a job; if they are not counted, its minimum.
 pub(super) fn slots(job: &NewJob) -> i64 {
     job.slots.or(job.template.min_slots).unwrap_or(1)
 }

@@ -1,4 +1,4 @@
-//! The daemon's events, turned into facts.
+//! The conversion of the daemon's events to facts.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) async fn follow(core: Arc<Core>) {
     loop {
         let error = match subscribe(&core).await {
             Ok(stream) => {
-                // What happened before is not repeated: whoever hears this looks at its jobs anew.
+                // Earlier events are not repeated: the receiver of this fact looks at its jobs anew.
                 core.facts.report(Fact::Live);
                 pause = MIN_PAUSE;
                 read(&core, stream).await
@@ -51,8 +51,8 @@ pub(super) async fn follow(core: Arc<Core>) {
 
 /// Subscribe, and return when the subscription is known to be in force.
 ///
-/// The daemon answers with its first event and not before. So one is sent to ourselves, again and
-/// again, since it is lost when it comes before the subscription.
+/// The daemon answers with its first event and not before. So an event is sent, repeatedly, since it is
+/// lost if it comes before the subscription.
 async fn subscribe(core: &Core) -> Result<Streaming<Envelope>> {
     let hello = format!("/drmaa2/hello/{}", Ulid::generate());
     let namespace = core.daemon.namespace();
@@ -79,7 +79,7 @@ async fn greet(core: &Core, topic: &str) -> Result<()> {
     answer.map(drop).map_err(|status| core.daemon.error(status))
 }
 
-/// Read events until there are no more; the result tells why.
+/// Read events until there are no more; returns the reason.
 async fn read(core: &Arc<Core>, mut stream: Streaming<Envelope>) -> Error {
     loop {
         match stream.message().await {
@@ -103,7 +103,8 @@ fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), Decode
             let TaskStart { container_id, pid } = TaskStart::decode(event)?;
             let Some(id) = core.job_of(&container_id) else { return Ok(()) };
             let dir = core.job_dir(&id);
-            // A job of ours may be withdrawn until its init has begun: until then the launch alone can tell.
+            // A job of the library may be withdrawn until its init has begun: until then only the launch
+            // can tell.
             if !dir.is_dir() || bare::is(&dir) || start::has_begun(&dir) {
                 core.facts.started(id, pid, at, launch::image_of(&dir));
             }
@@ -118,7 +119,7 @@ fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), Decode
         }
         OOM => {
             let Some(id) = core.job_of(&TaskOom::decode(event)?.container_id) else { return Ok(()) };
-            // What is noted goes with the directory.
+            // The entry is removed with the directory.
             if core.job_dir(&id).is_dir() {
                 core.memory.lock().insert(id);
             }
@@ -135,7 +136,7 @@ fn nanos(at: &Timestamp) -> i64 {
 
 fn exited(core: &Arc<Core>, event: TaskExit) {
     let TaskExit { container_id, id, pid, exit_status, exited_at } = event;
-    // The end of an additional process in the container is an exit as well.
+    // The end of an additional process in the container is an exit event too.
     if id != container_id {
         return;
     }

@@ -1,8 +1,8 @@
-//! The one queue through which all facts pass to the session room, so that they come in order.
+//! The one queue through which all facts pass to the session module, so that they come in order.
 //!
-//! Two sources report on the same job: the task that launches it, as soon as the daemon has
-//! answered, and the stream of events. A short job's end may be in the stream before the launch
-//! has its answer; it must not overtake the start.
+//! Two sources report on the same job: the task that launches it, as soon as the daemon has answered,
+//! and the stream of events. A short job's end may be in the stream before the launch has its answer; it
+//! must not overtake the start.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -16,47 +16,47 @@ use crate::model::{Error, ImageRef, Millis};
 use crate::sync::Mutex;
 use crate::tracker::{EventSink, Fact, NewJob};
 
-/// A waiter that falls so far behind looks at its job again anyway.
+/// A waiter with a larger backlog looks at its job again anyway.
 const CHANGES: usize = 256;
 
-/// Where facts come together.
+/// The collector of facts.
 pub(super) struct Facts {
     queue: mpsc::UnboundedSender<Fact>,
     outlet: Mutex<Option<mpsc::UnboundedReceiver<Fact>>>,
-    /// Jobs whose start was not reported yet. The lock is held while a fact is put into the queue,
-    /// which never blocks.
+    /// Jobs whose start was not reported yet. The lock is held while a fact is put into the queue, which
+    /// never blocks.
     launching: Mutex<HashMap<String, Launch>>,
     launches: AtomicU64,
     changes: broadcast::Sender<Change>,
 }
 
-/// A launch under way.
+/// A launch in progress.
 struct Launch {
     ticket: Ticket,
     /// The process of its task, once there is one. Events about any other are of an earlier attempt.
     pid: Option<u32>,
-    /// The attempt that it has begun, or goes on with.
+    /// The attempt that it has begun, or continues.
     attempt: Option<Identity>,
-    /// Was its end seen already?
+    /// Whether its end was seen already.
     ended: bool,
-    /// The way to it, while it is one that waits to be told what to do with its task.
+    /// The channel to the launch, while it waits for the word about its task.
     words: Option<mpsc::UnboundedSender<Word>>,
     /// It was withdrawn, and the process that did that waits until nothing is left of it.
     undo: bool,
 }
 
-/// What to do with a job that was, or is being, made ready.
+/// The word about a job that was, or is being, made ready.
 pub(super) enum Word {
-    /// Start it; there is no other word after this.
+    /// Start it; no other word follows.
     Start(Box<NewJob>),
-    /// Remove what there is of it.
+    /// Remove everything of it.
     Undo,
 }
 
-/// Where the maker of a prepared job hears what to do with it.
+/// The channel on which the maker of a prepared job receives the word about it.
 pub(super) type Words = mpsc::UnboundedReceiver<Word>;
 
-/// Tells one launch from a later one of the same job.
+/// Distinguishes a launch from a later one of the same job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ticket(u64);
 
@@ -71,7 +71,7 @@ pub(super) enum Launched {
     Undo,
 }
 
-/// Something changed for this job, or with `None` perhaps for any.
+/// A change of this job, or with `None` perhaps of any.
 pub(super) type Change = Option<Arc<str>>;
 
 impl Facts {
@@ -86,7 +86,7 @@ impl Facts {
         }
     }
 
-    /// What hands the facts to the sink. `None` if that is being done.
+    /// The task that hands the facts to the sink. `None` if that is being done.
     pub(super) fn deliver(
         &self,
         sink: Arc<dyn EventSink>,
@@ -99,34 +99,34 @@ impl Facts {
         })
     }
 
-    /// Hear of changes from here on.
+    /// Receive changes from now on.
     pub(super) fn changes(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
     }
 
-    /// A fact that needs no care about its order.
+    /// Report a fact whose order does not matter.
     pub(super) fn report(&self, fact: Fact) {
-        // How far a job is with its start changes nothing for who waits for its state.
+        // The progress of a start changes nothing for those that wait for the job's state.
         if !matches!(fact, Fact::Progress { .. }) {
-            // Without waiters nobody listens, and that is fine.
+            // Without waiters there is no receiver, which is fine.
             let _ = self.changes.send(subject(&fact).map(Arc::from));
         }
         // The receiver is kept here or by the delivery; neither ever ends.
         let _ = self.queue.send(fact);
     }
 
-    /// Something changed for this job that is no fact.
+    /// Report a change of this job that is no fact.
     pub(super) fn changed(&self, id: &str) {
         let _ = self.changes.send(Some(Arc::from(id)));
     }
 
-    /// A launch begins. `None` if one of the same job is under way.
+    /// Begin a launch. `None` if one of the same job is in progress.
     pub(super) fn launch(&self, id: &str) -> Option<Ticket> {
         self.begin(id, None)
     }
 
-    /// A launch begins that makes the task and then waits for a [`Word`]. `None` if one of the same
-    /// job is under way.
+    /// Begin a launch that makes the task and then waits for a [`Word`]. `None` if one of the same job
+    /// is in progress.
     pub(super) fn prepare(&self, id: &str) -> Option<(Ticket, Words)> {
         let (sender, words) = mpsc::unbounded_channel();
         Some((self.begin(id, Some(sender))?, words))
@@ -144,8 +144,8 @@ impl Facts {
         }
     }
 
-    /// Say what to do with a prepared job; that of a job that is being started can only be undone, once it
-    /// was withdrawn. Gives the word back if there is no such job.
+    /// Send the word about a prepared job; a job that is being started can only be undone, once it was
+    /// withdrawn. Returns the word if there is no such job.
     pub(super) fn tell(&self, id: &str, word: Word) -> Result<(), Word> {
         let mut launching = self.launching.lock();
         let Some(launch) = launching.get_mut(id) else { return Err(word) };
@@ -163,8 +163,8 @@ impl Facts {
         }
     }
 
-    /// Nothing is left of a prepared job; `fact` says why. What was said meanwhile is heard: who
-    /// wants it removed does not care that it failed, and who then wants it started gets it back.
+    /// Report that nothing is left of a prepared job; `fact` is the reason. Words sent meanwhile count:
+    /// for a removal the failure does not matter, and a job that was wanted afterwards is returned.
     pub(super) fn undone(&self, id: &str, words: &mut Words, mut fact: Fact) -> Option<NewJob> {
         let mut launching = self.launching.lock();
         while let Ok(word) = words.try_recv() {
@@ -181,24 +181,24 @@ impl Facts {
         None
     }
 
-    /// The launch has begun this attempt, or goes on with it.
+    /// Note the attempt that the launch has begun, or continues.
     pub(super) fn begun(&self, id: &str, attempt: Option<Identity>) {
         if let Some(launch) = self.launching.lock().get_mut(id) {
             launch.attempt = attempt;
         }
     }
 
-    /// The attempt of the launch that is under way, if it has begun one.
+    /// The attempt of the launch in progress, if it has begun one.
     pub(super) fn attempt(&self, id: &str) -> Option<Identity> {
         self.launching.lock().get(id).and_then(|launch| launch.attempt)
     }
 
-    /// The launch was not accepted after all.
+    /// Drop a launch that was not accepted after all.
     pub(super) fn cancel(&self, id: &str) {
         self.launching.lock().remove(id);
     }
 
-    /// The launch has made its task, or another one in the place of one that was lost.
+    /// Note the task of a launch, or another one in place of a lost one.
     pub(super) fn created(&self, id: &str, pid: u32) {
         if let Some(launch) = self.launching.lock().get_mut(id) {
             launch.pid = Some(pid);
@@ -206,7 +206,7 @@ impl Facts {
         }
     }
 
-    /// The launch got its answer: the job has started.
+    /// Report the start after the answer to the launch.
     #[must_use]
     pub(super) fn launched(
         &self,
@@ -229,13 +229,14 @@ impl Facts {
         }
     }
 
-    /// The launch failed; `fact` says how, `left` why something is left of it.
+    /// Report that a launch failed; `fact` is the failure, `left` the reason why something is left of
+    /// it.
     pub(super) fn not_launched(&self, id: &str, fact: Fact, left: Option<Error>) {
         let mut launching = self.launching.lock();
         let undo = launching.remove(id).is_some_and(|launch| launch.undo);
         let id = id.to_owned();
         self.report(match (fact, left) {
-            // A process that waits for the removal hears of it by the clean-up of the ended job.
+            // A process that waits for the removal learns of it by the clean-up of the ended job.
             (fact @ Fact::Ended { .. }, _) => fact,
             (_, Some(error)) if undo => Fact::NotDeleted { id, error },
             (_, None) if undo => Fact::Deleted { id },
@@ -243,10 +244,10 @@ impl Facts {
         });
     }
 
-    /// The stream of events says that the job has started.
+    /// Report a start from the stream of events.
     pub(super) fn started(&self, id: String, pid: u32, at: Millis, image: Option<ImageRef>) {
         let mut launching = self.launching.lock();
-        // One that is undone is dealt with by the launch.
+        // One that is undone is handled by the launch.
         if launching.get(&id).is_some_and(|launch| launch.pid != Some(pid) || launch.undo) {
             return;
         }
@@ -254,7 +255,7 @@ impl Facts {
         self.report(Fact::Started { id, at, image });
     }
 
-    /// The stream says that the job ended. True if a launch is under way that will look into it.
+    /// Note an end from the stream. True if a launch is in progress that will look into it.
     pub(super) fn ended_while_launching(&self, id: &str, pid: u32) -> bool {
         let mut launching = self.launching.lock();
         let launch = launching.get_mut(id);
@@ -387,7 +388,7 @@ mod tests {
             }
             assert_eq!(facts.undone("j", &mut words, fact).is_some(), wanted, "{said:?}");
             assert_eq!(queued(&facts), expected, "{said:?}");
-            // Only one that is wanted again is still under way.
+            // Only one that is wanted again is still in progress.
             assert_eq!(facts.launch("j").is_none(), wanted, "{said:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! How a job ended.
+//! The end of a job.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,26 +13,26 @@ use super::withdraw::is_withdrawn;
 use super::{Core, account, bare, group, launch, metrics, shared, start};
 use crate::model::{Error, Millis, Outcome, Result, Usage, now};
 
-/// Why a job has failed whose init could not write its record.
+/// The reason of a failed job whose init could not write its record.
 const NO_RECORD: &str = "its container was killed, and there is no record of its end";
 
-/// A file in the job's directory that tells that the job is killed without asking anybody.
+/// A file in the job's directory that marks it as killed without a request to init.
 pub(super) const KILL_FILE: &str = "kill";
 
-/// The most that is told of [`ERRORS_FILE`], bytes.
+/// The longest excerpt of [`ERRORS_FILE`], bytes.
 const MAX_SAID: u64 = 4096;
 
 /// The attribute that limits a job's memory.
 const MEMORY: &str = "containerd_jt_memory";
 
-/// Messages of runc about a limit that is too low for itself.
+/// Messages of runc about a limit that is too low for runc itself.
 const TOO_LITTLE: [&str; 2] = ["container init was OOM-killed", "unable to set memory limit"];
 
-/// The end of PID 1, as containerd tells it.
+/// The end of PID 1, as reported by containerd.
 pub(super) struct Exit {
     /// Its exit status, 128 + n for a signal.
     pub(super) status: u32,
-    /// When.
+    /// Its time.
     pub(super) at: Option<Timestamp>,
 }
 
@@ -48,9 +48,9 @@ impl From<Process> for Exit {
     }
 }
 
-/// How a job has ended, or `None` if it has not, or if it was a prepared one whose task was removed, or
-/// one whose start was withdrawn. `exit` is what an event told, which may have been about an earlier
-/// attempt at the same job; `reason` is why it ended, unless there is a record.
+/// The end of a job; `None` if it has not ended, if it was a prepared one whose task was removed, or one
+/// whose start was withdrawn. `exit` is from an event, perhaps about an earlier attempt at the same job;
+/// `reason` is the reason of the end, unless there is a record.
 pub(super) async fn end(
     core: &Core,
     id: &str,
@@ -77,19 +77,20 @@ pub(super) async fn end(
     let has_init = ours.is_some_and(|dir| !bare::is(dir));
     let (begun, by_us) = if has_init { start::settle(core, id).await? } else { (true, false) };
     let mut outcome = match (process.map(Exit::from), exit) {
-        // Its init has found that the attempt was given up: who has done so goes on with another one.
+        // Its init has found that the attempt was given up: the process that did so continues with
+        // another one.
         _ if !begun && !by_us => return Ok(None),
         (found, told) if !begun => unbegun(&dir, found.or(told)),
         (Some(exit), _) => unrecorded(ours, exit),
         (None, Some(exit)) if !has_init => unrecorded(ours, exit),
-        // The exit that is told of then is the daemon's own invention.
+        // The exit reported then is the daemon's own invention.
         (None, exit) => Outcome { finished: exit.map_or_else(now, Exit::time), ..lost(ours) },
     };
     outcome.reason = reason.or(outcome.reason);
     Ok(Some(complete(core, id, outcome).await))
 }
 
-/// Add what the daemon knows of a job's end besides.
+/// Add the daemon's knowledge of a job's end.
 pub(super) async fn complete(core: &Core, id: &str, outcome: Outcome) -> Outcome {
     let mut outcome = with_event(core, id, outcome);
     if outcome.usage.peak_memory.is_none() && !outcome.lost {
@@ -104,20 +105,20 @@ pub(super) async fn complete(core: &Core, id: &str, outcome: Outcome) -> Outcome
     outcome
 }
 
-/// Is there anything that [`complete`] would ask the daemon for?
+/// Returns whether there is anything that [`complete`] would ask the daemon for.
 pub(super) fn needs_daemon(outcome: &Outcome) -> bool {
     outcome.usage.peak_memory.is_none() || (outcome.usage.oom_killed && is_unexplained(outcome))
 }
 
-/// Add what events and the job's directory tell of its end.
+/// Add the knowledge from events and the job's directory.
 pub(super) fn with_event(core: &Core, id: &str, mut outcome: Outcome) -> Outcome {
     outcome.usage.oom_killed |= core.memory.lock().contains(id);
     outcome.image = outcome.image.or_else(|| launch::image_of(&core.job_dir(id)));
     outcome
 }
 
-/// The error of a start that has failed, with the job's memory limit if that was the reason: the
-/// runtime's own processes count towards it until the job's command takes their place.
+/// The error of a failed start, with the job's memory limit if that was the reason: the runtime's own
+/// processes count towards it until the job's command takes their place.
 pub(super) async fn starved(core: &Core, id: &str, error: Error) -> Error {
     let container = account::container(core, id).await.ok().flatten();
     let Some(limit) = container.as_ref().and_then(account::memory_limit) else { return error };
@@ -125,19 +126,19 @@ pub(super) async fn starved(core: &Core, id: &str, error: Error) -> Error {
     if !told && !container.as_ref().is_some_and(group::was_out_of_memory) {
         return error;
     }
-    // For good, though the runtime may come further another time.
+    // Final, although the runtime may get further another time.
     let text = format!("the runtime cannot start within {MEMORY} of {limit} bytes: {}", error.message);
     Error::internal(text)
 }
 
-/// Was a job killed that nothing else than a lack of memory would explain?
+/// Returns whether a job was killed for which only a lack of memory is an explanation.
 fn is_unexplained(outcome: &Outcome) -> bool {
     let killed = outcome.exit_status == Some(128 + libc::SIGKILL);
     killed && outcome.reason.as_deref().is_none_or(|reason| reason == NO_RECORD)
 }
 
-/// Was a job started of which there is no record? A job of ours says so itself. The directory is the
-/// last that is removed of it; with the container gone as well, there is nothing to tell of any more.
+/// Returns whether a job without a record was started. A job of the library shows it in its directory,
+/// which is removed last; with the container gone as well, nothing can be reported any more.
 async fn was_started(core: &Core, id: &str, dir: &Path) -> Result<bool> {
     match dir.is_dir() {
         true => Ok(start::was_tried(dir) && !is_withdrawn(dir)),
@@ -145,7 +146,7 @@ async fn was_started(core: &Core, id: &str, dir: &Path) -> Result<bool> {
     }
 }
 
-/// What init wrote, if it has written.
+/// Init's record, if it has been written.
 pub(super) fn recorded(dir: &Path) -> Option<Outcome> {
     match Record::read(&shared(dir)) {
         Ok(record) => Some(from_record(record)),
@@ -169,7 +170,7 @@ fn from_record(record: Record) -> Outcome {
         remark: record.remark.map(|remark| String::from_utf8_lossy(&remark).into_owned()),
         started: Some(record.started),
         finished: record.finished,
-        // A machine that goes down ends a job in order; it has not come to an end of its own all the same.
+        // A machine that goes down ends a job in order; still, it was not the job's own end.
         lost: record.interrupted,
         usage: Usage {
             cpu_time: Some(record.cpu_time),
@@ -184,8 +185,8 @@ fn from_record(record: Record) -> Outcome {
     }
 }
 
-/// The end of a container of which there is no record, as only those of ours that have an init need
-/// one; `dir` is the directory of a job of ours.
+/// The end of a container without a record, which only those of the library with an init need; `dir` is
+/// the directory of a job of the library.
 pub(super) fn unrecorded(dir: Option<&Path>, exit: Exit) -> Outcome {
     match dir {
         Some(dir) if bare::is(dir) => bare::outcome(dir, exit),
@@ -195,8 +196,8 @@ pub(super) fn unrecorded(dir: Option<&Path>, exit: Exit) -> Outcome {
     }
 }
 
-/// The end of a job that was killed, or was asked to end before there was an init to hear it: the
-/// runtime's own process ends then, with a code of its own.
+/// The end of a job that was killed, or was asked to end before there was an init to receive that: then
+/// the runtime's own process ends, with a code of its own.
 fn terminated(dir: &Path, outcome: Outcome) -> Outcome {
     let reason = match is_marked(&dir.join(KILL_FILE)) {
         true => "killed on request",
@@ -206,7 +207,7 @@ fn terminated(dir: &Path, outcome: Outcome) -> Outcome {
     Outcome { exit_status, reason: Some(reason.to_owned()), ..outcome }
 }
 
-/// The end of a job of ours whose init could not write its record.
+/// The end of a job of the library whose init could not write its record.
 fn without_record(outcome: Outcome) -> Outcome {
     Outcome { reason: Some(NO_RECORD.to_owned()), ..outcome }
 }
@@ -222,7 +223,7 @@ pub(super) fn from_exit(exit: Exit) -> Outcome {
     }
 }
 
-/// The end of a job that started and of which there is neither a task nor a record.
+/// The end of a job that started and has neither a task nor a record.
 pub(super) fn lost(dir: Option<&Path>) -> Outcome {
     let outcome = match dir {
         Some(dir) if bare::is(dir) => bare::lost(),
@@ -231,9 +232,9 @@ pub(super) fn lost(dir: Option<&Path>) -> Outcome {
     Outcome { lost: true, ..outcome }
 }
 
-/// The end of a job of ours whose container ended before its init had begun: the command has not run, so
-/// there is no exit status. The runtime's own process ends by itself if a hook fails that it runs in the
-/// container.
+/// The end of a job of the library whose container ended before its init had begun: the command has not
+/// run, so there is no exit status. The runtime's own process ends by itself if a hook that it runs in
+/// the container fails.
 pub(super) fn unbegun(dir: &Path, exit: Option<Exit>) -> Outcome {
     if is_marked(&dir.join(TERMINATE_FILE)) {
         let ended = exit.map_or_else(|| Outcome::failed(""), from_exit);

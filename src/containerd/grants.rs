@@ -1,7 +1,7 @@
-//! The capabilities that the daemon has to give.
+//! The capabilities that the daemon can grant.
 //!
-//! Jobs are started by it, so its bounds count. Those of this process may be others: it may be a service that
-//! is confined itself.
+//! It starts the jobs, so its bounds count. Those of this process may differ: it may be a confined
+//! service.
 
 use std::fs;
 
@@ -9,15 +9,14 @@ use tokio::net::UnixStream;
 
 use super::connect::{Daemon, QUICK};
 
-/// The capabilities that jobs of this daemon can be given, by their numbers. Of a daemon that cannot be seen
-/// from here, all that the kernel knows: a runtime that lacks one refuses to start a job with it.
+/// The capabilities that jobs of this daemon can have, by number. If the daemon is not visible from
+/// here, all that the kernel knows: a runtime that lacks one refuses to start a job with it.
 pub(super) async fn grants(daemon: &Daemon) -> u64 {
     let bounds = process(daemon).await.and_then(|pid| bounds(&pid.to_string()));
     bounds.unwrap_or_else(known)
 }
 
-/// The process that listens on the daemon's socket; `None` if it is in no namespace of processes that
-/// can be seen from here.
+/// The process that listens on the daemon's socket; `None` if it is not in a visible PID namespace.
 async fn process(daemon: &Daemon) -> Option<i32> {
     let connected = tokio::time::timeout(QUICK, UnixStream::connect(daemon.address())).await;
     connected.ok()?.ok()?.peer_cred().ok()?.pid().filter(|pid| *pid > 0)
@@ -30,7 +29,7 @@ fn bounds(pid: &str) -> Option<u64> {
     u64::from_str_radix(set.trim(), 16).ok()
 }
 
-/// All that the kernel knows.
+/// All capabilities of the kernel.
 fn known() -> u64 {
     let last = fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok();
     let last = last.and_then(|last| last.trim().parse().ok()).filter(|last| *last < u64::BITS);

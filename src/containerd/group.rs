@@ -22,8 +22,8 @@ struct Linux {
     cgroups_path: String,
 }
 
-/// The path of a container's group below those of all. `None` if its spec has none; one that systemd is to make is
-/// not looked for.
+/// The path of a container's group below those of all. `None` if its spec has none; one that systemd is
+/// to make is not looked for.
 fn path(container: &Container) -> Option<PathBuf> {
     let spec: Spec = serde_json::from_slice(&container.spec.as_ref()?.value).ok()?;
     let path = spec.linux.cgroups_path;
@@ -31,8 +31,8 @@ fn path(container: &Container) -> Option<PathBuf> {
     (!path.is_empty() && !path.contains(':')).then(|| path.into())
 }
 
-/// Did the kernel kill a process of a container that is still there for want of memory? The daemon does not know
-/// the group of a process that was killed early.
+/// Returns whether the kernel killed a process of an existing container because memory ran out. The
+/// daemon does not know the group of a process that was killed early.
 pub(super) fn was_out_of_memory(container: &Container) -> bool {
     let Some(path) = path(container) else { return false };
     let root = Path::new(ROOT);
@@ -68,14 +68,14 @@ impl Freezer {
         fs::read_to_string(&self.file).is_ok_and(|text| text.trim_end() == self.frozen)
     }
 
-    /// Let the processes go on.
+    /// Let the processes continue.
     pub(super) fn thaw(&self) -> io::Result<()> {
         fs::write(&self.file, self.thawed)
     }
 }
 
-/// The freezer of a container whose processes are frozen. The daemon does not know of it if it, or a shim, died after
-/// the runtime had done it.
+/// The freezer of a container whose processes are frozen. The daemon does not know of it if it, or a
+/// shim, died after the runtime had done it.
 pub(super) fn frozen(container: &Container) -> Option<Freezer> {
     frozen_in(Path::new(ROOT), &path(container)?)
 }

@@ -1,9 +1,10 @@
-//! Jobs without an image: their root file system is that of the machine, as it is for any program of their user.
+//! Jobs without an image: their root file system is that of the machine, as it is for any program of
+//! their user.
 //!
-//! The root itself is an empty file system of the container's own, in which each directory of the machine's root is
-//! mounted, with all that is mounted below. The runtime does that, in the container's mount namespace. So nothing of it
-//! can be left on the machine, and no removal of a container can reach the machine's files. `/proc`, `/sys` and
-//! `/dev` are the container's own.
+//! The root itself is an empty file system of the container's own, in which each directory of the
+//! machine's root is mounted, with all that is mounted below. The runtime does that, in the container's
+//! mount namespace. So no mount can be left on the machine, and no removal of a container can reach the
+//! machine's files. `/proc`, `/sys` and `/dev` are the container's own.
 
 use std::fs;
 use std::path::Path;
@@ -19,14 +20,14 @@ use super::spec::{FileMount, Host};
 use crate::model::extensions::PREFIX;
 use crate::model::{Error, Extensions, Result};
 
-/// The category of such jobs, in the place of an image.
+/// The category of such jobs, in place of an image.
 pub(super) const CATEGORY: &str = "host";
 
 const ROOT: &str = "/";
 /// The directories that every container has of its own.
 const OWN: [&str; 4] = ["/proc", "/sys", "/dev", "/.drmaa2"];
 
-/// What such a job has instead of an image: no layers, no configuration.
+/// The substitute for the image of such a job: no layers, no configuration.
 pub(super) fn image() -> Image {
     let (target, config_digest) = (String::new(), String::new());
     Image {
@@ -38,14 +39,14 @@ pub(super) fn image() -> Image {
     }
 }
 
-/// The file system that the mounts are made in.
+/// The file system that contains the mounts.
 pub(super) fn root() -> Mount {
     let kind = "tmpfs".to_owned();
     let options = ["nosuid", "nodev", "mode=755", "size=1m"].map(str::to_owned).into();
     Mount { r#type: kind.clone(), source: kind, options, ..Mount::default() }
 }
 
-/// Refuse what makes no sense without an image.
+/// Refuse attributes that are not valid without an image.
 pub(super) fn check(wanted: &Extensions) -> Result<()> {
     let refuse = |name: &str, why: &str| {
         let text =
@@ -58,7 +59,7 @@ pub(super) fn check(wanted: &Extensions) -> Result<()> {
     if wanted.snapshotter.is_some() {
         return refuse("snapshotter", "there is no image");
     }
-    // The runtime makes the place of a mount where there is none: below, that would be in the machine's files.
+    // The runtime makes a missing mount point: at a lower level, that would be in the machine's files.
     let is_below = |place: &str| Path::new(place).components().count() > 2;
     let why = |place: &str| {
         format!("\"{place}\" is part of a directory of the machine, give one like \"/data\"")
@@ -75,22 +76,22 @@ pub(super) fn check(wanted: &Extensions) -> Result<()> {
     Ok(())
 }
 
-/// Of the files in which a job finds names those that the machine has: none is made there.
+/// Keep those of the job's name files that the machine has: none is made there.
 pub(super) fn keep_names(names: &mut Vec<FileMount>) {
     names.retain(|file| Path::new(&file.target).exists());
 }
 
-/// Have the job begin at the home of its user, and leave the machine's accounts alone.
+/// Make the job start in the home of its user, without changes to the machine's accounts.
 pub(super) fn amend(order: &mut Order) {
     order.account = false;
-    // One that would be made is that of an image.
+    // A directory to create is that of an image.
     if std::mem::take(&mut order.create_directory) {
         order.directory.clear();
     }
 }
 
-/// Put the machine's directories into the spec of a container, and nothing that a device brings along besides itself:
-/// its files are there already, and a hook would change the machine's.
+/// Put the machine's directories into the spec of a container, and only the nodes of devices: their
+/// files are there already, and a hook would change the machine's.
 pub(super) fn apply(spec: &mut Value, mounts: Value, wanted: &Extensions) -> Result<()> {
     if let Some(spec) = spec.as_object_mut() {
         spec.remove("hooks");
@@ -100,7 +101,7 @@ pub(super) fn apply(spec: &mut Value, mounts: Value, wanted: &Extensions) -> Res
     let taken: Vec<String> = places(&spec["mounts"]);
     let access = if wanted.read_only { "rro" } else { "rw" };
     let directories = directories()?.into_iter().filter(|place| !taken.contains(place));
-    // What the machine mounts later can be seen, too.
+    // Later mounts of the machine are visible, too.
     let mount = |place| json!({ "destination": place, "source": place, "type": "bind", "options": ["rbind", "rslave", access] });
     if let Some(list) = spec["mounts"].as_array_mut() {
         list.extend(directories.map(mount));
@@ -108,15 +109,15 @@ pub(super) fn apply(spec: &mut Value, mounts: Value, wanted: &Extensions) -> Res
     Ok(())
 }
 
-/// Where something is mounted.
+/// The mount points.
 fn places(mounts: &Value) -> Vec<String> {
     let places =
         mounts.as_array().into_iter().flatten().filter_map(|mount| mount["destination"].as_str());
     places.map(|place| format!("/{}", place.trim_matches('/'))).collect()
 }
 
-/// The directories of the machine's root, those that symbolic links lead to as well. A name that is not UTF-8 cannot be
-/// in a spec, and is left out.
+/// The directories of the machine's root, including targets of symbolic links. A name that is not UTF-8
+/// cannot be in a spec, and is omitted.
 fn directories() -> Result<Vec<String>> {
     let root = Path::new(ROOT);
     let entries = fs::read_dir(root).map_err(|error| io_error(root, &error))?;

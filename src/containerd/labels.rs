@@ -1,7 +1,7 @@
-//! What a container says of its job to whoever lists containers.
+//! The labels of a container, which describe its job to programs that list containers.
 //!
-//! The first three are those of the Go tracker, so that each sees the other's jobs. Nothing secret
-//! belongs here: everybody with access to the daemon reads labels, and tools print them.
+//! The first three are those of the Go tracker, so that each sees the other's jobs. They must hold no
+//! secret: everyone with access to the daemon can read labels, and tools print them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,17 +19,17 @@ const OWNER: &str = "drmaa2.owner";
 const MACHINE: &str = "drmaa2.submissionMachine";
 const ARRAY: &str = "drmaa2.array";
 const INDEX: &str = "drmaa2.index";
-/// Marks a container that stays when its job has ended.
+/// Marks a container that stays after the end of its job.
 const KEEP: &str = "drmaa2.keep";
-/// The directory that has the directory of its job.
+/// The directory that contains the directory of its job.
 const JOBS_DIR: &str = "drmaa2.jobs_dir";
 const ACCOUNTING_ID: &str = "drmaa2.accounting_id";
 const IMAGE_DIGEST: &str = "drmaa2.image_digest";
 
-/// containerd takes no longer key and value together.
+/// containerd's limit of key and value together.
 const MAX_PAIR: usize = 4096;
 
-/// The labels of a new job's container, with those that it asks for.
+/// The labels of a new job's container, including those from its template.
 pub(super) fn encode(
     job: &NewJob,
     image: &ImageRef,
@@ -59,7 +59,8 @@ pub(super) fn keep(labels: &mut HashMap<String, String>) {
     labels.insert(KEEP.to_owned(), "true".to_owned());
 }
 
-/// Label a container with the directory of the jobs: it tells to which users of the namespace it belongs.
+/// Label a container with the directory of the jobs, which shows to which users of the namespace it
+/// belongs.
 pub(super) fn belong(labels: &mut HashMap<String, String>, jobs_dir: &Path) {
     if let Some(dir) = value_of(jobs_dir) {
         labels.insert(JOBS_DIR.to_owned(), dir.to_owned());
@@ -68,7 +69,7 @@ pub(super) fn belong(labels: &mut HashMap<String, String>, jobs_dir: &Path) {
 
 /// A filter for the containers of jobs with their directories in this one.
 pub(super) fn of_jobs_in(jobs_dir: &Path) -> String {
-    // One that has no label finds none.
+    // Without a label, it finds nothing.
     format!("labels.{JOBS_DIR:?}=={:?}", value_of(jobs_dir).unwrap_or("none"))
 }
 
@@ -76,16 +77,16 @@ fn value_of(jobs_dir: &Path) -> Option<&str> {
     jobs_dir.to_str().filter(|dir| JOBS_DIR.len() + dir.len() <= MAX_PAIR)
 }
 
-/// Is a container to be kept?
+/// Returns whether a container is to be kept.
 pub(super) fn is_kept(labels: &HashMap<String, String>) -> bool {
     labels.contains_key(KEEP)
 }
 
-/// Put what a container's labels tell into an account.
+/// Put the information in a container's labels into an account.
 pub(super) fn decode(container: &Container, info: &mut JobInfo) {
     let labels = &container.labels;
     info.container = Some(container.id.clone());
-    // One that was made from no image has no name of one.
+    // A container without an image has no name of one.
     info.image = Some(container.image.clone())
         .filter(|name| !name.is_empty())
         .map(|name| ImageRef { name, digest: labels.get(IMAGE_DIGEST).cloned() });

@@ -1,7 +1,7 @@
-//! From a job to a running container.
+//! The way from a job to a running container.
 //!
 //! The container comes before its snapshot: the daemon's garbage collector would remove a snapshot
-//! that nothing refers to, even one second old.
+//! without a reference, even one second old.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -33,19 +33,19 @@ use crate::model::extensions::{Mount as HostMount, Network};
 use crate::model::{Error, ErrorCode, Extensions, ImageRef, Result};
 use crate::tracker::{NewJob, Stdio};
 
-/// So many attempts are made at once that find something in the way.
+/// The number of immediate attempts if a name is taken.
 const ATTEMPTS: u32 = 3;
 /// A file in the job's directory that holds name and digest of its image, a line each.
 const IMAGE_FILE: &str = "image";
-/// A file in the job's directory with what the runtime's own init says, and ours, when nothing else can
-/// tell it.
+/// A file in the job's directory with the messages of the runtime's own init, and of the library's, that
+/// have no other place.
 pub(super) const ERRORS_FILE: &str = "errors";
 /// The shim's own streams; those of the job are files that init opens.
 pub(super) const NO_STREAM: &str = "/dev/null";
 
-/// Why an attempt at making a task went wrong.
+/// The reason why an attempt to make a task failed.
 enum Obstacle {
-    /// Its container's id cannot be used: something of that name is in the way, or another process removes it.
+    /// Its container's id cannot be used: another object has it, or another process removes it.
     Taken(Error),
     /// Anything else.
     Failure(Error),
@@ -57,7 +57,7 @@ impl From<Error> for Obstacle {
     }
 }
 
-/// The file for what the runtime's own init says.
+/// The file for the messages of the runtime's own init.
 fn errors(dir: &Path) -> Result<String> {
     let file = dir.join(ERRORS_FILE);
     File::create(&file).map_err(|error| io_error(&file, &error))?;
@@ -79,14 +79,14 @@ fn note_image(dir: &Path, image: &ImageRef) -> Result<()> {
     fs::write(&file, format!("{}\n{digest}", image.name)).map_err(|error| io_error(&file, &error))
 }
 
-/// Make a job's container and its task, which waits to be started. Gives the job's image.
+/// Make a job's container and its task, which waits to be started. Returns the job's image.
 pub(super) async fn make(core: &Arc<Core>, job: &NewJob, turn: &mut Turn<'_>) -> Result<Arc<Image>> {
     for _ in 1..ATTEMPTS {
         still_wanted(core, &job.id)?;
         let began_as = attempt::identity(core, &job.id);
         match attempt(core, job, turn).await {
             Ok(image) => return Ok(image),
-            // Its directory was taken away: the failure says nothing of the job.
+            // Its directory was taken away: the failure does not concern the job.
             Err(Obstacle::Failure(error)) if attempt::identity(core, &job.id) != began_as => {
                 return Err(Error { code: ErrorCode::TryLater, ..error });
             }
@@ -175,7 +175,7 @@ async fn attempt(
     Ok(image)
 }
 
-/// Write a job's order, in the place of an earlier one, and keep room for its record.
+/// Write a job's order, in place of an earlier one, and reserve space for its record.
 pub(super) async fn write_order(core: &Core, id: &str, order: Order) -> Result<()> {
     let dir = core.shared_dir(id);
     let write = move || {
@@ -185,7 +185,7 @@ pub(super) async fn write_order(core: &Core, id: &str, order: Order) -> Result<(
     blocking(write).await
 }
 
-/// Make the container and its task, which waits to be started. Gives the task's process.
+/// Make the container and its task, which waits to be started. Returns the task's process.
 async fn create(
     core: &Core,
     container: Container,
@@ -212,7 +212,7 @@ async fn create(
     Ok(answer.pid)
 }
 
-/// The root file system of a new container; the image is unpacked first if it never was.
+/// The root file system of a new container; an image that was never unpacked is unpacked first.
 async fn prepare(
     core: &Core,
     id: &str,
@@ -297,7 +297,7 @@ fn container(
     }
 }
 
-/// The host files to mount. The runtime's own words for one that is not there tell a user nothing.
+/// The host files to mount. The runtime's own message for a missing one is useless to a user.
 fn files(stdio: &Stdio, dir: &Path, mounts: &[HostMount]) -> Result<Vec<FileMount>> {
     for mount in mounts {
         let source = Path::new(&mount.source);
@@ -326,7 +326,7 @@ fn give_plain_name(file: &mut FileMount, dir: &Path) -> Result<()> {
     }
 }
 
-/// Work on files, on a thread that may be kept waiting by them.
+/// Work on files, on a thread that they may block.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -334,7 +334,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|_| Err(Error::internal("work on the files of a job died")))
 }
 
-/// An error of the system with the file it is about.
+/// An error of the system, with the path of the file.
 pub(super) fn io_error(path: &Path, error: &io::Error) -> Error {
     Error::new(ErrorCode::of_io(error), format!("{}: {error}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! The machine this process and its daemon run on.
+//! The machine that this process and its daemon run on.
 
 use std::collections::HashSet;
 use std::fs;
@@ -16,7 +16,7 @@ pub(super) fn name() -> String {
         .unwrap_or_else(|| "localhost".to_owned())
 }
 
-/// The machine as it is now.
+/// The present state of the machine.
 pub(super) fn machine(available: bool) -> Machine {
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let physical = kilobytes(&memory, "MemTotal");
@@ -63,7 +63,7 @@ fn arch(name: &str) -> Cpu {
     }
 }
 
-/// How the machine's processors are built. A machine of several kinds is rounded down.
+/// The structure of the machine's processors. A machine of several kinds is rounded down.
 #[derive(Debug, PartialEq, Eq)]
 struct Cores {
     sockets: i64,
@@ -72,13 +72,13 @@ struct Cores {
 }
 
 impl Cores {
-    /// From the directory in which the kernel describes each processor.
+    /// Read it from the kernel's directory of processors.
     fn read(dir: &Path) -> Self {
         let (mut sockets, mut cores, mut threads) = (HashSet::new(), HashSet::new(), 0);
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             let number = |file: &str| {
                 let text = fs::read_to_string(entry.path().join("topology").join(file)).ok()?;
-                // -1 where the firmware does not tell.
+                // -1 if the firmware does not report it.
                 text.trim().parse::<i64>().ok()
             };
             // Entries that are no processors, and processors that are switched off, have none.

@@ -1,9 +1,9 @@
-//! What the control group of a container counted, as containerd tells it: readable from the start of a
-//! task to its deletion, and the only account of a job that has no init, or whose init was killed.
-//! It is believed only of a group in which nobody is left: where a runtime makes none for the container, it
-//! is that of the shim.
+//! The counters of a container's control group, as reported by containerd: readable from the start of a
+//! task to its deletion, and the only account of a job that has no init, or whose init was killed. They
+//! are believed only of an empty group: if a runtime makes none for the container, the group is that of
+//! the shim.
 //!
-//! The messages are those of containerd's cgroups package, reduced to the fields that are needed.
+//! The messages are those of containerd's cgroups package, reduced to the required fields.
 
 use containerd_client::services::v1::MetricsRequest;
 use prost::{DecodeError, Message};
@@ -16,7 +16,7 @@ use crate::model::Usage;
 const V1: &str = "io.containerd.cgroups.v1.Metrics";
 const V2: &str = "io.containerd.cgroups.v2.Metrics";
 
-/// The resources that an ended job has used; empty where nothing counts them.
+/// The resources that an ended job has used; empty if nothing counts them.
 pub(super) async fn usage(core: &Core, id: &str) -> Usage {
     let container = core.container_of(id);
     let ask = async {
@@ -56,13 +56,13 @@ struct Pids {
     current: u64,
 }
 
-/// Is a group, of these processes, that of a job that has ended? Init may be on its way out; a shim has more
-/// threads than that.
+/// Returns whether a group with these processes is that of an ended job. Init may still be exiting; a
+/// shim has more threads.
 fn is_over(pids: Option<&Pids>) -> bool {
     pids.is_some_and(|pids| pids.current <= 1)
 }
 
-/// A count; one that says nothing is taken for one that is not kept.
+/// A count; zero is treated as a missing one.
 fn counted(count: u64) -> Option<i64> {
     i64::try_from(count).ok().filter(|count| *count > 0)
 }
@@ -137,7 +137,7 @@ mod v1 {
             let cpu = metrics.cpu.and_then(|cpu| cpu.usage).and_then(|usage| counted(usage.total));
             let memory = metrics.memory.and_then(|memory| memory.usage);
             let entries = metrics.blkio.map_or_else(Vec::new, |blkio| blkio.bytes);
-            // A group that keeps the counts has entries from the first transfer on.
+            // A group that keeps the counts has entries from the first transfer.
             let sum = |op: &str| {
                 let of_op = entries.iter().filter(|entry| entry.op.eq_ignore_ascii_case(op));
                 of_op.map(|entry| i64::try_from(entry.value).ok()).sum::<Option<i64>>()
@@ -211,7 +211,7 @@ mod v2 {
             if !is_over(metrics.pids.as_ref()) {
                 return Self::default();
             }
-            // One that does not keep the counts looks like one that used no device.
+            // A group that does not keep the counts looks like one without use of devices.
             let devices = metrics.io.map(|io| io.devices).filter(|devices| !devices.is_empty());
             let sum = |count: fn(&IoEntry) -> u64| {
                 let counts = devices.as_ref()?.iter().map(|entry| i64::try_from(count(entry)).ok());
@@ -273,7 +273,7 @@ mod tests {
         };
         assert_eq!(decode(&any(V1, &first)), Ok(expected.clone()));
         assert_eq!(decode(&any(&format!("type.googleapis.com/{V2}"), &second)), Ok(expected.clone()));
-        // A group in which there are others is not the job's, nor is one that does not say.
+        // A group with other processes is not the job's, nor is one that does not report them.
         for pids in [pids(2), None] {
             for metrics in [
                 any(V1, &v1::Metrics { pids: pids.clone(), ..first.clone() }),

@@ -1,7 +1,7 @@
 //! The tracker for containerd: every job is a container with the project's own init as PID 1.
 //!
-//! The daemon is the truth about processes, init's record about how a job ended. Nothing is kept
-//! here that a new process could not find out again.
+//! The daemon is the authority on processes, init's record on the end of a job. The tracker keeps no
+//! state that a new process could not determine again.
 
 mod account;
 mod ahead;
@@ -79,15 +79,15 @@ use sandbox::Sandbox;
 pub use settings::{JobSettings, Settings};
 use spec::Host;
 
-/// Launches in flight for each core: a launch is mostly waiting for programs that the daemon
-/// starts, and with more of them the rate falls again.
+/// Launches in flight for each core: a launch mostly waits for programs that the daemon starts, and with
+/// more of them the rate falls again.
 const LAUNCHES_PER_CORE: usize = 4;
-/// Jobs being made ready for each core: few, since nobody waits for them yet.
+/// Jobs being made ready for each core: few, since nothing waits for them yet.
 const PREPARATIONS_PER_CORE: usize = 1;
-/// Deletions in flight for each core: fewer, so that they do not keep jobs from starting, but not
-/// none, or what is left of ended jobs would pile up.
+/// Deletions in flight for each core: fewer, so that they do not keep jobs from starting, but not none,
+/// or leftovers of ended jobs would pile up.
 const DELETIONS_PER_CORE: usize = 1;
-/// containerd takes no longer id.
+/// containerd's limit of the length of an id.
 const MAX_ID: usize = 76;
 
 /// Runs jobs as containers of a containerd daemon.
@@ -97,7 +97,7 @@ pub struct ContainerdTracker {
     following: AtomicBool,
 }
 
-/// What the tracker's background tasks share. None of its locks is held across an await, but for
+/// The state shared by the tracker's background tasks. None of its locks is held across an await, except
 /// `unpacking`, and none while another is taken.
 struct Core {
     settings: Settings,
@@ -111,7 +111,7 @@ struct Core {
     launches: Semaphore,
     preparations: Semaphore,
     deletions: Semaphore,
-    /// Jobs in which the kernel killed a process for lack of memory.
+    /// Jobs of which the kernel killed a process for lack of memory.
     memory: Mutex<HashSet<String>>,
 }
 
@@ -121,7 +121,7 @@ impl Core {
         self.settings.jobs_dir.join(id)
     }
 
-    /// What of it the job's init sees as well.
+    /// The part of it that the job's init sees as well.
     fn shared_dir(&self, id: &str) -> PathBuf {
         shared(&self.job_dir(id))
     }
@@ -133,7 +133,7 @@ impl Core {
         }
         let name = settings.image()?;
         let name = match settings.policy(wanted) {
-            // What was pulled has its full name; another image may have the short one.
+            // A pulled image has its full name; another image may have the short one.
             Pull::Always => Name::parse(name)?.to_string(),
             Pull::Missing | Pull::Never => name.to_owned(),
         };
@@ -150,7 +150,7 @@ impl Core {
         wanted.snapshotter.as_ref().unwrap_or(&self.settings.snapshotter)
     }
 
-    /// Refuse an image that can never be had, as far as that is known without a registry.
+    /// Refuse an image that can never be available, as far as that is known without a registry.
     async fn check_image(&self, name: &str, snapshotter: &str, policy: Pull) -> Result<()> {
         match policy {
             Pull::Never => self.images.resolve(&self.daemon, snapshotter, name).await.map(drop),
@@ -162,23 +162,23 @@ impl Core {
         }
     }
 
-    /// Report the end of a job, if it has ended; `reason` is why, unless its record knows better.
+    /// Report the end of a job, if it has ended; `reason` is the reason, unless its record has another.
     async fn report_end(&self, id: &str, exit: Option<Exit>, reason: Option<String>) {
         match finish::end(self, id, exit, reason).await {
             Ok(Some(outcome)) => self.facts.report(Fact::Ended { id: id.to_owned(), outcome }),
             Ok(None) if withdraw::is_withdrawn(&self.job_dir(id)) => {
                 self.facts.report(Fact::Withdrawn { id: id.to_owned() });
             }
-            // It was no job of ours, or has not run; who waits for it looks for himself.
+            // It was no job of the library, or has not run; those that wait for it look themselves.
             Ok(None) => self.facts.changed(id),
-            // The connection is down; when it is up again, `Live` makes everybody look.
+            // The connection is down; when it is up again, `Live` triggers another look.
             Err(error) => tracing::debug!(%error, id, "cannot tell how a job ended"),
         }
     }
 
     /// Wait until the job is in one of `states`.
     async fn wait(&self, id: &str, timeout: Option<Duration>, states: &[JobState]) -> Result<JobState> {
-        // Listen before looking, or a change in between would be missed.
+        // Subscribe before looking, or a change in between would be missed.
         let mut changes = self.facts.changes();
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
@@ -205,7 +205,7 @@ impl Core {
 }
 
 impl ContainerdTracker {
-    /// A tracker. It connects when it is first used.
+    /// A tracker. It connects at its first use.
     pub fn new(settings: Settings, runtime: Arc<Runtime>) -> Arc<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let core = Core {
@@ -233,7 +233,8 @@ impl ContainerdTracker {
         self.runtime.run(work(self.core.clone()))
     }
 
-    /// Begin an attempt at a job. From here on it can be told to end: the request is a file in its directory.
+    /// Begin an attempt at a job. From now on it can be told to end: the request is a file in its
+    /// directory.
     fn begin(&self, job: &NewJob) -> Result<()> {
         let old = attempt::begin(&self.core, job).inspect_err(|_| self.core.facts.cancel(&job.id))?;
         if let Some(old) = old {
@@ -251,7 +252,7 @@ impl ContainerdTracker {
     }
 }
 
-/// An id that containerd could have given out; every other is that of no job, and must not become
+/// Returns the id if containerd could have issued it; any other belongs to no job, and must not become
 /// part of a path.
 fn checked(id: &str) -> Result<String> {
     let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-');
@@ -259,13 +260,13 @@ fn checked(id: &str) -> Result<String> {
     if fits && id.chars().all(plain) { Ok(id.to_owned()) } else { Err(account::unknown_job(id)) }
 }
 
-/// What of a job's directory is mounted into its container. A job that runs as root can put anything there;
-/// what is beside it nobody but the library can touch.
+/// The part of a job's directory that is mounted into its container. A job that runs as root can put
+/// anything there; only the library can touch what is beside it.
 fn shared(dir: &Path) -> PathBuf {
     dir.join("shared")
 }
 
-/// One attempt at a job at a time.
+/// The error for a second attempt at a job at the same time.
 fn under_way(id: &str) -> Error {
     Error::state(format!("job {id} is being started"))
 }
@@ -276,7 +277,8 @@ impl JobTracker for ContainerdTracker {
     }
 
     fn check_template(&self, template: &JobTemplate, settings: &tracker::Settings) -> Result<()> {
-        // An image may have a command of its own; one that nobody has named is not meant to be run.
+        // An image may have a command of its own; the image of the default category is not meant to be
+        // run.
         let set = |text: &Option<Text>| text.as_ref().is_some_and(|text| !text.is_empty());
         if !set(&template.remote_command) && !set(&template.job_category) {
             return Err(Error::argument("the job template has neither remoteCommand nor jobCategory"));
@@ -438,7 +440,7 @@ impl Monitoring for ContainerdTracker {
     }
 
     fn all_machines(&self) -> Result<Vec<Machine>> {
-        // A machine whose daemon does not answer is there, but takes no jobs.
+        // A machine whose daemon does not answer exists, but takes no jobs.
         Ok(vec![machine::machine(self.contact().is_ok())])
     }
 }

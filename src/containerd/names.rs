@@ -1,7 +1,7 @@
-//! The files in which a job finds names: its own, and those of hosts.
+//! The name files of a job: its own name, and those of hosts.
 //!
-//! On the loopback interface of its own it finds `localhost` and itself. On the host's network it finds what the host
-//! does, and a name of its own if it has asked for one.
+//! With a loopback interface of its own, the job finds `localhost` and itself. On the host's network it
+//! finds the host's names, and its own if it has asked for one.
 
 use std::fs;
 use std::io;
@@ -19,7 +19,8 @@ const RESOLVER: &str = "/etc/resolv.conf";
 
 const LOOPBACK: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
-/// Make those of a job in its directory, and tell what is mounted. What the job itself mounts there comes first.
+/// Make a job's name files in its directory, and return their mounts. Mounts of the job itself take
+/// precedence.
 pub(super) fn files(dir: &Path, wanted: &Extensions) -> Result<Vec<FileMount>> {
     let network = wanted.network.unwrap_or_default();
     let name = wanted.hostname.clone().unwrap_or_else(machine::name);
@@ -43,7 +44,7 @@ pub(super) fn files(dir: &Path, wanted: &Extensions) -> Result<Vec<FileMount>> {
     Ok(files)
 }
 
-/// Does the job mount something of its own there, or at a directory above?
+/// Returns whether the job has a mount of its own there, or at a directory above.
 fn is_covered(target: &str, wanted: &Extensions) -> bool {
     let mounts = wanted.mounts.iter().map(|mount| &mount.destination);
     let mut places = mounts.chain(wanted.tmpfs.iter().map(|tmpfs| &tmpfs.destination));
@@ -65,7 +66,7 @@ fn read(file: &Path) -> Result<String> {
     }
 }
 
-/// The host's file with a name of the job's own, if it is not there.
+/// The host's file, with the job's own name added if it is missing.
 fn with(hosts: &str, name: &str) -> String {
     let words = |line: &str| {
         line.split('#').next().unwrap_or_default().split_whitespace().skip(1).any(|it| it == name)

@@ -1,4 +1,4 @@
-//! From a job and its image to what init has to do.
+//! The conversion of a job and its image to an order for init.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub(super) fn order(job: &NewJob, image: &Config, patience: Patience, host: &Hos
         linger,
         rlimits,
         cpu_time: limits.cpu_time.and_then(|millis| u64::try_from(millis).ok()),
-        // Less than nothing is over at once.
+        // A negative limit has passed at once.
         wall_clock: job.wall_clock.map(|millis| u64::try_from(millis).unwrap_or(0)),
         deadline: job.ends.as_ref().map(|end| end.at),
         deadline_reason: job.ends.as_ref().map_or_else(Vec::new, |end| end.reason.clone().into_bytes()),
@@ -68,8 +68,8 @@ pub(super) fn order(job: &NewJob, image: &Config, patience: Patience, host: &Hos
     })
 }
 
-/// What is run, as Docker puts it together: the entrypoint, then the template's command or else the one
-/// that the image gives its own entrypoint.
+/// The command line, composed as Docker does: the entrypoint, then the template's command or else the
+/// one that the image gives its own entrypoint.
 fn command(template: &JobTemplate, extensions: &Extensions, image: &Config) -> Result<Vec<Vec<u8>>> {
     let bytes = |words: &[String]| words.iter().map(|word| word.clone().into_bytes()).collect();
     let mut command: Vec<Vec<u8>> = match &extensions.entrypoint {
@@ -89,7 +89,7 @@ fn command(template: &JobTemplate, extensions: &Extensions, image: &Config) -> R
     }
 }
 
-/// The template's working directory, if it has one; that of an array task with its index.
+/// The template's working directory, if it has one; with the index of an array task.
 fn working_directory(job: &NewJob) -> Option<Text> {
     let directory = job.template.working_directory.as_ref().filter(|directory| !directory.is_empty())?;
     Some(match &job.task {
@@ -98,7 +98,7 @@ fn working_directory(job: &NewJob) -> Option<Text> {
     })
 }
 
-/// What is copied, and where the host's side of it is mounted.
+/// The files to copy, with the mount points of the host's side.
 fn transfers(transfers: &[Transfer], place: &str) -> Vec<init::Transfer> {
     let transfer = |(number, transfer): (usize, &Transfer)| init::Transfer {
         source: transfer.source.as_bytes().to_vec(),
@@ -108,8 +108,8 @@ fn transfers(transfers: &[Transfer], place: &str) -> Vec<init::Transfer> {
     transfers.iter().enumerate().map(transfer).collect()
 }
 
-/// What the job is to have beyond the standard. Its mounts are those of the real paths that the
-/// submitter found.
+/// The job's attributes beyond the standard. Its mounts are those of the real paths that were found at
+/// submission.
 pub(super) fn extensions(job: &NewJob) -> Result<Extensions> {
     let mut extensions = job.template.extensions()?;
     let attribute = format!("{PREFIX}mounts");
@@ -120,7 +120,7 @@ pub(super) fn extensions(job: &NewJob) -> Result<Extensions> {
     Ok(extensions)
 }
 
-/// What the mounts of host files have to be. The same file may be mounted more than once.
+/// The expected files behind the mounts. The same file may be mounted more than once.
 fn origins(stdio: &Stdio, extensions: &Extensions) -> Vec<init::Origin> {
     let files = files(stdio).into_iter().map(|file| (file.source, file.target));
     let mounts = extensions.mounts.iter();
@@ -141,7 +141,7 @@ fn origins(stdio: &Stdio, extensions: &Extensions) -> Vec<init::Origin> {
     stdio.origins.iter().flat_map(of).collect()
 }
 
-/// The host files that have to be mounted for init.
+/// The host files that init needs as mounts.
 pub(super) fn files(stdio: &Stdio) -> Vec<FileMount> {
     let error = if stdio.join { None } else { stdio.error.as_ref() };
     let streams = [
@@ -175,8 +175,8 @@ fn mounted(path: Option<&Text>, target: &str) -> Vec<u8> {
     wanted(path).map_or_else(Vec::new, |_| target.as_bytes().to_vec())
 }
 
-/// A submitter runs as himself; for root, who may run as anybody, the image's user counts. What else the
-/// job asks for was allowed when it was submitted.
+/// The user of a job: that of the submitter; for root, who may use any, that of the image. The
+/// template's requests were checked at submission.
 fn user(
     submitter: &Submitter,
     extensions: &Extensions,
@@ -189,14 +189,14 @@ fn user(
         let image = || image.user().clone().unwrap_or_default().into_bytes();
         return (wanted.unwrap_or_else(image), groups);
     }
-    // Without its group, the image would say which one the user has.
+    // Without a group, the image would decide about it.
     let wanted = wanted.filter(|user| user.contains(&b':'));
     let himself = || format!("{}:{}", submitter.uid, submitter.gid).into_bytes();
     let own = || submitter.groups.iter().map(|group| group.to_string().into_bytes()).collect();
     (wanted.unwrap_or_else(himself), Some(groups.unwrap_or_else(own)))
 }
 
-/// The working directory of an image without `.` and `..`, which Docker takes away as well.
+/// The working directory of an image without `.` and `..`, which Docker removes as well.
 fn cleaned(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

@@ -1,4 +1,4 @@
-//! The removal of what is left of jobs, and of attempts at them that were given up.
+//! The removal of leftovers of jobs, and of abandoned attempts at them.
 
 use std::fs;
 use std::io;
@@ -21,8 +21,8 @@ use super::{Core, account, attempt, labels, shim, start, status};
 use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::Fact;
 
-/// Between tries at removing what an attempt left, doubled each time up to [`MAX_PAUSE`]: the daemon may have to
-/// find out first that nobody waits for an answer any more.
+/// The pause between tries to remove leftovers of an attempt, doubled each time up to [`MAX_PAUSE`]: the
+/// daemon may have to notice first that nothing waits for an answer any more.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 /// See [`MIN_PAUSE`].
 const MAX_PAUSE: Duration = Duration::from_secs(60);
@@ -37,8 +37,8 @@ pub(super) async fn delete(core: &Core, id: String) {
     }
 }
 
-/// Remove everything of a job, but for a container and a snapshot that are to be kept. Those of a
-/// job that has not run hold nothing of interest.
+/// Remove everything of a job, except for a container and a snapshot that are to be kept. Those of a job
+/// that has not run hold nothing of interest.
 pub(super) async fn remove_ended(core: &Core, id: &str) -> Result<bool> {
     let dir = core.job_dir(id);
     let has_run = !dir.is_dir() || start::has_begun(&dir);
@@ -50,25 +50,25 @@ pub(super) async fn remove_ended(core: &Core, id: &str) -> Result<bool> {
     remove_traces(core, id).await
 }
 
-/// Remove whatever there is of a job's current attempt: task, container, snapshot and directory, in this order.
-/// A container without its task's shim could never be cleaned up, and the directory tells what the
-/// others are. True if its start was withdrawn.
+/// Remove everything of a job's current attempt: task, container, snapshot and directory, in this order.
+/// A container without its task's shim could never be cleaned up, and the directory holds the names of
+/// the others. True if its start was withdrawn.
 pub(super) async fn remove(core: &Core, id: &str) -> Result<bool> {
     remove_container(core, &core.attempt(id), &core.job_dir(id)).await?;
     remove_traces(core, id).await
 }
 
-/// Remove what is known here of a job that has no container any more.
+/// Remove the traces of a job that has no container any more.
 async fn remove_traces(core: &Core, id: &str) -> Result<bool> {
     core.memory.lock().remove(id);
     let Some((old, _lock)) = attempt::take_away(core, id).await? else { return Ok(false) };
-    // From here on who withdraws the start finds no directory.
+    // From now on a process that withdraws the start finds no directory.
     let withdrawn = is_marked(&old.join(WITHDRAW_FILE));
     remove_dir(old).await?;
     Ok(withdrawn)
 }
 
-/// Remove what is left of an attempt that was given up, as its note says. Does nothing if another process is
+/// Remove the objects of an abandoned attempt, according to its note. Does nothing if another process is
 /// doing that, or has done it.
 pub(super) async fn remove_attempt(core: &Core, note: &Path) -> Result<()> {
     let Some((attempt, _lock)) = attempt::take(note).await? else { return Ok(()) };
@@ -77,7 +77,7 @@ pub(super) async fn remove_attempt(core: &Core, note: &Path) -> Result<()> {
     remove_dir(note.to_owned()).await
 }
 
-/// Remove what is left of an attempt that was given up; later, if that takes long.
+/// Remove the objects of an abandoned attempt; in the background if that takes long.
 pub(super) async fn remove_given_up(core: &Arc<Core>, note: PathBuf) {
     let removed = tokio::time::timeout(QUICK, remove_attempt(core, &note)).await;
     if !matches!(removed, Ok(Ok(()))) {
@@ -85,8 +85,8 @@ pub(super) async fn remove_given_up(core: &Arc<Core>, note: PathBuf) {
     }
 }
 
-/// Remove what is left of an attempt that was given up, in several tries. After those, the next process that
-/// finds its note removes it.
+/// Remove the objects of an abandoned attempt, in several tries. After those, the next process that
+/// finds its note removes them.
 pub(super) fn remove_in_background(core: &Arc<Core>, note: PathBuf) {
     let core = Arc::clone(core);
     let id = note.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -131,7 +131,7 @@ async fn remove_container(core: &Core, attempt: &Attempt, dir: &Path) -> Result<
     if !remove_task(core, container, dir).await?
         && let Some(shim) = shim::find(core, container).await?
     {
-        // With its container, the daemon would lose sight of it for ever.
+        // If its container were removed first, the daemon would lose track of the shim for ever.
         shim::end(core, container, shim).await?;
         remove_task(core, container, dir).await?;
         if shim::find(core, container).await?.is_some() {
@@ -142,7 +142,7 @@ async fn remove_container(core: &Core, attempt: &Attempt, dir: &Path) -> Result<
     }
     let snapshotter = match snapshotter {
         Some(snapshotter) => Some(snapshotter.clone()),
-        // A container of somebody else may have another one than is usual here.
+        // A container of another program may have another snapshotter than the usual one.
         None => account::container_record(core, container).await?.map(|record| record.snapshotter),
     };
     let snapshotter = snapshotter.filter(|name| !name.is_empty());
@@ -157,15 +157,15 @@ async fn remove_container(core: &Core, attempt: &Attempt, dir: &Path) -> Result<
 async fn remove_task(core: &Core, container: &str, dir: &Path) -> Result<bool> {
     let mut tasks = core.daemon.within(RUN)?.tasks();
     let delete = DeleteTaskRequest { container_id: container.to_owned() };
-    // A task that was not started is killed first: deleted as it is, it takes the daemon two seconds.
+    // A task that was not started is killed first: its deletion would take the daemon two seconds.
     if start::started_at(dir).is_some() {
         let refused = match tasks.delete(delete.clone()).await {
             Err(status) if status::not_found(&status) => return Ok(false),
             Err(status) => core.daemon.error(status),
             Ok(_) => return Ok(true),
         };
-        // Init may be on its way out, having just written its record; or it is what an earlier attempt
-        // left, and nobody wants it any more.
+        // Init may be exiting, having just written its record; or the task is left from an earlier
+        // attempt, and not wanted any more.
         tracing::debug!(container, error = %refused, "killing a task before its removal");
     }
     let kill = KillRequest {
@@ -174,7 +174,7 @@ async fn remove_task(core: &Core, container: &str, dir: &Path) -> Result<bool> {
         signal: libc::SIGKILL.unsigned_abs(),
         all: true,
     };
-    // Not for as long as a runtime may take: a shim that hangs is seen to at the next try.
+    // With a shorter timeout than a runtime needs: a shim that hangs is handled at the next try.
     let mut quick = core.daemon.within(QUICK)?.tasks();
     if let Err(status) = quick.kill(kill).await {
         tracing::debug!(container, %status, "cannot kill a task");

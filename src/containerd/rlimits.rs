@@ -10,11 +10,11 @@ use crate::tracker::Submitter;
 const NUMBERS: [u32; RLIMITS.len()] = [9, 4, 0, 2, 1, 10, 8, 12, 13, 7, 6, 5, 14, 15, 11, 3];
 
 /// CPU time in seconds by which a single process may exceed the limit of all, for a clean end; then the
-/// kernel kills it, whatever becomes of init.
+/// kernel kills it, even without init.
 const CPU_GRACE: u64 = 5;
 
-/// The limits of a template. Where two of them limit the same, the smaller one counts, for nobody may
-/// raise what the other has lowered.
+/// The limits of a template. If two of them limit the same resource, the smaller one counts, since
+/// neither may raise the other.
 pub(super) fn rlimits(limits: &ResourceLimits, extensions: &Extensions) -> Vec<Rlimit> {
     let backstop = limits.cpu_time.and_then(|millis| u64::try_from(millis / 1000).ok());
     let backstop = backstop.map(|seconds| Some(seconds.saturating_add(CPU_GRACE)));
@@ -39,8 +39,8 @@ pub(super) fn rlimits(limits: &ResourceLimits, extensions: &Extensions) -> Vec<R
     all
 }
 
-/// Is a job of this submitter given limits above those that containers start with? Only root may raise
-/// what he was given.
+/// Returns whether a job of this submitter gets limits above those of a new container. Only root may
+/// raise limits.
 pub(super) fn may_raise(limits: &[Rlimit], submitter: &Submitter) -> bool {
     submitter.uid == 0 && !limits.is_empty()
 }

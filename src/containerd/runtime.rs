@@ -7,8 +7,7 @@ use prost_types::Any;
 use super::JobSettings;
 use crate::model::Extensions;
 
-/// The options of containerd's plugin for runc and what is called like it. Of its fields only this
-/// one is ours to set.
+/// The options of containerd's plugin for runc and similar programs. Only this field is set here.
 #[derive(Clone, PartialEq, Message)]
 struct Options {
     #[prost(string, tag = "6")]
@@ -18,10 +17,10 @@ struct Options {
 /// The type under which the plugin knows its options.
 const OPTIONS_TYPE: &str = "containerd.runc.v1.Options";
 
-/// What a job asks for, or else what is configured.
+/// The requested runtime, or else the configured one.
 pub(super) fn runtime(settings: &JobSettings, wanted: &Extensions) -> Runtime {
     let name = wanted.runtime.as_ref().unwrap_or(&settings.runtime).clone();
-    // A program that was configured belongs to the plugin that was.
+    // A configured program belongs to the configured plugin.
     let configured = settings.runtime_binary.as_ref().filter(|_| name == settings.runtime);
     let options = wanted.runtime_binary.as_ref().or(configured).map(|binary| Any {
         type_url: OPTIONS_TYPE.to_owned(),

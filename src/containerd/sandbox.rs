@@ -1,5 +1,5 @@
-//! What a job may reach of the kernel and of the machine's devices, and what of it can be judged when
-//! the job is submitted.
+//! The access of a job to the kernel and to the machine's devices, and the checks of it that are
+//! possible at submission.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use crate::tracker::Submitter;
 
 const DEVICES: &str = "containerd_jt_devices";
 
-/// What attributes of a template name in files of the host, read. It is read twice: to check the
+/// The content of the host's files that attributes of a template name. They are read twice: to check the
 /// template, and to start the job.
 pub(super) struct Sandbox {
     filter: Filter,
@@ -31,13 +31,13 @@ enum Filter {
 }
 
 impl Sandbox {
-    /// What a job asks for; INVALID_ARGUMENT with its name if it is not there or not for this user,
-    /// who is the calling thread's.
+    /// The access that a job requests; INVALID_ARGUMENT with the name of a file that is missing or
+    /// closed to the calling thread's user.
     pub(super) fn read(cdi_dirs: &[PathBuf], wanted: &Extensions) -> Result<Self> {
         Self::with(cdi_dirs, wanted, named(wanted)?)
     }
 
-    /// The same for a job of `user`: a link may have come to lead to something of root's.
+    /// The same for a job of `user`: by now a link may lead to a file of root.
     pub(super) fn read_for(user: &Submitter, cdi_dirs: &[PathBuf], wanted: &Extensions) -> Result<Self> {
         Self::with(cdi_dirs, wanted, rights::of(user, || named(wanted))?)
     }
@@ -60,7 +60,8 @@ impl Sandbox {
         Ok(Self { filter, nodes, edits })
     }
 
-    /// Put it into the spec of the job's container; INTERNAL if there is no telling which system calls it may make.
+    /// Put it into the spec of the job's container; INTERNAL if the permitted system calls cannot be
+    /// determined.
     pub(super) fn apply(&self, spec: &mut Value) -> Result<()> {
         let filter = match &self.filter {
             Filter::None => None,
@@ -78,7 +79,7 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Put what the job's process needs of it into its order.
+    /// Put the part for the job's process into its order.
     pub(super) fn amend(&self, order: &mut Order) {
         for entry in &self.edits.env {
             let name = entry.split_inclusive('=').next().unwrap_or_default().as_bytes();
@@ -89,7 +90,7 @@ impl Sandbox {
     }
 }
 
-/// The most capabilities that a process of the job has.
+/// The largest set of capabilities of the job's processes.
 fn capabilities(spec: &Value) -> Vec<&str> {
     let capabilities = spec["process"]["capabilities"]["bounding"].as_array();
     capabilities.into_iter().flatten().filter_map(Value::as_str).collect()
@@ -126,7 +127,7 @@ fn append(list: &mut Value, entry: Value) {
     }
 }
 
-/// Refuse what needs an init of ours in a job that has none.
+/// Refuse attributes that need the library's init in a job without one.
 pub(super) fn check_without_init(template: &JobTemplate, wanted: &Extensions) -> Result<()> {
     if !wanted.no_init {
         return Ok(());

@@ -1,6 +1,7 @@
-//! Which system calls a job may make: a profile, which is an OCI `linux.seccomp` object, or what Docker and podman make
-//! of one, whose rules may depend on the machine and on the job's capabilities. The default one has that form as well;
-//! `docs/job-template.md` says what is in it and how it is kept up to date.
+//! The system calls of a job: a profile, which is an OCI `linux.seccomp` object, or the extension of it
+//! by Docker and podman, whose rules may depend on the machine and on the job's capabilities. The
+//! default one has that form as well; `docs/job-template.md` describes its content and how it is kept up
+//! to date.
 
 use std::env::consts::ARCH;
 use std::fs;
@@ -12,7 +13,7 @@ use serde_json::{Value, json as object};
 use super::spec;
 use crate::model::{Error, Result, Text, json};
 
-/// A profile is some ten kilobytes; this much is a mistake.
+/// A profile has some ten kilobytes; this much is a mistake.
 const MAX_PROFILE: u64 = 1 << 20;
 
 /// The profile of a job that names none.
@@ -38,26 +39,26 @@ pub(super) fn read(path: &Text) -> Result<Profile> {
     }
     let text = fs::read(path.as_path()).map_err(|error| refuse(&error))?;
     let profile: Profile = json::read(&text).map_err(|error| refuse(&error))?;
-    // A mistake shows whatever the job may do.
+    // A mistake is found whatever capabilities the job has.
     profile.resolve(&[]).map_err(|error| refuse(&error))?;
     Ok(profile)
 }
 
-/// All that a profile may hold. Anything else would be ignored, and the job have a filter that is not the one in the file;
-/// a supervisor of system calls there is none.
+/// All keys of a profile. Any other would be ignored, and the job would have a different filter than the
+/// file's; a supervisor of system calls is not supported.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Profile {
     default_action: Action,
     default_errno_ret: Option<u32>,
-    /// Podman's: the same by its name.
+    /// Podman's: the error number by its name.
     default_errno: Option<String>,
     #[serde(default)]
     architectures: Vec<String>,
-    /// Docker's: the architectures that each machine has.
+    /// Docker's: the architectures of each machine.
     #[serde(default)]
     arch_map: Vec<Machine>,
-    /// An empty list is not the same as none, with which the runtime sets flags of its own.
+    /// An empty list differs from a missing one, with which the runtime sets flags of its own.
     flags: Option<Vec<String>>,
     #[serde(default)]
     syscalls: Vec<Rule>,
@@ -86,10 +87,10 @@ struct Rule {
     /// For people.
     #[serde(rename = "comment")]
     _comment: Option<String>,
-    /// The rule is there only if all of this holds.
+    /// The rule applies only if all of this holds.
     #[serde(default)]
     includes: Filter,
-    /// The rule is not there if any of this holds.
+    /// The rule does not apply if any of this holds.
     #[serde(default)]
     excludes: Filter,
 }
@@ -98,7 +99,7 @@ struct Rule {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct Filter {
     caps: Vec<String>,
-    /// As Go names them.
+    /// In Go's spelling.
     arches: Vec<String>,
     min_kernel: Option<String>,
 }
@@ -154,14 +155,14 @@ impl Profile {
 }
 
 impl Rule {
-    /// The rule, if it is there for a job with these capabilities on this machine.
+    /// The rule, if it applies to a job with these capabilities on this machine.
     fn resolve(&self, capabilities: &[&str]) -> std::result::Result<Option<Value>, String> {
         let names = match &self.name {
             Some(_) if !self.names.is_empty() => return Err("a rule has both name and names".to_owned()),
             Some(name) => std::slice::from_ref(name),
             None => &self.names,
         };
-        // First: what is wrong does not depend on the job.
+        // First: a mistake does not depend on the job.
         let errno = errno(self.errno_ret, self.errno.as_deref())?;
         let [including, excluding] = [(&self.includes, true), (&self.excludes, false)]
             .map(|(filter, unsaid)| runs_on(filter.min_kernel.as_deref(), unsaid));
@@ -184,7 +185,7 @@ impl Rule {
     }
 }
 
-/// An error number, which may have its name instead.
+/// An error number, given by number or by name.
 fn errno(number: Option<u32>, name: Option<&str>) -> std::result::Result<Option<u32>, String> {
     let Some(name) = name.filter(|_| number.is_none()) else { return Ok(number) };
     let known = (1..=133).find(|number| format!("{:?}", Errno::from_raw(*number)) == name);
@@ -192,7 +193,7 @@ fn errno(number: Option<u32>, name: Option<&str>) -> std::result::Result<Option<
     known.map(Some).ok_or_else(|| format!("there is no error \"{name}\""))
 }
 
-/// Is the kernel at least of this version? If none is said, the answer is `unsaid`.
+/// Returns whether the kernel has at least this version; `unsaid` if there is none.
 fn runs_on(version: Option<&str>, unsaid: bool) -> std::result::Result<bool, String> {
     let Some(version) = version.filter(|version| !version.is_empty()) else { return Ok(unsaid) };
     let mut parts = version.split('.').map(str::parse::<u32>);
@@ -203,7 +204,7 @@ fn runs_on(version: Option<&str>, unsaid: bool) -> std::result::Result<bool, Str
     Ok(spec::kernel().is_some_and(|kernel| kernel >= wanted))
 }
 
-/// This machine's architecture, as Go names it.
+/// This machine's architecture in Go's spelling.
 fn go_arch() -> &'static str {
     match ARCH {
         "x86_64" => "amd64",
@@ -293,7 +294,7 @@ mod tests {
         resolved["syscalls"].as_array().unwrap().clone()
     }
 
-    /// Does a call with this first argument reach the kernel?
+    /// Returns whether a call with this first argument reaches the kernel.
     fn passes(rules: &[Value], name: &str, argument: u64) -> bool {
         let holds = |condition: &Value| {
             let value = condition["value"].as_u64().unwrap();
@@ -354,7 +355,7 @@ mod tests {
         for family in [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK, libc::AF_PACKET] {
             assert!(passes(&rules, "socket", family.try_into().unwrap()), "{family}");
         }
-        // Those that Linux has given up, AF_ALG, AF_VSOCK, and what may come.
+        // Those that Linux has removed, AF_ALG, AF_VSOCK, and future ones.
         let refused = [12, 19, 20, 23, 25, 34, 37, libc::AF_ALG, libc::AF_VSOCK, 46, 47];
         for family in 1..48 {
             let passes = passes(&rules, "socket", family.try_into().unwrap());
@@ -362,7 +363,7 @@ mod tests {
         }
     }
 
-    /// A runtime skips a name that it does not know, so nobody else would notice a wrong one.
+    /// A runtime skips an unknown name, so nothing else would notice a wrong one.
     #[test]
     fn every_name_is_that_of_a_system_call() {
         macro_rules! is_known {

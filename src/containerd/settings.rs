@@ -1,4 +1,4 @@
-//! The settings of a tracker, and those that each job brings along.
+//! The settings of a tracker, and those that are stored with each job.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,27 +11,27 @@ use crate::model::{Error, Extensions, Result};
 use crate::registry;
 use crate::tracker::NewJob;
 
-/// The settings of a tracker: where its jobs are. None of them says how a job is run.
+/// The settings of a tracker: the location of its jobs. None of them affects how a job is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The daemon's socket.
     pub address: PathBuf,
     /// The daemon's namespace that jobs live in.
     pub namespace: String,
-    /// The daemon's plugin that makes root file systems.
+    /// The daemon's plugin for root file systems.
     pub snapshotter: String,
-    /// Directory for the jobs' directories. The same for all who use the namespace; UTF-8.
+    /// Directory of the jobs' directories. The same for all users of the namespace; UTF-8.
     pub jobs_dir: PathBuf,
-    /// Directory for the locks of processes that pull. The same for all that use the namespace.
+    /// Directory of the locks of processes that pull. The same for all users of the namespace.
     pub pulls_dir: PathBuf,
-    /// The init program; UTF-8. It belongs to this build, whose orders it has to understand.
+    /// The init program; UTF-8. It belongs to this build, since it has to understand its orders.
     pub init: PathBuf,
 }
 
-/// How a job is run, as far as its template does not say: stored with it where it was submitted.
+/// The settings of a job that its template does not have: stored with it at submission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSettings {
-    /// The image that its category stands for; `None` if it has no category.
+    /// The image of its category; `None` if it has no category.
     pub image: Option<String>,
     /// The daemon's plugin that runs containers, such as `io.containerd.runc.v2`.
     pub runtime: String,
@@ -39,18 +39,19 @@ pub struct JobSettings {
     pub runtime_binary: Option<String>,
     /// Directories with descriptions of devices, the most important last.
     pub cdi_dirs: Vec<PathBuf>,
-    /// How long a job may take to end after it was asked to, before it is killed.
+    /// The time from a request to end a job until it is killed.
     pub grace: Duration,
-    /// How long processes may outlive its command before they are asked to end; `None` is as long as the grace.
+    /// The time that processes may outlive its command before they are asked to end; `None` is the
+    /// grace.
     #[serde(default)]
     pub linger: Option<Duration>,
-    /// When its image is pulled.
+    /// The time to pull its image.
     pub pull: Pull,
-    /// How registries are spoken to.
+    /// The access to registries.
     pub registry: registry::Settings,
 }
 
-/// How much time the processes of a job get to end, as far as its template does not say.
+/// The time that the processes of a job get to end, unless its template sets it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     /// See [`JobSettings::grace`].
@@ -64,7 +65,7 @@ impl JobSettings {
         Patience { grace: self.grace, linger: self.linger }
     }
 
-    /// Those of a job.
+    /// The settings of a job.
     pub(super) fn of(job: &NewJob) -> Result<Self> {
         job.settings.read()
     }
@@ -76,12 +77,12 @@ impl JobSettings {
         })
     }
 
-    /// Does it run without one, in the machine's own root file system?
+    /// Returns whether it runs without an image, in the machine's own root file system.
     pub(super) fn is_on_host(&self) -> bool {
         self.image.as_deref() == Some(host_root::CATEGORY)
     }
 
-    /// When that is pulled, for a job that may say so itself.
+    /// The time to pull its image, which the job may override.
     pub(super) fn policy(&self, wanted: &Extensions) -> Pull {
         wanted.pull.unwrap_or(self.pull)
     }

@@ -1,7 +1,7 @@
 //! The shim of a container that the daemon has forgotten, seen as a process of this machine.
 //!
-//! When its caller goes away while a task is made or deleted, the daemon gives up on the shim after a few seconds.
-//! The shim goes on, and so does the container in it.
+//! If its caller disappears while a task is made or deleted, the daemon abandons the shim after a few
+//! seconds. The shim continues, and so does the container in it.
 
 use std::fs;
 use std::io;
@@ -22,10 +22,10 @@ use super::{Core, status};
 use crate::model::Result;
 use crate::procfs::{self, Stat};
 
-/// The daemon itself has given up on a shim that is so old.
+/// The daemon itself has abandoned a shim of this age.
 const OLD: Duration = Duration::from_secs(15);
 
-/// How long a shim may take to end, milliseconds.
+/// The time that a shim may take to end, milliseconds.
 const FAREWELL: u16 = 2000;
 
 /// A shim.
@@ -50,21 +50,23 @@ fn of(namespace: &str, container: &str) -> Option<Shim> {
 }
 
 impl Shim {
-    /// The directory of its task, which it works in, if that can be seen from here.
+    /// The directory of its task, which is its working directory, if that is visible from here.
     fn bundle(&self, container: &str) -> Option<PathBuf> {
         let dir = fs::read_link(format!("/proc/{}/cwd", self.pid)).ok()?;
         bundle(&dir, container)
     }
 
-    /// Has it neither a container nor a runtime that makes one? Their processes are its children.
+    /// Returns whether it has neither a container nor a runtime that makes one. Their processes are its
+    /// children.
     fn is_empty(&self) -> bool {
         let mut all = procfs::all().filter_map(Stat::of);
         !all.any(|process| process.parent == self.pid && !process.is_dead())
     }
 }
 
-/// Kill a shim of this container that is empty and old. If the daemon gives up on one at the moment in which it
-/// begins, it waits for ever for the daemon to open its log, answers nothing, and so cannot be ended in order.
+/// Kill a shim of this container that is empty and old. A shim that the daemon abandons at the moment of
+/// its start waits for ever for the daemon to open its log, answers nothing, and so cannot be ended in
+/// order.
 pub(super) async fn kill_empty(core: &Core, container: &str) -> Result<()> {
     let (namespace, container) = (core.daemon.namespace().to_owned(), container.to_owned());
     blocking(move || {
@@ -77,7 +79,7 @@ pub(super) async fn kill_empty(core: &Core, container: &str) -> Result<()> {
 fn kill_if_empty(namespace: &str, container: &str, old: Duration) {
     let Some(shim) = of(namespace, container).filter(|shim| shim.age >= old) else { return };
     let Some(process) = procfs::descriptor(shim.pid) else { return };
-    // With a descriptor, its pid is no other process's now if it still is the shim's.
+    // The descriptor was opened first: if the pid still is the shim's, it belongs to no other process.
     if of(namespace, container).is_none_or(|now| now.pid != shim.pid) || !shim.is_empty() {
         return;
     }
@@ -85,28 +87,29 @@ fn kill_if_empty(namespace: &str, container: &str, old: Duration) {
     tracing::debug!(container, pid = shim.pid, ?killed, "killing a shim that has no container");
 }
 
-/// The directory of a task whose shim works in this one: the daemon gives it another name before it removes it, and
-/// then the kernel says that it was removed.
+/// The directory of a task whose shim works in this one: the daemon renames it before it removes it, and
+/// then the kernel reports it as removed.
 fn bundle(dir: &Path, container: &str) -> Option<PathBuf> {
     let name = dir.file_name()?.to_str()?;
     let name = name.trim_start_matches('.').trim_end_matches(" (deleted)");
     (name == container).then(|| dir.with_file_name(container))
 }
 
-/// The time since a process began.
+/// The age of a process.
 fn age_of(pid: u32) -> Option<Duration> {
     let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
     let begun = Duration::from_secs(Stat::of(pid)?.started) / u32::try_from(per_second).ok()?;
     Some(Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?).saturating_sub(begun))
 }
 
-/// Is there an argument of this name with this value in a command line?
+/// Returns whether a command line has an argument of this name with this value.
 fn has(line: &[u8], name: &str, value: &str) -> bool {
     let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
     words.windows(2).any(|pair| pair == [name.as_bytes(), value.as_bytes()])
 }
 
-/// Make the daemon end a shim that it has forgotten, with all that it has. Whether it did shows afterwards.
+/// Make the daemon end a shim that it has forgotten, with everything in it. The caller has to check the
+/// result.
 pub(super) async fn end(core: &Core, container: &str, shim: Shim) -> Result<()> {
     let process = procfs::descriptor(shim.pid);
     if let Err(status) = remind(core, container).await? {
@@ -130,9 +133,9 @@ pub(super) async fn end(core: &Core, container: &str, shim: Shim) -> Result<()> 
     .await
 }
 
-/// Ask for another task of this name: the daemon finds the shim again. The task cannot be made, since its root file
-/// system does not exist, and then the daemon ends the shim. Without any root file system the runtime would make
-/// directories where one should be, and the daemon keep them for ever.
+/// Request another task of this name: the daemon finds the shim again. The task cannot be made, since
+/// its root file system does not exist, and then the daemon ends the shim. Without any root file system
+/// the runtime would make directories in its place, and the daemon keep them for ever.
 async fn remind(core: &Core, container: &str) -> Result<std::result::Result<(), Status>> {
     let [stdin, stdout, stderr] = [NO_STREAM; 3].map(str::to_owned);
     let absent = Mount {
@@ -152,13 +155,14 @@ async fn remind(core: &Core, container: &str) -> Result<std::result::Result<(), 
     Ok(core.daemon.within(QUICK)?.tasks().create(request).await.map(drop))
 }
 
-/// Remove the directory of a task that the daemon could not remove when it gave up on the shim, since the root file
-/// system was still mounted there. Up to its next start, it is in the way of finding the shim again.
+/// Remove the directory of a task that the daemon could not remove when it abandoned the shim, since the
+/// root file system was still mounted there. Until its next start, it prevents the daemon from finding
+/// the shim again.
 fn remove_bundle(bundle: &Path) -> io::Result<()> {
     let rootfs = bundle.join("rootfs");
-    // One mount may lie on another.
+    // There may be several mounts on top of each other.
     while umount2(&rootfs, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW).is_ok() {}
-    // Never what is in a root file system: if one is still mounted, this fails.
+    // Never the content of a root file system: if one is still mounted, this fails.
     match fs::remove_dir(&rootfs) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -181,12 +185,12 @@ mod tests {
         assert!(!has(line, "-id", "j") && !has(line, "-namespace", "j_2"));
     }
 
-    /// The namespace of no other process.
+    /// A namespace that only this process uses.
     fn namespace() -> String {
         format!("test-{}", std::process::id())
     }
 
-    /// Something with the arguments of a shim, whose shell does this.
+    /// A process with the arguments of a shim, whose shell runs this script.
     fn shim(id: &str, script: &str) -> Child {
         let mut command = Command::new("sh");
         command.args(["-c", script, "shim", "-namespace", &namespace(), "-id", id]);

@@ -1,4 +1,4 @@
-//! The snapshotter that a job asks for.
+//! The snapshotter of a job.
 
 use containerd_client::services::v1::snapshots::StatSnapshotRequest;
 use containerd_client::tonic::Code;
@@ -11,7 +11,7 @@ use crate::model::{Error, Extensions, Result};
 pub(super) async fn check(core: &Core, wanted: &Extensions) -> Result<()> {
     let Some(snapshotter) = wanted.snapshotter.clone() else { return Ok(()) };
     let attribute = format!("job template attribute containerd_jt_snapshotter is \"{snapshotter}\"");
-    // Only a snapshotter that is there can tell that it has no such snapshot.
+    // Only an existing snapshotter can report that it has no such snapshot.
     let request = StatSnapshotRequest { snapshotter, key: "drmaa2-is-it-there".to_owned() };
     match core.daemon.within(QUICK)?.snapshots().stat(request).await {
         Err(status) if status.code() == Code::InvalidArgument => Err(Error::argument(format!(

@@ -1,8 +1,9 @@
-//! The start of a job: at most once, whatever becomes of the calls to the daemon.
+//! The start of a job: at most once, whatever happens to the calls to the daemon.
 //!
-//! A call that is not answered may have been carried out, or be carried out later. The record of a job's end
-//! tells that it has run, and so does the fence that its init has made. Where there is none, the library makes
-//! it, and then nothing of that attempt will ever run. So nobody has to wait for the daemon to know.
+//! A call without an answer may have been carried out, or be carried out later. The record of a job's
+//! end shows that it has run, and so does the fence that its init has made. If there is none, the
+//! library makes it, and then nothing of that attempt will ever run. So nothing has to wait for the
+//! daemon to know.
 
 use std::fs;
 use std::path::Path;
@@ -23,37 +24,37 @@ use super::{Core, account, attempt, bare, finish, launch, pull, remove, shared, 
 use crate::model::{Error, ErrorCode, Millis, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob};
 
-/// A file in the job's directory that holds the time of its start. It is written before that is tried, and so
-/// tells a job whose task is not there yet from one whose task was lost.
+/// A file in the job's directory with the time of its start. It is written before the first try, and so
+/// distinguishes a job without a task yet from one whose task was lost.
 const STARTED_FILE: &str = "started";
 
-/// How long a launch keeps others waiting for its turn.
+/// The time after which a launch lets others have its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How a job was started.
+/// The result of a start.
 pub(super) enum Started {
-    /// The daemon said so.
+    /// The daemon confirmed it.
     Answered,
     /// It has begun, and may have ended unseen: the daemon could not answer.
     Unanswered,
-    /// It has begun, and the runtime says that its start failed.
+    /// It has begun, and the runtime reports that its start failed.
     Broken(Error),
 }
 
-/// The turn of a launch among others, which it loses when the daemon takes long.
+/// The turn of a launch among others, which it loses if the daemon takes long.
 pub(super) struct Turn<'a> {
     held: Option<SemaphorePermit<'a>>,
     patience: Duration,
 }
 
 impl<'a> Turn<'a> {
-    /// Wait for it.
+    /// Wait for the turn.
     pub(super) async fn wait(among: &'a Semaphore) -> Self {
         // The semaphore is never closed.
         Self { held: among.acquire().await.ok(), patience: PATIENCE }
     }
 
-    /// Wait for what the daemon does for a job.
+    /// Wait for a call to the daemon for a job.
     pub(super) async fn keep<T>(&mut self, facts: &Facts, id: &str, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         if let Ok(answer) = tokio::time::timeout(self.patience, &mut call).await {
@@ -70,28 +71,29 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// When the start of the job in this directory was tried.
+/// The time of the first try to start the job in this directory.
 pub(super) fn started_at(dir: &Path) -> Option<Millis> {
     fs::read_to_string(dir.join(STARTED_FILE)).ok()?.parse().ok()
 }
 
-/// Has the job in this directory begun, as far as it says so itself? Without an init, that it may have.
+/// Returns whether the job in this directory has begun, as far as its files show; without an init,
+/// whether it may have.
 pub(super) fn has_begun(dir: &Path) -> bool {
-    // A fence that cannot be read is no reason to run anything twice.
+    // A fence that cannot be read must not make anything run twice.
     Fence::look(&shared(dir)).map_or(true, |fence| fence == Some(Fence::Begun))
 }
 
-/// Was a start of the job in this directory tried, or has the job even begun?
+/// Returns whether a start of the job in this directory was tried, or the job has even begun.
 pub(super) fn was_tried(dir: &Path) -> bool {
     started_at(dir).is_some() || (dir.is_dir() && has_begun(dir))
 }
 
-/// Was a job asked to end?
+/// Returns whether a job was asked to end.
 pub(super) fn terminated(core: &Core, id: &str) -> bool {
     is_marked(&core.job_dir(id).join(TERMINATE_FILE))
 }
 
-/// A job that was asked to end, or is to wait on, need not be started any more.
+/// Check that a job is still to be started: it was neither asked to end nor withdrawn.
 pub(super) fn still_wanted(core: &Core, id: &str) -> Result<()> {
     if terminated(core, id) { Err(Error::state("terminated")) } else { not_withdrawn(core, id) }
 }
@@ -102,7 +104,7 @@ fn not_withdrawn(core: &Core, id: &str) -> Result<()> {
     if withdrawn { Err(self::withdrawn()) } else { Ok(()) }
 }
 
-/// The job can be started another time.
+/// The error of a withdrawn start: the job can be started another time.
 fn withdrawn() -> Error {
     Error::new(ErrorCode::TryLater, "its start was withdrawn")
 }
@@ -131,7 +133,7 @@ pub(super) async fn start_again(core: &Arc<Core>, job: &NewJob) -> Result<Starte
     start_anew(core, job).await
 }
 
-/// Start a job whose start was tried already by a process that died: its last call may still be on its way, or
+/// Start a job whose start was tried already by a process that died: its last call may still arrive, or
 /// may have been carried out.
 pub(super) async fn resume(core: &Arc<Core>, job: &NewJob, ticket: Ticket) {
     let started = take_up(core, job).await;
@@ -155,7 +157,7 @@ async fn take_up(core: &Arc<Core>, job: &NewJob) -> Result<Started> {
         core.facts.created(id, process.pid);
     }
     if is_created {
-        // As it is: that can happen only once.
+        // Without a new attempt: that start can happen only once.
         let mut turn = Turn::wait(&core.launches).await;
         match start(core, id, &mut turn).await {
             Err(error) => {
@@ -170,12 +172,12 @@ async fn take_up(core: &Arc<Core>, job: &NewJob) -> Result<Started> {
     start_again(core, job).await
 }
 
-/// Has a job's init begun? If not, it never will: the attempt is withdrawn.
+/// Returns whether a job's init has begun. If not, it never will: the attempt is withdrawn.
 pub(super) async fn has_begun_or_never_will(core: &Core, id: &str) -> Result<bool> {
     settle(core, id).await.map(|(begun, _)| begun)
 }
 
-/// The same, and whether it was this call that has decided it.
+/// Like `has_begun_or_never_will`; also tells whether this call made the decision.
 pub(super) async fn settle(core: &Core, id: &str) -> Result<(bool, bool)> {
     let dir = core.shared_dir(id);
     let settle = move || Fence::settle(&dir).map_err(|error| io_error(&dir, &error));
@@ -206,7 +208,7 @@ pub(super) async fn start(core: &Core, id: &str, turn: &mut Turn<'_>) -> Result<
 fn note_start(dir: &Path, is_bare: bool) -> Result<bool> {
     let mark = dir.join(STARTED_FILE);
     fs::write(&mark, now().to_string()).map_err(|error| io_error(&mark, &error))?;
-    // Nobody can look into it before its command runs.
+    // Without an init, nothing inside checks the fence before the command runs.
     let begun = if is_bare { withdraw::begin_without_init(dir) } else { Ok(true) };
     begun.map_err(|error| io_error(dir, &error))
 }
@@ -214,15 +216,15 @@ fn note_start(dir: &Path, is_bare: bool) -> Result<bool> {
 async fn start_task(core: &Core, id: &str) -> std::result::Result<(), Error> {
     let request = StartRequest { container_id: core.container_of(id), exec_id: String::new() };
     match core.daemon.within(RUN)?.tasks().start(request).await {
-        // An earlier call was cut off, and carried out all the same.
+        // An earlier call was interrupted, and carried out nevertheless.
         Err(status) if status::is_running(&status) => Ok(()),
         Err(status) => Err(core.daemon.error(status)),
         Ok(_) => Ok(()),
     }
 }
 
-/// A task that is no longer there cannot be started, and another one can: a daemon that was restarted may have removed
-/// it as one that nobody wants.
+/// A missing task cannot be started, but another one can: a restarted daemon may have removed it as
+/// unused.
 fn not_there(error: Error) -> Error {
     if error.code != ErrorCode::InvalidArgument {
         return error;
@@ -230,7 +232,7 @@ fn not_there(error: Error) -> Error {
     Error::new(ErrorCode::TryLater, format!("it was lost before its start: {}", error.message))
 }
 
-/// The result of starting a command that is PID 1 itself: only the daemon can tell it, and where it cannot,
+/// The result of starting a command that is PID 1 itself: only the daemon knows it; if it cannot answer,
 /// the command may have run.
 async fn start_bare(core: &Core, id: &str, mut error: Error) -> Result<Started> {
     let mut again = true;
@@ -239,7 +241,7 @@ async fn start_bare(core: &Core, id: &str, mut error: Error) -> Result<Started> 
         let process = core.daemon.patiently(|| account::process(core, id)).await?;
         match process.map(|process| process.status()) {
             Some(Status::Running | Status::Pausing | Status::Paused) => return Ok(Started::Unanswered),
-            // Another start tells whether the first was carried out.
+            // Another start shows whether the first was carried out.
             Some(Status::Created) if unanswered || (again && error.may_pass()) => {
                 again = unanswered;
                 match start_task(core, id).await {
@@ -267,7 +269,7 @@ pub(super) async fn conclude(core: &Arc<Core>, id: &str, ticket: Ticket, started
     let image = launch::image_of(&core.job_dir(id));
     match core.facts.launched(id, ticket, now(), image) {
         Launched::Undo if not_withdrawn(core, id).is_err() => not_launched(core, id, withdrawn()).await,
-        // Somebody who looked has seen its end before the daemon answered.
+        // Another call has seen its end before the daemon answered.
         Launched::Undo => {
             let left = core.daemon.patiently(|| remove::remove_ended(core, id)).await.err();
             core.facts.not_launched(id, Fact::Deleted { id: id.to_owned() }, left);
@@ -277,7 +279,7 @@ pub(super) async fn conclude(core: &Arc<Core>, id: &str, ticket: Ticket, started
     }
 }
 
-/// Report how a launch failed. If the job has ended, its leftovers are removed like those of any other.
+/// Report that a launch failed. If the job has ended, its leftovers are removed like those of any other.
 async fn not_launched(core: &Arc<Core>, id: &str, error: Error) {
     let (job, withdrawn) = (id.to_owned(), not_withdrawn(core, id).is_err());
     let error = finish::starved(core, id, error).await;
@@ -296,7 +298,7 @@ async fn not_launched(core: &Arc<Core>, id: &str, error: Error) {
     core.facts.not_launched(id, fact, left);
 }
 
-/// Remove all that there is of a job whose start was withdrawn.
+/// Remove everything of a job whose start was withdrawn.
 async fn undo(core: &Core, id: &str) -> Result<()> {
     // A process that withdraws the start makes the directory again if it is removed at this moment.
     while core.job_dir(id).is_dir() {
@@ -306,14 +308,14 @@ async fn undo(core: &Core, id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Give up the current attempt at a job, and remove what it has made: later, if that takes long. True if its start
-/// was withdrawn.
+/// Give up the current attempt at a job, and remove its objects; in the background if that takes long.
+/// True if its start was withdrawn.
 pub(super) async fn give_up(core: &Arc<Core>, id: &str, why: &Error) -> Result<bool> {
     let given_up = attempt::give_up(core, id);
     let note = given_up.inspect_err(|error| tracing::warn!(%error, id, "cannot give up a launch"))?;
     let withdrawn = is_marked(&note.join(WITHDRAW_FILE));
     match why.code {
-        // It may be away for long.
+        // The daemon may be away for long.
         ErrorCode::DrmCommunication => remove::remove_in_background(core, note),
         _ => remove::remove_given_up(core, note).await,
     }

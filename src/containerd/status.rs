@@ -1,4 +1,4 @@
-//! The one table from what a call to the daemon ends with to a DRMAA2 error.
+//! The one table from the status of a call to the daemon to a DRMAA2 error.
 
 use std::error::Error as _;
 use std::io;
@@ -10,7 +10,7 @@ use crate::model::{Error, ErrorCode};
 
 /// The DRMAA2 error for a failed call to the daemon at `address`.
 ///
-/// NOT_FOUND becomes INVALID_ARGUMENT: whoever asked knows what it was, and tells it by name.
+/// NOT_FOUND becomes INVALID_ARGUMENT: the caller knows the object, and adds its name.
 pub(super) fn error(status: &Status, address: &Path) -> Error {
     let code = code(status);
     let text = match io_cause(status) {
@@ -38,30 +38,29 @@ fn remedy(cause: &io::Error) -> &'static str {
     }
 }
 
-/// Did the daemon say that what was named does not exist?
+/// Returns whether the named object does not exist.
 pub(super) fn not_found(status: &Status) -> bool {
     status.code() == Code::NotFound
 }
 
-/// Is what was to be made there already?
+/// Returns whether the object to make exists already.
 pub(super) fn exists(status: &Status) -> bool {
     status.code() == Code::AlreadyExists || says(status, &TAKEN)
 }
 
-/// Was the container removed that a task was to be made of?
+/// Returns whether the container for a task was removed.
 pub(super) fn is_removed(status: &Status) -> bool {
     not_found(status) && status.message().starts_with("container \"")
 }
 
-/// Was a task to be started that runs already?
+/// Returns whether the task to start runs already.
 pub(super) fn is_running(status: &Status) -> bool {
     says(status, &RUNNING)
 }
 
-/// Something that bears the id of a container is in the way. As nothing here waits for it, another id is
-/// taken.
+/// Another object has the id of a container. Nothing here waits for its removal; another id is taken.
 const TAKEN: [&str; 9] = [
-    // The directory of a task that containerd could not remove, up to its next start: "mkdir ...: file
+    // The directory of a task that containerd could not remove, until its next start: "mkdir ...: file
     // exists".
     ": file exists",
     // runc
@@ -72,27 +71,27 @@ const TAKEN: [&str; 9] = [
     "` already exists",
     // youki
     "container already exists",
-    // systemd, where it makes the control groups
+    // systemd, if it makes the control groups
     ".scope already exists",
     ".scope was already loaded",
     "unitexists",
 ];
 
-/// The same call, or one like it, may succeed later: the job has nothing to do with it.
+/// The same call, or a similar one, may succeed later: the cause is not the job.
 const PASSING: [&str; 10] = [
-    // The shim has died, or nobody has started it yet.
+    // The shim has died, or is not started yet.
     "ttrpc: closed",
     "ttrpc: server closed",
     "connect: connection refused",
     "connect: no such file or directory",
-    // Somebody has given up waiting, or containerd goes down.
+    // The caller has stopped waiting, or containerd goes down.
     "context canceled",
     "deadline exceeded",
     // The runtime was killed.
     "signal: killed",
     // Its program is being replaced.
     "text file busy",
-    // A mount or a control group is in use for now.
+    // A mount or a control group is temporarily in use.
     "device or resource busy",
     "transport is closing",
 ];
@@ -107,14 +106,15 @@ const EXHAUSTED: [&str; 5] = [
     "resource temporarily unavailable",
 ];
 
-/// A container was started before. crun finds its FIFO gone by which it would start it.
+/// A container was started before. crun misses the FIFO by which it would start it.
 const RUNNING: [&str; 3] = [
     "cannot start an already running container",
     "exec.fifo`: no such file or directory",
     "incompatible container status: `running`",
 ];
 
-/// Errors of the shims and the runtimes come as text under UNKNOWN and the like.
+/// Returns whether the message contains one of these: errors of the shims and the runtimes come as text
+/// under UNKNOWN and the like.
 fn says(status: &Status, words: &[&str]) -> bool {
     let text = status.message().to_lowercase();
     let is_theirs = matches!(
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(code_of(full), OutOfResource);
     }
 
-    /// The texts were seen, or stand in the source of these versions.
+    /// The texts were observed, or are in the source of these versions.
     #[test]
     fn the_words_of_shims_and_runtimes_have_their_class() {
         use ErrorCode::*;

@@ -1,9 +1,9 @@
-//! Leftovers of attempts at jobs that no process works on: directories that were moved away, directories of
-//! jobs that no longer exist, and containers without a directory. The process that was to remove them has
-//! died, or a call of it was carried out only afterwards.
+//! The sweep: finds leftovers of attempts at jobs that no process works on, namely directories that were
+//! moved away, directories of jobs that no longer exist, and containers without a directory. The process
+//! that was to remove them has died, or a call of it was carried out only afterwards.
 //!
 //! A namespace may be shared by processes with different state directories. So a label of each container
-//! says to which of them it belongs.
+//! shows to which of them it belongs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,23 +19,23 @@ use super::{Core, attempt, labels, remove, start};
 use crate::model::Result;
 use crate::tracker::Fact;
 
-/// The length of a ULID, with which the id of each job begins.
+/// The length of a ULID, which is the beginning of the id of each job.
 const ULID: usize = 26;
 
 /// The attempts and jobs that the directories and the containers show.
 pub(super) struct Traces {
-    /// Attempts that were given up: the names of their notes, or those that these would have.
+    /// Abandoned attempts: the names of their notes, or those that these would have.
     given_up: BTreeSet<String>,
     /// Jobs that have a directory.
     jobs: BTreeSet<String>,
 }
 
 impl Traces {
-    /// Names of all of them that nobody works on.
+    /// Names of the leftovers that no process works on.
     pub(super) fn unneeded(self, needed: &dyn Fn(&str) -> Result<bool>) -> Result<Vec<String>> {
         let mut names = Vec::from_iter(self.given_up);
         for id in self.jobs {
-            // Asked after it was seen: who makes anything for a job has stored it before.
+            // Checked after it was seen: a process stores a job before it makes anything for it.
             if !needed(&id)? {
                 names.push(id);
             }
@@ -44,7 +44,7 @@ impl Traces {
     }
 }
 
-/// Look for them.
+/// Find the traces.
 pub(super) async fn traces(core: &Core) -> Result<Traces> {
     let dir = core.settings.jobs_dir.clone();
     let read = move || match fs::read_dir(&dir) {
@@ -70,8 +70,8 @@ pub(super) async fn traces(core: &Core) -> Result<Traces> {
     Ok(Traces { given_up, jobs })
 }
 
-/// Is there no directory of the attempt that a container is of? An attempt has one before it has a container, and
-/// as long as it has one.
+/// Returns whether the attempt of a container has no directory. An attempt has one before it has a
+/// container, and as long as it has one.
 fn is_orphaned(core: &Core, container: &str) -> bool {
     match core.job_of(container) {
         Some(job) => !core.job_dir(&job).is_dir(),
@@ -79,13 +79,13 @@ fn is_orphaned(core: &Core, container: &str) -> bool {
     }
 }
 
-/// Could it be the id of a job, or the name of a directory that was moved away?
+/// Returns whether this could be the id of a job, or the name of a directory that was moved away.
 fn is_ours(name: &str) -> bool {
     let id = name.strip_prefix('.').unwrap_or(name);
     super::checked(id).is_ok() && id.get(..ULID).is_some_and(|id| Ulid::from_string(id).is_ok())
 }
 
-/// Remove one of them, and report that.
+/// Remove a leftover, and report that.
 pub(super) async fn delete(core: &Core, name: String) {
     // The semaphore is never closed.
     let Ok(_turn) = core.deletions.acquire().await else { return };
@@ -105,7 +105,7 @@ pub(super) async fn delete(core: &Core, name: String) {
     });
 }
 
-/// Remove what is left of an attempt that was given up. One that has no note gets it, so that no new attempt has
+/// Remove the objects of an abandoned attempt. One without a note gets it, so that no new attempt has
 /// its container at this moment.
 async fn delete_attempt(core: &Core, container: &str) -> Result<()> {
     let note = core.note(container);
@@ -118,8 +118,8 @@ async fn delete_attempt(core: &Core, container: &str) -> Result<()> {
     remove::remove_attempt(core, &note).await
 }
 
-/// Remove everything of a job that the store does not know. A job that runs has lost its store, and not the
-/// other way round, so it is left alone.
+/// Remove everything of a job that the store does not know. A job that runs is left alone: its store was
+/// lost, not the other way round.
 async fn delete_job(core: &Core, id: &str) -> Result<()> {
     let runs = |process: Process| {
         matches!(process.status(), Status::Running | Status::Pausing | Status::Paused)

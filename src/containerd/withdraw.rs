@@ -1,4 +1,4 @@
-//! Withdrawing the start of a job. A mark in its directory says that somebody wants that, the fence whether the
+//! Withdrawing the start of a job. A mark in its directory is the wish, the fence the decision: the
 //! attempt has begun, or never will.
 
 use std::fs;
@@ -14,27 +14,27 @@ use super::{Core, shared};
 use crate::model::Result;
 use crate::tracker::Withdrawn;
 
-/// A file in the job's directory that tells that its start is to be withdrawn. The fence says whether that came
-/// in time.
+/// A file in the job's directory that marks its start as to be withdrawn. The fence shows whether that
+/// came in time.
 pub(super) const WITHDRAW_FILE: &str = "withdraw";
 
-/// Was the start withdrawn of the job in this directory?
+/// Returns whether the start of the job in this directory was withdrawn.
 pub(super) fn is_withdrawn(dir: &Path) -> bool {
     is_marked(&dir.join(WITHDRAW_FILE)) && will_never_begin(dir)
 }
 
-/// Was the attempt with this directory given up, so that its init will do nothing?
+/// Returns whether the attempt with this directory was given up, so that its init will do nothing.
 pub(super) fn will_never_begin(dir: &Path) -> bool {
     matches!(Fence::look(&shared(dir)), Ok(Some(Fence::Withdrawn)))
 }
 
-/// The same for the process that launches the job: from here on it is decided.
+/// The same for the process that launches the job: from now on it is decided.
 pub(super) fn decide(dir: &Path) -> io::Result<bool> {
     Ok(is_marked(&dir.join(WITHDRAW_FILE)) && Fence::withdraw(&shared(dir))? == Fence::Withdrawn)
 }
 
-/// Withdraw the start of a job, also if it is only about to be launched: then its directory is made for it.
-/// The process that launches it takes over the mark from a directory that has to be replaced.
+/// Withdraw the start of a job, even if it is only about to be launched: then its directory is made for
+/// that. The process that launches it takes over the mark from a directory that has to be replaced.
 pub(super) fn withdraw(core: &Core, id: &str) -> Result<Withdrawn> {
     let dir = core.job_dir(id);
     let fence = settle(&dir).map_err(|error| io_error(&dir, &error))?;
@@ -68,7 +68,7 @@ fn settle(dir: &Path) -> io::Result<Fence> {
 
 fn make(shared: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().recursive(true).mode(0o700).create(shared) {
-        // It was there, and has been moved away since; or the one above it was.
+        // It existed, and has been moved away since; or its parent was.
         Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => {
             Ok(())
         }
@@ -76,7 +76,7 @@ fn make(shared: &Path) -> io::Result<()> {
     }
 }
 
-/// Let the directory of a new attempt say what that of an earlier one says, which has been moved away.
+/// Carry the mark of an earlier attempt, whose directory was moved away, over to that of a new one.
 pub(super) fn carry_over(old: &Path, dir: &Path) -> io::Result<()> {
     if is_marked(&old.join(WITHDRAW_FILE)) { mark(&dir.join(WITHDRAW_FILE)).map(drop) } else { Ok(()) }
 }
@@ -127,7 +127,7 @@ mod tests {
                     fs::create_dir_all(shared(&dir)).unwrap();
                     fs::rename(&dir, &old).unwrap();
                     fs::create_dir_all(shared(&dir)).unwrap();
-                    // One that is given up is withdrawn as well.
+                    // An abandoned attempt is withdrawn as well.
                     Fence::withdraw(&shared(&old)).unwrap();
                     carry_over(&old, &dir).unwrap();
                 });

@@ -1,8 +1,7 @@
-//! What the implementation-specific attributes of a job change in its container's spec.
+//! The changes of a container's spec by the implementation-specific attributes of its job.
 //!
-//! Each attribute has its part here, or in a file that is named here. Those that are not about the
-//! spec are elsewhere: user, groups, stop signal, grace and entrypoint in the order, labels in the
-//! container.
+//! Each attribute has its part here, or in a file that is named here. Those that do not concern the spec
+//! are elsewhere: user, groups, stop signal, grace and entrypoint in the order, labels in the container.
 
 use std::path::Path;
 
@@ -15,7 +14,7 @@ use crate::model::extensions::{Mount, Network, Tmpfs};
 /// The period of a CPU limit, microseconds.
 const CPU_PERIOD: i64 = 100_000;
 
-/// Put what the job asks for into the spec that every job has.
+/// Put the job's requests into the spec that every job has.
 pub(super) fn extend(spec: &mut Value, input: &SpecInput<'_>) {
     let extensions = input.extensions;
     if extensions.network.unwrap_or_default() == Network::None {
@@ -39,7 +38,7 @@ pub(super) fn extend(spec: &mut Value, input: &SpecInput<'_>) {
     }
 }
 
-/// Nothing is hidden or kept from the job; its capabilities are all anyway.
+/// Hide nothing from the job and refuse it nothing; it has all capabilities anyway.
 fn privileged(spec: &mut Value) {
     spec["process"]["noNewPrivileges"] = false.into();
     spec["linux"]["maskedPaths"] = json!([]);
@@ -70,12 +69,12 @@ fn mounts(spec: &mut Value, extensions: &Extensions, host: &Host) {
         let options = match (read_only, host.read_only_trees) {
             (false, _) => ["rbind", "rw"],
             (true, true) => ["rbind", "rro"],
-            // What is mounted below would stay writable, so it is left out.
+            // Mounts below would stay writable, so they are omitted.
             (true, false) => ["bind", "ro"],
         };
         push(&mut spec["mounts"], bind(source, destination, &options));
     }
-    // A mount of the job that replaces /sys need not have a place for its control group.
+    // A mount of the job that replaces /sys may lack a mount point for its control group.
     let covers = |place: &str| place != CGROUPS && Path::new(CGROUPS).starts_with(place);
     if extensions.mounts.iter().any(|mount| covers(&mount.destination))
         && let Some(mounts) = spec["mounts"].as_array_mut()
@@ -84,13 +83,13 @@ fn mounts(spec: &mut Value, extensions: &Extensions, host: &Host) {
     }
 }
 
-/// Slots are processors where they are counted, unless the job says how much of them it wants.
+/// Set the limits. Counted slots are processors, unless the job requests a share of them.
 fn limits(spec: &mut Value, extensions: &Extensions, input: &SpecInput<'_>) {
     let resources = &mut spec["linux"]["resources"];
     if let Some(limit) = extensions.memory {
         resources["memory"] = json!({ "limit": limit });
         if input.host.counts_swap {
-            // Memory and swap together: a job gets none of the latter.
+            // Memory and swap together: a job gets no swap.
             resources["memory"]["swap"] = limit.into();
         }
     }
@@ -99,7 +98,7 @@ fn limits(spec: &mut Value, extensions: &Extensions, input: &SpecInput<'_>) {
         let quota = thousandths.saturating_mul(CPU_PERIOD / 1000);
         resources["cpu"] = json!({ "quota": quota, "period": CPU_PERIOD });
     }
-    // Without a limit one job could leave no process to anybody else.
+    // Without a limit one job could use all processes of the machine.
     if let Some(limit) = extensions.pids.or(input.host.pids) {
         resources["pids"] = json!({ "limit": limit });
     }

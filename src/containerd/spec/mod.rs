@@ -1,7 +1,7 @@
 //! The OCI runtime spec of a job's container.
 //!
-//! It says where init runs, not what it runs: the job's arguments and environment are in the order,
-//! which only root can read.
+//! It describes the surroundings of init, not its command: the job's arguments and environment are in
+//! the order, which only root can read.
 
 mod extend;
 mod rights;
@@ -22,9 +22,9 @@ pub(super) use rights::dropped;
 /// The type under which containerd keeps a runtime spec.
 pub(super) const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
 
-/// The directory of all that is mounted for init.
+/// The directory of all mounts for init.
 const PRIVATE: &str = "/.drmaa2";
-/// Where the host files of the standard streams are mounted.
+/// Mount points of the host files of the standard streams.
 pub(super) const STDIN: &str = "/.drmaa2/stdin";
 /// See [`STDIN`].
 pub(super) const STDOUT: &str = "/.drmaa2/stdout";
@@ -34,54 +34,55 @@ pub(super) const STDERR: &str = "/.drmaa2/stderr";
 /// The path at which a container sees its own control group.
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Where the host's side of what is staged in is mounted, each by its number.
+/// Mount point of the host's side of files to stage in, each by its number.
 pub(super) const STAGE_IN: &str = "/.drmaa2/in";
 /// The directories that are staged out to, likewise.
 pub(super) const STAGE_OUT: &str = "/.drmaa2/out";
 
-/// What differs from job to job.
+/// The properties that differ from job to job.
 #[derive(Debug)]
 pub(super) struct SpecInput<'a> {
     /// The container's id.
     pub(super) id: &'a str,
-    /// The namespace, which the control group is below.
+    /// The namespace, which contains the control group.
     pub(super) namespace: &'a str,
     /// Host path of init.
     pub(super) init: &'a Path,
-    /// Host path of what the job's init shares with the library.
+    /// Host path of the directory that the job's init shares with the library.
     pub(super) job_dir: &'a Path,
     /// Host files to mount.
     pub(super) files: &'a [FileMount],
-    /// The files in which it finds names.
+    /// The job's name files.
     pub(super) names: &'a [FileMount],
-    /// What the job asks for besides.
+    /// The job's other requests.
     pub(super) extensions: &'a Extensions,
-    /// The slots it was given, where they are counted.
+    /// Its allotted slots, if they are counted.
     pub(super) slots: Option<i64>,
     /// Init may have to give it higher limits than its own.
     pub(super) raises_limits: bool,
-    /// What there is on this machine.
+    /// The properties of this machine.
     pub(super) host: &'a Host,
 }
 
-/// What a spec has to know of the machine.
+/// The properties of the machine that a spec depends on.
 #[derive(Debug, Default)]
 pub(super) struct Host {
     /// Its kernel can limit memory and swap together.
     pub(super) counts_swap: bool,
-    /// The capabilities that its daemon has to give, by their numbers.
+    /// The capabilities that its daemon can grant, by number.
     pub(super) capabilities: u64,
     /// Its kernel can make a mount read-only with all that is mounted below it.
     pub(super) read_only_trees: bool,
-    /// How many processes a job may have that does not say, where the kernel can limit that.
+    /// The limit of processes of a job that sets none, if the kernel can limit them.
     pub(super) pids: Option<i64>,
 }
 
-/// The part of all processes of a machine that one job gets, in hundredths: what systemd gives a service.
+/// The part of all processes of a machine that one job gets, in hundredths: the same as systemd gives a
+/// service.
 const SHARE: i64 = 15;
 
 impl Host {
-    /// This machine, whose daemon has these capabilities to give.
+    /// Examine this machine, whose daemon can grant these capabilities.
     pub(super) fn look(capabilities: u64) -> Self {
         // The unified hierarchy always can.
         let swap = ["memory/memory.memsw.limit_in_bytes", "cgroup.controllers"];
@@ -120,13 +121,13 @@ pub(super) fn kernel() -> Option<(u32, u32)> {
 pub(super) struct FileMount {
     /// Its path on the host.
     pub(super) source: PathBuf,
-    /// Where the container sees it.
+    /// Its path in the container.
     pub(super) target: String,
-    /// May the job only read it?
+    /// Whether the job may only read it.
     pub(super) read_only: bool,
 }
 
-/// What of /proc and /sys a job must not see.
+/// The files of /proc and /sys that a job must not see.
 const MASKED: [&str; 11] = [
     "/proc/acpi",
     "/proc/asound",
@@ -141,7 +142,7 @@ const MASKED: [&str; 11] = [
     "/sys/firmware",
 ];
 
-/// What of /proc it must not change.
+/// The files of /proc that it must not change.
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// The spec as JSON, or the host path that JSON cannot hold.
@@ -189,9 +190,9 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
     Ok(spec)
 }
 
-/// Put what is mounted below something else behind it, or it would be covered; and the mounts that init
-/// relies on behind all others, so that they cover whatever those have put in their place, be it through a
-/// symbolic link.
+/// Order the mounts: a mount below another follows it, or it would be covered; and the mounts that init
+/// relies on follow all others, so that they cover anything put in their place, even through a symbolic
+/// link.
 pub(super) fn arrange(spec: &mut Value) {
     let depth = |mount: &Value| {
         mount["destination"].as_str().map_or(0, |place| Path::new(place).components().count())
@@ -201,12 +202,12 @@ pub(super) fn arrange(spec: &mut Value) {
     }
 }
 
-/// Is a mount there for init?
+/// Returns whether a mount is for init.
 pub(super) fn is_private(mount: &Value) -> bool {
     mount["destination"].as_str().is_some_and(|place| is_private_path(place.as_bytes()))
 }
 
-/// Is a place in the container there for init?
+/// Returns whether a path in the container is for init.
 pub(super) fn is_private_path(place: &[u8]) -> bool {
     Path::new(OsStr::from_bytes(place)).starts_with(PRIVATE)
 }
@@ -226,7 +227,7 @@ fn system_mounts() -> Vec<Value> {
         ("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"]),
         // Programs look here for their limits.
         (CGROUPS, "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"]),
-        // Init's own: the job's user finds no way through it.
+        // Init's own: the job's user cannot pass through it.
         (PRIVATE, "tmpfs", "tmpfs", &["nosuid", "nodev", "noexec", "mode=700", "size=64k"]),
         (CGROUP_DIR, "cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"]),
     ]

@@ -1,13 +1,14 @@
 //! The capabilities of a job.
 //!
-//! Init has those of containers by default, whatever its job gives up: it needs some of them to become
-//! the job's user. So the job's child drops what is in the container's set and not in its own.
+//! Init has the default ones of containers, whatever its job gives up: it needs some of them to become
+//! the job's user. So the job's child drops those in the container's set and not in its own.
 
 use super::Host;
 use crate::model::Extensions;
 use crate::model::extensions::CAPABILITIES;
 
-/// The capabilities that containers have by default everywhere. Unless a job is root's, it has none.
+/// The capabilities that containers have by default everywhere. A job of a user other than root has
+/// none.
 const DEFAULT: [&str; 14] = [
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
@@ -25,18 +26,18 @@ const DEFAULT: [&str; 14] = [
     "CAP_AUDIT_WRITE",
 ];
 
-/// What init needs to give a job higher limits than its own; a machine that is itself confined may not
-/// have it to give.
+/// The capability that init needs to give a job higher limits than its own; a confined machine may be
+/// unable to grant it.
 const RAISE_LIMITS: (u32, &str) = (24, "CAP_SYS_RESOURCE");
 
-/// Those of the container.
+/// The capabilities of the container.
 pub(super) fn of_container(
     extensions: &Extensions,
     host: &Host,
     raises_limits: bool,
 ) -> Vec<&'static str> {
     let job = of_job(extensions, host);
-    // Without an init the job is all there is.
+    // Without an init the job is alone.
     let init: &[&str] = if extensions.no_init { &[] } else { &DEFAULT };
     let (number, raise) = RAISE_LIMITS;
     let raises_limits = raises_limits && !extensions.no_init && host.capabilities >> number & 1 == 1;
@@ -44,7 +45,7 @@ pub(super) fn of_container(
     all().filter(|name| job.contains(name) || of_init(name)).collect()
 }
 
-/// The numbers of those that the container has and its job has not.
+/// The numbers of the capabilities that the container has and its job does not.
 pub(in crate::containerd) fn dropped(
     extensions: &Extensions,
     host: &Host,
@@ -56,8 +57,8 @@ pub(in crate::containerd) fn dropped(
     (0..).zip(all()).filter(|(_, name)| given_up(name)).map(|(number, _)| number).collect()
 }
 
-/// As Docker has it: what is dropped is dropped from the default ones, or from all if all are added;
-/// what is added by its name is there. All are those that the daemon has to give.
+/// The capabilities of the job, with Docker's rules: drops apply to the default ones, or to all if all
+/// are added; those added by name are there. All are those that the daemon can grant.
 fn of_job(extensions: &Extensions, host: &Host) -> Vec<&'static str> {
     let Extensions { cap_add, cap_drop, privileged, .. } = extensions;
     let named = |list: &[String], name: &str| list.iter().any(|item| item == name);
@@ -80,7 +81,7 @@ fn all() -> impl Iterator<Item = &'static str> {
 mod tests {
     use super::*;
 
-    /// It lacks one.
+    /// A host that lacks one.
     fn host() -> Host {
         Host { capabilities: u64::MAX ^ (1 << 40), ..Host::default() }
     }
@@ -126,7 +127,7 @@ mod tests {
         assert!(!of_container(&plain, &host(), false).contains(&name));
         let confined = Host { capabilities: u64::MAX ^ (1 << number), ..Host::default() };
         assert!(!of_container(&plain, &confined, true).contains(&name));
-        // Who was given it keeps it.
+        // A job that was given it keeps it.
         assert_eq!(dropped(&asked(&[name], &[]), &host(), true), [0_u32; 0]);
     }
 }

@@ -52,8 +52,8 @@ fn compare(name: &str, text: &str) {
     assert!(text == expected, "UPDATE_GOLDEN=1 writes a new {golden}; it would be\n{text}");
 }
 
-/// The parts of a spec that differ from that of a job without attributes, each with its place, as they
-/// were reviewed.
+/// Compares the parts of a spec that differ from that of a job without attributes, each with its path,
+/// with the reviewed ones.
 fn golden(name: &str, attributes: &[(&str, &str)]) {
     differs(name, &extended(attributes));
 }
@@ -204,7 +204,7 @@ fn nothing_covers_what_belongs_below_it() {
     ] {
         assert!(at(above) < at(below), "{above} covers {below}");
     }
-    // In the order of the user otherwise, and what init needs behind all.
+    // Otherwise in the user's order, with the mounts of init last.
     assert!(at("/t") < at("/a") && at("/a") < at("/data"));
     let private = mounts.iter().position(is_private).unwrap();
     assert!(mounts[private..].iter().all(is_private) && mounts[private]["destination"] == PRIVATE);
