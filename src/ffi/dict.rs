@@ -15,12 +15,12 @@ use super::{guard, list};
 pub struct drmaa2_dict_s {
     release: drmaa2_dict_entryfree,
     entries: HashMap<Text, Entry>,
-    /// The number that the next new entry gets.
+    /// The number of the next new entry.
     next: u64,
 }
 
 struct Entry {
-    /// Counts up with each new key: the order of insertion.
+    /// Increases with each new key: the order of insertion.
     number: u64,
     key: *mut c_char,
     value: *mut c_char,
@@ -35,8 +35,7 @@ impl drmaa2_dict_s {
         self.entries.try_reserve(1).map_err(|_| mem::out_of_memory())
     }
 
-    /// Store two pointers. If the key is there, only the value is replaced, and the old one is the
-    /// answer.
+    /// Store two pointers. If the key exists, only the value is replaced, and the old one is returned.
     fn set(&mut self, text: Text, key: *mut c_char, value: *mut c_char) -> Option<*mut c_char> {
         if let Some(entry) = self.entries.get_mut(&text) {
             return Some(std::mem::replace(&mut entry.value, value));
@@ -257,11 +256,10 @@ pub(super) unsafe fn texts(dict: drmaa2_dict) -> Option<Vec<(Text, Text)>> {
     Some(dict.in_order().into_iter().map(|(key, entry)| (key.clone(), value(entry))).collect())
 }
 
-/// The value of a key, if the dictionary is there and has it.
+/// The value of a key, if the dictionary exists and has it.
 ///
-/// # Safety
-/// `dict` is NULL or a dictionary that no other thread changes as long as the answer is used, and its
-/// values are strings.
+/// # Safety `dict` is NULL or a dictionary that no other thread changes as long as the answer is used,
+/// and its values are strings.
 pub(super) unsafe fn value<'a>(dict: drmaa2_dict, key: &str) -> Option<&'a [u8]> {
     // SAFETY: the caller's promise.
     let entry = unsafe { dict.as_ref() }?.entries.get(&Text::from(key))?;
@@ -270,10 +268,9 @@ pub(super) unsafe fn value<'a>(dict: drmaa2_dict, key: &str) -> Option<&'a [u8]>
 }
 
 /// Set a key to a copy of `value`, or delete it for `None`. The dictionary owns its strings; it is made
-/// when there is something to put into it.
+/// for the first value.
 ///
-/// # Safety
-/// `variable` holds NULL or a dictionary made by [`of_texts`], which no other thread uses now.
+/// # Safety `variable` holds NULL or a dictionary made by [`of_texts`], which no other thread uses now.
 pub(super) unsafe fn put(variable: *mut drmaa2_dict, key: &str, value: Option<&[u8]>) -> Result<()> {
     // SAFETY: the caller's promise.
     let mut entries = unsafe { texts(*variable) }.unwrap_or_default();

@@ -1,9 +1,9 @@
 //! The C enums.
 //!
-//! A caller may put any number into an enum, and a Rust enum that holds a number it does not list
-//! is undefined behaviour. So functions and structs use the integer types below, under the names
-//! that C has for the enums; the Rust enums are there for their numbers and for the header, where
-//! `cbindgen.toml` gives them the C names.
+//! A caller may put any number into an enum, and a Rust enum with an unlisted number is undefined
+//! behaviour. So functions and structs use the integer types below, under C's names of the enums; the
+//! Rust enums exist for their numbers and for the header, in which `cbindgen.toml` gives them the C
+//! names.
 
 use std::ffi::c_int;
 
@@ -29,7 +29,7 @@ pub(super) const FALSE: drmaa2_bool = Bool::DRMAA2_FALSE as c_int;
 /// cbindgen:ignore
 pub(super) const TRUE: drmaa2_bool = Bool::DRMAA2_TRUE as c_int;
 
-/// What a number or an enum member holds that is not set.
+/// The value of a number or an enum member that is not set.
 ///
 /// cbindgen:ignore
 pub(super) const UNSET: c_int = -1;

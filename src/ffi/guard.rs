@@ -1,5 +1,5 @@
-//! The wall between C and Rust. Every exported function runs inside one of these: a panic ends
-//! here as DRMAA2_INTERNAL, and the last error of the thread is set here and nowhere else.
+//! The wall between C and Rust. Every exported function runs inside one of these: a panic ends here as
+//! DRMAA2_INTERNAL, and the last error of the thread is set only here.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -12,10 +12,10 @@ use crate::model::{Error, ErrorCode, Result};
 use super::enums::drmaa2_error;
 
 thread_local! {
-    /// Why the last call on this thread failed; `None` if it did not. There until the very last moment
-    /// of the thread, since nothing is dropped with it: exit handlers may ask.
+    /// The error of the last call on this thread; `None` if it succeeded. It exists until the very last
+    /// moment of the thread, since it has no destructor: exit handlers may ask.
     static LAST: Cell<Option<ManuallyDrop<Box<Error>>>> = const { Cell::new(None) };
-    /// What drops it.
+    /// Drops it.
     static SWEEPER: Sweeper = const { Sweeper };
 }
 
@@ -29,7 +29,7 @@ impl Drop for Sweeper {
 
 /// Replace the last error of this thread.
 fn set_last(last: Option<Box<Error>>) {
-    // What comes after the sweeper, exit handlers and the like, leaves at most one error behind.
+    // A call after the sweeper, from an exit handler for instance, leaves at most one error behind.
     let _ = SWEEPER.try_with(|_| ());
     drop(LAST.replace(last.map(ManuallyDrop::new)).map(ManuallyDrop::into_inner));
 }
@@ -49,15 +49,15 @@ pub(super) fn pointer<T>(body: impl FnOnce() -> Result<*mut T>) -> *mut T {
     run(body).unwrap_or(ptr::null_mut())
 }
 
-/// A call that leaves the last error alone: callers free things, and ask for the error itself,
-/// between the call that failed and the question why.
+/// A call that does not change the last error: callers free objects, and ask for the error itself,
+/// between the failed call and the question for its reason.
 pub(super) fn quiet<T>(failed: T, body: impl FnOnce() -> T) -> T {
     caught(body).unwrap_or(failed)
 }
 
 /// Look at the last error of this thread.
 pub(super) fn with_last<T>(look: impl FnOnce(Option<&Error>) -> T) -> T {
-    // Taken out and put back, so that there is no borrow that a call from inside `look` could trip over.
+    // Taken out and put back, so that no borrow can conflict with a call from inside `look`.
     let last = LAST.take().map(ManuallyDrop::into_inner);
     let answer = look(last.as_deref());
     set_last(last);

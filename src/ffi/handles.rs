@@ -1,5 +1,5 @@
-//! Which session handles are in use. A handle that was freed, or is none of ours, is found out by
-//! its address alone: the memory behind it is never read.
+//! The session handles in use. A handle that was freed, or is not the library's, is recognised by its
+//! address alone: the memory behind it is never read.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use crate::model::{Error, Result};
 use crate::session::{JobSession, MonitoringSession, ReservationSession};
 use crate::sync::{Mutex, MutexGuard};
 
-/// By address of the handle, until that is freed.
+/// By address of the handle, until it is freed.
 type Table<S> = BTreeMap<usize, Arc<S>>;
 
-/// The handles of one kind of session. The lock is held for look-ups only, never over a call out.
+/// The handles of one kind of session. The lock is held for look-ups only, never during a call out.
 pub(super) struct Handles<S: 'static> {
     what: &'static str,
     table: Mutex<Table<S>>,
@@ -30,10 +30,11 @@ impl<S> Handles<S> {
         Self { what, table: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Note a handle that is about to be handed out.
+    /// Register a handle that is about to be handed out.
     pub(super) fn add<T>(&self, handle: *const T, session: Arc<S>) {
         survive_fork();
-        // There is one before it if the client has freed that with free(): not to be dropped under the lock.
+        // An earlier one exists if the client has freed it with free(): it must not be dropped under the
+        // lock.
         let replaced = self.table.lock().insert(handle.addr(), session);
         drop(replaced);
     }
@@ -47,7 +48,7 @@ impl<S> Handles<S> {
         session.ok_or_else(|| Error::session(format!("{} was freed, or never was one", self.what)))
     }
 
-    /// Forget a handle. `None` if there is no such handle.
+    /// Remove a handle. `None` if there is no such handle.
     pub(super) fn remove<T>(&self, handle: *const T) -> Option<Arc<S>> {
         self.table.lock().remove(&handle.addr())
     }
@@ -64,8 +65,8 @@ struct Held {
     _monitoring: MutexGuard<'static, Table<MonitoringSession>>,
 }
 
-/// A thread that forks holds the locks meanwhile. So the child, in which no other thread lives on,
-/// finds them free and the tables whole.
+/// A thread that forks holds the locks meanwhile. So the child, in which no other thread exists, finds
+/// them free and the tables complete.
 fn survive_fork() {
     static HANDLERS: AtomicBool = AtomicBool::new(false);
     fork::register(&HANDLERS, before_fork, after_fork, after_fork);

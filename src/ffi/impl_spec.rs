@@ -1,9 +1,9 @@
 //! Implementation-specific attributes of structs, by name. A list of names may be empty, but callers
-//! count on a list.
+//! rely on a list.
 //!
-//! No call says which struct an instance is; the name does, as no two structs have one in common. The
-//! values of an instance are in a dictionary that its member `implementationSpecific` leads to, made for
-//! the first value: the instance need not be one of ours, and then the member is NULL.
+//! No call tells the struct of an instance; the name does, as no two structs share one. The values of an
+//! instance are in a dictionary in its member `implementationSpecific`, made for the first value: the
+//! instance need not be the library's, and then the member is NULL.
 
 use std::ffi::{c_char, c_void};
 
@@ -180,7 +180,7 @@ impl Known {
         Ok(())
     }
 
-    /// Where a struct of this kind has its values.
+    /// The member with the values of a struct of this kind.
     unsafe fn member(&self, instance: *mut c_void) -> *mut drmaa2_dict {
         // SAFETY: it points to a struct of this kind.
         let member = unsafe {
@@ -196,10 +196,9 @@ impl Known {
     }
 }
 
-/// What an `implementationSpecific` leads to.
+/// The values of an `implementationSpecific`.
 ///
-/// # Safety
-/// As [`dict::texts`].
+/// # Safety As [`dict::texts`].
 pub(super) unsafe fn values(member: *mut c_void) -> Vec<(String, Text)> {
     // SAFETY: the caller's promise.
     let entries = unsafe { dict::texts(member.cast()) }.unwrap_or_default();

@@ -251,7 +251,7 @@ pub(super) fn slotinfo(slot: &SlotInfo) -> Result<Owned<drmaa2_slotinfo_s>> {
     Ok(block)
 }
 
-/// The machines that somebody has slots of. Altair Grid Engine's clients read their names alone.
+/// The machines of these slots. Altair Grid Engine's clients read only their names.
 pub(super) fn machines(slots: &[SlotInfo], compat: Compat) -> Result<drmaa2_slotinfo_list> {
     match compat {
         Compat::Standard => list::of_blocks(slots.iter().map(slotinfo)),
@@ -297,7 +297,7 @@ pub(super) fn version(version: &Version) -> Result<Owned<drmaa2_version_s>> {
 }
 
 pub(super) fn machineinfo(machine: &Machine, compat: Compat) -> Result<Owned<drmaa2_machineinfo_s>> {
-    // Altair Grid Engine has these two in the place of each other.
+    // Altair Grid Engine has these two in exchanged order.
     let (os, arch) = match compat {
         Compat::Standard => (machine.os as drmaa2_os, machine.arch as drmaa2_cpu),
         Compat::Age => (machine.arch as drmaa2_cpu, machine.os as drmaa2_os),

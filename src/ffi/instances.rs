@@ -1,6 +1,6 @@
-//! Which structs and handles the library has made. No call of the reflection says what kind of struct an
-//! instance is, and an attribute of another kind would be looked for beyond its end. For what the library
-//! has made, that is found out here; what a caller has made is what he says it is.
+//! The structs and handles that the library has made. No call of the reflection tells the kind of struct
+//! of an instance, and an attribute of another kind would be accessed beyond its end. For the library's
+//! own objects the kind is known here; for those of a caller, the caller's statement counts.
 
 use std::any::TypeId;
 use std::cell::Cell;
@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use crate::fork;
 use crate::sync::{Mutex, MutexGuard};
 
-/// What is there, by address, until it is freed. Nothing else is locked under this lock.
+/// The existing objects by address, until they are freed. No other lock is taken under this one.
 type Table = BTreeMap<usize, TypeId>;
 
 static MADE: Mutex<Table> = Mutex::new(BTreeMap::new());
@@ -20,18 +20,18 @@ thread_local! {
     static HELD: fork::Place<MutexGuard<'static, Table>> = const { Cell::new(None) };
 }
 
-/// A block is handed out.
+/// Register a block that is handed out.
 pub(super) fn made<T: 'static>(block: *const T) {
     fork::register(&HANDLERS, before_fork, after_fork, after_fork);
     MADE.lock().insert(block.addr(), TypeId::of::<T>());
 }
 
-/// A block is freed, whoever made it.
+/// Remove a freed block, whoever made it.
 pub(super) fn freed<T>(block: *const T) {
     MADE.lock().remove(&block.addr());
 }
 
-/// Is this a block of the library's, and no `T`?
+/// Returns whether this is a block of the library's, and no `T`.
 pub(super) fn is_other<T: 'static, U>(instance: *const U) -> bool {
     MADE.lock().get(&instance.addr()).is_some_and(|made| *made != TypeId::of::<T>())
 }

@@ -150,20 +150,18 @@ pub(super) fn handle(array: &JobArray, jobs: &[JobRef]) -> Result<Owned<drmaa2_j
     Ok(ja)
 }
 
-/// The template a job array was submitted with, for a caller.
+/// The template that a job array was submitted with, for a caller.
 ///
-/// # Safety
-/// As [`get`].
+/// # Safety As [`get`].
 pub(super) unsafe fn template(ja: drmaa2_jarray) -> Result<drmaa2_jtemplate> {
     // SAFETY: the caller's promise.
     let template = unsafe { get(ja) }?.template()?;
     Ok(jtemplate::write(&template)?.into_raw())
 }
 
-/// Which job array does a caller mean?
+/// The job array of a caller's handle.
 ///
-/// # Safety
-/// `ja` is NULL or leads to an id and a session name; its list is not read.
+/// # Safety `ja` is NULL or leads to an id and a session name; its list is not read.
 pub(super) unsafe fn get(ja: drmaa2_jarray) -> Result<JobArray> {
     if ja.is_null() {
         return Err(null("job array"));

@@ -126,7 +126,7 @@ impl Block for drmaa2_jinfo_s {
     }
 }
 
-/// A snapshot for a caller, with `now` as the end of what still runs.
+/// A snapshot for a caller, with `now` as the end of a job that still runs.
 pub(super) fn write(info: &JobInfo, now: Millis, compat: Compat) -> Result<Owned<drmaa2_jinfo_s>> {
     let text = |text: &Option<String>| mem::optional_string(text.as_ref());
     let time = |at: Option<Millis>| at.map_or(UNSET_TIME, |at| at.div_euclid(1000));
@@ -161,8 +161,7 @@ pub(super) fn write(info: &JobInfo, now: Millis, compat: Compat) -> Result<Owned
 
 /// A caller's filter; `None` for NULL.
 ///
-/// # Safety
-/// `ji` is NULL or an info that no other thread changes now. It need not be one of ours.
+/// # Safety `ji` is NULL or an info that no other thread changes now. It need not be the library's.
 pub(super) unsafe fn filter(ji: drmaa2_jinfo) -> Result<Option<JobFilter>> {
     // SAFETY: the caller's promise.
     let Some(ji) = (unsafe { ji.as_ref() }) else { return Ok(None) };
@@ -208,8 +207,8 @@ fn state(number: drmaa2_jstate) -> Result<Option<JobState>> {
         .ok_or_else(|| Error::argument(format!("jobState of the filter: {number} is no job state")))
 }
 
-/// The names of the machines. The standard has a list of slot infos here, Grid Engine's clients
-/// put strings in; a list knows what it holds.
+/// The names of the machines. The standard has a list of slot infos here, Grid Engine's clients use
+/// strings; a list knows its type.
 unsafe fn machines(machines: drmaa2_slotinfo_list) -> Result<Vec<String>> {
     const WHAT: &str = "allocatedMachines of the filter";
     // SAFETY: NULL or a list, as the caller of `filter` promised.

@@ -1,5 +1,5 @@
-//! Jobs. A handle is a value: it says which job is meant and hides nothing, so that one which a
-//! caller has built does as well.
+//! Jobs. A handle is a value: it names a job and has no hidden part, so one that a caller has built is
+//! valid as well.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -134,8 +134,8 @@ pub unsafe extern "C" fn drmaa2_j_reap(j: drmaa2_j) -> drmaa2_error {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_j_get_state(j: drmaa2_j, substate: *mut drmaa2_string) -> drmaa2_jstate {
     guard::value(UNSET, || {
-        // Also on error, so that a caller who frees it in any case frees nothing.
-        // SAFETY: NULL or a variable; what it held before is the caller's.
+        // Also on error, so that a caller that frees it in any case frees nothing.
+        // SAFETY: NULL or a variable; its previous value belongs to the caller.
         let _ = unsafe { mem::take(substate) };
         // SAFETY: a job, or NULL.
         let (state, detail) = unsafe { get(j) }?.state()?;
@@ -195,7 +195,7 @@ impl Block for drmaa2_j_s {
 pub(super) fn handle(job: &JobRef) -> Result<Owned<drmaa2_j_s>> {
     let unset =
         drmaa2_j_s { id: ptr::null_mut(), session_name: ptr::null_mut(), job_name: ptr::null_mut() };
-    // The name lies behind the handle, so that handles with and without one are freed alike.
+    // The name is stored behind the handle, so that handles with and without one are freed alike.
     let mut j = Owned::with_text(unset, job.name.as_ref().map_or(b"", |name| name.as_bytes()))?;
     j.id = mem::string(&job.id)?;
     j.session_name = mem::optional_string(job.session.as_ref())?;
@@ -205,20 +205,18 @@ pub(super) fn handle(job: &JobRef) -> Result<Owned<drmaa2_j_s>> {
     Ok(j)
 }
 
-/// The template a job was submitted with, for a caller.
+/// The template that a job was submitted with, for a caller.
 ///
-/// # Safety
-/// As [`get`].
+/// # Safety As [`get`].
 pub(super) unsafe fn template(j: drmaa2_j) -> Result<drmaa2_jtemplate> {
     // SAFETY: the caller's promise.
     let template = unsafe { get(j) }?.template()?;
     Ok(jtemplate::write(&template)?.into_raw())
 }
 
-/// Which job does a caller mean?
+/// The job of a caller's handle.
 ///
-/// # Safety
-/// `j` is NULL or leads to an id and a session name; nothing behind them is read.
+/// # Safety `j` is NULL or leads to an id and a session name; nothing behind them is read.
 pub(super) unsafe fn get(j: drmaa2_j) -> Result<JobRef> {
     if j.is_null() {
         return Err(null("job"));

@@ -22,10 +22,10 @@ pub struct drmaa2_list_s {
 }
 
 struct Element {
-    /// What the caller gave and gets back.
+    /// The caller's pointer.
     pointer: *mut c_void,
-    /// In a list of strings, the text at the time of the call: some callers let go of a string as
-    /// soon as it is in a list without a callback, before they hand us the list to read.
+    /// In a list of strings, the text at the time of the call: some callers free a string as soon as it
+    /// is in a list without a callback, before they pass the list to be read.
     text: Option<Text>,
 }
 
@@ -38,14 +38,14 @@ impl drmaa2_list_s {
         self.elements.try_reserve(more).map_err(|_| mem::out_of_memory())
     }
 
-    /// Which element stands at `pos`?
+    /// The index of the element at `pos`.
     fn index(&self, pos: c_long) -> Result<usize> {
         usize::try_from(pos).ok().filter(|index| *index < self.elements.len()).ok_or_else(|| {
             Error::argument(format!("no element {pos} in a list of {}", self.elements.len()))
         })
     }
 
-    /// What this list keeps of an element.
+    /// The list's record of an element.
     unsafe fn element(&self, pointer: *mut c_void) -> Result<Element> {
         if pointer.is_null() {
             return Err(null("list element"));
@@ -260,10 +260,10 @@ pub(super) unsafe fn free_root(variable: *mut drmaa2_list) {
     unsafe { free(variable) };
 }
 
-/// Put another element in the place of the one at `pos`, which is left alone.
+/// Replace the element at `pos`, which is not freed.
 ///
-/// # Safety
-/// `list` is NULL or a list that no other thread uses now, for which `value` is an element or NULL.
+/// # Safety `list` is NULL or a list that no other thread uses now, for which `value` is an element or
+/// NULL.
 pub(super) unsafe fn set(list: drmaa2_list, pos: c_long, value: *mut c_void) -> Result<()> {
     // SAFETY: the caller's promise.
     let list = unsafe { get(list) }?;
@@ -288,7 +288,7 @@ pub(super) fn of_strings<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> 
     Ok(Box::into_raw(list))
 }
 
-/// A kind of struct that lists hold.
+/// A kind of struct in lists.
 pub(super) trait Listed: Block {
     /// The type of such a list.
     const KIND: ListType;

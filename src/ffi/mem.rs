@@ -1,5 +1,5 @@
-//! The C heap. All that a caller may free is made here, with `malloc`, and all that a caller made
-//! and gives us to free ends here, with `free`.
+//! The C heap. All blocks that a caller may free are made here, with `malloc`, and all blocks of callers
+//! that the library frees end here, with `free`.
 
 use std::ffi::{CStr, c_char};
 use std::ops::{Deref, DerefMut};
@@ -10,17 +10,16 @@ use crate::model::{Error, ErrorCode, Result};
 use super::instances;
 use super::types::drmaa2_string;
 
-/// A public struct: one `malloc` block that owns what its members point to.
+/// A public struct: one `malloc` block that owns the targets of its members.
 pub(super) trait Block: Sized + 'static {
-    /// Release what the members point to, but not the block.
+    /// Release the targets of the members, but not the block.
     ///
-    /// # Safety
-    /// Every pointer in it is NULL or owned by it, as the library or a caller has set it. The block
-    /// may be shorter than `Self`, but not so short that a member owns something beyond its end.
+    /// # Safety Every pointer in it is NULL or owned by it, as the library or a caller has set it. The
+    /// block may be shorter than `Self`, but not so short that a member owns something beyond its end.
     unsafe fn free_members(this: *mut Self);
 }
 
-/// A block that was not handed out yet; dropping it frees it.
+/// A block that is not handed out yet; dropping it frees it.
 pub(super) struct Owned<T: Block>(*mut T);
 
 impl<T: Block> Owned<T> {
@@ -54,7 +53,7 @@ impl<T: Block> Owned<T> {
         unsafe { self.0.add(1) }.cast()
     }
 
-    /// Hand it to the caller, who frees it from here on.
+    /// Hand it to the caller, who frees it from now on.
     pub(super) fn into_raw(self) -> *mut T {
         let block = self.0;
         mem::forget(self);
@@ -126,7 +125,7 @@ pub(super) unsafe fn free_string(variable: *mut drmaa2_string) {
     unsafe { libc::free(take(variable).cast()) };
 }
 
-/// A new C string. C has no NUL inside a string, so it ends at the first.
+/// A new C string. It ends at the first NUL of the text.
 pub(super) fn string(text: impl AsRef<[u8]>) -> Result<drmaa2_string> {
     let text = text.as_ref();
     let length = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
@@ -150,17 +149,15 @@ pub(super) fn optional_string<T: AsRef<[u8]>>(text: Option<T>) -> Result<drmaa2_
 
 /// The bytes of a caller's string; `None` for NULL.
 ///
-/// # Safety
-/// `text` is NULL or NUL-terminated, and stays as it is as long as the answer is used.
+/// # Safety `text` is NULL or NUL-terminated, and does not change as long as the answer is used.
 pub(super) unsafe fn bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
     // SAFETY: the caller's promise.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
-/// A caller's string that may be NULL but must be UTF-8, since it names something of ours.
+/// A caller's string that may be NULL but must be UTF-8, since it names an object of the library.
 ///
-/// # Safety
-/// As [`bytes`].
+/// # Safety As [`bytes`].
 pub(super) unsafe fn optional_name<'a>(what: &str, text: *const c_char) -> Result<Option<&'a str>> {
     // SAFETY: the caller's promise.
     let bytes = unsafe { bytes(text) };
@@ -169,21 +166,20 @@ pub(super) unsafe fn optional_name<'a>(what: &str, text: *const c_char) -> Resul
         .transpose()
 }
 
-/// A caller's string that must be there and UTF-8.
+/// A caller's string that must be UTF-8 and not NULL.
 ///
-/// # Safety
-/// As [`bytes`].
+/// # Safety As [`bytes`].
 pub(super) unsafe fn name<'a>(what: &str, text: *const c_char) -> Result<&'a str> {
     // SAFETY: the caller's promise.
     unsafe { optional_name(what, text) }?.ok_or_else(|| null(what))
 }
 
-/// `what` is NULL and must not be.
+/// The error for a NULL `what`.
 pub(super) fn null(what: &str) -> Error {
     Error::argument(format!("{what} is NULL"))
 }
 
-/// No memory left.
+/// The error for exhausted memory.
 pub(super) fn out_of_memory() -> Error {
     Error::new(ErrorCode::OutOfResource, "out of memory")
 }

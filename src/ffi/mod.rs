@@ -1,12 +1,12 @@
-//! The C API: converts what comes in, calls the session room, converts what goes out.
+//! The C API: converts arguments, calls the session module, converts results.
 //!
-//! Nothing here decides anything about jobs. What a caller must see to in every function stands
-//! once, at the top of `include/drmaa2.h`, which is generated from this room. `ext` is what goes beyond
-//! the standard, in a header of its own.
+//! It decides nothing about jobs. The duties of a caller in every function are described once, at the
+//! top of `include/drmaa2.h`, which is generated from this module. `ext` holds the extensions of the
+//! standard, in a header of its own.
 
-// The public structs, their members and the enumerators have the names that C has for them.
+// The public structs, their members and the enumerators have their names in C.
 #![allow(non_camel_case_types, non_snake_case)]
-// What all the exported functions ask of their callers stands in the header once.
+// The duties of callers that all exported functions share are described once, in the header.
 #![allow(clippy::missing_safety_doc)]
 
 pub mod dict;

@@ -59,16 +59,16 @@ fn notification(told: &Notification) -> Result<Owned<drmaa2_notification_s>> {
 /// INVALID_ARGUMENT if there is no code at this address. One binding passes the address of a variable
 /// that holds the function's address, and calling that would end the process.
 fn check_code(address: usize) -> Result<()> {
-    // Not that of the process: it is empty once the first thread has ended.
+    // Not the file of the process: it is empty once the first thread has ended.
     let Ok(maps) = fs::read("/proc/thread-self/maps") else {
-        // Nobody can tell.
+        // Unknown without the file.
         return Ok(());
     };
     let is_code = String::from_utf8_lossy(&maps).lines().any(|line| holds_code(line, address));
     if is_code { Ok(()) } else { Err(Error::argument("callback is not the address of code")) }
 }
 
-/// Is the address in this mapping, and may what is there be executed?
+/// Returns whether the address is in this mapping, and the mapping is executable.
 fn holds_code(mapping: &str, address: usize) -> bool {
     let mut fields = mapping.split_ascii_whitespace();
     let (Some(range), Some(permissions)) = (fields.next(), fields.next()) else { return false };

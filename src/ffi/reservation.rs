@@ -1,4 +1,4 @@
-//! Reservations. A handle is a value, as that of a job: one which a caller has built does as well.
+//! Reservations. A handle is a value, as that of a job: one that a caller has built is valid as well.
 
 use std::ptr;
 
@@ -105,20 +105,18 @@ pub(super) fn handle(reservation: &ReservationRef) -> Result<Owned<drmaa2_r_s>> 
     Ok(r)
 }
 
-/// The template a reservation was requested with, for a caller.
+/// The template that a reservation was requested with, for a caller.
 ///
-/// # Safety
-/// As [`get`].
+/// # Safety As [`get`].
 pub(super) unsafe fn template(r: drmaa2_r) -> Result<drmaa2_rtemplate> {
     // SAFETY: the caller's promise.
     let template = unsafe { get(r) }?.template()?;
     Ok(rtemplate::write(&template)?.into_raw())
 }
 
-/// Which reservation does a caller mean?
+/// The reservation of a caller's handle.
 ///
-/// # Safety
-/// `r` is NULL or leads to an id and a session name; nothing behind them is read.
+/// # Safety `r` is NULL or leads to an id and a session name; nothing behind them is read.
 pub(super) unsafe fn get(r: drmaa2_r) -> Result<ReservationRef> {
     if r.is_null() {
         return Err(null("reservation"));

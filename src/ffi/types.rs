@@ -8,7 +8,7 @@ use super::dict::drmaa2_dict_s;
 use super::infos::drmaa2_notification;
 use super::list::drmaa2_list_s;
 
-/// What a time holds that is not set: DRMAA2_UNSET_TIME of the header.
+/// The value of a time that is not set: DRMAA2_UNSET_TIME of the header.
 ///
 /// cbindgen:ignore
 pub(super) const UNSET_TIME: time_t = -3;

@@ -1,6 +1,5 @@
-//! What goes beyond the standard: the extensions that programs know from the DRMAA2 libraries of Grid
-//! Engine, and the names that functions had in earlier headers. `include/drmaa2_ext.h` is generated
-//! from here.
+//! The extensions of the standard that programs know from the DRMAA2 libraries of Grid Engine, and the
+//! names that functions had in earlier headers. `include/drmaa2_ext.h` is generated from here.
 
 pub mod impl_spec;
 pub mod infos;

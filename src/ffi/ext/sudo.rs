@@ -17,7 +17,7 @@ use crate::session::{
     Behalf, Bulk, JobArray, JobRef, JobSession, ReservationRef, ReservationSession, Sudo, tasks,
 };
 
-/// Length of a name, its NUL included.
+/// Length of a name, including its NUL.
 const NAME: usize = 128;
 
 /// A user on whose behalf a function is called, by his name, his number or both.
@@ -287,7 +287,7 @@ pub unsafe extern "C" fn drmaa2_jarray_terminate_all_as(
     guard::status(|| unsafe { array_of(sudo, ja) }?.control(Control::Terminate))
 }
 
-/// How a job shall end.
+/// The requested end of a job.
 fn end(forced: drmaa2_bool) -> Control {
     if forced == FALSE { Control::Terminate } else { Control::Kill }
 }
@@ -312,27 +312,25 @@ unsafe fn array_of(sudo: drmaa2_sudo, ja: drmaa2_jarray) -> Result<JobArray> {
     array.on_behalf(&behalf)
 }
 
-/// The reservation, if it may be given up on this behalf.
+/// The reservation, if it may be terminated on this behalf.
 ///
-/// # Safety
-/// As [`behalf`] and [`reservation::get`].
+/// # Safety As [`behalf`] and [`reservation::get`].
 unsafe fn reservation_of(sudo: drmaa2_sudo, r: drmaa2_r) -> Result<ReservationRef> {
     // SAFETY: the caller's promise.
     let (behalf, reservation) = unsafe { (behalf(sudo)?, reservation::get(r)?) };
     reservation.on_behalf(&behalf)
 }
 
-/// On whose behalf does a caller act?
+/// The user on whose behalf a caller acts.
 ///
-/// # Safety
-/// `sudo` is NULL or a record.
+/// # Safety `sudo` is NULL or a record.
 unsafe fn behalf(sudo: drmaa2_sudo) -> Result<Behalf> {
     // SAFETY: the caller's promise.
     let sudo = unsafe { sudo.as_ref() }.ok_or_else(|| null("sudo record"))?;
     Behalf::of(&named(sudo)?)
 }
 
-/// What is set in a record.
+/// The set members of a record.
 fn named(sudo: &drmaa2_sudo_s) -> Result<Sudo> {
     let number = |number: c_long| (number != c_long::from(UNSET)).then_some(number);
     Ok(Sudo {
