@@ -292,7 +292,7 @@ pub(super) fn of_strings<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> 
 pub(super) trait Listed: Block {
     /// The type of such a list.
     const KIND: ListType;
-    /// What frees one element.
+    /// Frees one element.
     const RELEASE: unsafe extern "C" fn(*mut *mut c_void);
 }
 
