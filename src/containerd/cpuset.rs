@@ -31,8 +31,7 @@ pub(super) fn check(wanted: &CpuSet) -> Result<()> {
     }
 }
 
-/// The processors of a job with this many slots, which are noted in its directory, the one with its id
-/// in the directory of all jobs.
+/// Choose the processors of a job with this many slots, and note them in its directory.
 pub(super) fn choose(jobs_dir: &Path, id: &str, wanted: &CpuSet, slots: i64) -> Result<CpuList> {
     let count = match wanted {
         CpuSet::These(list) => {

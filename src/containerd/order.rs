@@ -175,8 +175,8 @@ fn mounted(path: Option<&Text>, target: &str) -> Vec<u8> {
     wanted(path).map_or_else(Vec::new, |_| target.as_bytes().to_vec())
 }
 
-/// The user of a job: that of the submitter; for root, who may use any, that of the image. The
-/// template's requests were checked at submission.
+/// The user of a job: the submitter; for root, who may use any, the image's user. Other requests were
+/// checked at submission.
 fn user(
     submitter: &Submitter,
     extensions: &Extensions,
