@@ -170,7 +170,8 @@ extern "C" fn execute(order: *mut c_void) -> c_int {
 /// Reset all signals: those that the host ignores would stay ignored in the program, and a handler of
 /// the host must not run here once signals are no longer blocked.
 ///
-/// # Safety Only in a process with a table of handlers of its own.
+/// # Safety
+/// Only in a process with a table of handlers of its own.
 unsafe fn default_signals() {
     // SAFETY: all zeroes stands for SIG_DFL, and is no shorter than what the kernel reads. An error
     // means a signal that cannot be changed. The caller promises the rest.

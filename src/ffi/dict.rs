@@ -258,8 +258,9 @@ pub(super) unsafe fn texts(dict: drmaa2_dict) -> Option<Vec<(Text, Text)>> {
 
 /// The value of a key, if the dictionary exists and has it.
 ///
-/// # Safety `dict` is NULL or a dictionary that no other thread changes as long as the answer is used,
-/// and its values are strings.
+/// # Safety
+/// `dict` is NULL or a dictionary that no other thread changes as long as the answer is used, and its
+/// values are strings.
 pub(super) unsafe fn value<'a>(dict: drmaa2_dict, key: &str) -> Option<&'a [u8]> {
     // SAFETY: the caller's promise.
     let entry = unsafe { dict.as_ref() }?.entries.get(&Text::from(key))?;
@@ -270,7 +271,8 @@ pub(super) unsafe fn value<'a>(dict: drmaa2_dict, key: &str) -> Option<&'a [u8]>
 /// Set a key to a copy of `value`, or delete it for `None`. The dictionary owns its strings; it is made
 /// for the first value.
 ///
-/// # Safety `variable` holds NULL or a dictionary made by [`of_texts`], which no other thread uses now.
+/// # Safety
+/// `variable` holds NULL or a dictionary made by [`of_texts`], which no other thread uses now.
 pub(super) unsafe fn put(variable: *mut drmaa2_dict, key: &str, value: Option<&[u8]>) -> Result<()> {
     // SAFETY: the caller's promise.
     let mut entries = unsafe { texts(*variable) }.unwrap_or_default();

@@ -198,7 +198,8 @@ impl Known {
 
 /// The values of an `implementationSpecific`.
 ///
-/// # Safety As [`dict::texts`].
+/// # Safety
+/// As [`dict::texts`].
 pub(super) unsafe fn values(member: *mut c_void) -> Vec<(String, Text)> {
     // SAFETY: the caller's promise.
     let entries = unsafe { dict::texts(member.cast()) }.unwrap_or_default();

@@ -152,7 +152,8 @@ pub(super) fn handle(array: &JobArray, jobs: &[JobRef]) -> Result<Owned<drmaa2_j
 
 /// The template that a job array was submitted with, for a caller.
 ///
-/// # Safety As [`get`].
+/// # Safety
+/// As [`get`].
 pub(super) unsafe fn template(ja: drmaa2_jarray) -> Result<drmaa2_jtemplate> {
     // SAFETY: the caller's promise.
     let template = unsafe { get(ja) }?.template()?;
@@ -161,7 +162,8 @@ pub(super) unsafe fn template(ja: drmaa2_jarray) -> Result<drmaa2_jtemplate> {
 
 /// The job array of a caller's handle.
 ///
-/// # Safety `ja` is NULL or leads to an id and a session name; its list is not read.
+/// # Safety
+/// `ja` is NULL or leads to an id and a session name; its list is not read.
 pub(super) unsafe fn get(ja: drmaa2_jarray) -> Result<JobArray> {
     if ja.is_null() {
         return Err(null("job array"));

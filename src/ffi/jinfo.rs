@@ -161,7 +161,8 @@ pub(super) fn write(info: &JobInfo, now: Millis, compat: Compat) -> Result<Owned
 
 /// A caller's filter; `None` for NULL.
 ///
-/// # Safety `ji` is NULL or an info that no other thread changes now. It need not be the library's.
+/// # Safety
+/// `ji` is NULL or an info that no other thread changes now. It need not be the library's.
 pub(super) unsafe fn filter(ji: drmaa2_jinfo) -> Result<Option<JobFilter>> {
     // SAFETY: the caller's promise.
     let Some(ji) = (unsafe { ji.as_ref() }) else { return Ok(None) };

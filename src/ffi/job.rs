@@ -207,7 +207,8 @@ pub(super) fn handle(job: &JobRef) -> Result<Owned<drmaa2_j_s>> {
 
 /// The template that a job was submitted with, for a caller.
 ///
-/// # Safety As [`get`].
+/// # Safety
+/// As [`get`].
 pub(super) unsafe fn template(j: drmaa2_j) -> Result<drmaa2_jtemplate> {
     // SAFETY: the caller's promise.
     let template = unsafe { get(j) }?.template()?;
@@ -216,7 +217,8 @@ pub(super) unsafe fn template(j: drmaa2_j) -> Result<drmaa2_jtemplate> {
 
 /// The job of a caller's handle.
 ///
-/// # Safety `j` is NULL or leads to an id and a session name; nothing behind them is read.
+/// # Safety
+/// `j` is NULL or leads to an id and a session name; nothing behind them is read.
 pub(super) unsafe fn get(j: drmaa2_j) -> Result<JobRef> {
     if j.is_null() {
         return Err(null("job"));

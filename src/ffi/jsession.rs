@@ -221,7 +221,8 @@ pub(super) fn open(js: drmaa2_jsession) -> Result<Arc<JobSession>> {
 
 /// The jobs in a caller's list.
 ///
-/// # Safety `l` is NULL or a list that no other thread changes now.
+/// # Safety
+/// `l` is NULL or a list that no other thread changes now.
 pub(super) unsafe fn jobs(l: drmaa2_j_list) -> Result<Vec<JobRef>> {
     if l.is_null() {
         return Err(null("list of jobs"));

@@ -262,8 +262,8 @@ pub(super) unsafe fn free_root(variable: *mut drmaa2_list) {
 
 /// Replace the element at `pos`, which is not freed.
 ///
-/// # Safety `list` is NULL or a list that no other thread uses now, for which `value` is an element or
-/// NULL.
+/// # Safety
+/// `list` is NULL or a list that no other thread uses now, for which `value` is an element or NULL.
 pub(super) unsafe fn set(list: drmaa2_list, pos: c_long, value: *mut c_void) -> Result<()> {
     // SAFETY: the caller's promise.
     let list = unsafe { get(list) }?;

@@ -14,8 +14,9 @@ use super::types::drmaa2_string;
 pub(super) trait Block: Sized + 'static {
     /// Release the targets of the members, but not the block.
     ///
-    /// # Safety Every pointer in it is NULL or owned by it, as the library or a caller has set it. The
-    /// block may be shorter than `Self`, but not so short that a member owns something beyond its end.
+    /// # Safety
+    /// Every pointer in it is NULL or owned by it, as the library or a caller has set it. The block may
+    /// be shorter than `Self`, but not so short that a member owns something beyond its end.
     unsafe fn free_members(this: *mut Self);
 }
 
@@ -149,7 +150,8 @@ pub(super) fn optional_string<T: AsRef<[u8]>>(text: Option<T>) -> Result<drmaa2_
 
 /// The bytes of a caller's string; `None` for NULL.
 ///
-/// # Safety `text` is NULL or NUL-terminated, and does not change as long as the answer is used.
+/// # Safety
+/// `text` is NULL or NUL-terminated, and does not change as long as the answer is used.
 pub(super) unsafe fn bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
     // SAFETY: the caller's promise.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes())
@@ -157,7 +159,8 @@ pub(super) unsafe fn bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
 
 /// A caller's string that may be NULL but must be UTF-8, since it names an object of the library.
 ///
-/// # Safety As [`bytes`].
+/// # Safety
+/// As [`bytes`].
 pub(super) unsafe fn optional_name<'a>(what: &str, text: *const c_char) -> Result<Option<&'a str>> {
     // SAFETY: the caller's promise.
     let bytes = unsafe { bytes(text) };
@@ -168,7 +171,8 @@ pub(super) unsafe fn optional_name<'a>(what: &str, text: *const c_char) -> Resul
 
 /// A caller's string that must be UTF-8 and not NULL.
 ///
-/// # Safety As [`bytes`].
+/// # Safety
+/// As [`bytes`].
 pub(super) unsafe fn name<'a>(what: &str, text: *const c_char) -> Result<&'a str> {
     // SAFETY: the caller's promise.
     unsafe { optional_name(what, text) }?.ok_or_else(|| null(what))

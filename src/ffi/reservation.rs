@@ -107,7 +107,8 @@ pub(super) fn handle(reservation: &ReservationRef) -> Result<Owned<drmaa2_r_s>> 
 
 /// The template that a reservation was requested with, for a caller.
 ///
-/// # Safety As [`get`].
+/// # Safety
+/// As [`get`].
 pub(super) unsafe fn template(r: drmaa2_r) -> Result<drmaa2_rtemplate> {
     // SAFETY: the caller's promise.
     let template = unsafe { get(r) }?.template()?;
@@ -116,7 +117,8 @@ pub(super) unsafe fn template(r: drmaa2_r) -> Result<drmaa2_rtemplate> {
 
 /// The reservation of a caller's handle.
 ///
-/// # Safety `r` is NULL or leads to an id and a session name; nothing behind them is read.
+/// # Safety
+/// `r` is NULL or leads to an id and a session name; nothing behind them is read.
 pub(super) unsafe fn get(r: drmaa2_r) -> Result<ReservationRef> {
     if r.is_null() {
         return Err(null("reservation"));

@@ -314,7 +314,8 @@ unsafe fn array_of(sudo: drmaa2_sudo, ja: drmaa2_jarray) -> Result<JobArray> {
 
 /// The reservation, if it may be terminated on this behalf.
 ///
-/// # Safety As [`behalf`] and [`reservation::get`].
+/// # Safety
+/// As [`behalf`] and [`reservation::get`].
 unsafe fn reservation_of(sudo: drmaa2_sudo, r: drmaa2_r) -> Result<ReservationRef> {
     // SAFETY: the caller's promise.
     let (behalf, reservation) = unsafe { (behalf(sudo)?, reservation::get(r)?) };
@@ -323,7 +324,8 @@ unsafe fn reservation_of(sudo: drmaa2_sudo, r: drmaa2_r) -> Result<ReservationRe
 
 /// The user on whose behalf a caller acts.
 ///
-/// # Safety `sudo` is NULL or a record.
+/// # Safety
+/// `sudo` is NULL or a record.
 unsafe fn behalf(sudo: drmaa2_sudo) -> Result<Behalf> {
     // SAFETY: the caller's promise.
     let sudo = unsafe { sudo.as_ref() }.ok_or_else(|| null("sudo record"))?;
