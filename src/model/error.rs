@@ -26,7 +26,7 @@ pub enum ErrorCode {
     InvalidState = 9,
     /// Memory, descriptors or disk are exhausted.
     OutOfResource = 10,
-    /// An optional function is not supported.
+    /// An optional attribute that is not supported.
     UnsupportedAttribute = 11,
     /// An optional function that is not supported.
     UnsupportedOperation = 12,
