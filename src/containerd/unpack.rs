@@ -7,8 +7,8 @@ use containerd_client::services::v1::snapshots::{
     CommitSnapshotRequest, PrepareSnapshotRequest, RemoveSnapshotRequest, StatSnapshotRequest,
 };
 use containerd_client::services::v1::{
-    ApplyRequest, CreateRequest as CreateLeaseRequest, DeleteRequest as DeleteLeaseRequest, Info,
-    UpdateRequest as UpdateContentRequest,
+    AddResourceRequest, ApplyRequest, CreateRequest as CreateLeaseRequest,
+    DeleteRequest as DeleteLeaseRequest, Info, Resource, UpdateRequest as UpdateContentRequest,
 };
 use containerd_client::types::Descriptor;
 use ulid::Ulid;
@@ -40,6 +40,7 @@ async fn unpack_leased(daemon: &Daemon, snapshotter: &str, image: &Image, lease:
     let calls = daemon.within(UNPACK)?.leased(lease)?;
     let mut parent = "";
     for layer in &image.layers {
+        keep(daemon, &calls, snapshotter, lease, &layer.chain_id).await?;
         unpack_layer(daemon, &calls, snapshotter, parent, layer).await?;
         parent = &layer.chain_id;
     }
@@ -55,6 +56,21 @@ async fn unpack_leased(daemon: &Daemon, snapshotter: &str, image: &Image, lease:
     };
     calls.content().update(request).await.map_err(|status| daemon.error(status))?;
     Ok(())
+}
+
+/// Keep a snapshot from the collector, whoever makes it or has made it: what an attempt that failed has left is removed
+/// at any moment, and it may be found just before. It need not be there yet.
+async fn keep(
+    daemon: &Daemon,
+    calls: &Calls,
+    snapshotter: &str,
+    lease: &str,
+    chain_id: &str,
+) -> Result<()> {
+    let resource = Resource { id: chain_id.to_owned(), r#type: format!("snapshots/{snapshotter}") };
+    let request = AddResourceRequest { id: lease.to_owned(), resource: Some(resource) };
+    let added = calls.leases().add_resource(request).await;
+    added.map(drop).map_err(|status| daemon.error(status))
 }
 
 async fn unpack_layer(
