@@ -1,11 +1,82 @@
 //! The documents of an image, read as containerd reads them: what is empty may be missing, or null.
 
-use oci_spec::image::{ImageConfiguration, ImageManifest, MediaType};
+use oci_spec::image::{ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::model::{Error, Result, json};
+use crate::model::json::{self, Shape};
+use crate::model::{Error, Result};
+
+const PLATFORM: Shape = Shape::Members(&[
+    ("architecture", Shape::Any),
+    ("os", Shape::Any),
+    ("os.version", Shape::Any),
+    ("os.features", Shape::Any),
+    ("variant", Shape::Any),
+]);
+const DESCRIPTOR: Shape = Shape::Members(&[
+    ("mediaType", Shape::Any),
+    ("digest", Shape::Any),
+    ("size", Shape::Any),
+    ("urls", Shape::Any),
+    ("annotations", Shape::Any),
+    ("platform", PLATFORM),
+    ("artifactType", Shape::Any),
+    ("data", Shape::Any),
+]);
+const RUN: Shape = Shape::Members(&[
+    ("User", Shape::Any),
+    ("ExposedPorts", Shape::Any),
+    ("Env", Shape::Any),
+    ("Entrypoint", Shape::Any),
+    ("Cmd", Shape::Any),
+    ("Volumes", Shape::Any),
+    ("WorkingDir", Shape::Any),
+    ("Labels", Shape::Any),
+    ("StopSignal", Shape::Any),
+]);
+/// A manifest or an index.
+const MANIFEST: Shape = Shape::Members(&[
+    ("schemaVersion", Shape::Any),
+    ("mediaType", Shape::Any),
+    ("artifactType", Shape::Any),
+    ("config", DESCRIPTOR),
+    ("layers", Shape::Each(&DESCRIPTOR)),
+    ("manifests", Shape::Each(&DESCRIPTOR)),
+    ("subject", DESCRIPTOR),
+    ("annotations", Shape::Any),
+]);
+const CONFIGURATION: Shape = Shape::Members(&[
+    ("created", Shape::Any),
+    ("author", Shape::Any),
+    ("architecture", Shape::Any),
+    ("os", Shape::Any),
+    ("os.version", Shape::Any),
+    ("os.features", Shape::Any),
+    ("variant", Shape::Any),
+    ("config", RUN),
+    ("rootfs", Shape::Members(&[("type", Shape::Any), ("diff_ids", Shape::Any)])),
+    ("history", Shape::Any),
+]);
+
+/// A document of an image.
+pub(super) trait Document: DeserializeOwned {
+    /// Its names.
+    const SHAPE: Shape;
+}
+
+impl Document for ImageManifest {
+    const SHAPE: Shape = MANIFEST;
+}
+
+impl Document for ImageIndex {
+    const SHAPE: Shape = MANIFEST;
+}
+
+impl Document for ImageConfiguration {
+    const SHAPE: Shape = CONFIGURATION;
+}
 
 /// Add what a document leaves out, with the meaning that this has.
 fn complete(document: &mut Value) {
@@ -24,11 +95,19 @@ fn complete(document: &mut Value) {
             members.entry(name).or_insert(value);
         }
     }
+    for list in ["layers", "manifests"] {
+        let entries = document.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        for platform in entries.filter_map(|entry| entry.get_mut("platform")?.as_object_mut()) {
+            for name in ["architecture", "os"] {
+                platform.entry(name).or_insert(json!(""));
+            }
+        }
+    }
 }
 
 /// Read one.
-pub(super) fn read<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
-    let mut document = json::read(bytes)?;
+pub(super) fn read<T: Document>(bytes: &[u8]) -> serde_json::Result<T> {
+    let mut document = json::read_as(bytes, &T::SHAPE)?;
     complete(&mut document);
     serde_json::from_value(document)
 }
@@ -41,13 +120,18 @@ const CONFIGURATIONS: [&str; 2] =
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Kind {
-    pub(super) media_type: Option<String>,
+    media_type: String,
     schema_version: Option<i64>,
 }
 
 impl Kind {
     pub(super) fn of(bytes: &[u8]) -> Self {
-        json::read(bytes).unwrap_or_default()
+        json::read_as(bytes, &MANIFEST).unwrap_or_default()
+    }
+
+    /// Its media type, if it says one.
+    pub(super) fn media_type(&self) -> Option<&str> {
+        (!self.media_type.is_empty()).then_some(&self.media_type)
     }
 
     /// Refuse what is a document of a registry and no manifest of an image.
@@ -91,8 +175,6 @@ pub(super) fn check(manifest: &ImageManifest, config: &ImageConfiguration) -> Re
 
 #[cfg(test)]
 mod tests {
-    use oci_spec::image::ImageIndex;
-
     use super::*;
 
     #[test]
@@ -107,6 +189,12 @@ mod tests {
         let manifest: ImageManifest = read(manifest.as_bytes()).unwrap();
         assert!(manifest.layers().is_empty() && is_image(&manifest));
         assert!(read::<ImageIndex>(br#"{"manifests": null}"#).unwrap().manifests().is_empty());
+        let index = format!(
+            r#"{{"Manifests": [{}]}}"#,
+            descriptor.replace("annotations\": null", "platform\": {}")
+        );
+        let index: ImageIndex = read(index.as_bytes()).unwrap();
+        assert!(index.manifests()[0].platform().as_ref().unwrap().os().to_string().is_empty());
     }
 
     #[test]

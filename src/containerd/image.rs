@@ -9,7 +9,6 @@ use containerd_client::tonic::Status;
 use oci_spec::image::{
     Arch, Config, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType,
 };
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::connect::{Calls, Daemon, QUICK};
@@ -295,7 +294,7 @@ fn chain_ids(diff_ids: &[String]) -> Vec<String> {
 }
 
 /// Read a JSON document from the content store.
-async fn document<T: DeserializeOwned>(daemon: &Daemon, calls: &Calls, digest: &str) -> Read<T> {
+async fn document<T: document::Document>(daemon: &Daemon, calls: &Calls, digest: &str) -> Read<T> {
     let request = ReadContentRequest { digest: digest.to_owned(), offset: 0, size: 0 };
     let read = async {
         let mut stream = calls.content().read(request).await?.into_inner();

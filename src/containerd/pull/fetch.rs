@@ -214,11 +214,13 @@ impl Fetch<'_> {
 fn with_type(mut manifest: Manifest) -> Result<Manifest, Error> {
     let kind = Kind::of(&manifest.bytes);
     kind.check(&manifest.media_type)?;
-    manifest.media_type = kind.media_type.unwrap_or(manifest.media_type);
+    if let Some(media_type) = kind.media_type() {
+        media_type.clone_into(&mut manifest.media_type);
+    }
     Ok(manifest)
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(manifest: &Manifest) -> Result<T, Failure> {
+fn parsed<T: document::Document>(manifest: &Manifest) -> Result<T, Failure> {
     document::read(&manifest.bytes).map_err(|error| {
         let Manifest { digest, media_type, .. } = manifest;
         Error::argument(format!("manifest {digest} of type \"{media_type}\": {error}")).into()
