@@ -2,7 +2,7 @@
 
 use oci_spec::image::{ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 
 use crate::model::json::{self, Shape};
@@ -122,6 +122,9 @@ const CONFIGURATIONS: [&str; 2] =
 pub(super) struct Kind {
     media_type: String,
     schema_version: Option<i64>,
+    config: Option<IgnoredAny>,
+    layers: Option<IgnoredAny>,
+    manifests: Option<IgnoredAny>,
 }
 
 impl Kind {
@@ -141,6 +144,17 @@ impl Kind {
             return Err(Error::argument(
                 "an image of Docker's schema 1, which containerd has given up; push it anew",
             ));
+        }
+        Ok(())
+    }
+
+    /// Refuse one that can be read as an index and as a manifest: others may take it for an image that this is not.
+    pub(super) fn check_members(&self, is_index: bool) -> Result<()> {
+        if is_index && (self.config.is_some() || self.layers.is_some()) {
+            return Err(Error::argument("an index that has what only a manifest has"));
+        }
+        if !is_index && self.manifests.is_some() {
+            return Err(Error::argument("a manifest that has what only an index has"));
         }
         Ok(())
     }
@@ -207,5 +221,7 @@ mod tests {
         let old = Kind::of(br#"{"schemaVersion": 1, "name": "a"}"#);
         assert!(old.check("application/json").unwrap_err().message.contains("schema 1"));
         assert!(Kind::of(br#"{"schemaVersion": 2}"#).check("").is_ok());
+        let both = Kind::of(br#"{"layers": [], "Manifests": []}"#);
+        assert!(both.check_members(true).is_err() && both.check_members(false).is_err());
     }
 }

@@ -217,6 +217,7 @@ fn with_type(mut manifest: Manifest) -> Result<Manifest, Error> {
     if let Some(media_type) = kind.media_type() {
         media_type.clone_into(&mut manifest.media_type);
     }
+    kind.check_members(image::is_index(&MediaType::from(manifest.media_type.as_str())))?;
     Ok(manifest)
 }
 
