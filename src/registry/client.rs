@@ -28,7 +28,7 @@ pub(super) struct Connection {
     pub(super) identity: Option<Identity>,
     /// It may be anybody.
     pub(super) skip_verify: bool,
-    /// Sent with each request.
+    /// What each request for an image has to say.
     pub(super) headers: HeaderMap,
     /// How long a connection may take.
     pub(super) timeout: Option<Duration>,
@@ -43,7 +43,6 @@ pub(super) fn client(base: &Url, how: Connection, settings: &Settings) -> reqwes
     let builder = Client::builder()
         .user_agent(concat!("drmaa2-containerd/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(how.timeout.unwrap_or(CONNECT))
-        .default_headers(how.headers)
         .read_timeout(SILENCE)
         .tls_danger_accept_invalid_certs(how.skip_verify)
         .tls_certs_only(trusted(settings).into_iter().chain(how.certificates));

@@ -4,7 +4,9 @@ use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 
@@ -38,6 +40,8 @@ pub(super) struct Endpoint {
     pub(super) client: Client,
     /// Ends with a slash.
     pub(super) base: Url,
+    /// What the site has each request say.
+    pub(super) headers: HeaderMap,
     /// It may be asked what a tag stands for.
     pub(super) resolves: bool,
     /// It may be asked for content.
@@ -119,17 +123,20 @@ impl Endpoint {
 
     async fn send(&self, wanted: &Wanted) -> Result<Response, Failure> {
         let url = self.url(&wanted.path)?;
-        let mut request = self.client.get(url);
+        // The site's own may have several values, and give way to what the request is about.
+        let mut headers = self.headers.clone();
         if let Some(accept) = wanted.accept {
-            request = request.header(ACCEPT, accept);
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
         }
-        if wanted.from > 0 {
-            request = request.header(RANGE, format!("bytes={}-", wanted.from));
+        if wanted.from > 0
+            && let Ok(range) = HeaderValue::try_from(format!("bytes={}-", wanted.from))
+        {
+            headers.insert(RANGE, range);
         }
-        let authorization = self.authorization.lock().clone();
-        if let Some(authorization) = authorization {
-            request = request.header(AUTHORIZATION, authorization);
+        if let Some(authorization) = self.authorization.lock().clone() {
+            headers.insert(AUTHORIZATION, authorization);
         }
+        let request = self.client.get(url).headers(headers);
         request.send().await.map_err(|error| self.broken(&error))
     }
 

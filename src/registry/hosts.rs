@@ -237,7 +237,9 @@ async fn endpoint(
         // A mirror of several registries has to know which is meant.
         base.query_pairs_mut().append_pair("ns", &name.host);
     }
-    let made = client(&base, properties.connection(dir)?, settings);
+    let connection = properties.connection(dir)?;
+    let headers = connection.headers.clone();
+    let made = client(&base, connection, settings);
     let client = made.map_err(|error| bad(&cause(&error)))?;
     if !has_scheme && is_loopback(&base) && !speaks_tls(&client, &base).await {
         // Of these two schemes each can be changed into the other.
@@ -246,6 +248,7 @@ async fn endpoint(
     Ok(Endpoint {
         client,
         base,
+        headers,
         resolves: properties.allows("resolve"),
         pulls: properties.allows("pull"),
         authority: Authority {
