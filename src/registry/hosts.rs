@@ -232,7 +232,9 @@ async fn endpoint(
         "docker.io".clone_into(&mut host);
     }
     let path = base.path().trim_end_matches('/').to_owned();
-    base.set_path(&if properties.override_path { format!("{path}/") } else { format!("{path}/v2/") });
+    // One that ends with that of the interface is whole.
+    let is_whole = properties.override_path || path.ends_with("/v2");
+    base.set_path(&if is_whole { format!("{path}/") } else { format!("{path}/v2/") });
     if host != name.host {
         // A mirror of several registries has to know which is meant.
         base.query_pairs_mut().append_pair("ns", &name.host);
@@ -341,6 +343,8 @@ mod tests {
         let plain = Properties::default();
         let url = of("http://127.0.0.1:1/a", &plain).await.map_err(|it| it.error).unwrap().base;
         assert_eq!(url.as_str(), "http://127.0.0.1:1/a/v2/?ns=docker.io");
+        let url = of("http://127.0.0.1:1/v2/", &plain).await.map_err(|it| it.error).unwrap().base;
+        assert_eq!(url.as_str(), "http://127.0.0.1:1/v2/?ns=docker.io");
         let bare = Properties { override_path: true, ..Properties::default() };
         let url = of("http://127.0.0.1:1/a", &bare).await.map_err(|it| it.error).unwrap().base;
         assert_eq!(url.as_str(), "http://127.0.0.1:1/a/?ns=docker.io");
