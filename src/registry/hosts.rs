@@ -115,7 +115,8 @@ impl Properties {
         }
         if let Some(text) = &self.dial_timeout {
             let bad = || Failure::lasting(format!("dial_timeout \"{text}\" is no duration"));
-            how.timeout = Some(duration(text).ok_or_else(bad)?);
+            // None at all is that of everybody.
+            how.timeout = Some(duration(text).ok_or_else(bad)?).filter(|span| !span.is_zero());
         }
         Ok(how)
     }
@@ -127,7 +128,10 @@ fn bad_file(file: &Path, error: &dyn Display) -> Failure {
 
 /// A duration as Go writes it: numbers with units, such as `1m30s` or `500ms`.
 fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
+    let mut rest = if text == "0" { "0s" } else { text };
+    if rest.is_empty() {
+        return None;
+    }
     let mut seconds = 0.0;
     while !rest.is_empty() {
         let number = rest.find(|char: char| !char.is_ascii_digit() && char != '.')?;
@@ -145,7 +149,7 @@ fn duration(text: &str) -> Option<Duration> {
         seconds += rest[..number].parse::<f64>().ok()? * scale;
         rest = &rest[unit..];
     }
-    Duration::try_from_secs_f64(seconds).ok().filter(|span| !span.is_zero())
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// The places for an image, in the order in which they are to be tried.
@@ -323,7 +327,7 @@ mod tests {
         let connection = connection.map_err(|failure| failure.error).unwrap();
         assert_eq!(connection.timeout, Some(Duration::from_millis(60_500)));
         assert_eq!(connection.headers.get_all("x-two").iter().count(), 2);
-        for wrong in ["", "1", "s", "1x", "-1s", "0s"] {
+        for wrong in ["", "1", "s", "1x", "-1s"] {
             assert_eq!(duration(wrong), None, "{wrong}");
         }
     }
