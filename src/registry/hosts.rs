@@ -23,6 +23,8 @@ use crate::sync::Mutex;
 
 /// Docker's own registry is not at the address that is in the names of its images.
 const DOCKER_HUB: &str = "registry-1.docker.io";
+/// What a place may be there for.
+const CAPABILITIES: [&str; 4] = ["pull", "resolve", "push", "referrers"];
 /// The directory for registries that have none of their own.
 const ANY: &str = "_default";
 
@@ -81,8 +83,19 @@ impl Properties {
         }
     }
 
+    /// A place for which none is said, or an empty list, has all of them.
     fn allows(&self, what: &str) -> bool {
-        self.capabilities.as_ref().is_none_or(|all| all.iter().any(|one| one == what))
+        let said = self.capabilities.as_deref().unwrap_or_default();
+        said.is_empty() || said.iter().any(|one| one.eq_ignore_ascii_case(what))
+    }
+
+    /// Refuse what is no capability: the place would silently be asked for less than was meant.
+    fn check(&self) -> Result<(), Failure> {
+        let is_known = |one: &&String| CAPABILITIES.iter().any(|known| one.eq_ignore_ascii_case(known));
+        match self.capabilities.iter().flatten().find(|one| !is_known(one)) {
+            None => Ok(()),
+            Some(other) => Err(Failure::lasting(format!("\"{other}\" is no capability"))),
+        }
     }
 
     fn connection(&self, dir: &Path) -> Result<Connection, Failure> {
@@ -243,6 +256,7 @@ async fn endpoint(
         // A mirror of several registries has to know which is meant.
         base.query_pairs_mut().append_pair("ns", &name.host);
     }
+    properties.check()?;
     let connection = properties.connection(dir)?;
     let headers = connection.headers.clone();
     let made = client(&base, connection, settings);
