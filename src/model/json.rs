@@ -28,7 +28,7 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
 pub fn read_as<T: DeserializeOwned>(bytes: &[u8], shape: &Shape) -> serde_json::Result<T> {
     let text = String::from_utf8_lossy(bytes);
     let Merged(mut value) = serde_json::from_str(&whole_characters(&text))?;
-    name(&mut value, shape);
+    name(&mut value, shape)?;
     without_nulls(value)
 }
 
@@ -81,12 +81,12 @@ fn whole_characters(text: &str) -> Cow<'_, str> {
     Cow::Owned(found)
 }
 
-/// Give the members of a document the names that it has for them.
-fn name(value: &mut Value, shape: &Shape) {
+/// Give the members of a document the names that it has for them. What should be an object is one, or null.
+fn name(value: &mut Value, shape: &Shape) -> serde_json::Result<()> {
     match (value, shape) {
-        (Value::Array(items), Shape::Each(of)) => items.iter_mut().for_each(|item| name(item, of)),
+        (Value::Array(items), Shape::Each(of)) => items.iter_mut().try_for_each(|item| name(item, of)),
         (Value::Object(members), Shape::Each(of)) => {
-            members.values_mut().for_each(|member| name(member, of));
+            members.values_mut().try_for_each(|member| name(member, of))
         }
         (Value::Object(members), Shape::Members(known)) => {
             for (key, mut member) in std::mem::take(members) {
@@ -96,11 +96,16 @@ fn name(value: &mut Value, shape: &Shape) {
                     Some((known, of)) => ((*known).to_owned(), of),
                     None => (key, &Shape::Any),
                 };
-                name(&mut member, of);
+                name(&mut member, of)?;
                 add(members, key, member);
             }
+            Ok(())
         }
-        _ => {}
+        (Value::Null, _) | (_, Shape::Any | Shape::Each(_)) => Ok(()),
+        (other, Shape::Members(_)) => {
+            let text: String = other.to_string().chars().take(40).collect();
+            Err(de::Error::custom(format!("{text} is no object")))
+        }
     }
 }
 
@@ -219,5 +224,9 @@ mod tests {
         let text = br#"{"OS": 1, "Config": {"env": 2, "labels": {"OS": 3}}, "Layers": [{"SIZE": 4}], "Other": 5}"#;
         let wanted = json!({"os": 1, "config": {"Env": 2, "Labels": {"OS": 3}}, "layers": [{"size": 4}], "Other": 5});
         assert_eq!(read_as::<Value>(text, &SHAPE).unwrap(), wanted);
+        for wrong in ["[]", "1", r#"{"config": "x"}"#, r#"{"layers": [[]]}"#] {
+            let error = read_as::<Value>(wrong.as_bytes(), &SHAPE).unwrap_err();
+            assert!(error.to_string().contains("is no object"), "{error}");
+        }
     }
 }

@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
 use super::{Settings, helper};
-use crate::model::{Error, ErrorCode, Result, Text, json};
+use crate::model::json::{self, Shape};
+use crate::model::{Error, ErrorCode, Result, Text};
 
 /// The name under which the credentials of Docker's own registry are kept.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
@@ -33,6 +34,18 @@ pub(super) struct Place {
     /// The repository in it.
     pub(super) repository: String,
 }
+
+const SHAPE: Shape = Shape::Members(&[
+    ("auths", Shape::Each(&ENTRY)),
+    ("credHelpers", Shape::Any),
+    ("credsStore", Shape::Any),
+]);
+const ENTRY: Shape = Shape::Members(&[
+    ("auth", Shape::Any),
+    ("username", Shape::Any),
+    ("password", Shape::Any),
+    ("identitytoken", Shape::Any),
+]);
 
 /// What matters of such a file.
 #[derive(Default, Deserialize)]
@@ -80,10 +93,12 @@ impl Place {
         if text.trim_ascii().is_empty() {
             return Ok(None);
         }
-        let file: AuthFile = json::read(&text).map_err(|error| Error::argument(error.to_string()))?;
+        let file: AuthFile =
+            json::read_as(&text, &SHAPE).map_err(|error| Error::argument(error.to_string()))?;
         let keys = self.keys();
         let helper = closest(&keys, &file.cred_helpers).or(file.creds_store.as_ref());
-        if let Some(name) = helper
+        // One without a name stands for the file itself.
+        if let Some(name) = helper.filter(|name| !name.is_empty())
             && let Some(found) = helper::ask(name, self.server(), settings)?
         {
             return Ok(Some(found));
@@ -128,12 +143,9 @@ impl Entry {
         if !self.identitytoken.is_empty() {
             return Ok(Some(Credentials::Token(self.identitytoken.clone())));
         }
-        if !self.username.is_empty() {
-            let (user, password) = (self.username.clone(), self.password.clone());
-            return Ok(Some(Credentials::Password { user, password }));
-        }
         if self.auth.is_empty() {
-            return Ok(None);
+            let (user, password) = (self.username.clone(), self.password.clone());
+            return Ok((!user.is_empty()).then_some(Credentials::Password { user, password }));
         }
         let bad = || Error::argument("an auth is not user:password in base64");
         let text: String = self.auth.split_ascii_whitespace().collect();
