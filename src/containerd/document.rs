@@ -1,6 +1,6 @@
 //! The documents of an image, read as containerd reads them: what is empty may be missing, or null.
 
-use oci_spec::image::{ImageConfiguration, ImageIndex, ImageManifest, MediaType};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
@@ -169,6 +169,23 @@ pub(super) fn is_image(manifest: &ImageManifest) -> bool {
     }
 }
 
+/// The types of layers begin so.
+const LAYERS: [&str; 3] = [
+    "application/vnd.oci.image.layer.",
+    "application/vnd.docker.image.rootfs.diff.",
+    "application/vnd.docker.image.rootfs.foreign.diff.",
+];
+
+/// The layers of an image, each with its number. A manifest may list more than that, such as what an image is made of.
+pub(super) fn layers(manifest: &ImageManifest) -> Vec<(usize, &Descriptor)> {
+    let all = manifest.layers().iter().enumerate();
+    let is_layer = |(_, layer): &(usize, &Descriptor)| {
+        let media_type = layer.media_type().to_string();
+        LAYERS.iter().any(|begin| media_type.starts_with(begin))
+    };
+    all.filter(is_layer).collect()
+}
+
 /// Something of a registry that is no image: nothing of it can be run.
 pub(super) fn artifact(manifest: &ImageManifest) -> Error {
     let kind = manifest.artifact_type().as_ref().unwrap_or_else(|| manifest.config().media_type());
@@ -177,7 +194,7 @@ pub(super) fn artifact(manifest: &ImageManifest) -> Error {
 
 /// Refuse a manifest whose configuration does not describe its layers.
 pub(super) fn check(manifest: &ImageManifest, config: &ImageConfiguration) -> Result<()> {
-    let (layers, diff_ids) = (manifest.layers().len(), config.rootfs().diff_ids().len());
+    let (layers, diff_ids) = (layers(manifest).len(), config.rootfs().diff_ids().len());
     match is_image(manifest) {
         true if layers != diff_ids => {
             Err(Error::argument("manifest and configuration disagree on the layers"))

@@ -261,12 +261,11 @@ async fn load_manifest(
     let config_digest = manifest.config().digest().to_string();
     let config = config(daemon, calls, &manifest, says_platform).await?;
     let diff_ids = config.rootfs().diff_ids();
-    let layers = manifest
-        .layers()
-        .iter()
+    let layers = document::layers(&manifest)
+        .into_iter()
         .zip(diff_ids)
         .zip(chain_ids(diff_ids))
-        .map(|((content, diff_id), chain_id)| Layer {
+        .map(|(((_, content), diff_id), chain_id)| Layer {
             content: content.clone(),
             diff_id: diff_id.clone(),
             chain_id,

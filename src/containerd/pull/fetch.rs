@@ -69,9 +69,9 @@ impl Fetch<'_> {
         let registry = Registry::of(name, self.settings).await?;
         let (indexes, last, says_platform) = self.manifests(&registry).await?;
         let manifest: ImageManifest = parsed(&last)?;
-        let (config, layers) = (manifest.config(), manifest.layers());
-        self.progress
-            .begin(layers.iter().map(Descriptor::size).fold(config.size(), u64::saturating_add));
+        let (config, layers) = (manifest.config(), document::layers(&manifest));
+        let sizes = layers.iter().map(|(_, layer)| layer.size());
+        self.progress.begin(sizes.fold(config.size(), u64::saturating_add));
         // Nothing is written before.
         let lease = &leases.take().await?;
         let calls = lease.calls()?;
@@ -81,9 +81,9 @@ impl Fetch<'_> {
         let reading = self.daemon.within(QUICK)?;
         let checked = image::config(self.daemon, &reading, &manifest, says_platform).await;
         checked.map_err(Error::from)?;
-        let reads: Vec<_> = layers.iter().map(|layer| blob("layer", layer).boxed()).collect();
+        let reads: Vec<_> = layers.iter().map(|(_, layer)| blob("layer", layer).boxed()).collect();
         stream::iter(reads).buffer_unordered(LAYERS).try_collect::<()>().await?;
-        let parts = layers.iter().enumerate().map(|(at, layer)| (format!("l.{at}"), layer));
+        let parts = layers.iter().map(|(at, layer)| (format!("l.{at}"), *layer));
         let references = parts
             .chain([("config".to_owned(), config)])
             .map(|(part, to)| (format!("{REFERENCE}.{part}"), to.digest().to_string()));
