@@ -5,11 +5,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use containerd_client::services::v1::{CreateImageRequest, Image as StoredImage, UpdateImageRequest};
 use containerd_client::types::Descriptor as Target;
 use futures_util::future::FutureExt;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, MediaType};
+use sha2::{Digest, Sha256};
 
 use super::super::connect::{Calls, Daemon, QUICK};
 use super::super::document::{self, Kind};
@@ -136,6 +139,8 @@ impl Fetch<'_> {
         labels: &HashMap<String, String>,
     ) -> Result<(), Failure> {
         let (digest, size) = (descriptor.digest().to_string(), descriptor.size());
+        let given = given(descriptor);
+        let is_given = given.is_some();
         let content = Content { kind, digest: &digest, size };
         let (mut counted, mut tries) = (0, 0);
         loop {
@@ -146,8 +151,14 @@ impl Fetch<'_> {
             self.progress.add(ingest.offset.saturating_sub(counted));
             counted = counted.max(ingest.offset);
             let mut blob = registry.blob(&digest, size, ingest.offset);
+            let mut given = given.as_deref().and_then(|all| rest(all, ingest.offset));
             let written = loop {
-                let Some(bytes) = blob.next().await? else { break ingest.commit(labels.clone()).await };
+                let next = match given.take() {
+                    Some(bytes) if !bytes.is_empty() => Some(bytes),
+                    _ if is_given => None,
+                    _ => blob.next().await?,
+                };
+                let Some(bytes) = next else { break ingest.commit(labels.clone()).await };
                 if let Err(failure) = ingest.write(bytes).await {
                     break Err(failure);
                 }
@@ -182,8 +193,7 @@ impl Fetch<'_> {
             // Who has brought it may not have needed all that it refers to.
             return label(self.daemon, &manifest.digest, references).await;
         };
-        let rest = usize::try_from(ingest.offset).ok().and_then(|offset| manifest.bytes.get(offset..));
-        ingest.write(rest.unwrap_or_default().to_vec()).await?;
+        ingest.write(rest(&manifest.bytes, ingest.offset).unwrap_or_default()).await?;
         labels.extend(references);
         ingest.commit(labels).await
     }
@@ -208,6 +218,19 @@ impl Fetch<'_> {
         };
         stored.map_err(|status| self.daemon.error(status).into())
     }
+}
+
+/// Content that its descriptor holds, so that no registry need be asked for it. What is not as it is described is not used.
+fn given(descriptor: &Descriptor) -> Option<Vec<u8>> {
+    let bytes = STANDARD.decode(descriptor.data().as_deref()?).ok()?;
+    let is_whole = u64::try_from(bytes.len()) == Ok(descriptor.size());
+    let digest = format!("sha256:{:x}", Sha256::digest(&bytes));
+    (is_whole && digest == descriptor.digest().to_string()).then_some(bytes)
+}
+
+/// What comes after the first so many bytes.
+fn rest(all: &[u8], offset: u64) -> Option<Vec<u8>> {
+    all.get(usize::try_from(offset).ok()?..).map(<[u8]>::to_vec)
 }
 
 /// What a manifest says of itself counts more than the header it came with.
