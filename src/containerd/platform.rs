@@ -55,7 +55,9 @@ fn rank(named: &Arch, variant: Option<&str>, machine: &Arch) -> Option<usize> {
 pub(super) fn choose<'a>(entries: &'a [Descriptor], machine: &Arch) -> Result<&'a Descriptor, Error> {
     let rank = |platform: &Platform| {
         let fits = rank(platform.architecture(), platform.variant().as_deref(), machine);
-        fits.filter(|_| is_linux(platform.os()))
+        // No kernel is asked for features; what wants some comes after all that wants none.
+        let wants = platform.os_features().as_ref().is_some_and(|all| !all.is_empty());
+        fits.filter(|_| is_linux(platform.os())).map(|rank| (wants, rank))
     };
     entries
         .iter()
@@ -117,6 +119,15 @@ mod tests {
         assert_eq!(chosen(&index, &Arch::ARM), Some('5'));
         assert_eq!(chosen(&index, &Arch::s390x), None);
         assert_eq!(chosen(&[entry('7', None)], &Arch::Amd64), Some('7'));
+    }
+
+    fn an_entry_that_wants_features_comes_last() {
+        let mut wants = serde_json::to_value(entry('1', Some(("linux", "amd64", None)))).unwrap();
+        wants["platform"]["os.features"] = serde_json::json!(["x"]);
+        let wants: Descriptor = serde_json::from_value(wants).unwrap();
+        let older = entry('2', Some(("linux", "386", None)));
+        assert_eq!(chosen(&[wants.clone(), older], &Arch::Amd64), Some('2'));
+        assert_eq!(chosen(&[wants], &Arch::Amd64), Some('1'));
     }
 
     #[test]
