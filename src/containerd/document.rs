@@ -101,6 +101,10 @@ fn complete(document: &mut Value) {
             for name in ["architecture", "os"] {
                 platform.entry(name).or_insert(json!(""));
             }
+            // The name that the type of a platform has for it.
+            if let Some(features) = platform.remove("os.features") {
+                platform.insert("os_features".to_owned(), features);
+            }
         }
     }
 }
@@ -222,10 +226,11 @@ mod tests {
         assert!(read::<ImageIndex>(br#"{"manifests": null}"#).unwrap().manifests().is_empty());
         let index = format!(
             r#"{{"Manifests": [{}]}}"#,
-            descriptor.replace("annotations\": null", "platform\": {}")
+            descriptor.replace("annotations\": null", r#"platform": {"os.features": ["x"]}"#)
         );
         let index: ImageIndex = read(index.as_bytes()).unwrap();
-        assert!(index.manifests()[0].platform().as_ref().unwrap().os().to_string().is_empty());
+        let platform = index.manifests()[0].platform().as_ref().unwrap();
+        assert!(platform.os().to_string().is_empty() && platform.os_features().is_some());
     }
 
     #[test]

@@ -121,9 +121,10 @@ mod tests {
         assert_eq!(chosen(&[entry('7', None)], &Arch::Amd64), Some('7'));
     }
 
+    #[test]
     fn an_entry_that_wants_features_comes_last() {
         let mut wants = serde_json::to_value(entry('1', Some(("linux", "amd64", None)))).unwrap();
-        wants["platform"]["os.features"] = serde_json::json!(["x"]);
+        wants["platform"]["os_features"] = serde_json::json!(["x"]);
         let wants: Descriptor = serde_json::from_value(wants).unwrap();
         let older = entry('2', Some(("linux", "386", None)));
         assert_eq!(chosen(&[wants.clone(), older], &Arch::Amd64), Some('2'));
