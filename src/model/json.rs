@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 /// The names that a document has for its members. Those of a text may be in other letters: small ones and capitals are
 /// the same to Go.
 pub enum Shape {
-    /// Whatever it is, its names stay.
+    /// Anything; its names stay.
     Any,
     /// An object with these members.
     Members(&'static [(&'static str, Shape)]),
@@ -70,7 +70,7 @@ fn whole_characters(text: &str) -> Cow<'_, str> {
                 taken
             }
             (Some(_), _) => next + 6,
-            // What is escaped may be of several bytes where the text is no JSON.
+            // An escaped character may be of several bytes where the text is no JSON.
             (None, _) => next + 1 + text[next + 1..].chars().next().map_or(0, char::len_utf8),
         };
     }

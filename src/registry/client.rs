@@ -28,7 +28,7 @@ pub(super) struct Connection {
     pub(super) identity: Option<Identity>,
     /// It may be anybody.
     pub(super) skip_verify: bool,
-    /// What each request for an image has to say.
+    /// The headers of each request for an image.
     pub(super) headers: HeaderMap,
     /// How long a connection may take.
     pub(super) timeout: Option<Duration>,

@@ -40,7 +40,7 @@ pub(super) struct Endpoint {
     pub(super) client: Client,
     /// Ends with a slash.
     pub(super) base: Url,
-    /// What the site has each request say.
+    /// The headers that the site gives each request.
     pub(super) headers: HeaderMap,
     /// It may be asked what a tag stands for.
     pub(super) resolves: bool,

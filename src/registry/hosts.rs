@@ -23,7 +23,7 @@ use crate::sync::Mutex;
 
 /// Docker's own registry is not at the address that is in the names of its images.
 const DOCKER_HUB: &str = "registry-1.docker.io";
-/// What a place may be there for.
+/// The uses that a place may have.
 const CAPABILITIES: [&str; 4] = ["pull", "resolve", "push", "referrers"];
 /// The directory for registries that have none of their own.
 const ANY: &str = "_default";

@@ -228,7 +228,7 @@ fn given(descriptor: &Descriptor) -> Option<Vec<u8>> {
     (is_whole && digest == descriptor.digest().to_string()).then_some(bytes)
 }
 
-/// What comes after the first so many bytes.
+/// The bytes after the first so many.
 fn rest(all: &[u8], offset: u64) -> Option<Vec<u8>> {
     all.get(usize::try_from(offset).ok()?..).map(<[u8]>::to_vec)
 }
