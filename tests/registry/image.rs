@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -44,8 +45,9 @@ pub enum Packing {
     Zstd,
 }
 
+#[derive(Clone)]
 pub struct Layer {
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<Vec<u8>>,
     packing: Option<&'static str>,
     diff_id: String,
 }
@@ -71,7 +73,11 @@ impl Layer {
                 tar.append_data(&mut header, path, *content).unwrap();
             }
         }
-        let tar = tar.into_inner().unwrap();
+        Self::packed(tar.into_inner().unwrap(), packing)
+    }
+
+    /// An archive as it is.
+    pub fn packed(tar: Vec<u8>, packing: Packing) -> Self {
         let diff_id = digest(&tar);
         let (bytes, packing) = match packing {
             Packing::Plain => (tar, None),
@@ -85,11 +91,21 @@ impl Layer {
                 (ruzstd::encoding::compress_to_vec(tar.as_slice(), level), Some("zstd"))
             }
         };
-        Self { bytes, packing, diff_id }
+        Self { bytes: Arc::new(bytes), packing, diff_id }
+    }
+
+    /// The same content with other bytes on the way.
+    pub fn carried_as(self, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Self {
+        Self { bytes: Arc::new(change(&self.bytes)), ..self }
     }
 
     /// A static busybox with some of its programs.
     pub fn busybox() -> Self {
+        static MADE: OnceLock<Layer> = OnceLock::new();
+        MADE.get_or_init(Self::make_busybox).clone()
+    }
+
+    fn make_busybox() -> Self {
         let file = busybox();
         let program = std::fs::read(file).unwrap();
         let mut files: Vec<(String, &[u8], u32)> = vec![("bin/busybox".into(), &program, 0o755)];
@@ -132,6 +148,7 @@ fn which_busybox() -> PathBuf {
 }
 
 /// An image for this machine, in an index with others or by itself.
+#[derive(Clone)]
 pub struct Image {
     layers: Vec<Layer>,
     config: Vec<u8>,
@@ -173,14 +190,51 @@ impl Image {
 
     /// With another configuration and another manifest.
     pub fn edited(mut self, change: impl FnOnce(&mut Value, &mut Value)) -> Self {
-        let [mut config, mut manifest]: [Value; 2] =
-            [&self.config, &self.manifest].map(|bytes| serde_json::from_slice(bytes).unwrap());
+        let mut config = serde_json::from_slice(&self.config).unwrap();
+        let mut manifest = serde_json::from_slice(&self.manifest).unwrap();
         change(&mut config, &mut manifest);
-        self.config = config.to_string().into_bytes();
+        self.manifest = manifest.to_string().into_bytes();
+        self.configured(config.to_string().as_bytes())
+    }
+
+    /// With this very text as its configuration.
+    pub fn configured(self, text: &[u8]) -> Self {
+        Self { config: text.to_vec(), ..self }.with_manifest(|_| ())
+    }
+
+    /// The text of its configuration.
+    pub fn config(&self) -> String {
+        String::from_utf8(self.config.clone()).unwrap()
+    }
+
+    /// With another manifest, whatever it says of the configuration.
+    pub fn with_manifest(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        let mut manifest: Value = serde_json::from_slice(&self.manifest).unwrap();
         manifest["config"]["digest"] = digest(&self.config).into();
         manifest["config"]["size"] = self.config.len().into();
+        change(&mut manifest);
         self.manifest = manifest.to_string().into_bytes();
         self
+    }
+
+    /// The entry of an index for it, which does not say for which machine it is.
+    pub fn entry(&self) -> Value {
+        descriptor(self.types.manifest, &self.manifest)
+    }
+
+    /// Its manifests, each with its type.
+    pub fn manifests(&self) -> Vec<(Vec<u8>, String)> {
+        let all = self.others.iter().chain([self]);
+        all.map(|image| (image.manifest.clone(), image.types.manifest.to_owned())).collect()
+    }
+
+    /// All its blobs.
+    pub fn parts(&self) -> Vec<Arc<Vec<u8>>> {
+        let of = |image: &Self| {
+            let config = Arc::new(image.config.clone());
+            image.layers.iter().map(|layer| Arc::clone(&layer.bytes)).chain([config]).collect::<Vec<_>>()
+        };
+        self.others.iter().chain([self]).flat_map(of).collect()
     }
 
     /// The digests of its layers.
@@ -217,7 +271,7 @@ impl Image {
         runtime.block_on(async {
             let client = client();
             for image in self.others.iter().chain([self]) {
-                let layers = image.layers.iter().map(|layer| &layer.bytes);
+                let layers = image.layers.iter().map(|layer| &*layer.bytes);
                 for blob in layers.chain([&image.config]) {
                     push_blob(&client, &base, blob).await;
                 }

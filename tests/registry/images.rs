@@ -50,42 +50,6 @@ fn odd(change: impl FnOnce(&mut Value, &mut Value)) -> Image {
 }
 
 #[test]
-fn odd_images_are_read_as_containerd_reads_them() {
-    let Some(rig) = Rig::new() else { return };
-    let server = Server::start();
-    type Change = fn(&mut Value, &mut Value);
-    let odd_ones: [(&str, Change); 9] = [
-        ("os", |config, _| config["os"] = "Linux".into()),
-        ("older", |config, _| config["architecture"] = "386".into()),
-        ("nameless", |config, _| drop((config["os"].take(), config["architecture"].take()))),
-        ("empty", |config, _| (config["os"], config["architecture"]) = ("".into(), "".into())),
-        ("nulls", |config, _| {
-            config["history"] = Value::Null;
-            for name in ["Labels", "Cmd", "Entrypoint", "Volumes", "ExposedPorts", "User", "StopSignal"]
-            {
-                config["config"][name] = Value::Null;
-            }
-        }),
-        ("manifest", |_, manifest| {
-            manifest["annotations"] = Value::Null;
-            manifest["layers"][0]["annotations"] = Value::Null;
-            manifest["config"]["urls"] = Value::Null;
-        }),
-        ("untyped", |_, manifest| drop(manifest["mediaType"].take())),
-        ("dots", |config, _| config["config"]["WorkingDir"] = "/tmp/./../srv".into()),
-        ("other", |_, manifest| manifest["config"]["mediaType"] = "application/octet-stream".into()),
-    ];
-    for (name, change) in odd_ones {
-        let name = server.push(&odd(change), &format!("odd:{name}"));
-        assert_eq!(rig.output(&name, "pwd; cat data"), "/srv\nhere", "{name}");
-    }
-    // What an index says of an image counts more than what the image says.
-    let image = odd(|config, _| config["architecture"] = "s390x".into());
-    let name = server.push(&image.with_other_platform(Layer::busybox()), "odd:index");
-    assert_eq!(rig.output(&name, "cat data"), "here");
-}
-
-#[test]
 fn what_is_no_image_is_refused_by_its_type() {
     let Some(rig) = Rig::new() else { return };
     let server = Server::start();

@@ -7,15 +7,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(unreachable_pub, missing_docs)]
 
+mod archive;
 mod configured;
+mod corpus;
 mod failures;
 mod image;
 mod images;
 mod part;
+mod peer;
 mod processes;
 mod proxy;
 mod pulls;
 mod rig;
+mod rootfs;
 mod server;
+mod shelf;
 mod tls;
+mod tls_shelf;
 mod tokens;

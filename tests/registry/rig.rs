@@ -168,9 +168,14 @@ impl Rig {
 
     /// The end of a job, which is then removed.
     pub fn end(&self, id: &str) -> Outcome {
+        self.end_or_error(id).unwrap()
+    }
+
+    /// The same, or why it could not be started.
+    pub fn end_or_error(&self, id: &str) -> Result<Outcome, String> {
         let outcome = self.until(|fact| match fact {
-            Fact::Ended { id: ended, outcome } if ended == id => Some(outcome.clone()),
-            Fact::NotStarted { id: other, error } if other == id => panic!("{error}"),
+            Fact::Ended { id: ended, outcome } if ended == id => Some(Ok(outcome.clone())),
+            Fact::NotStarted { id: other, error } if other == id => Some(Err(error.to_string())),
             _ => None,
         });
         self.tracker.delete_job(id).unwrap();
