@@ -11,6 +11,7 @@ mod archive;
 mod configured;
 mod corpus;
 mod failures;
+mod hosts;
 mod image;
 mod images;
 mod part;
