@@ -8,6 +8,7 @@
 #![allow(unreachable_pub, missing_docs)]
 
 mod archive;
+mod auths;
 mod configured;
 mod corpus;
 mod failures;
