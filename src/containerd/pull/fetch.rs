@@ -154,11 +154,18 @@ impl Fetch<'_> {
             let mut given = given.as_deref().and_then(|all| rest(all, ingest.offset));
             let written = loop {
                 let next = match given.take() {
-                    Some(bytes) if !bytes.is_empty() => Some(bytes),
-                    _ if is_given => None,
-                    _ => blob.next().await?,
+                    Some(bytes) if !bytes.is_empty() => Ok(Some(bytes)),
+                    _ if is_given => Ok(None),
+                    _ => blob.next().await,
                 };
-                let Some(bytes) = next else { break ingest.commit(labels.clone()).await };
+                let bytes = match next {
+                    Ok(Some(bytes)) => bytes,
+                    Ok(None) => break ingest.commit(labels.clone()).await,
+                    Err(failure) => {
+                        ingest.leave().await;
+                        return Err(failure);
+                    }
+                };
                 if let Err(failure) = ingest.write(bytes).await {
                     break Err(failure);
                 }

@@ -42,7 +42,9 @@ pub(super) struct Ingest<'a> {
     content: Content<'a>,
     requests: mpsc::Sender<WriteContentRequest>,
     answers: Streaming<WriteContentResponse>,
-    /// How much there is of it.
+    /// An answer is still to come.
+    asked: bool,
+    /// How much there is of it, or will be when the last answer has come.
     pub(super) offset: u64,
 }
 
@@ -57,7 +59,9 @@ impl<'a> Ingest<'a> {
         loop {
             let (requests, receiver) = mpsc::channel(1);
             let mut ingest = match start(calls, content, &requests, receiver).await {
-                Ok((answers, offset)) => Ingest { daemon, content, requests, answers, offset },
+                Ok((answers, offset)) => {
+                    Ingest { daemon, content, requests, answers, asked: false, offset }
+                }
                 Err(status) if status.code() == Code::AlreadyExists => return Ok(None),
                 Err(status) if status.message().contains("locked") => {
                     tokio::time::sleep(pause).await;
@@ -75,7 +79,7 @@ impl<'a> Ingest<'a> {
         }
     }
 
-    /// More of it.
+    /// More of it. The daemon writes it while more is read; what comes of that is told the next time.
     pub(super) async fn write(&mut self, data: Vec<u8>) -> Result<(), Failure> {
         let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
         let request = WriteContentRequest { data, ..self.request(WriteAction::Write) };
@@ -87,20 +91,42 @@ impl<'a> Ingest<'a> {
     /// That is all. What does not have its digest is thrown away.
     pub(super) async fn commit(mut self, labels: HashMap<String, String>) -> Result<(), Failure> {
         let request = WriteContentRequest { labels, ..self.request(WriteAction::Commit) };
-        let Err(failure) = self.ask(request).await else { return Ok(()) };
+        let done = match self.ask(request).await {
+            Ok(()) => self.settle().await,
+            failed => failed,
+        };
+        let Err(failure) = done else { return Ok(()) };
         if !failure.passes {
             self.closed().abort().await;
         }
         Err(failure)
     }
 
+    /// No more for now. What was given to the daemon is what the next one goes on with.
+    pub(super) async fn leave(mut self) {
+        if let Err(failure) = self.settle().await {
+            tracing::debug!(error = %failure.error, "the last of it was not written");
+        }
+    }
+
     fn request(&self, action: WriteAction) -> WriteContentRequest {
         WriteContentRequest { offset: signed(self.offset), ..request(self.content, action) }
     }
 
+    /// Ask when the answer to the last request has come: one at a time is in memory, and on its way.
     async fn ask(&mut self, request: WriteContentRequest) -> Result<(), Failure> {
+        self.settle().await?;
         // It is closed only if the daemon has given up, and then there is an answer that tells why.
         let _ = self.requests.send(request).await;
+        self.asked = true;
+        Ok(())
+    }
+
+    /// The answer that is still to come.
+    async fn settle(&mut self) -> Result<(), Failure> {
+        if !std::mem::take(&mut self.asked) {
+            return Ok(());
+        }
         match self.answers.message().await {
             Ok(Some(_)) => Ok(()),
             Ok(None) => {
