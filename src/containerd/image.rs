@@ -260,19 +260,22 @@ async fn load_manifest(
     let manifest: ImageManifest = document(daemon, calls, digest).await?;
     let config_digest = manifest.config().digest().to_string();
     let config = config(daemon, calls, &manifest, says_platform).await?;
-    let diff_ids = config.rootfs().diff_ids();
-    let layers = document::layers(&manifest)
-        .into_iter()
-        .zip(diff_ids)
-        .zip(chain_ids(diff_ids))
-        .map(|(((_, content), diff_id), chain_id)| Layer {
-            content: content.clone(),
-            diff_id: diff_id.clone(),
-            chain_id,
-        })
-        .collect();
+    let layers = layers(&manifest, &config);
     let config = config.config().clone().unwrap_or_default();
     Ok(Image { name: name.to_owned(), target, config_digest, config, layers })
+}
+
+/// The layers of an image, lowest first.
+pub(super) fn layers(manifest: &ImageManifest, config: &ImageConfiguration) -> Vec<Layer> {
+    let diff_ids = config.rootfs().diff_ids();
+    let parts = document::layers(manifest).into_iter().map(|(_, content)| content);
+    let parts = parts.zip(diff_ids).zip(chain_ids(diff_ids));
+    let layer = |((content, diff_id), chain_id): ((&Descriptor, &String), String)| Layer {
+        content: content.clone(),
+        diff_id: diff_id.clone(),
+        chain_id,
+    };
+    parts.map(layer).collect()
 }
 
 pub(super) fn is_index(media_type: &MediaType) -> bool {

@@ -1,4 +1,4 @@
-//! Make the snapshots of an image whose content is there but was never unpacked.
+//! Snapshots of images, made of their layers: of one that was never unpacked, or of one that is on its way.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -37,97 +37,115 @@ pub(super) async fn unpack(daemon: &Daemon, snapshotter: &str, image: &Image) ->
 }
 
 async fn unpack_leased(daemon: &Daemon, snapshotter: &str, image: &Image, lease: &str) -> Result<()> {
-    let calls = daemon.within(UNPACK)?.leased(lease)?;
+    let snapshots = Snapshots::under(daemon, snapshotter, lease)?;
     let mut parent = "";
     for layer in &image.layers {
-        keep(daemon, &calls, snapshotter, lease, &layer.chain_id).await?;
-        unpack_layer(daemon, &calls, snapshotter, parent, layer).await?;
+        snapshots.make(parent, layer).await?;
         parent = &layer.chain_id;
     }
-    // The image keeps its snapshots from the collector through a label of its configuration.
-    let label = format!("containerd.io/gc.ref.snapshot.{snapshotter}");
-    let request = UpdateContentRequest {
-        update_mask: Some(prost_types::FieldMask { paths: vec![format!("labels.{label}")] }),
-        info: Some(Info {
-            digest: image.config_digest.clone(),
-            labels: [(label, parent.to_owned())].into(),
-            ..Info::default()
-        }),
-    };
-    calls.content().update(request).await.map_err(|status| daemon.error(status))?;
-    Ok(())
+    snapshots.belong_to(&image.config_digest, parent).await
 }
 
-/// Keep a snapshot from the collector, whoever makes it or has made it: what an attempt that failed has left is removed
-/// at any moment, and it may be found just before. It need not be there yet.
-async fn keep(
-    daemon: &Daemon,
-    calls: &Calls,
-    snapshotter: &str,
-    lease: &str,
-    chain_id: &str,
-) -> Result<()> {
-    let resource = Resource { id: chain_id.to_owned(), r#type: format!("snapshots/{snapshotter}") };
-    let request = AddResourceRequest { id: lease.to_owned(), resource: Some(resource) };
-    let added = calls.leases().add_resource(request).await;
-    added.map(drop).map_err(|status| daemon.error(status))
+/// The snapshots of an image, made one after another under a lease that keeps them until all are there.
+pub(super) struct Snapshots<'a> {
+    daemon: &'a Daemon,
+    snapshotter: &'a str,
+    lease: &'a str,
+    calls: Calls,
 }
 
-async fn unpack_layer(
-    daemon: &Daemon,
-    calls: &Calls,
-    snapshotter: &str,
-    parent: &str,
-    layer: &Layer,
-) -> Result<()> {
-    let name = &layer.chain_id;
-    let stat = StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: name.clone() };
-    match calls.snapshots().stat(stat).await {
-        Ok(_) => return Ok(()),
-        Err(status) if status::not_found(&status) => {}
-        Err(status) => return Err(daemon.error(status)),
+impl<'a> Snapshots<'a> {
+    /// None yet; the lease is there.
+    pub(super) fn under(daemon: &'a Daemon, snapshotter: &'a str, lease: &'a str) -> Result<Self> {
+        let calls = daemon.within(UNPACK)?.leased(lease)?;
+        Ok(Self { daemon, snapshotter, lease, calls })
     }
-    // A key of its own, in the form containerd's own tools use.
-    let key = format!("extract-{} {name}", Ulid::generate());
-    let prepare = PrepareSnapshotRequest {
-        snapshotter: snapshotter.to_owned(),
-        key: key.clone(),
-        parent: parent.to_owned(),
-        labels: HashMap::new(),
-    };
-    let mounts = calls.snapshots().prepare(prepare).await.map_err(|status| daemon.error(status))?;
-    let apply = ApplyRequest {
-        diff: Some(descriptor(layer)),
-        mounts: mounts.into_inner().mounts,
-        ..ApplyRequest::default()
-    };
-    let committed = async {
-        let applied = calls.diff().apply(apply).await.map_err(|status| daemon.error(status))?;
-        let applied = applied.into_inner().applied.unwrap_or_default().digest;
-        if applied != layer.diff_id {
-            let wanted = &layer.diff_id;
-            return Err(Error::argument(format!("a layer is {applied} but should be {wanted}")));
+
+    /// Make that of a layer, whose content is there, on that of the layer below.
+    pub(super) async fn make(&self, parent: &str, layer: &Layer) -> Result<()> {
+        if self.has(&layer.chain_id).await? {
+            return Ok(());
         }
-        let commit = CommitSnapshotRequest {
+        let made = self.unpack(parent, layer).await;
+        made.map_err(|error| error.of(format_args!("layer {}", layer.content.digest())))
+    }
+
+    /// The image keeps its snapshots from the collector through a label of its configuration.
+    pub(super) async fn belong_to(&self, config_digest: &str, top: &str) -> Result<()> {
+        let label = format!("containerd.io/gc.ref.snapshot.{}", self.snapshotter);
+        let request = UpdateContentRequest {
+            update_mask: Some(prost_types::FieldMask { paths: vec![format!("labels.{label}")] }),
+            info: Some(Info {
+                digest: config_digest.to_owned(),
+                labels: [(label, top.to_owned())].into(),
+                ..Info::default()
+            }),
+        };
+        let updated = self.calls.content().update(request).await;
+        updated.map(drop).map_err(|status| self.daemon.error(status))
+    }
+
+    /// Returns whether a snapshot is there. The lease keeps it from the collector, which may remove at any moment the
+    /// rest of a pull that failed, or of an image that is gone; so it is added before the look.
+    async fn has(&self, name: &str) -> Result<bool> {
+        let kind = format!("snapshots/{}", self.snapshotter);
+        let resource = Some(Resource { id: name.to_owned(), r#type: kind });
+        let request = AddResourceRequest { id: self.lease.to_owned(), resource };
+        self.calls.leases().add_resource(request).await.map_err(|status| self.daemon.error(status))?;
+        let stat =
+            StatSnapshotRequest { snapshotter: self.snapshotter.to_owned(), key: name.to_owned() };
+        match self.calls.snapshots().stat(stat).await {
+            Ok(_) => Ok(true),
+            Err(status) if status::not_found(&status) => Ok(false),
+            Err(status) => Err(self.daemon.error(status)),
+        }
+    }
+
+    async fn unpack(&self, parent: &str, layer: &Layer) -> Result<()> {
+        let (daemon, calls, snapshotter) = (self.daemon, &self.calls, self.snapshotter);
+        let name = &layer.chain_id;
+        // A key of its own, in the form containerd's own tools use.
+        let key = format!("extract-{} {name}", Ulid::generate());
+        let prepare = PrepareSnapshotRequest {
             snapshotter: snapshotter.to_owned(),
-            name: name.clone(),
             key: key.clone(),
+            parent: parent.to_owned(),
             labels: HashMap::new(),
         };
-        match calls.snapshots().commit(commit).await {
-            Ok(_) => Ok(true),
-            Err(status) if status::exists(&status) => Ok(false),
-            Err(status) => Err(daemon.error(status)),
+        let mounts = calls.snapshots().prepare(prepare).await.map_err(|status| daemon.error(status))?;
+        let apply = ApplyRequest {
+            diff: Some(descriptor(layer)),
+            mounts: mounts.into_inner().mounts,
+            ..ApplyRequest::default()
+        };
+        let committed = async {
+            let applied = calls.diff().apply(apply).await.map_err(|status| daemon.error(status))?;
+            let applied = applied.into_inner().applied.unwrap_or_default().digest;
+            if applied != layer.diff_id {
+                let wanted = &layer.diff_id;
+                return Err(Error::argument(format!("it is {applied} but should be {wanted}")));
+            }
+            let commit = CommitSnapshotRequest {
+                snapshotter: snapshotter.to_owned(),
+                name: name.clone(),
+                key: key.clone(),
+                labels: HashMap::new(),
+            };
+            match calls.snapshots().commit(commit).await {
+                Ok(_) => Ok(true),
+                Err(status) if status::exists(&status) => Ok(false),
+                Err(status) => Err(daemon.error(status)),
+            }
+        };
+        let committed = committed.await;
+        if !matches!(committed, Ok(true)) {
+            let remove = RemoveSnapshotRequest { snapshotter: snapshotter.to_owned(), key };
+            if let Err(status) = calls.snapshots().remove(remove).await {
+                tracing::debug!(%status, "cannot remove an unfinished snapshot; the collector will");
+            }
         }
-    };
-    let committed = committed.await;
-    if !matches!(committed, Ok(true)) {
-        let remove = RemoveSnapshotRequest { snapshotter: snapshotter.to_owned(), key };
-        if let Err(status) = calls.snapshots().remove(remove).await {
-            tracing::debug!(%status, "cannot remove an unfinished snapshot; the collector will");
-        }
+        committed.map(drop)
     }
-    committed.map(drop)
 }
 
 fn descriptor(layer: &Layer) -> Descriptor {

@@ -206,11 +206,11 @@ fn watch_and_terminate() {
     let job = session.jobs(None).unwrap().pop().unwrap();
     // Nobody is woken for it: who wants to know looks.
     let deadline = Instant::now() + Duration::from_secs(60);
-    let bytes = |text: &String| text.starts_with("pulling ") && text.ends_with(" bytes");
+    let counted = |text: &String| text.starts_with("pulling ") && text.contains(" of 2 layers, ");
     loop {
         let (state, detail) = job.state().unwrap();
         assert_eq!(state, JobState::Queued, "{detail:?}");
-        if detail.as_ref().is_some_and(bytes) {
+        if detail.as_ref().is_some_and(counted) {
             break;
         }
         assert!(Instant::now() < deadline, "{detail:?}");

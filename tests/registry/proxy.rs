@@ -26,6 +26,8 @@ struct State {
     stalled: bool,
     /// How often somebody has connected.
     connections: usize,
+    /// Requests that have this in them do not pass.
+    held: Option<String>,
     /// Clients that are connected.
     clients: usize,
     open: Vec<TcpStream>,
@@ -41,6 +43,7 @@ impl Proxy {
             passed: 0,
             stalled: false,
             connections: 0,
+            held: None,
             clients: 0,
             open: Vec::new(),
         };
@@ -61,7 +64,13 @@ impl Proxy {
         self.shared.changed.notify_all();
     }
 
-    /// Wait until that is used up.
+    /// Hold requests back that have this in them, or pass all on again.
+    pub fn hold(&self, text: Option<&str>) {
+        self.shared.state.lock().unwrap().held = text.map(str::to_owned);
+        self.shared.changed.notify_all();
+    }
+
+    /// Wait until that is used up, or a request is held back.
     pub fn until_stalled(&self) {
         let state = self.shared.state.lock().unwrap();
         drop(self.shared.changed.wait_while(state, |state| !state.stalled).unwrap());
@@ -107,7 +116,13 @@ impl Shared {
         let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
         let shared = Arc::clone(self);
         thread::spawn(move || {
-            let _ = std::io::copy(&mut from, &mut to);
+            let mut buffer = [0; 16 << 10];
+            while let Ok(length @ 1..) = from.read(&mut buffer) {
+                shared.wait_for_passage(&buffer[..length]);
+                if to.write_all(&buffer[..length]).is_err() {
+                    break;
+                }
+            }
             let _ = to.shutdown(Shutdown::Write);
             shared.state.lock().unwrap().clients -= 1;
             shared.changed.notify_all();
@@ -123,6 +138,17 @@ impl Shared {
             }
             let _ = client.shutdown(Shutdown::Both);
         });
+    }
+
+    /// A request comes in one piece.
+    fn wait_for_passage(&self, request: &[u8]) {
+        let request = String::from_utf8_lossy(request);
+        let mut state = self.state.lock().unwrap();
+        while state.held.as_ref().is_some_and(|held| request.contains(held)) {
+            state.stalled = true;
+            self.changed.notify_all();
+            state = self.changed.wait(state).unwrap();
+        }
     }
 
     fn wait_for_room(&self, length: u64) {

@@ -40,6 +40,73 @@ fn layers_of_every_packing_for_this_platform_alone() {
     assert!(held.ingests.is_empty() && held.leases.is_empty(), "{held:?}");
 }
 
+/// Six layers that no other test has, of which the last four have their numbers in the file `/number` and
+/// in one of their own.
+fn numbered() -> Image {
+    let numbered = ["1", "2", "3", "4"].map(|number| {
+        let (own, number) = (format!("own-{number}"), number.as_bytes());
+        let salt = ulid::Ulid::generate().to_string();
+        let files =
+            [("number", number, 0o644), (own.as_str(), number, 0o644), ("salt", salt.as_bytes(), 0o644)];
+        Layer::new(&files, Packing::Gzip)
+    });
+    let lower = [Layer::random(100_000), Layer::busybox()];
+    Image::new(lower.into_iter().chain(numbered).collect(), json!({}))
+}
+
+#[test]
+fn layers_are_unpacked_while_a_later_one_is_read() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let proxy = Proxy::new(&server.address);
+    let image = numbered();
+    server.push(&image, "app:1");
+    let name = format!("{}/app:1", proxy.address);
+    proxy.hold(image.layers().last().map(String::as_str));
+    let path = rig.file("out", "");
+    let stdio = Stdio { output: Some(path.as_path().into()), ..Stdio::default() };
+    let id = rig.start(job(&name, "cat /number /own-*"), stdio);
+    let text = rig.until_pulled(&id, |text| text.contains(": 5 of 6 layers, "));
+    assert!(text.starts_with(&format!("pulling {name}: 5 of 6 layers, ")), "{text}");
+    let held = rig.held();
+    // The image is there as a whole or not at all; one lease keeps what there is of it.
+    assert!(held.images.is_empty(), "{held:?}");
+    assert_eq!((held.snapshots.len(), held.leases.len()), (5, 1), "{held:?}");
+    rig.collect();
+    assert_eq!(rig.held().snapshots.len(), 5);
+    proxy.hold(None);
+    assert_eq!(rig.end(&id).exit_status, Some(0));
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "41234");
+    let held = rig.held();
+    assert_eq!((held.snapshots.len(), held.leases.len()), (6, 0), "{held:?}");
+}
+
+#[test]
+fn layers_are_unpacked_in_their_order_in_whichever_they_come() {
+    let Some(rig) = Rig::new() else { return };
+    let server = Server::start();
+    let proxy = Proxy::new(&server.address);
+    let image = numbered();
+    server.push(&image, "app:1");
+    let name = format!("{}/app:1", proxy.address);
+    proxy.hold(image.layers().first().map(String::as_str));
+    let path = rig.file("out", "");
+    let stdio = Stdio { output: Some(path.as_path().into()), ..Stdio::default() };
+    let id = rig.start(job(&name, "cat /number /own-*"), stdio);
+    // Of all that is to be read, the lowest is left.
+    let lowest = std::fs::metadata(server.blob(&image.layers()[0])).unwrap().len() / 1000;
+    rig.until_pulled(&id, |text| {
+        let mut words = text.rsplit(' ').skip(1).step_by(2).map(|word| word.parse::<u64>().ok());
+        let (all, read) = (words.next().flatten(), words.next().flatten());
+        text.contains(": 0 of 6 layers, ")
+            && all.zip(read).is_some_and(|(all, read)| all <= read + lowest + 1)
+    });
+    assert!(rig.held().snapshots.is_empty());
+    proxy.hold(None);
+    assert_eq!(rig.end(&id).exit_status, Some(0));
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "41234");
+}
+
 #[test]
 fn images_in_dockers_own_form_are_images_too() {
     let Some(rig) = Rig::new() else { return };

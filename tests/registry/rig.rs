@@ -138,6 +138,16 @@ impl Rig {
         }
     }
 
+    /// Wait until a pull that a job waits for has come so far.
+    pub fn until_pulled(&self, id: &str, so_far: impl Fn(&str) -> bool) -> String {
+        self.until(|fact| match fact {
+            Fact::Progress { id: of, text: Some(text) } if of == id && so_far(text) => {
+                Some(text.clone())
+            }
+            _ => None,
+        })
+    }
+
     pub fn start(&self, template: JobTemplate, stdio: Stdio) -> String {
         let submitter = Submitter {
             user: "root".into(),

@@ -1,6 +1,7 @@
 //! From a registry to an image of the daemon.
 //!
-//! The image is named last, when its snapshots are made: so it is there as a whole or not at all.
+//! The image is named last, when its snapshots are made: so it is there as a whole or not at all. They are
+//! made while further layers are read: unpacking takes longest, and can only be done one by one.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,18 +10,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use containerd_client::services::v1::{CreateImageRequest, Image as StoredImage, UpdateImageRequest};
 use containerd_client::types::Descriptor as Target;
-use futures_util::future::FutureExt;
+use futures_util::future::{self, BoxFuture, Either, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, MediaType};
 use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
 
 use super::super::connect::{Calls, Daemon, QUICK};
 use super::super::document::{self, Kind};
-use super::super::image::{self, MAX_DEPTH};
-use super::super::{platform, status, unpack};
+use super::super::image::{self, Layer, MAX_DEPTH};
+use super::super::unpack::Snapshots;
+use super::super::{platform, status};
 use super::ingest::{Content, Ingest, label, signed};
 use super::lease::{Lease, Leases};
-use super::progress::Progress;
+use super::progress::{Parts, Progress};
 use crate::model::Error;
 use crate::registry::{Failure, Manifest, Name, Registry, Settings};
 
@@ -74,7 +77,10 @@ impl Fetch<'_> {
         let manifest: ImageManifest = parsed(&last)?;
         let (config, layers) = (manifest.config(), document::layers(&manifest));
         let sizes = layers.iter().map(|(_, layer)| layer.size());
-        self.progress.begin(sizes.fold(config.size(), u64::saturating_add));
+        self.progress.begin(Parts {
+            layers: layers.len(),
+            bytes: sizes.fold(config.size(), u64::saturating_add),
+        });
         // Nothing is written before.
         let lease = &leases.take().await?;
         let calls = lease.calls()?;
@@ -83,11 +89,13 @@ impl Fetch<'_> {
         // Before all the rest is read for nothing.
         let reading = self.daemon.within(QUICK)?;
         let checked = image::config(self.daemon, &reading, &manifest, says_platform).await;
-        checked.map_err(Error::from)?;
-        let reads: Vec<_> = layers.iter().map(|(_, layer)| blob("layer", layer).boxed()).collect();
-        stream::iter(reads).buffer_unordered(LAYERS).try_collect::<()>().await?;
-        let parts = layers.iter().map(|(at, layer)| (format!("l.{at}"), *layer));
-        let references = parts
+        let parts = image::layers(&manifest, &checked.map_err(Error::from)?);
+        let snapshots = Snapshots::under(self.daemon, self.snapshotter, lease.id())?;
+        let reads = parts.iter().map(|layer| blob("layer", &layer.content).boxed()).collect();
+        self.layers(reads, &parts, &snapshots).await?;
+        let references = layers
+            .iter()
+            .map(|(at, layer)| (format!("l.{at}"), *layer))
             .chain([("config".to_owned(), config)])
             .map(|(part, to)| (format!("{REFERENCE}.{part}"), to.digest().to_string()));
         self.document(&calls, lease, "manifest", &last, source.clone(), references.collect()).await?;
@@ -97,17 +105,57 @@ impl Fetch<'_> {
             self.document(&calls, lease, "index", index, source.clone(), [reference].into()).await?;
             below = index;
         }
-        let target = Target {
+        let top = parts.last().map_or("", |layer| &layer.chain_id);
+        snapshots.belong_to(config.digest().as_ref(), top).await?;
+        self.store(Target {
             media_type: below.media_type.clone(),
             digest: below.digest.clone(),
             size: signed(u64::try_from(below.bytes.len()).unwrap_or(u64::MAX)),
             annotations: HashMap::new(),
+        })
+        .await
+    }
+
+    /// Read all layers, and unpack each as soon as it is there and those below it are unpacked: the daemon
+    /// can make a snapshot on none but a whole one.
+    async fn layers(
+        &self,
+        reads: Vec<BoxFuture<'_, Result<(), Failure>>>,
+        layers: &[Layer],
+        snapshots: &Snapshots<'_>,
+    ) -> Result<(), Failure> {
+        let (there, arrivals): (Vec<_>, Vec<_>) = layers.iter().map(|_| oneshot::channel()).unzip();
+        let reads = reads.into_iter().zip(there).map(|(read, there)| async move {
+            read.await?;
+            // Nobody listens once unpacking has failed.
+            let _ = there.send(());
+            Ok(())
+        });
+        // Begun from below, since the lowest is wanted first.
+        let reading = stream::iter(reads).buffer_unordered(LAYERS).try_collect::<()>().boxed();
+        let unpacking = async {
+            let mut parent = "";
+            for (layer, arrival) in layers.iter().zip(arrivals) {
+                // It does not come if reading has failed, which is then what went wrong.
+                let Ok(()) = arrival.await else { break };
+                let made = snapshots.make(parent, layer).await;
+                made.map_err(|error| error.of("cannot unpack it"))?;
+                self.progress.unpacked();
+                parent = &layer.chain_id;
+            }
+            Ok(())
         };
-        let image = image::load(self.daemon, &self.daemon.within(QUICK)?, self.name, target.clone())
-            .await
-            .map_err(Error::from)?;
-        unpack::unpack(self.daemon, self.snapshotter, &image).await?;
-        self.store(target).await
+        match future::select(reading, unpacking.boxed()).await {
+            Either::Left((read, unpacking)) => {
+                // The daemon is not left in the middle of a layer, whose lease may end now.
+                let unpacked = unpacking.await;
+                read.and(unpacked)
+            }
+            Either::Right((unpacked, reading)) => {
+                unpacked?;
+                reading.await
+            }
+        }
     }
 
     /// The way from the image's name to the manifest for this machine, and whether an index says that it is.
@@ -145,10 +193,10 @@ impl Fetch<'_> {
         let (mut counted, mut tries) = (0, 0);
         loop {
             let Some(mut ingest) = Ingest::open(self.daemon, calls, content).await? else {
-                self.progress.add(size - counted);
+                self.progress.read(size - counted);
                 return Ok(lease.keep(&digest).await?);
             };
-            self.progress.add(ingest.offset.saturating_sub(counted));
+            self.progress.read(ingest.offset.saturating_sub(counted));
             counted = counted.max(ingest.offset);
             let mut blob = registry.blob(&digest, size, ingest.offset);
             let mut given = given.as_deref().and_then(|all| rest(all, ingest.offset));
@@ -169,7 +217,7 @@ impl Fetch<'_> {
                 if let Err(failure) = ingest.write(bytes).await {
                     break Err(failure);
                 }
-                self.progress.add(ingest.offset.saturating_sub(counted));
+                self.progress.read(ingest.offset.saturating_sub(counted));
                 counted = counted.max(ingest.offset);
             };
             tries += 1;

@@ -87,6 +87,11 @@ impl<'a> Leases<'a> {
 }
 
 impl Lease<'_> {
+    /// Its name.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Calls without a deadline that make things under this lease.
     pub(super) fn calls(&self) -> Result<Calls> {
         self.daemon.endless()?.leased(&self.id)

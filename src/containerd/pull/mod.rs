@@ -18,9 +18,10 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::{Shared, WeakShared};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
 use self::fetch::Fetch;
-use self::progress::{Bytes, Progress};
+use self::progress::{Progress, State};
 use super::{Core, JobSettings, start};
 use crate::model::extensions::Pull;
 use crate::model::{Error, Result};
@@ -54,13 +55,13 @@ struct Wanted {
 
 struct Known {
     pull: WeakShared<Running>,
-    progress: watch::Receiver<Bytes>,
+    progress: watch::Receiver<State>,
 }
 
 /// A pull to wait for.
 struct Joined {
     pull: Shared<Running>,
-    progress: watch::Receiver<Bytes>,
+    progress: watch::Receiver<State>,
 }
 
 impl Pulls {
@@ -113,18 +114,19 @@ pub(super) async fn ready(core: &Arc<Core>, job: &NewJob) -> Result<()> {
     };
     let (name, snapshotter) = (Name::parse(name)?.to_string(), snapshotter.to_owned());
     let wanted = Wanted { name, always, snapshotter, registry: settings.registry };
+    let image = wanted.name.clone();
     let joined = core.pulls.join(core, wanted);
-    let done = wait(core, job, joined).await;
+    let done = wait(core, job, &image, joined).await;
     core.facts.report(Fact::Progress { id: job.id.clone(), text: None });
     done
 }
 
-async fn wait(core: &Core, job: &NewJob, joined: Joined) -> Result<()> {
+async fn wait(core: &Core, job: &NewJob, image: &str, joined: Joined) -> Result<()> {
     let Joined { mut pull, mut progress } = joined;
     // Listen before looking, or a request to end would be missed.
     let mut changes = core.facts.changes();
     progress.mark_changed();
-    let mut look = true;
+    let (mut look, mut next) = (true, Instant::now());
     loop {
         if look {
             start::still_wanted(core, &job.id)?;
@@ -134,12 +136,21 @@ async fn wait(core: &Core, job: &NewJob, joined: Joined) -> Result<()> {
             done = &mut pull => return done,
             // After one that was missed, looking does no harm.
             change = changes.recv() => look = !matches!(change, Ok(Some(of)) if *of != *job.id),
-            Ok(()) = progress.changed() => {
-                let text = Some(progress.borrow_and_update().text());
+            Some(state) = news(&mut progress, next) => {
+                let text = Some(state.text(image));
                 core.facts.report(Fact::Progress { id: job.id.clone(), text });
+                next = Instant::now() + state.interval();
             }
         }
     }
+}
+
+/// How far a pull is, once that has changed, and not before some time. The last change before a
+/// standstill is told like any other.
+async fn news(progress: &mut watch::Receiver<State>, not_before: Instant) -> Option<State> {
+    tokio::time::sleep_until(not_before).await;
+    progress.changed().await.ok()?;
+    Some(*progress.borrow_and_update())
 }
 
 async fn pull(core: Arc<Core>, wanted: Wanted, progress: Progress) -> Result<()> {

@@ -1,64 +1,80 @@
 //! How far a pull is.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::sync::Mutex;
-
-/// Who waits hears no more often of more bytes: each time is a transaction of the store.
+/// Who waits hears no more often of more: each time is a transaction of the store.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// With more of those who wait, each of them hears of it more seldom.
 const MANY: usize = 8;
 
-/// What is known of a pull.
+/// What a pull consists of, as far as it is known or done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Bytes {
-    done: u64,
-    /// 0 while it is not known.
-    total: u64,
+pub(super) struct Parts {
+    pub(super) layers: usize,
+    pub(super) bytes: u64,
 }
 
-impl Bytes {
-    /// For the user.
-    pub(super) fn text(self) -> String {
-        match self.total {
-            0 => "pulling".to_owned(),
-            total => format!("pulling {}/{total} bytes", self.done.min(total)),
-        }
+/// What is known of a pull.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct State {
+    /// Layers that are unpacked, and bytes that are read.
+    done: Parts,
+    /// `None` while it is not known.
+    total: Option<Parts>,
+    /// How many listen.
+    listeners: usize,
+}
+
+impl State {
+    /// For the user, about the image of this name.
+    pub(super) fn text(self, image: &str) -> String {
+        let Some(total) = self.total else { return format!("pulling {image}") };
+        // So many digits that each bar moves.
+        let (unit, size) = if total.bytes < 10_000_000 { ("kB", 1000) } else { ("MB", 1_000_000) };
+        let (layers, bytes) = (self.done.layers, self.done.bytes.min(total.bytes) / size);
+        let (all_layers, all_bytes) = (total.layers, total.bytes / size);
+        format!("pulling {image}: {layers} of {all_layers} layers, {bytes} of {all_bytes} {unit}")
+    }
+
+    /// The time until the same listener is told again.
+    pub(super) fn interval(&self) -> Duration {
+        INTERVAL.saturating_mul(u32::try_from(self.listeners / MANY).unwrap_or(u32::MAX).max(1))
     }
 }
 
 /// Where a pull tells how far it is.
-pub(super) struct Progress {
-    news: watch::Sender<Bytes>,
-    now: Mutex<(Bytes, Option<Instant>)>,
-}
+pub(super) struct Progress(watch::Sender<State>);
 
 impl Progress {
     /// One that tells who listens to the receiver.
-    pub(super) fn new() -> (Self, watch::Receiver<Bytes>) {
-        let (news, receiver) = watch::channel(Bytes::default());
-        (Self { news, now: Mutex::default() }, receiver)
+    pub(super) fn new() -> (Self, watch::Receiver<State>) {
+        let (news, receiver) = watch::channel(State::default());
+        (Self(news), receiver)
     }
 
     /// It is known how much there is to do.
-    pub(super) fn begin(&self, total: u64) {
-        let mut now = self.now.lock();
-        *now = (Bytes { done: 0, total }, None);
-        self.news.send_replace(now.0);
+    pub(super) fn begin(&self, total: Parts) {
+        self.change(|state| *state = State { total: Some(total), ..State::default() });
     }
 
-    /// So many more are done.
-    pub(super) fn add(&self, bytes: u64) {
-        let crowds = u32::try_from(self.news.receiver_count() / MANY).unwrap_or(u32::MAX);
-        let interval = INTERVAL.saturating_mul(crowds.max(1));
-        let mut now = self.now.lock();
-        now.0.done = now.0.done.saturating_add(bytes);
-        if now.0.done >= now.0.total || now.1.is_none_or(|told| told.elapsed() >= interval) {
-            now.1 = Some(Instant::now());
-            self.news.send_replace(now.0);
-        }
+    /// So many more bytes are read.
+    pub(super) fn read(&self, bytes: u64) {
+        self.change(|state| state.done.bytes = state.done.bytes.saturating_add(bytes));
+    }
+
+    /// One more layer is unpacked.
+    pub(super) fn unpacked(&self) {
+        self.change(|state| state.done.layers += 1);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let listeners = self.0.receiver_count();
+        self.0.send_modify(|state| {
+            change(state);
+            state.listeners = listeners;
+        });
     }
 }
 
@@ -67,16 +83,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_is_told_at_once_at_intervals_and_at_the_end() {
+    fn layers_and_bytes_are_counted() {
         let (progress, news) = Progress::new();
-        assert_eq!(news.borrow().text(), "pulling");
-        progress.begin(100);
-        assert_eq!(news.borrow().text(), "pulling 0/100 bytes");
-        progress.add(1);
-        assert_eq!(news.borrow().text(), "pulling 1/100 bytes");
-        progress.add(1);
-        assert_eq!(news.borrow().text(), "pulling 1/100 bytes");
-        progress.add(98);
-        assert_eq!(news.borrow().text(), "pulling 100/100 bytes");
+        let told = || news.borrow().text("app:1");
+        assert_eq!(told(), "pulling app:1");
+        progress.begin(Parts { layers: 2, bytes: 100_000 });
+        assert_eq!(told(), "pulling app:1: 0 of 2 layers, 0 of 100 kB");
+        progress.read(98_000);
+        progress.unpacked();
+        assert_eq!(told(), "pulling app:1: 1 of 2 layers, 98 of 100 kB");
+        progress.read(2000);
+        progress.unpacked();
+        assert_eq!(told(), "pulling app:1: 2 of 2 layers, 100 of 100 kB");
+    }
+
+    #[test]
+    fn large_images_are_counted_in_megabytes() {
+        let (progress, news) = Progress::new();
+        progress.begin(Parts { layers: 20, bytes: 1_000_000_001 });
+        progress.read(430_900_000);
+        assert_eq!(news.borrow().text("a"), "pulling a: 0 of 20 layers, 430 of 1000 MB");
+    }
+
+    #[test]
+    fn the_more_listen_the_more_seldom_is_each_told() {
+        let (progress, news) = Progress::new();
+        progress.read(1);
+        assert_eq!(news.borrow().interval(), INTERVAL);
+        let _others: Vec<_> = (1..MANY * 3).map(|_| news.clone()).collect();
+        progress.read(1);
+        assert_eq!(news.borrow().interval(), INTERVAL * 3);
     }
 }
