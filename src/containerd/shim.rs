@@ -190,16 +190,21 @@ mod tests {
         format!("test-{}", std::process::id())
     }
 
-    /// A process with the arguments of a shim, whose shell runs this script.
+    /// A process with the arguments of a shim, whose shell runs this script. It has said that it is ready: the kernel
+    /// shows no arguments of a process that is about to run its program.
     fn shim(id: &str, script: &str) -> Child {
         let mut command = Command::new("sh");
         command.args(["-c", script, "shim", "-namespace", &namespace(), "-id", id]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+        let mut shim = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(shim.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        shim
     }
 
     #[test]
     fn a_shim_that_has_nothing_is_killed_and_no_other() {
-        let mut stuck = shim("stuck", "read never");
+        let mut stuck = shim("stuck", "echo ready; read never");
         kill_if_empty(&namespace(), "stuck", OLD);
         assert!(stuck.try_wait().unwrap().is_none(), "it is young");
         kill_if_empty(&namespace(), "other", Duration::ZERO);
@@ -208,8 +213,6 @@ mod tests {
         assert_eq!(stuck.wait().unwrap().signal(), Some(9));
 
         let mut busy = shim("busy", "(echo ready; read never <&3) 3<&0; true");
-        let mut line = String::new();
-        BufReader::new(busy.stdout.take().unwrap()).read_line(&mut line).unwrap();
         kill_if_empty(&namespace(), "busy", Duration::ZERO);
         drop(busy.stdin.take());
         assert_eq!(busy.wait().unwrap().code(), Some(0));
@@ -217,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_process_that_has_just_begun_is_young() {
-        let mut child = shim("young", "read never");
+        let mut child = shim("young", "echo ready; read never");
         let young = age_of(child.id()).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
