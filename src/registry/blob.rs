@@ -8,7 +8,7 @@ use super::{Failure, Registry};
 
 /// Bytes that are gathered before they are given on: whoever takes them does so by a call to another
 /// process, which costs the same for few and for many.
-const PART: usize = 256 << 10;
+const PART: usize = 128 << 10;
 /// The last piece of a part goes beyond it by about so much.
 const MARGIN: usize = 16 << 10;
 
