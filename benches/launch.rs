@@ -7,13 +7,15 @@
 //! `scripts/bench` sets up a containerd and runs it.
 
 mod raw;
+mod report;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use drmaa2::session::{JobSession, Timeout};
 
-use raw::{Error, Floor, median, template, verdict};
+use raw::{Floor, template};
+use report::{Error, median, verdict};
 
 const ROUNDS: usize = 30;
 const STATE_CALLS: u32 = 10_000;

@@ -3,12 +3,12 @@
 //! Three do the same in turn, so that whatever else the machine does falls on all: the library, from the
 //! submission of a job until it runs; `ctr images pull`, from its start to its end; and `skopeo copy` into
 //! a storage of its own, which unpacks as well. In between all is removed and written back to the disk.
-//! What counts is the ratio. The library is in a process of its own each time, so that its memory is known.
+//! What counts is the ratio within a round. The library is in a process of its own each time, so that its memory is known.
 //!
 //! `scripts/bench` sets up a containerd and runs it.
 
 mod origin;
-mod raw;
+mod report;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -18,7 +18,15 @@ use drmaa2::model::JobTemplate;
 use drmaa2::session::{JobSession, Timeout};
 
 use origin::Registry;
-use raw::{Error, median, verdict};
+use report::{Error, median, verdict};
+
+/// What a round took, and the growth of the library's process.
+struct Round {
+    library: Duration,
+    ctr: Duration,
+    skopeo: Duration,
+    growth: u64,
+}
 
 const ROUNDS: usize = 3;
 /// The part that a process of the benchmark plays, and what it has to know.
@@ -110,23 +118,28 @@ fn measure() -> Result<bool, Error> {
         settle()?;
     }
     let image = registry.name();
-    let (mut library, mut growths) = (Vec::new(), Vec::new());
-    let (mut ctrs, mut skopeos) = (Vec::new(), Vec::new());
-    for round in 1..=ROUNDS {
-        let (took, growth) = ours(&image)?;
+    let mut rounds = Vec::new();
+    for number in 1..=ROUNDS {
+        let (library, growth) = ours(&image)?;
         let (ctr, skopeo) = (by_ctr(&image)?, by_skopeo(&image, &dir)?);
-        println!("round {round}: library {took:.1?}, ctr {ctr:.1?}, skopeo {skopeo:.1?}");
-        library.push(took);
-        growths.push(growth);
-        ctrs.push(ctr);
-        skopeos.push(skopeo);
+        println!("round {number}: library {library:.1?}, ctr {ctr:.1?}, skopeo {skopeo:.1?}");
+        rounds.push(Round { library, ctr, skopeo, growth });
     }
-    let [library, ctr, skopeo] = [&mut library, &mut ctrs, &mut skopeos].map(|times| median(times));
-    let growth = growths.into_iter().max().unwrap_or_default();
+    let middle = |time: fn(&Round) -> Duration| median(&mut rounds.iter().map(time).collect::<Vec<_>>());
+    let [library, ctr, skopeo] =
+        [middle(|round| round.library), middle(|round| round.ctr), middle(|round| round.skopeo)];
+    let ratio = |other: fn(&Round) -> Duration| {
+        let mut ratios: Vec<_> = rounds
+            .iter()
+            .map(|round| round.library.as_secs_f64() / other(round).as_secs_f64())
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios.get(ratios.len() / 2).copied().unwrap_or(f64::INFINITY)
+    };
+    let (to_ctr, to_skopeo) = (ratio(|round| round.ctr), ratio(|round| round.skopeo));
+    let growth = rounds.iter().map(|round| round.growth).max().unwrap_or_default();
     let (layers, size) = (origin::LAYERS, origin::LAYER / 1_000_000);
     println!("medians of {ROUNDS} rounds; {layers} layers of {size} MB, gzip");
-    let ratio = |other: Duration| library.as_secs_f64() / other.as_secs_f64();
-    let (to_ctr, to_skopeo) = (ratio(ctr), ratio(skopeo));
     println!("pull and unpack        skopeo {skopeo:.1?}, library {library:.1?}: {to_skopeo:.2}x");
     let goals = [
         verdict(

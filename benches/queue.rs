@@ -4,6 +4,7 @@
 //! containerd and runs it.
 
 mod raw;
+mod report;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 use drmaa2::model::{Control, JobFilter, JobState, JobTemplate};
 use drmaa2::session::{Bulk, JobRef, JobSession, Timeout};
 
-use raw::{Error, Floor, median, template, verdict};
+use raw::{Floor, template};
+use report::{Error, median, verdict};
 
 const ROUNDS: usize = 25;
 const TASKS: usize = 10_000;

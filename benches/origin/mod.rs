@@ -15,7 +15,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::raw::Error;
+use crate::report::Error;
 
 pub(crate) const LAYERS: usize = 20;
 /// Bytes of a layer, packed.
@@ -180,7 +180,7 @@ fn layer(number: usize) -> Result<Layer> {
     let mut source = Source::new(u64::try_from(number)?);
     let mut file = 0_usize;
     while tar.get_ref().gzip.get_ref().len() < LAYER {
-        if file % 50 == 0 {
+        if file.is_multiple_of(50) {
             directory(&mut tar, &format!("data/{number}/{}/", file / 50))?;
         }
         append(&mut tar, &format!("data/{number}/{}/{file}", file / 50), &source.file())?;

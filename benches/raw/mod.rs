@@ -21,7 +21,7 @@ use prost_types::Any;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-pub(crate) type Error = Box<dyn std::error::Error>;
+use crate::report::Error;
 
 /// containerd without the library.
 pub(crate) struct Floor {
@@ -183,15 +183,4 @@ pub(crate) fn template(args: &[&str]) -> Result<JobTemplate, Error> {
         job_category: Some(image.into()),
         ..JobTemplate::default()
     })
-}
-
-pub(crate) fn median(times: &mut [Duration]) -> Duration {
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-/// Say whether a goal was met; give it back.
-pub(crate) fn verdict(line: &str, met: bool) -> bool {
-    println!("{line}: {}", if met { "met" } else { "MISSED" });
-    met
 }
