@@ -42,7 +42,7 @@ pub(super) struct Image {
 /// One layer of an image.
 #[derive(Debug)]
 pub(super) struct Layer {
-    /// Where its compressed content is.
+    /// Descriptor of its compressed content.
     pub(super) content: Descriptor,
     /// Digest of the content, uncompressed.
     pub(super) diff_id: String,
@@ -51,7 +51,7 @@ pub(super) struct Layer {
 }
 
 impl Image {
-    /// What a job that runs in it tells of it.
+    /// The image as the account of a job names it.
     pub(super) fn reference(&self) -> ImageRef {
         ImageRef { name: self.name.clone(), digest: self.is_there().then(|| self.target.clone()) }
     }
@@ -90,7 +90,7 @@ impl From<Flaw> for Error {
     }
 }
 
-/// What reading an image gives.
+/// The result of reading an image.
 type Read<T> = std::result::Result<T, Flaw>;
 
 /// The images that were asked for, by the name used to ask and the snapshotter that was to have them.
@@ -163,7 +163,7 @@ fn candidates(text: &str) -> Vec<String> {
 
 type Target = containerd_client::types::Descriptor;
 
-/// What an image's name stands for, if the daemon has it.
+/// The descriptor behind an image's name, if the daemon has it.
 async fn target(daemon: &Daemon, calls: &Calls, name: &str) -> Result<Option<Target>> {
     match calls.images().get(GetImageRequest { name: name.to_owned() }).await {
         Ok(answer) => Ok(answer.into_inner().image.and_then(|image| image.target)),

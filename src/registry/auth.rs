@@ -11,7 +11,7 @@ use super::credentials::{Credentials, Place};
 use super::endpoint::{cause, origin};
 use super::{ErrorCode, Failure, Settings};
 
-/// Who is asked for credentials, and what they are for.
+/// The sources of credentials for a place, and what they allow there.
 pub(super) struct Authority {
     pub(super) place: Place,
     pub(super) settings: Settings,
@@ -24,7 +24,7 @@ struct Answer {
 }
 
 impl Authority {
-    /// What the registry asked for; `None` if there is nothing to tell it.
+    /// The answer to a registry's challenges; `None` if there are no credentials for it.
     pub(super) async fn convince(
         &self,
         client: &Client,

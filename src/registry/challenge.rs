@@ -1,4 +1,4 @@
-//! What a registry wants to be told before it answers (RFC 9110, `WWW-Authenticate`).
+//! Challenges of a registry (RFC 9110, `WWW-Authenticate`).
 
 use http_auth::ChallengeRef;
 use http_auth::parser::ChallengeParser;
@@ -14,7 +14,7 @@ pub(super) enum Challenge {
         realm: String,
         /// Whom the token is for.
         service: Option<String>,
-        /// What it is to allow.
+        /// The access that the token is to allow.
         scope: Option<String>,
     },
 }

@@ -16,7 +16,7 @@ use crate::model::{Error, ErrorCode, Result, Text};
 /// The name under which the credentials of Docker's own registry are kept.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// What convinces a registry, or its authority.
+/// The credentials for a registry, or for its authority.
 #[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
 pub(super) enum Credentials {
@@ -26,7 +26,7 @@ pub(super) enum Credentials {
     Token(String),
 }
 
-/// What credentials are wanted for.
+/// The part of a registry that credentials are for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     /// The registry.
@@ -47,7 +47,7 @@ const ENTRY: Shape = Shape::Members(&[
     ("identitytoken", Shape::Any),
 ]);
 
-/// What matters of such a file.
+/// The parts of such a file that are used.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct AuthFile {
@@ -125,7 +125,7 @@ impl Place {
     }
 }
 
-/// What a file has under the first of these names that it knows.
+/// The entry of a file under the first of these names that it has.
 fn closest<'a, T>(keys: &[String], known: &'a BTreeMap<String, T>) -> Option<&'a T> {
     keys.iter()
         .find_map(|key| known.iter().find_map(|(name, found)| (plain(name) == key).then_some(found)))

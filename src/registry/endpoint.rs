@@ -46,9 +46,9 @@ pub(super) struct Endpoint {
     pub(super) resolves: bool,
     /// It may be asked for content.
     pub(super) pulls: bool,
-    /// Where credentials come from.
+    /// The source of credentials.
     pub(super) authority: Authority,
-    /// What it was convinced by.
+    /// The header that it has accepted.
     pub(super) authorization: Mutex<Option<HeaderValue>>,
     /// It did not answer, or not as a registry in order does: others are asked before it.
     pub(super) is_down: AtomicBool,
@@ -214,7 +214,7 @@ impl Complaint {
     }
 }
 
-/// What a registry says about its refusal.
+/// The text of a registry's refusal.
 async fn message(mut answer: Response) -> String {
     let mut bytes = Vec::new();
     while let Ok(Some(part)) = answer.chunk().await {

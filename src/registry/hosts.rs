@@ -1,4 +1,4 @@
-//! Where a registry's images can be had: its mirrors and itself, as `hosts.toml` has it.
+//! The places of a registry's images: its mirrors and itself, as `hosts.toml` has it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -35,7 +35,7 @@ const MAX_MANIFEST: usize = 8 << 20;
 /// Why something could not be had from a registry.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// What went wrong, and where.
+    /// The error, with the place where it happened.
     pub error: Error,
     /// It was no answer, or one that may be different next time.
     pub passes: bool,
@@ -58,7 +58,7 @@ impl Failure {
 pub struct Manifest {
     /// As the registry has it.
     pub bytes: Vec<u8>,
-    /// What it says to be.
+    /// Its media type, as the registry or the document tells it.
     pub media_type: String,
     /// Its digest, computed here.
     pub digest: String,

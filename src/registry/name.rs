@@ -7,7 +7,7 @@ use crate::model::{Error, Result};
 /// The registry of names that say none.
 const DOCKER_HUB: &str = "docker.io";
 
-/// Where an image is, and which one it is.
+/// The name of an image: its registry, its repository there, and its tag or digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     /// The registry, with a port if it has one.

@@ -222,7 +222,7 @@ impl Fetch<'_> {
             };
             tries += 1;
             match written {
-                // What the daemon has of it is not lost.
+                // The part that the daemon has is not lost.
                 Err(failure) if failure.passes && tries < WRITES => {
                     tracing::debug!(error = %failure.error, "writing it again");
                 }
@@ -245,7 +245,7 @@ impl Fetch<'_> {
         let content = Content { kind, digest: &manifest.digest, size };
         let Some(mut ingest) = Ingest::open(self.daemon, calls, content).await? else {
             lease.keep(&manifest.digest).await?;
-            // Who has brought it may not have needed all that it refers to.
+            // The program that brought it may not have needed everything that it refers to.
             return label(self.daemon, &manifest.digest, references).await;
         };
         ingest.write(rest(&manifest.bytes, ingest.offset).unwrap_or_default()).await?;
@@ -288,7 +288,7 @@ fn rest(all: &[u8], offset: u64) -> Option<Vec<u8>> {
     all.get(usize::try_from(offset).ok()?..).map(<[u8]>::to_vec)
 }
 
-/// What a manifest says of itself counts more than the header it came with.
+/// The media type in a manifest takes precedence over that in its header.
 fn with_type(mut manifest: Manifest) -> Result<Manifest, Error> {
     let kind = Kind::of(&manifest.bytes);
     kind.check(&manifest.media_type)?;

@@ -19,7 +19,7 @@ use crate::registry::Failure;
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 
-/// What is to be written.
+/// The content to write.
 #[derive(Clone, Copy)]
 pub(super) struct Content<'a> {
     /// `layer`, `config`, `manifest` or `index`.

@@ -1,4 +1,4 @@
-//! What keeps the garbage collector from a pull.
+//! The lease that keeps the garbage collector from a pull.
 //!
 //! After a failure that stays, nothing may be left. After one that may pass, or a death, what there is
 //! stays for a day, so that the next attempt goes on with it: each attempt has a lease of its own,

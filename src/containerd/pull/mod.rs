@@ -40,7 +40,7 @@ pub(super) struct Pulls {
     turns: Arc<Semaphore>,
 }
 
-/// What is wanted of a pull.
+/// A request for a pull. Jobs with equal requests share one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Wanted {
     /// The image's full name.

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// Who waits hears no more often of more: each time is a transaction of the store.
+/// The least time between two reports to a job that waits: each is a transaction of the store.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// With more of those who wait, each of them hears of it more seldom.
 const MANY: usize = 8;
 
-/// What a pull consists of, as far as it is known or done.
+/// The parts of a pull, as far as they are known or done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Parts {
     pub(super) layers: usize,
     pub(super) bytes: u64,
 }
 
-/// What is known of a pull.
+/// The state of a pull.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct State {
     /// Layers that are unpacked, and bytes that are read.
@@ -44,7 +44,7 @@ impl State {
     }
 }
 
-/// Where a pull tells how far it is.
+/// The channel on which a pull reports its state.
 pub(super) struct Progress(watch::Sender<State>);
 
 impl Progress {
