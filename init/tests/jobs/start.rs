@@ -98,20 +98,25 @@ fn the_working_directory_must_exist_or_be_created() {
 
 #[test]
 fn the_working_directory_starts_at_the_root_or_at_home() {
-    for (directory, expected) in [(&b""[..], "/\n"), (b"etc", "/etc\n")] {
-        let mut job = Job::new(&["pwd"]);
-        job.order.directory = directory.to_vec();
-        assert_eq!(job.run().stdout(), expected);
-    }
     let mut job = Job::new(&["pwd"]);
-    let home = job.path("home").into_os_string().into_string().unwrap();
-    fs::create_dir_all(job.path("home/sub")).unwrap();
-    job.put("passwd", format!("tester:x:4711:4712::{home}:/bin/sh\n").as_bytes());
-    job.order.user = b"tester".to_vec();
-    job.order.directory = [HOME_PLACEHOLDER, b"/sub"].concat();
-    let ended = job.run();
-    ended.assert_exit(0);
-    assert_eq!(ended.stdout(), format!("{home}/sub\n"));
+    job.order.directory = b"etc".to_vec();
+    assert_eq!(job.run().stdout(), "/etc\n");
+    let below = [HOME_PLACEHOLDER, b"/sub"].concat();
+    for (directory, has_home, expected) in
+        [(below, true, "HOME/sub\n"), (vec![], true, "HOME\n"), (vec![], false, "/\n")]
+    {
+        let mut job = Job::new(&["pwd"]);
+        let home = job.path("home").into_os_string().into_string().unwrap();
+        if has_home {
+            fs::create_dir_all(job.path("home/sub")).unwrap();
+        }
+        job.put("passwd", format!("tester:x:4711:4712::{home}:/bin/sh\n").as_bytes());
+        job.order.user = b"tester".to_vec();
+        job.order.directory = directory;
+        let ended = job.run();
+        ended.assert_exit(0);
+        assert_eq!(ended.stdout(), expected.replace("HOME", &home));
+    }
 }
 
 #[test]
