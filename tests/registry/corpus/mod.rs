@@ -23,6 +23,9 @@ use super::shelf::{Shelf, Stock};
 /// How many images are tried at a time.
 const WORKERS: usize = 4;
 
+/// How often an image is tried before the daemon may be too busy for the last time.
+const TRIES: usize = 2;
+
 /// An image, and whether the library takes it as `ctr` does.
 struct Odd {
     name: &'static str,
@@ -151,9 +154,17 @@ fn theirs(peer: &Peer, name: &str, odd: &Odd) -> Outcome {
     peer.run(name, &[&odd.entrypoint[..], &odd.command].concat())
 }
 
+/// What the library says of an image. A daemon that has too much to do is asked again, as a session does.
+fn patiently(rig: &Rig, name: &str, command: &[&str]) -> Outcome {
+    let too_busy =
+        |outcome: &Outcome| outcome.as_ref().is_err_and(|text| text.contains("Timeout expired"));
+    let mut tries = (0..TRIES).map(|_| ours(rig, name, command)).skip_while(too_busy);
+    tries.next().unwrap_or_else(|| ours(rig, name, command))
+}
+
 /// The fault of an image, if it has one.
 fn wrong(rig: &Rig, peer: &Peer, name: &str, odd: &Odd) -> Option<String> {
-    let (ours, theirs) = (ours(rig, name, &odd.command), theirs(peer, name, odd));
+    let (ours, theirs) = (patiently(rig, name, &odd.command), theirs(peer, name, odd));
     let of_old = odd.verdict_of_old.filter(|_| !peer.is_new);
     match (of_old.unwrap_or(odd.verdict), &ours, &theirs) {
         (Verdict::Refused | Verdict::Same, Err(_), Err(_))
