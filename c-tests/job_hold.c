@@ -106,6 +106,7 @@ static void back_and_forth(drmaa2_jsession js, const char *dir)
         }
     drmaa2_jinfo ji = finish(j);
     CHECK_INT(ji->jobState, DRMAA2_DONE);
+    CHECK_STR(ji->annotation, NULL);
     CHECK_INT(lines(output), 1);
     CHECK_INT(unlink(output), 0);
     drmaa2_jinfo_free(&ji);

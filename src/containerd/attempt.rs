@@ -99,7 +99,7 @@ fn job(container: &str) -> &str {
 /// Make the directory of a new attempt at a job. An earlier one is given up: the result is its note.
 pub(super) fn begin(core: &Core, job: &NewJob) -> Result<Option<PathBuf>> {
     let (id, dir) = (&job.id, core.job_dir(&job.id));
-    let error = |error: &io::Error| io_error(&dir, error);
+    let error = |cause: &io::Error| directory_error(&dir, cause);
     let (old, last) = match shared(&dir).is_dir() {
         true => {
             let last = number(id, &core.container_of(id));
@@ -134,6 +134,17 @@ pub(super) fn begin(core: &Core, job: &NewJob) -> Result<Option<PathBuf>> {
     Ok(old)
 }
 
+/// An error with an attempt's directory. TRY_LATER if an earlier launch, or another process, has made or removed it at
+/// the same moment: that says nothing of the job.
+fn directory_error(dir: &Path, cause: &io::Error) -> Error {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotFound};
+    let error = io_error(dir, cause);
+    match cause.kind() {
+        NotFound | AlreadyExists | DirectoryNotEmpty => Error { code: ErrorCode::TryLater, ..error },
+        _ => error,
+    }
+}
+
 /// The identity of an attempt among those at the same job: device and inode of its directory.
 pub(super) type Identity = (u64, u64);
 
@@ -160,7 +171,7 @@ fn note(dir: &Path, attempt: &Attempt) -> io::Result<()> {
 /// result is its note, for [`remove_attempt`](super::remove::remove_attempt).
 pub(super) fn give_up(core: &Core, id: &str) -> Result<PathBuf> {
     let dir = core.job_dir(id);
-    let error = |cause: &io::Error| io_error(&dir, cause);
+    let error = |cause: &io::Error| directory_error(&dir, cause);
     still_ours(core, id)?;
     // A command that is PID 1 itself does not use the fence; its task is killed before it is removed.
     let fence = if bare::is(&dir) { Ok(Fence::Withdrawn) } else { Fence::withdraw(&shared(&dir)) };
@@ -271,6 +282,20 @@ mod tests {
     fn the_longest_id_has_room_for_a_number() {
         let task = format!("{}.{}", "0".repeat(26), i64::MAX);
         assert!(container(&task, u32::MAX).len() <= super::super::MAX_ID);
+    }
+
+    #[test]
+    fn a_directory_that_others_change_fails_no_job() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = fs::rename(dir.path().join("j"), dir.path().join(".j")).unwrap_err();
+        fs::create_dir_all(dir.path().join("j/shared")).unwrap();
+        let there = fs::create_dir(dir.path().join("j")).unwrap_err();
+        let full = fs::remove_dir(dir.path().join("j")).unwrap_err();
+        for cause in [missing, there, full] {
+            assert!(directory_error(dir.path(), &cause).may_pass(), "{cause}");
+        }
+        let denied = io::ErrorKind::PermissionDenied.into();
+        assert!(!directory_error(dir.path(), &denied).may_pass());
     }
 
     #[test]
