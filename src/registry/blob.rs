@@ -1,5 +1,6 @@
 //! Reading a blob, over as many connections as it takes.
 
+use bytes::Bytes;
 use reqwest::Response;
 use reqwest::StatusCode;
 
@@ -8,9 +9,7 @@ use super::{Failure, Registry};
 
 /// Bytes that are gathered before they are given on: whoever takes them does so by a call to another
 /// process, which costs the same for few and for many.
-const PART: usize = 128 << 10;
-/// The last piece of a part goes beyond it by about so much.
-const MARGIN: usize = 16 << 10;
+const PIECE: usize = 128 << 10;
 
 /// A blob being read.
 pub struct Blob<'a> {
@@ -19,6 +18,8 @@ pub struct Blob<'a> {
     size: u64,
     at: u64,
     answer: Option<Response>,
+    /// What has come of the answer and was not given on.
+    come: Bytes,
     /// Bytes of the answer that are known already: not every registry gives a part of a blob.
     skip: u64,
     /// How often the connection broke without a byte in between.
@@ -27,14 +28,25 @@ pub struct Blob<'a> {
 
 impl<'a> Blob<'a> {
     pub(super) fn new(registry: &'a Registry, digest: &str, size: u64, at: u64) -> Self {
-        Self { registry, digest: digest.to_owned(), size, at, answer: None, skip: 0, broken: 0 }
+        Self {
+            registry,
+            digest: digest.to_owned(),
+            size,
+            at,
+            answer: None,
+            come: Bytes::new(),
+            skip: 0,
+            broken: 0,
+        }
     }
 
     /// The next bytes, never none and as many as there may be in one go; fewer at the end, or where the
     /// connection broke; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        let mut news = Vec::new();
-        while self.at < self.size && news.len() < PART {
+        let room = usize::try_from(self.size - self.at).unwrap_or(usize::MAX).min(PIECE);
+        let mut news = Vec::with_capacity(room);
+        self.take(&mut news, room);
+        while news.len() < room {
             let part = match &mut self.answer {
                 None => {
                     self.open().await?;
@@ -44,7 +56,8 @@ impl<'a> Blob<'a> {
             };
             let cause = match part {
                 Ok(Some(part)) => {
-                    self.take(&part, &mut news);
+                    self.come = part;
+                    self.take(&mut news, room);
                     continue;
                 }
                 Ok(None) => "the connection was closed too early".to_owned(),
@@ -79,23 +92,18 @@ impl<'a> Blob<'a> {
         Ok(())
     }
 
-    /// Add what is new in a part of the answer.
-    fn take(&mut self, part: &[u8], news: &mut Vec<u8>) {
-        let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
-        let known = self.skip.min(length);
+    /// Move what is new of what has come to the news, which are to be no more than `room`.
+    fn take(&mut self, news: &mut Vec<u8>, room: usize) {
+        let length = |bytes: &[u8]| u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let known = self.skip.min(length(&self.come));
         self.skip -= known;
-        let rest = usize::try_from(known).ok().and_then(|known| part.get(known..)).unwrap_or_default();
+        drop(self.come.split_to(usize::try_from(known).unwrap_or(usize::MAX).min(self.come.len())));
         // Nobody asked for what comes after the end.
-        let room = usize::try_from(self.size - self.at).unwrap_or(usize::MAX);
-        let rest = rest.get(..room).unwrap_or(rest);
-        if rest.is_empty() {
-            return;
+        let more = self.come.split_to(self.come.len().min(room.saturating_sub(news.len())));
+        if !more.is_empty() {
+            news.extend_from_slice(&more);
+            self.broken = 0;
+            self.at += length(&more);
         }
-        if news.capacity() == 0 {
-            news.reserve_exact(room.min(PART + MARGIN));
-        }
-        news.extend_from_slice(rest);
-        self.broken = 0;
-        self.at += u64::try_from(rest.len()).unwrap_or(0);
     }
 }
