@@ -47,8 +47,9 @@ impl Registry {
             storage.display()
         );
         fs::write(&file, config)?;
-        let mut child = Command::new("docker-registry")
-            .arg("serve")
+        // It ends with the benchmark, however that ends.
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "docker-registry", "serve"])
             .arg(&file)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
