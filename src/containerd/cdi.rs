@@ -201,6 +201,12 @@ impl Edits {
         self.device_nodes.iter().map(DeviceNode::node).collect()
     }
 
+    /// Keep the nodes, variables and groups alone: the job has the machine's own files, which a hook would change.
+    pub(super) fn leave_files(&mut self) {
+        self.mounts.clear();
+        self.hooks.clear();
+    }
+
     /// Put mounts and hooks into a spec.
     pub(super) fn apply(&self, spec: &mut Value) {
         if let Some(mounts) = spec["mounts"].as_array_mut() {

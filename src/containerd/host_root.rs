@@ -24,8 +24,6 @@ use crate::model::{Error, Extensions, Result};
 pub(super) const CATEGORY: &str = "host";
 
 const ROOT: &str = "/";
-/// The directories that every container has of its own.
-const OWN: [&str; 4] = ["/proc", "/sys", "/dev", "/.drmaa2"];
 
 /// The substitute for the image of such a job: no layers, no configuration.
 pub(super) fn image() -> Image {
@@ -90,14 +88,10 @@ pub(super) fn amend(order: &mut Order) {
     }
 }
 
-/// Put the machine's directories into the spec of a container, and only the nodes of devices: their
-/// files are there already, and a hook would change the machine's.
-pub(super) fn apply(spec: &mut Value, mounts: Value, wanted: &Extensions) -> Result<()> {
-    if let Some(spec) = spec.as_object_mut() {
-        spec.remove("hooks");
-    }
+/// Add the machine's directories to the spec of a container, but where it has a mount of its own: `/proc`, `/sys`, `/dev`,
+/// and the places that the job mounts something at.
+pub(super) fn apply(spec: &mut Value, wanted: &Extensions) -> Result<()> {
     spec["root"]["readonly"] = true.into();
-    spec["mounts"] = mounts;
     let taken: Vec<String> = places(&spec["mounts"]);
     let access = if wanted.read_only { "rro" } else { "rw" };
     let directories = directories()?.into_iter().filter(|place| !taken.contains(place));
@@ -125,5 +119,5 @@ fn directories() -> Result<Vec<String>> {
         let path = entry.ok()?.path();
         (path.is_dir()).then(|| path.to_str().map(str::to_owned))?
     });
-    Ok(places.filter(|place| !OWN.contains(&&**place)).collect())
+    Ok(places.collect())
 }

@@ -119,7 +119,7 @@ async fn attempt(
         let (jobs_dir, id) = (core.settings.jobs_dir.clone(), job.id.clone());
         let slots = environment::slots(job);
         blocking(move || {
-            let sandbox = Sandbox::read_for(&submitter, &cdi_dirs, &wanted)?;
+            let mut sandbox = Sandbox::read_for(&submitter, &cdi_dirs, &wanted)?;
             let files = match wanted.no_init {
                 true => Held::hold(&stdio)?,
                 false => (files(&stdio, &place, &wanted.mounts)?, Held::default()),
@@ -127,6 +127,7 @@ async fn attempt(
             let mut names = names::files(&place, &wanted)?;
             if on_host {
                 host_root::keep_names(&mut names);
+                sandbox.leave_files();
             }
             let set = wanted.cpuset.as_ref();
             let cpus = set.map(|set| cpuset::choose(&jobs_dir, &id, set, slots)).transpose()?;
@@ -142,10 +143,9 @@ async fn attempt(
         host_root::amend(&mut order);
     }
     let mut spec = spec_of(core, job, &wanted, &dir, [&files, &names], &order, &host)?;
-    let mounts = on_host.then(|| spec["mounts"].clone());
     sandbox.apply(&mut spec)?;
-    if let Some(mounts) = mounts {
-        host_root::apply(&mut spec, mounts, &wanted)?;
+    if on_host {
+        host_root::apply(&mut spec, &wanted)?;
     }
     if let Some(cpus) = cpus {
         spec["linux"]["resources"]["cpu"]["cpus"] = cpus.to_string().into();

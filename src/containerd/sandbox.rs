@@ -60,6 +60,11 @@ impl Sandbox {
         Ok(Self { filter, nodes, edits })
     }
 
+    /// See [`cdi::Edits::leave_files`].
+    pub(super) fn leave_files(&mut self) {
+        self.edits.leave_files();
+    }
+
     /// Put it into the spec of the job's container; INTERNAL if the permitted system calls cannot be
     /// determined.
     pub(super) fn apply(&self, spec: &mut Value) -> Result<()> {
