@@ -54,18 +54,36 @@ fn numbered() -> Image {
     Image::new(lower.into_iter().chain(numbered).collect(), json!({}))
 }
 
+/// A job whose image is being pulled, with one layer of it held back.
+struct Held {
+    server: Server,
+    proxy: Proxy,
+    image: Image,
+    name: String,
+    id: String,
+    output: std::path::PathBuf,
+}
+
+impl Held {
+    fn start(rig: &Rig, held: fn(&[String]) -> Option<&String>) -> Self {
+        let server = Server::start();
+        let proxy = Proxy::new(&server.address);
+        let image = numbered();
+        server.push(&image, "app:1");
+        let name = format!("{}/app:1", proxy.address);
+        proxy.hold(held(&image.layers()).map(String::as_str));
+        let output = rig.file("out", "");
+        let stdio = Stdio { output: Some(output.as_path().into()), ..Stdio::default() };
+        let id = rig.start(job(&name, "cat /number /own-*"), stdio);
+        Self { server, proxy, image, name, id, output }
+    }
+}
+
 #[test]
 fn layers_are_unpacked_while_a_later_one_is_read() {
     let Some(rig) = Rig::new() else { return };
-    let server = Server::start();
-    let proxy = Proxy::new(&server.address);
-    let image = numbered();
-    server.push(&image, "app:1");
-    let name = format!("{}/app:1", proxy.address);
-    proxy.hold(image.layers().last().map(String::as_str));
-    let path = rig.file("out", "");
-    let stdio = Stdio { output: Some(path.as_path().into()), ..Stdio::default() };
-    let id = rig.start(job(&name, "cat /number /own-*"), stdio);
+    let Held { server: _server, proxy, name, id, output, .. } =
+        Held::start(&rig, |layers| layers.last());
     let text = rig.until_pulled(&id, |text| text.contains(": 5 of 6 layers, "));
     assert!(text.starts_with(&format!("pulling {name}: 5 of 6 layers, ")), "{text}");
     let held = rig.held();
@@ -76,7 +94,7 @@ fn layers_are_unpacked_while_a_later_one_is_read() {
     assert_eq!(rig.held().snapshots.len(), 5);
     proxy.hold(None);
     assert_eq!(rig.end(&id).exit_status, Some(0));
-    assert_eq!(std::fs::read_to_string(path).unwrap(), "41234");
+    assert_eq!(std::fs::read_to_string(output).unwrap(), "41234");
     let held = rig.held();
     assert_eq!((held.snapshots.len(), held.leases.len()), (6, 0), "{held:?}");
 }
@@ -84,15 +102,7 @@ fn layers_are_unpacked_while_a_later_one_is_read() {
 #[test]
 fn layers_are_unpacked_in_their_order_in_whichever_they_come() {
     let Some(rig) = Rig::new() else { return };
-    let server = Server::start();
-    let proxy = Proxy::new(&server.address);
-    let image = numbered();
-    server.push(&image, "app:1");
-    let name = format!("{}/app:1", proxy.address);
-    proxy.hold(image.layers().first().map(String::as_str));
-    let path = rig.file("out", "");
-    let stdio = Stdio { output: Some(path.as_path().into()), ..Stdio::default() };
-    let id = rig.start(job(&name, "cat /number /own-*"), stdio);
+    let Held { server, proxy, id, output, image, .. } = Held::start(&rig, |layers| layers.first());
     // Of all that is to be read, the lowest is left.
     let lowest = std::fs::metadata(server.blob(&image.layers()[0])).unwrap().len() / 1000;
     rig.until_pulled(&id, |text| {
@@ -104,7 +114,7 @@ fn layers_are_unpacked_in_their_order_in_whichever_they_come() {
     assert!(rig.held().snapshots.is_empty());
     proxy.hold(None);
     assert_eq!(rig.end(&id).exit_status, Some(0));
-    assert_eq!(std::fs::read_to_string(path).unwrap(), "41234");
+    assert_eq!(std::fs::read_to_string(output).unwrap(), "41234");
 }
 
 #[test]
