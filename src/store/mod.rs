@@ -29,17 +29,19 @@ mod rerun;
 mod rerun_tests;
 mod reservation_sessions;
 mod reservations;
+mod rows;
 mod sessions;
 mod submit;
+mod turn;
 mod work;
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::{AccessFlags, access};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
@@ -47,6 +49,7 @@ use crate::fork;
 use crate::model::{Error, ErrorCode, Result};
 use crate::sync::Mutex;
 use ballast::Ballast;
+use turn::Turns;
 
 pub use claim::Claim;
 pub use control::{Terminating, Which};
@@ -79,7 +82,7 @@ pub struct Store {
     /// Writers of one process queue here: SQLite itself waits by sleeping and polling.
     writer: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
-    bell: File,
+    turns: Turns,
     ballast: Ballast,
 }
 
@@ -92,8 +95,12 @@ impl Store {
         let bell = File::options().write(true).create(true).truncate(false).open(state_dir.join(BELL));
         let bell = bell.map_err(|error| io_error(&error, &state_dir.join(BELL)))?;
         let ballast = Ballast::of(state_dir);
-        let store = Self { path, writer: Mutex::default(), readers: Mutex::default(), bell, ballast };
-        store.write(|transaction| migrate(transaction, &store.path))?;
+        let turns = Turns::of(bell, BUSY);
+        let store = Self { path, writer: Mutex::default(), readers: Mutex::default(), turns, ballast };
+        // Without a need to write, no writer can keep this one waiting.
+        if store.read(|sql| Ok(version(sql)?))? != SCHEMA_VERSION {
+            store.write(|transaction| migrate(transaction, &store.path))?;
+        }
         store.ballast.take();
         Ok(store)
     }
@@ -115,7 +122,7 @@ impl Store {
     /// Returns whether the state directory is still there. Without it no other process knows what is
     /// stored here.
     pub fn is_there(&self) -> bool {
-        self.bell.metadata().is_ok_and(|bell| bell.nlink() > 0)
+        self.turns.bell().metadata().is_ok_and(|bell| bell.nlink() > 0)
     }
 
     fn journal(&self) -> PathBuf {
@@ -133,7 +140,7 @@ impl Store {
 
     fn write<T>(&self, body: impl FnOnce(&Transaction<'_>) -> Failable<T>) -> Result<T> {
         let value = self.write_quietly(body);
-        if let (true, Err(error)) = (value.is_ok(), self.bell.write_all_at(b"!", 0)) {
+        if let (true, Err(error)) = (value.is_ok(), self.turns.bell().write_all_at(b"!", 0)) {
             tracing::warn!(%error, "other processes may notice a change late");
         }
         value
@@ -144,7 +151,8 @@ impl Store {
         // The gate first: a forked child must find the writer's lock free.
         let _whole = fork::whole();
         let mut writer = self.writer.lock();
-        let _turn = Turn::wait(&self.bell);
+        let turn = self.turns.wait();
+        let _turn = turn.map_err(|error| error.of(format_args!("job store {}", self.path.display())))?;
         let mut connection = self.connection(writer.take())?;
         let run = |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -157,11 +165,18 @@ impl Store {
         value
     }
 
+    /// Read what one moment shows, in as many statements as needed.
     fn read<T>(&self, body: impl FnOnce(&Connection) -> Failable<T>) -> Result<T> {
         let _whole = fork::whole();
         let pooled = self.readers.lock().pop();
-        let connection = self.connection(pooled)?;
-        let value = body(&connection).map_err(|failure| self.error(failure));
+        let mut connection = self.connection(pooled)?;
+        let run = |connection: &mut Connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
+            let value = body(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        let value = run(&mut connection).map_err(|failure| self.error(failure));
         self.readers.lock().push(connection);
         value
     }
@@ -175,37 +190,6 @@ impl Store {
             Failure::Sql(error) => sql_error(&error, &self.path),
             Failure::Refused(error) => error,
         }
-    }
-}
-
-/// The turn of one process among the writers. Without it SQLite would make them sleep and poll; with it
-/// they wake when it is their turn. Mutual exclusion is left to SQLite.
-struct Turn<'a>(&'a File);
-
-impl<'a> Turn<'a> {
-    fn wait(bell: &'a File) -> Self {
-        let turn = Self(bell);
-        turn.lock(libc::F_SETLKW, libc::F_WRLCK);
-        turn
-    }
-
-    fn lock(&self, command: i32, kind: i32) {
-        // SAFETY: all zeroes is a valid flock.
-        let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-        lock.l_type = kind as libc::c_short;
-        lock.l_whence = libc::SEEK_SET as libc::c_short;
-        // SAFETY: the descriptor is open and the lock is valid for reads. Of the two kinds of locks, a
-        // forked child does not keep this one.
-        let done = unsafe { libc::fcntl(self.0.as_raw_fd(), command, &raw const lock) };
-        if done != 0 {
-            tracing::debug!(error = %io::Error::last_os_error(), "writers do not wait in turn");
-        }
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.lock(libc::F_SETLK, libc::F_UNLCK);
     }
 }
 
@@ -244,10 +228,14 @@ fn connect(path: &Path) -> Failable<Connection> {
     Ok(connection)
 }
 
+/// The version of the schema; 0 in a new file.
+fn version(sql: &Connection) -> rusqlite::Result<i64> {
+    sql.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
 fn migrate(transaction: &Transaction<'_>, path: &Path) -> Failable<()> {
-    let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let oldest = MIGRATIONS[0].0 - 1;
-    match version {
+    match version(transaction)? {
         0 => Ok(transaction.execute_batch(SCHEMA)?),
         version if (oldest..=SCHEMA_VERSION).contains(&version) => {
             for (_, migration) in MIGRATIONS.iter().filter(|(to, _)| *to > version) {
@@ -264,11 +252,15 @@ fn migrate(transaction: &Transaction<'_>, path: &Path) -> Failable<()> {
 }
 
 fn io_error(error: &io::Error, path: &Path) -> Error {
-    let code = match ErrorCode::of_io(error) {
+    Error::new(code_of(error), format!("state directory {}: {error}", path.display()))
+}
+
+/// The error for a file of the store that the system refuses.
+fn code_of(error: &io::Error) -> ErrorCode {
+    match ErrorCode::of_io(error) {
         ErrorCode::InvalidArgument | ErrorCode::Internal => ErrorCode::SessionManagement,
         code => code,
-    };
-    Error::new(code, format!("state directory {}: {error}", path.display()))
+    }
 }
 
 fn sql_error(error: &rusqlite::Error, path: &Path) -> Error {
@@ -276,6 +268,19 @@ fn sql_error(error: &rusqlite::Error, path: &Path) -> Error {
     let code = match error.sqlite_error_code() {
         Some(Sql::DatabaseBusy | Sql::DatabaseLocked) => ErrorCode::TryLater,
         Some(Sql::DiskFull | Sql::OutOfMemory) => ErrorCode::OutOfResource,
+        Some(Sql::CannotOpen | Sql::ReadOnly | Sql::PermissionDenied | Sql::SystemIoFailure) => {
+            // SQLite does not pass on the system's reason. The file itself must not be opened: closing it would drop the
+            // locks of all connections of the process.
+            let usable = access(path, AccessFlags::R_OK | AccessFlags::W_OK).map_err(io::Error::from);
+            let dir = path.parent().unwrap_or(path);
+            match usable.and_then(|()| File::open(dir).map(drop)) {
+                Err(cause) => {
+                    let text = format!("job store {}: {error}: {cause}", path.display());
+                    return Error::new(code_of(&cause), text);
+                }
+                Ok(()) => ErrorCode::SessionManagement,
+            }
+        }
         _ => ErrorCode::SessionManagement,
     };
     Error::new(code, format!("job store {}: {error}", path.display()))
