@@ -45,6 +45,30 @@ struct Dispatcher {
     tried: Vec<i64>,
 }
 
+/// One turn of the thread.
+struct Round {
+    failed: bool,
+}
+
+impl Round {
+    /// The result of a step; nothing if it failed.
+    fn step<T: Default>(&mut self, what: &str, result: Result<T>) -> T {
+        result.unwrap_or_else(|error| {
+            tracing::error!(%error, "cannot {what}");
+            self.failed = true;
+            T::default()
+        })
+    }
+}
+
+/// End a job that has started.
+fn terminate(world: &World, id: &str) -> Result<()> {
+    if let Some(job) = world.store.unsettled_job(id)? {
+        world.engine(&job.target)?.control(job.id, Control::Terminate);
+    }
+    Ok(())
+}
+
 /// Start the thread.
 pub(super) fn start(world: Weak<World>, kick: Arc<Kick>) -> Result<()> {
     let alarm = Alarm::new()?;
@@ -57,13 +81,8 @@ pub(super) fn start(world: Weak<World>, kick: Arc<Kick>) -> Result<()> {
     };
     let body = move || {
         while let Some(world) = world.upgrade() {
-            match dispatcher.dispatch(&world) {
-                Ok(next) => alarm.set(next),
-                Err(error) => {
-                    tracing::error!(%error, "the queue cannot be served");
-                    alarm.set(Some(now() + RETRY));
-                }
-            }
+            let next = dispatcher.dispatch(&world);
+            alarm.set(next);
             drop(world);
             dispatcher.wait(&alarm, &kick);
         }
@@ -88,34 +107,31 @@ impl Dispatcher {
         self.tried.extend(over.map(|sending| sending.mail));
     }
 
-    /// Do the pending work. Returns the time at which there may be more without an event.
-    fn dispatch(&mut self, world: &World) -> Result<Option<Millis>> {
+    /// Do the pending work. Returns the time at which there may be more without an event. A step that fails is
+    /// tried again, and keeps no other from being made.
+    fn dispatch(&mut self, world: &World) -> Option<Millis> {
         let now = now();
-        for id in world.store.expire_reservations(now)? {
-            if let Some(job) = world.store.unsettled_job(&id)? {
-                world.engine(&job.target)?.control(id, Control::Terminate);
-            }
+        let mut round = Round { failed: false };
+        for id in round.step("end what outlasts its reservation", world.store.expire_reservations(now)) {
+            round.step("end a job with its reservation", terminate(world, &id));
         }
-        world.store.expire_deadlines(now)?;
-        for job in world.store.overdue_jobs(now)? {
-            // Suspended beyond its time: its init ends it after it is resumed.
-            world.engine(&job.target)?.control(job.id, Control::Resume);
+        round.step("end what waits beyond its deadline", world.store.expire_deadlines(now));
+        for job in round.step("find what is suspended beyond its time", world.store.overdue_jobs(now)) {
+            // Its init ends it after it is resumed.
+            let engine = world.engine(&job.target);
+            round.step("resume a job", engine.map(|engine| engine.control(job.id, Control::Resume)));
         }
         let engines = world.engines();
-        let mut wake = world.store.next_change(now)?;
+        let mut wakes = vec![round.step("find the next time to work", world.store.next_change(now))];
         let mut live: Vec<&Arc<Engine>> = Vec::new();
         for engine in &engines {
             match engine.is_ready() {
                 Ok(()) => live.push(engine),
-                Err(None) => {}
-                Err(Some(until)) => {
-                    let until = time_of(until, now);
-                    wake = Some(wake.map_or(until, |wake| wake.min(until)));
-                }
+                Err(until) => wakes.push(until.map(|until| time_of(until, now))),
             }
         }
-        self.admit(world, &live, now)?;
-        for job in world.store.claimed_jobs(&world.mine)? {
+        round.step("admit jobs", self.admit(world, &live, now));
+        for job in round.step("find the jobs to work on", world.store.claimed_jobs(&world.mine)) {
             if let Some(engine) = live.iter().find(|engine| engine.target == job.target) {
                 engine.work(&job);
             }
@@ -123,10 +139,11 @@ impl Dispatcher {
         for engine in &live {
             engine.delete_leftovers();
         }
-        let tries = engines.iter().filter_map(|engine| engine.next_try()).map(|at| time_of(at, now));
-        let wake = wake.into_iter().chain(tries).min();
-        self.watch_others(world, &engines)?;
-        Ok(wake.into_iter().chain(self.send_mails(world)?).min())
+        wakes.extend(engines.iter().map(|engine| engine.next_try().map(|at| time_of(at, now))));
+        round.step("watch other processes", self.watch_others(world, &engines));
+        wakes.push(round.step("send mails", self.send_mails(world)));
+        wakes.push(round.failed.then_some(now + RETRY));
+        wakes.into_iter().flatten().min()
     }
 
     /// Send the mails that are due. Returns the time to continue if others remain.

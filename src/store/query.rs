@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::Store;
 use super::control::asked;
+use super::rows::readable;
 use crate::model::{
     Control, Error, ImageRef, JobInfo, JobState, JobTemplate, Millis, Result, SlotInfo, Usage, now,
     signal_name,
@@ -175,7 +176,7 @@ impl Store {
             let mut rows = query.query(params)?;
             let (mut jobs, now) = (Vec::new(), now());
             while let Some(row) = rows.next()? {
-                jobs.push(told(row, now)?);
+                jobs.extend(readable(told(row, now))?);
             }
             Ok(jobs)
         })

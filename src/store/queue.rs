@@ -4,6 +4,8 @@
 use rusqlite::{Connection, Row, params};
 
 use super::control::terminate;
+use super::rows::readable;
+use super::work::RUNS_UNTIL;
 use super::{Claim, Failable, Store};
 use crate::model::{Control, Error, Millis, Result};
 use crate::scheduler::{Active, Candidate, Machine, Pick, Plan, Pool, Reserved};
@@ -95,16 +97,16 @@ impl Store {
     pub fn next_change(&self, now: Millis) -> Result<Option<Millis>> {
         self.read(|sql| {
             Ok(sql
-                .prepare_cached(
+                .prepare_cached(&format!(
                     "SELECT min(at) FROM (
                          SELECT min(start_time) AS at FROM submissions WHERE waiting > 0 AND start_time > ?1
                          UNION ALL SELECT min(begins) FROM reservations WHERE begins > ?1
                          UNION ALL SELECT min(ends) FROM reservations WHERE ends > ?1
                          UNION ALL SELECT min(deadline) FROM submissions WHERE unsettled > 0 AND deadline > ?1
-                         UNION ALL SELECT min(j.started + b.wall_clock)
+                         UNION ALL SELECT min({RUNS_UNTIL})
                              FROM jobs j CROSS JOIN submissions b ON b.number = j.submission
-                             WHERE j.phase = 2 AND j.state = 4 AND j.started + b.wall_clock > ?1)",
-                )?
+                             WHERE j.phase = 2 AND j.state = 4 AND {RUNS_UNTIL} > ?1)"
+                ))?
                 .query_row([now], |row| row.get(0))?)
         })
     }
@@ -151,9 +153,16 @@ fn look(sql: &Connection, now: Millis, targets: &Targets, decide: Decide<'_>) ->
          ORDER BY rank DESC, priority DESC, number",
     )?;
     let mut rows = query.query(params![now, targets.0])?;
-    let mut candidates = std::iter::from_fn(|| match rows.next() {
-        Ok(row) => row.map(|row| candidate(row, &numbers).map_err(unreadable)),
-        Err(error) => Some(Err(unreadable(error))),
+    let mut candidates = std::iter::from_fn(|| {
+        let mut next = || -> rusqlite::Result<Option<Candidate>> {
+            while let Some(row) = rows.next()? {
+                if let Some(candidate) = readable(candidate(row, &numbers))? {
+                    return Ok(Some(candidate));
+                }
+            }
+            Ok(None)
+        };
+        next().map_err(unreadable).transpose()
     });
     let queue = Queue { machine: &machine, pools: &pools, candidates: &mut candidates };
     Ok(decide(queue)?)
@@ -196,16 +205,16 @@ fn pools(sql: &Connection) -> rusqlite::Result<Vec<(i64, Pool)>> {
 
 /// The jobs that hold slots.
 pub(super) fn active(sql: &Connection) -> rusqlite::Result<Vec<Active>> {
-    let mut query = sql.prepare_cached(
+    let mut query = sql.prepare_cached(&format!(
         "SELECT coalesce(j.slots, 1), b.memory, p.queue, b.reservation,
-             nullif(min(coalesce(j.started + b.wall_clock, 1 << 62), coalesce(r.ends, 1 << 62),
+             nullif(min(coalesce({RUNS_UNTIL}, 1 << 62), coalesce(r.ends, 1 << 62),
                  coalesce(b.deadline, 1 << 62)), 1 << 62)
          FROM jobs j
          CROSS JOIN submissions b ON b.number = j.submission
          CROSS JOIN pools p ON p.id = b.pool
          LEFT JOIN reservations r ON r.number = b.reservation
          WHERE j.phase = 2",
-    )?;
+    ))?;
     let rows = query.query_map([], |row| {
         let (slots, memory, queue) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok(Active { slots, memory, queue, reservation: row.get(3)?, ends: row.get(4)? })

@@ -111,6 +111,40 @@ fn what_waits_at_its_deadline_fails_and_what_runs_is_left_to_its_init() {
 }
 
 #[test]
+fn a_wall_clock_limit_beyond_all_time_is_none() {
+    let (_dir, store, session) = store();
+    let mine = Claim::mine();
+    let endless = Terms { wall_clock: Some(i64::MAX), ..terms() };
+    submit_template(&store, &session, "endless", &template(), &endless);
+    start(&store, &mine, "endless", NOW);
+    store.job_suspended("endless", Word::Told { at: 1 }).unwrap();
+    assert_eq!(store.next_change(NOW).unwrap().filter(|at| *at < 1 << 60), None);
+    assert!(store.overdue_jobs(NOW).unwrap().is_empty());
+    insert(&store, &session, "other");
+    assert!(admit(&store, &mine, 1, 0));
+}
+
+#[test]
+fn a_job_that_cannot_be_read_stops_no_other() {
+    let (_dir, store, session) = store();
+    let mine = Claim::mine();
+    for id in ["good", "bad"] {
+        insert(&store, &session, id);
+        start(&store, &mine, id, 5);
+    }
+    insert(&store, &session, "unreadable");
+    insert(&store, &session, "waits");
+    let damage = "UPDATE jobs SET state = 99 WHERE id = 'bad';
+                  UPDATE submissions SET memory = 'much' WHERE id = 'unreadable'";
+    store.write(|sql| Ok(sql.execute_batch(damage)?)).unwrap();
+    let unsettled = store.unsettled_jobs("t").unwrap();
+    assert_eq!(unsettled.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), ["good"]);
+    assert!(store.all_jobs().unwrap().iter().any(|job| job.info.id == "good"));
+    assert!(admit(&store, &mine, 1, 0));
+    assert!(store.job("waits").unwrap().unwrap().begun);
+}
+
+#[test]
 fn an_account_is_stored_whole() {
     let (_dir, store, session) = store();
     let mine = Claim::mine();

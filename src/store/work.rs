@@ -4,6 +4,7 @@ use rusqlite::{Row, params};
 
 use super::control::asked;
 use super::query::state;
+use super::rows::readable;
 use super::{Claim, Session, Store};
 use crate::model::{Control, JobState, Millis, Result};
 
@@ -47,6 +48,8 @@ pub enum Phase {
 
 const COLUMNS: &str = "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate, j.hold,
     j.losses + j.withdrawn, j.switched, b.number ";
+/// The end of a job by its wall clock limit. A limit may be so large that the sum would be no integer any more.
+pub(super) const RUNS_UNTIL: &str = "j.started + min(b.wall_clock, 1 << 60)";
 const BY_JOB: &str = "FROM jobs j CROSS JOIN submissions b ON b.number = j.submission ";
 const BY_SUBMISSION: &str = "FROM submissions b CROSS JOIN jobs j ON j.submission = b.number ";
 
@@ -73,10 +76,12 @@ impl Store {
 
     /// Jobs that are suspended beyond their time: their init is stopped with them.
     pub fn overdue_jobs(&self, now: Millis) -> Result<Vec<Unsettled>> {
-        let condition = "LEFT JOIN reservations r ON r.number = b.reservation
-                         WHERE j.state = 4 AND j.phase = 2
-                             AND (j.started + b.wall_clock <= ?1 OR r.ends <= ?1 OR b.deadline <= ?1)";
-        self.unsettled(BY_JOB, condition, params![now])
+        let condition = format!(
+            "LEFT JOIN reservations r ON r.number = b.reservation
+             WHERE j.state = 4 AND j.phase = 2
+                 AND ({RUNS_UNTIL} <= ?1 OR r.ends <= ?1 OR b.deadline <= ?1)"
+        );
+        self.unsettled(BY_JOB, &condition, params![now])
     }
 
     fn unsettled(
@@ -87,7 +92,8 @@ impl Store {
     ) -> Result<Vec<Unsettled>> {
         self.read(|sql| {
             let mut query = sql.prepare_cached(&format!("{COLUMNS} {tables} {condition}"))?;
-            Ok(query.query_map(params, unsettled)?.collect::<rusqlite::Result<_>>()?)
+            let jobs = query.query_map(params, unsettled)?.filter_map(|job| readable(job).transpose());
+            Ok(jobs.collect::<rusqlite::Result<_>>()?)
         })
     }
 

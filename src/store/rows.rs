@@ -1,0 +1,20 @@
+//! Rows that no value can be made of: those of another version, or of a damaged file.
+
+use rusqlite::{Error, Result};
+
+/// The value of a row; `None` if the row holds something else than such a value. So one job that cannot be read does
+/// not hide all others.
+pub(super) fn readable<T>(value: Result<T>) -> Result<Option<T>> {
+    match value {
+        Ok(value) => Ok(Some(value)),
+        Err(
+            error @ (Error::InvalidColumnType(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::FromSqlConversionFailure(..)),
+        ) => {
+            tracing::warn!(%error, "a row of the store cannot be read, and is left out");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
