@@ -92,6 +92,14 @@ pub(super) async fn job_info(core: &Core, id: &str) -> Result<JobInfo> {
     Ok(if answers { completed(core, info).await } else { info })
 }
 
+/// The account of a job that has left a record of its end, from that alone.
+pub(super) fn recorded(core: &Core, id: &str) -> Option<JobInfo> {
+    let dir = core.job_dir(id);
+    finish::recorded(&dir)?;
+    let traces = Traces::new(None, None, start::started_at(&dir), &dir);
+    Some(account(id, traces, &core.machine)).filter(|info| info.state.is_terminated())
+}
+
 /// A job's container, if there is one.
 pub(super) async fn container(core: &Core, id: &str) -> Result<Option<Container>> {
     let container = record(core, id).await?;

@@ -350,6 +350,10 @@ impl JobTracker for ContainerdTracker {
         self.run(|core| async move { account::job_info(&core, &id).await })
     }
 
+    fn recorded(&self, id: &str) -> Option<JobInfo> {
+        account::recorded(&self.core, &checked(id).ok()?)
+    }
+
     fn job_control(&self, id: &str, control: Control) -> Result<()> {
         let id = checked(id)?;
         self.run(|core| async move { control::control(&core, &id, control).await })

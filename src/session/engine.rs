@@ -11,6 +11,7 @@ use super::changes::Changes;
 use super::cleanup::Chore;
 use super::kick::Kick;
 use super::progress::{Doing, Link, MAX_RETRY, Progress, RETRY, Work, task};
+use super::requests::{Request, Requests};
 use super::waits::Waits;
 use crate::model::{Control, Error, ErrorCode, ImageRef, JobState, Millis, Outcome, Result};
 use crate::runtime;
@@ -20,9 +21,6 @@ use crate::tracker::{EventSink, Fact, JobTracker, NewJob};
 
 /// The longest time that a call waits for the first report of a tracker.
 const FIRST_WORD: Duration = Duration::from_secs(30);
-
-/// A method of a tracker that controls a job.
-type Method = fn(&(dyn JobTracker + 'static), &str, Control) -> Result<()>;
 
 /// A tracker, and the handling of its facts.
 pub(super) struct Engine {
@@ -36,6 +34,7 @@ pub(super) struct Engine {
     pub(super) changes: Arc<Changes>,
     subscribed: Once,
     news: Sender<News>,
+    requests: Arc<Requests>,
     /// Work for the clean-up thread.
     pub(super) chores: Sender<Chore>,
     pub(super) progress: Mutex<Progress>,
@@ -68,10 +67,11 @@ impl Engine {
         mine: Claim,
     ) -> Result<Arc<Self>> {
         let (engine, news, chores) = Self::new(tracker, target, store, waits, (kick, changes), mine);
-        let facts = Arc::clone(&engine);
-        runtime::thread("drmaa2-facts", move || facts.follow(&news))?;
-        let cleaner = Arc::clone(&engine);
-        runtime::thread("drmaa2-cleanup", move || cleaner.clean(&chores))?;
+        let (facts, cleaner) = (Arc::clone(&engine), Arc::clone(&engine));
+        runtime::threads([
+            ("drmaa2-facts", Box::new(move || facts.follow(&news))),
+            ("drmaa2-cleanup", Box::new(move || cleaner.clean(&chores))),
+        ])?;
         Ok(engine)
     }
 
@@ -87,6 +87,7 @@ impl Engine {
         let (news, news_receiver) = mpsc::channel();
         let (chores, chores_receiver) = mpsc::channel();
         let engine = Self {
+            requests: Requests::to(Arc::clone(&tracker)),
             tracker,
             target,
             store,
@@ -411,26 +412,13 @@ impl Engine {
     /// End a job whose end was requested before it started.
     pub(super) fn end_if_asked(&self, id: &str, how: Option<Control>) {
         if let Some(how) = how {
-            self.ask(id.to_owned(), how, <dyn JobTracker>::end_again);
+            self.requests.add(Request::EndAgain(id.to_owned(), how));
         }
     }
 
-    /// Ask the runtime for a control of a job.
+    /// Ask the runtime for a control of a job. In another thread: facts must not wait for it.
     pub(super) fn control(&self, id: String, control: Control) {
-        self.ask(id, control, <dyn JobTracker>::job_control);
-    }
-
-    /// The same by a method of the tracker. In another thread: facts must not wait for it.
-    fn ask(&self, id: String, control: Control, method: Method) {
-        let tracker = Arc::clone(&self.tracker);
-        let spawned = runtime::thread("drmaa2-control", move || {
-            if let Err(error) = method(&*tracker, &id, control) {
-                tracing::warn!(job = %id, %error, "cannot {control} a job");
-            }
-        });
-        if let Err(error) = spawned {
-            tracing::warn!(%error, "no thread to control a job");
-        }
+        self.requests.add(Request::Control(id, control));
     }
 
     pub(super) fn ended(&self, id: &str, outcome: &Outcome) -> Result<()> {
@@ -460,5 +448,11 @@ impl Engine {
         drop(progress);
         self.changed.notify_all();
         self.kick.ring();
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.requests.close();
     }
 }

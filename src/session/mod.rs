@@ -28,6 +28,7 @@ mod process;
 mod progress;
 #[cfg(test)]
 mod queue_tests;
+mod requests;
 mod rerun;
 mod reservation;
 mod reservation_session;

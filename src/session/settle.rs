@@ -2,17 +2,45 @@
 //! a process that worked on jobs.
 
 use super::engine::Engine;
-use super::progress::Doing;
-use crate::model::{ErrorCode, JobInfo, JobState, Outcome, Result, now};
+use super::progress::{Doing, Link};
+use crate::model::{Error, ErrorCode, JobInfo, JobState, Outcome, Result, now};
 use crate::store::{Claim, Phase, Unsettled, Word};
+use crate::tracker::JobTracker;
+
+/// The runtime as a source of accounts. One that does not answer is asked once, and not for each job.
+struct Runtime<'a> {
+    tracker: &'a dyn JobTracker,
+    /// It does not answer, for this reason.
+    silent: Option<Error>,
+}
+
+impl Runtime<'_> {
+    /// The account of a job. If the runtime does not answer, the job's record may do.
+    fn job_info(&mut self, id: &str) -> Result<JobInfo> {
+        let error = match &self.silent {
+            Some(error) => error.clone(),
+            None => match self.tracker.job_info(id) {
+                Err(error) if error.code == ErrorCode::DrmCommunication => error,
+                told => return told,
+            },
+        };
+        self.silent = Some(error.clone());
+        self.tracker.recorded(id).ok_or(error)
+    }
+}
 
 impl Engine {
     /// Compare every job of this runtime that was begun and is not settled, as far as the runtime
     /// answers.
     pub(super) fn settle_all(&self) -> Result<()> {
         let mut result = Ok(());
+        let silent = match &self.progress.lock().link {
+            Link::Lost(error) => Some(error.clone()),
+            Link::Starting | Link::Live => None,
+        };
+        let mut runtime = Runtime { tracker: self.tracker(), silent };
         for job in self.store.unsettled_jobs(&self.target)? {
-            match self.settle_one(&job) {
+            match self.settle_one(&job, &mut runtime) {
                 Err(error) if error.code != ErrorCode::DrmCommunication => {
                     result = Err(error.of(format!("job {}", job.id)));
                 }
@@ -24,12 +52,14 @@ impl Engine {
 
     /// Compare one job.
     pub(super) fn settle(&self, id: &str) -> Result<()> {
-        self.store.unsettled_job(id)?.map_or(Ok(()), |job| self.settle_one(&job))
+        let job = self.store.unsettled_job(id)?;
+        let mut runtime = Runtime { tracker: self.tracker(), silent: None };
+        job.map_or(Ok(()), |job| self.settle_one(&job, &mut runtime))
     }
 
-    fn settle_one(&self, job: &Unsettled) -> Result<()> {
+    fn settle_one(&self, job: &Unsettled, runtime: &mut Runtime<'_>) -> Result<()> {
         if job.state.is_started() {
-            return self.compare(job);
+            return self.compare(job, runtime);
         }
         let id = &job.id;
         let holder = job.claim.as_ref();
@@ -44,7 +74,7 @@ impl Engine {
         }
         let taken = if is_mine { Ok(true) } else { self.store.take_over(id, holder, &self.mine) };
         match (taken, job.phase) {
-            (Ok(true), Phase::Active) => self.compare(job),
+            (Ok(true), Phase::Active) => self.compare(job, runtime),
             (Ok(true), Phase::Idle) => {
                 if !self.progress.lock().rests(id) {
                     self.clean_up(id);
@@ -62,9 +92,9 @@ impl Engine {
         }
     }
 
-    fn compare(&self, job: &Unsettled) -> Result<()> {
+    fn compare(&self, job: &Unsettled, runtime: &mut Runtime<'_>) -> Result<()> {
         let id = &job.id;
-        let compared = match self.tracker.job_info(id) {
+        let compared = match runtime.job_info(id) {
             Ok(info) if info.state.is_started() || info.state.is_terminated() => {
                 let adopted = self.adopt(job, &info);
                 // Whatever its state, it is begun.

@@ -460,6 +460,19 @@ fn a_live_claim_of_another_process_is_respected_until_it_dies() {
 }
 
 #[test]
+fn a_runtime_out_of_reach_is_not_asked_for_each_job_and_records_are_read_without_it() {
+    let (_dir, bench, session) = fresh();
+    let jobs: Vec<_> = (0..5).map(|_| start(&session, template("sleep"))).collect();
+    bench.tracker.set_silent(true);
+    bench.tracker.exit(&jobs[3].id, 7);
+    bench.tracker.set_silent(false);
+    let before = bench.tracker.asked();
+    bench.tracker.set_down(Some(Error::new(ErrorCode::DrmCommunication, "down")));
+    jobs[3].wait_terminated(Timeout::Infinite).unwrap();
+    assert_eq!(bench.tracker.asked(), before);
+}
+
+#[test]
 fn a_fact_that_could_not_be_stored_is_not_lost() {
     let (dir, bench, session) = fresh();
     let job = start(&session, template("sleep"));

@@ -43,6 +43,10 @@ struct State {
     tried: usize,
     sink: Option<Arc<dyn EventSink>>,
     down: Option<Error>,
+    /// Requests about jobs get no answer.
+    hung: bool,
+    /// The number of requests about jobs.
+    asked: usize,
     refusal: Option<Error>,
     silent: bool,
 }
@@ -66,6 +70,17 @@ impl FakeTracker {
         let mut state = self.state.lock();
         state.down.clone_from(&error);
         state.say(error.map_or(Fact::Live, |error| Fact::Lost { error }));
+    }
+
+    /// Let requests about jobs wait for an answer from now on, or answer them again.
+    pub fn set_hung(&self, hung: bool) {
+        self.state.lock().hung = hung;
+        self.changed.notify_all();
+    }
+
+    /// The number of requests about jobs so far.
+    pub fn asked(&self) -> usize {
+        self.state.lock().asked
     }
 
     /// Let the next start or preparation of a job fail, temporarily.
@@ -167,6 +182,18 @@ impl FakeTracker {
         if let Some(code) = exit {
             self.exit(&id, code);
         }
+    }
+
+    /// The answer to a request, which may take long.
+    fn answer(&self) -> Result<MutexGuard<'_, State>> {
+        let mut state = self.state.lock();
+        state.asked += 1;
+        self.changed.notify_all();
+        while state.hung {
+            state = self.changed.wait(state);
+        }
+        drop(state);
+        self.up()
     }
 
     fn up(&self) -> Result<MutexGuard<'_, State>> {
@@ -298,11 +325,15 @@ impl JobTracker for FakeTracker {
     }
 
     fn job_info(&self, id: &str) -> Result<JobInfo> {
-        Ok(self.up()?.job(id)?.clone())
+        Ok(self.answer()?.job(id)?.clone())
+    }
+
+    fn recorded(&self, id: &str) -> Option<JobInfo> {
+        self.state.lock().jobs.get(id).filter(|info| info.state.is_terminated()).cloned()
     }
 
     fn job_control(&self, id: &str, control: Control) -> Result<()> {
-        let mut state = self.up()?;
+        let mut state = self.answer()?;
         let job = state.job(id)?;
         let next = job.state.after(control)?;
         match control {

@@ -297,6 +297,12 @@ pub trait JobTracker: Send + Sync {
     /// The account of a job in the runtime; INVALID_ARGUMENT if it does not know the job.
     fn job_info(&self, id: &str) -> Result<JobInfo>;
 
+    /// The account of a job that has ended, as far as it is known without asking the runtime, which may not answer.
+    fn recorded(&self, id: &str) -> Option<JobInfo> {
+        let _ = id;
+        None
+    }
+
     /// Suspend, resume, terminate or kill a started job. Returns when the runtime has accepted it; the
     /// fact follows. Hold and release belong to the queue, not to the tracker.
     fn job_control(&self, id: &str, control: Control) -> Result<()>;
