@@ -1,37 +1,57 @@
 //! The tokio runtime and the threads of the library.
 
 use std::future::Future;
+use std::io;
 use std::mem::ManuallyDrop;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use crate::model::{Error, ErrorCode, Result};
+use crate::sync::Mutex;
 
 /// Worker threads of the runtime: enough to overlap RPCs, few enough for a guest in a process.
 const WORKERS: usize = 2;
 
-/// The tokio runtime, on threads of its own. It is never shut down: a process that exits takes it along,
-/// and a forked child must not touch it.
-pub struct Runtime(ManuallyDrop<tokio::runtime::Runtime>);
+/// Threads for work that may block: one for each pull that waits for its turn, and some for work on files.
+const BLOCKING: usize = 12;
+/// A thread of those stays for ever. If the system allows no other when there is work, tokio leaves the work to those
+/// that are there; without any, it would never be done.
+const KEPT: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The tokio runtime, on threads of its own. A process that exits takes it along, and a forked child must not
+/// touch it.
+pub struct Runtime {
+    runtime: ManuallyDrop<tokio::runtime::Runtime>,
+    owner: u32,
+}
 
 impl Runtime {
     /// Start the worker threads.
     pub fn start() -> Result<Self> {
         let build = || {
             block_signals();
-            tokio::runtime::Builder::new_multi_thread()
+            let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(WORKERS)
+                .max_blocking_threads(BLOCKING)
+                .thread_keep_alive(KEPT)
                 .thread_name("drmaa2-io")
                 .on_thread_start(block_signals)
                 .enable_io()
                 .enable_time()
-                .build()
+                .build()?;
+            runtime.spawn_blocking(|| ());
+            Ok(runtime)
         };
-        let failed = |error| Error::internal(format!("cannot start the runtime: {error}"));
+        let failed = |error: io::Error| {
+            Error::new(ErrorCode::of_io(&error), format!("cannot start the runtime: {error}"))
+        };
+        check_threads(WORKERS + 2).map_err(failed)?;
         // In a thread of its own: the caller may be an exit handler, which has no thread-locals any
         // more, and tokio needs them only here.
         let builder = std::thread::Builder::new().spawn(build).map_err(failed)?;
         let runtime = builder.join().map_err(|_| Error::internal("the runtime cannot be started"))?;
-        runtime.map(|runtime| Self(ManuallyDrop::new(runtime))).map_err(failed)
+        let runtime = ManuallyDrop::new(runtime.map_err(failed)?);
+        Ok(Self { runtime, owner: std::process::id() })
     }
 
     /// Run a future in the background.
@@ -39,7 +59,7 @@ impl Runtime {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.0.spawn(future);
+        self.runtime.spawn(future);
     }
 
     /// Run a future to its end and return its result. Works on every thread, also on one that runs
@@ -50,12 +70,68 @@ impl Runtime {
         T: Send + 'static,
     {
         let (sender, receiver) = mpsc::sync_channel(1);
-        self.0.spawn(async move {
+        self.runtime.spawn(async move {
             // The receiver waits below; it cannot be gone.
             let _ = sender.send(future.await);
         });
         receiver.recv().map_err(|_| Error::internal("a background task of the runtime died"))?
     }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if self.owner == std::process::id() {
+            // SAFETY: nobody uses it any more.
+            unsafe { ManuallyDrop::take(&mut self.runtime) }.shutdown_background();
+        }
+    }
+}
+
+/// Check that the system allows so many more threads: tokio panics, which writes to the host's standard error, if
+/// it gets none.
+fn check_threads(count: usize) -> io::Result<()> {
+    let (end, ended) = mpsc::channel::<()>();
+    let ended = Arc::new(Mutex::new(ended));
+    let mut result = Ok(());
+    let mut threads = Vec::new();
+    for _ in 0..count {
+        let ended = Arc::clone(&ended);
+        let body = move || {
+            block_signals();
+            let _ = ended.lock().recv();
+        };
+        match std::thread::Builder::new().spawn(body) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                result = Err(error);
+                break;
+            }
+        }
+    }
+    drop(end);
+    for thread in threads {
+        let _ = thread.join();
+    }
+    result
+}
+
+/// Start several threads like [`thread`], or none of them.
+pub fn threads<const N: usize>(bodies: [(&str, Box<dyn FnOnce() + Send>); N]) -> Result<()> {
+    let mut starts = Vec::new();
+    for (name, body) in bodies {
+        let (start, started) = mpsc::channel();
+        thread(name, move || {
+            if started.recv().is_ok() {
+                body();
+            }
+        })?;
+        starts.push(start);
+    }
+    for start in starts {
+        // The thread waits for it.
+        let _ = start.send(());
+    }
+    Ok(())
 }
 
 /// Start a thread that leaves the host's signals to the host's threads.

@@ -67,14 +67,21 @@ impl World {
 
     /// Start it with this configuration, on containerd.
     pub(super) fn on_containerd(config: Config) -> Result<Arc<Self>> {
+        // The store first: it is what may be missing, and leaves nothing then.
+        let store = Store::open(&config.state_dir)?;
         let runtime = Arc::new(Runtime::start()?);
         let make = move |config: &Config, target: &Target| drms::tracker(config, target, &runtime);
-        Self::with(config, Claim::mine(), Box::new(make))
+        Self::on(store, config, Claim::mine(), Box::new(make))
     }
 
     /// Start it with a tracker of the caller's choice, as the process `mine`.
+    #[cfg(test)]
     pub(super) fn with(config: Config, mine: Claim, make_tracker: MakeTracker) -> Result<Arc<Self>> {
-        let store = Arc::new(Store::open(&config.state_dir)?);
+        Self::on(Store::open(&config.state_dir)?, config, mine, make_tracker)
+    }
+
+    fn on(store: Store, config: Config, mine: Claim, make_tracker: MakeTracker) -> Result<Arc<Self>> {
+        let store = Arc::new(store);
         let waits = Arc::new(Waits::default());
         let changes = Arc::new(Changes::default());
         let kick = Arc::new(Kick::new()?);
@@ -91,6 +98,8 @@ impl World {
             mine,
             accepted: Mutex::default(),
         });
+        dispatch::start(Arc::downgrade(&world), kick)?;
+        // Last: nothing but a change of the store would end this thread.
         let watched = Arc::downgrade(&world);
         watch::start(&world.store.bell(), move || {
             let Some(world) = watched.upgrade() else { return false };
@@ -100,7 +109,6 @@ impl World {
             world.changes.tell();
             true
         })?;
-        dispatch::start(Arc::downgrade(&world), kick)?;
         Ok(world)
     }
 
