@@ -14,7 +14,7 @@ use nix::sys::stat::{Mode, umask};
 use crate::agent::spawn::DESCRIPTOR;
 use crate::agent::{LOCK_FD, Lock, STATE_DIR, scope};
 use crate::config::Config;
-use crate::model::{Error, Result};
+use crate::model::{Error, ErrorCode, Result};
 use crate::{drms, session};
 
 const USAGE: &str = "\
@@ -109,10 +109,12 @@ fn on_demand(descriptor: RawFd) -> Result<()> {
     // Before the directory changes: DRMAA2_CONFIG may be a relative path.
     let config = Config::load()?;
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
-    let os = |what: &str, error: &dyn std::fmt::Display| Error::internal(format!("{what}: {error}"));
-    redirect(&config).map_err(|error| os("standard streams", &error))?;
-    close_others(descriptor).map_err(|error| os("inherited descriptors", &error))?;
-    env::set_current_dir("/").map_err(|error| os("/", &error))?;
+    let os = |what: &str, error: io::Error| {
+        Error::new(ErrorCode::of_io(&error), format!("{what}: {error}"))
+    };
+    redirect(&config).map_err(|error| os("standard streams", error))?;
+    close_others(descriptor).map_err(|error| os("inherited descriptors", error))?;
+    env::set_current_dir("/").map_err(|error| os("/", error))?;
     drms::start_log();
     // The library has started it with every signal blocked, so a signal that ends its unit does not end
     // it yet.
@@ -120,7 +122,7 @@ fn on_demand(descriptor: RawFd) -> Result<()> {
         tracing::warn!(%error, "the agent stays in the control group of the program that started it");
     }
     // Signals end the agent: it has nothing to lose, since all state is in the store.
-    SigSet::empty().thread_set_mask().map_err(|error| os("signals", &error))?;
+    SigSet::empty().thread_set_mask().map_err(|error| os("signals", error.into()))?;
     session::serve(config, Some(lock))
 }
 

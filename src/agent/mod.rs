@@ -13,7 +13,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use crate::fork;
-use crate::model::{Error, Result};
+use crate::model::{Error, ErrorCode, Result};
 pub use lock::Lock;
 
 /// The variable with the state directory, which makes the agent serve the same one.
@@ -40,7 +40,8 @@ fn start(program: &Path, state_dir: &Path, lock: &Lock) -> Result<()> {
     let arguments = [program.as_os_str(), OsStr::new(LOCK_FD), OsStr::new(&descriptor)];
     let handed = spawn::Handed::Descriptor(lock.as_fd());
     spawn::spawn(program, &arguments, &environment(state_dir), handed).map_err(|error| {
-        Error::internal(format!("cannot start the agent {}: {error}", program.display()))
+        let text = format!("cannot start the agent {}: {error}", program.display());
+        Error::new(ErrorCode::of_io(&error), text)
     })
 }
 

@@ -96,14 +96,14 @@ impl ErrorCode {
     /// The class of an operating-system error.
     pub fn of_io(error: &std::io::Error) -> Self {
         use std::io::ErrorKind as Kind;
-        /// ENFILE and EMFILE, which have no kind.
-        const DESCRIPTORS: [i32; 2] = [23, 24];
+        /// EAGAIN, which a want of threads gives, ENFILE, EMFILE, ENOLCK, ENOBUFS and EUSERS.
+        const FULL_TABLES: [i32; 6] = [11, 23, 24, 37, 105, 87];
         match error.kind() {
-            _ if error.raw_os_error().is_some_and(|error| DESCRIPTORS.contains(&error)) => {
+            _ if error.raw_os_error().is_some_and(|error| FULL_TABLES.contains(&error)) => {
                 Self::OutOfResource
             }
             Kind::WouldBlock => Self::TryLater,
-            Kind::PermissionDenied => Self::DeniedByDrms,
+            Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Self::DeniedByDrms,
             Kind::StorageFull | Kind::OutOfMemory | Kind::QuotaExceeded => Self::OutOfResource,
             Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidInput => {
                 Self::InvalidArgument
@@ -126,12 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn a_want_of_processes_or_descriptors_may_pass() {
-        for (errno, code) in
-            [(11, ErrorCode::TryLater), (23, ErrorCode::OutOfResource), (24, ErrorCode::OutOfResource)]
-        {
-            let error = std::io::Error::from_raw_os_error(errno);
-            assert_eq!(ErrorCode::of_io(&error), code, "{error}");
+    fn full_tables_are_out_of_resource_and_missing_rights_are_denied() {
+        use nix::errno::Errno::{
+            EACCES, EAGAIN, EDQUOT, EMFILE, ENFILE, ENOBUFS, ENOLCK, ENOMEM, ENOSPC, EPERM, EROFS, EUSERS,
+        };
+        let full = [EAGAIN, EMFILE, ENFILE, ENOMEM, ENOBUFS, ENOLCK, ENOSPC, EDQUOT, EUSERS];
+        let denied = [EACCES, EPERM, EROFS];
+        let codes = full.map(|errno| (errno, ErrorCode::OutOfResource)).into_iter();
+        for (errno, code) in codes.chain(denied.map(|errno| (errno, ErrorCode::DeniedByDrms))) {
+            assert_eq!(ErrorCode::of_io(&errno.into()), code, "{errno}");
         }
     }
 }
