@@ -5,9 +5,13 @@ use std::fs;
 
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
-use crate::procfs::Stat;
+use crate::procfs::{self, Stat};
 
-/// A process of this machine: its id, its start time, and the boot it belongs to.
+/// The PID namespace that shows all processes of the machine. The kernel gives it this number.
+const INITIAL: &str = "pid:[4026531836]";
+
+/// A process of this machine: its id, its start time, the boot it belongs to, and the PID namespace in which the id is
+/// valid.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Claim(String);
 
@@ -30,45 +34,88 @@ impl Claim {
         Self(text.to_owned())
     }
 
-    /// Returns whether the process still lives.
+    /// Returns whether the process still lives. One in another PID namespace counts as living unless this namespace, the
+    /// initial one, shows all processes: late is better than twice.
     pub fn is_alive(&self) -> bool {
-        self.process().is_some()
+        self.find().is_some()
     }
 
     /// Returns whether it lives and is not stopped, for instance by a debugger.
     pub fn is_running(&self) -> bool {
-        self.process().is_some_and(|state| !matches!(state, 'T' | 't'))
+        self.find().is_some_and(|found| !matches!(found.state, 'T' | 't'))
     }
 
-    /// The id of the process.
+    /// The id of the process in this PID namespace, if it lives and can be seen from here.
     pub fn pid(&self) -> Option<u32> {
-        self.0.split(' ').next()?.parse().ok()
+        self.find()?.pid
     }
 
-    /// The state of the process, if it still lives.
-    fn process(&self) -> Option<char> {
-        if self.0.split(' ').nth(1) == Some("?") {
-            return Some('?');
+    /// The process, if it still lives.
+    fn find(&self) -> Option<Found> {
+        const UNSEEN: Found = Found { pid: None, state: '?' };
+        let mut words = self.0.splitn(3, ' ');
+        let (pid, started, place) = (words.next()?, words.next()?, words.next()?);
+        if started == "?" {
+            return Some(UNSEEN);
         }
-        let (claim, state) = Self::look(self.pid()?)?;
-        (claim == *self).then_some(state)
+        let (boot, namespace) =
+            place.split_once(' ').map_or((place, None), |(boot, at)| (boot, Some(at)));
+        let (pid, started) = (pid.parse().ok()?, started.parse().ok()?);
+        if boot != boot_id()? {
+            return None;
+        }
+        let mine = namespace_of("self");
+        match (namespace, mine) {
+            (Some(namespace), Some(mine)) if namespace != mine => {
+                let all = procfs::all().filter(|id| namespace_of(id).as_deref() == Some(namespace));
+                let found = all.filter_map(|id| look(id, started)).find(|found| found.has_id(pid));
+                found.or((mine != INITIAL).then_some(UNSEEN))
+            }
+            // Earlier versions noted no namespace.
+            _ => look(pid, started),
+        }
     }
 
     fn of(pid: u32) -> Option<Self> {
-        Self::look(pid).map(|(claim, _)| claim)
+        let started = Stat::of(pid)?.started;
+        look(pid, started)?;
+        let namespace =
+            namespace_of("self").map(|namespace| format!(" {namespace}")).unwrap_or_default();
+        Some(Self(format!("{pid} {started} {}{namespace}", boot_id()?)))
     }
+}
 
-    /// The process with this id, and its state; `None` if it no longer works.
-    fn look(pid: u32) -> Option<(Self, char)> {
-        let stat = Stat::of(pid)?;
-        // The first thread of a process may end before the others.
-        let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
-        if stat.is_dead() && threads() < 2 {
-            return None;
-        }
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        Some((Self(format!("{pid} {} {}", stat.started, boot.trim())), stat.state))
+/// A living process, as far as it can be seen from here.
+struct Found {
+    pid: Option<u32>,
+    state: char,
+}
+
+impl Found {
+    /// Returns whether this is its id in its own PID namespace.
+    fn has_id(&self, id: u32) -> bool {
+        let status = self.pid.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/status")).ok());
+        let ids =
+            status.as_deref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("NSpid:")));
+        ids.and_then(|ids| ids.split_whitespace().next_back()?.parse().ok()) == Some(id)
     }
+}
+
+/// The process with this id, if it still works and was started then.
+fn look(pid: u32, started: u64) -> Option<Found> {
+    let stat = Stat::of(pid).filter(|stat| stat.started == started)?;
+    // The first thread of a process may end before the others.
+    let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    (!stat.is_dead() || threads() > 1).then_some(Found { pid: Some(pid), state: stat.state })
+}
+
+fn boot_id() -> Option<String> {
+    Some(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
+}
+
+/// The PID namespace of a process.
+fn namespace_of(process: impl fmt::Display) -> Option<String> {
+    fs::read_link(format!("/proc/{process}/ns/pid")).ok()?.into_os_string().into_string().ok()
 }
 
 impl fmt::Display for Claim {
@@ -134,5 +181,43 @@ mod tests {
         assert!(!Claim(format!("{pid} 1 {boot}")).is_alive());
         assert!(!Claim(format!("{pid} {} other-boot", rest.split(' ').next().unwrap())).is_alive());
         assert!(!Claim("rubbish".into()).is_alive());
+    }
+
+    #[test]
+    fn a_claim_of_an_earlier_version_holds() {
+        let mine = Claim::mine();
+        let (earlier, _) = mine.0.rsplit_once(' ').unwrap();
+        assert!(Claim(earlier.to_owned()).is_alive());
+    }
+
+    #[test]
+    fn a_process_in_another_pid_namespace_is_alive_as_long_as_it_lives() {
+        let script = "read -r pid _ </proc/self/stat; echo \"$pid $(cut -d ' ' -f 22 /proc/self/stat) \
+                      $(cat /proc/sys/kernel/random/boot_id) $(readlink /proc/self/ns/pid)\"; read -r _";
+        let mut other = std::process::Command::new("unshare")
+            .args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut output = std::io::BufReader::new(other.stdout.take().unwrap());
+        std::io::BufRead::read_line(&mut output, &mut line).unwrap();
+        // `cut` was started a moment after the shell; what counts is the shell.
+        let mut words = line.split_whitespace();
+        let (pid, _, boot) = (words.next().unwrap(), words.next(), words.next().unwrap());
+        let namespace = words.next().unwrap();
+        let shell = procfs::all().find(|id| namespace_of(id).as_deref() == Some(namespace)).unwrap();
+        let claim = Claim(format!("{pid} {} {boot} {namespace}", Stat::of(shell).unwrap().started));
+        assert_eq!(claim.pid(), Some(shell));
+        assert!(claim.is_alive() && claim.is_running());
+        other.kill().unwrap();
+        other.wait().unwrap();
+        let sees_all = namespace_of("self").unwrap() == INITIAL;
+        // The kernel ends the namespace's processes with the first of them.
+        while procfs::all().any(|id| namespace_of(id).as_deref() == Some(namespace)) {
+            std::thread::yield_now();
+        }
+        assert_eq!(claim.is_alive(), !sees_all);
     }
 }
