@@ -373,9 +373,10 @@ impl Engine {
         self.kick.ring();
     }
 
-    pub(super) fn tell(&self, id: &str, state: JobState, news: Result<bool>) -> Result<()> {
+    /// Let the waits see what was stored. They read it from there: another process may have stored more since.
+    pub(super) fn tell(&self, news: Result<bool>) -> Result<()> {
         if news? {
-            self.waits.state(id, state);
+            self.waits.refresh(&self.store);
         }
         Ok(())
     }
@@ -385,7 +386,7 @@ impl Engine {
         match stored {
             // A late report, or one out of order because the clock was set: the runtime knows.
             Some(stored) if stored.is_started() && stored != state => self.settle(id),
-            _ => self.tell(id, state, news),
+            _ => self.tell(news),
         }
     }
 
@@ -402,7 +403,7 @@ impl Engine {
         self.changed.notify_all();
         // There is room for another launch.
         self.kick.ring();
-        self.tell(id, JobState::Running, Ok(news))?;
+        self.tell(Ok(news))?;
         if news {
             self.end_if_asked(id, self.store.job(id)?.and_then(|job| job.terminate));
         }
@@ -437,7 +438,7 @@ impl Engine {
         } else if before != Some(Doing::Cleaning) {
             self.done(id);
         }
-        self.tell(id, outcome.state(), news)
+        self.tell(news)
     }
 
     /// Note that this process no longer works on the job.

@@ -2,7 +2,7 @@
 
 use super::engine::Engine;
 use super::progress::Doing;
-use crate::model::{Error, ErrorCode, JobState, Result};
+use crate::model::{Error, ErrorCode, Result};
 use crate::store::Retry;
 
 /// The number of attempts at a job that cannot be started for reasons that may pass.
@@ -22,7 +22,7 @@ impl Engine {
         self.changed.notify_all();
         self.kick.ring();
         if retry? == Retry::Failed {
-            self.waits.state(id, JobState::Failed);
+            self.waits.refresh(&self.store);
         }
         Ok(())
     }
@@ -43,6 +43,6 @@ impl Engine {
         drop(progress);
         self.changed.notify_all();
         self.kick.ring();
-        self.tell(id, JobState::Failed, failed)
+        self.tell(failed)
     }
 }

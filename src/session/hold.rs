@@ -97,7 +97,7 @@ impl Engine {
         let stored = self.store.start_withdrawn(id, &self.mine);
         self.starts_no_more(id);
         match stored? {
-            Some(state) => self.tell(id, state, Ok(true)),
+            Some(_) => self.tell(Ok(true)),
             None => self.settle(id),
         }
     }
@@ -114,7 +114,7 @@ impl Engine {
     pub(super) fn run_withdrawn(&self, job: &Unsettled) -> Result<()> {
         let news = self.store.run_withdrawn(&job.id, job.run, &self.mine);
         self.kick.ring();
-        self.tell(&job.id, JobState::Requeued, news)
+        self.tell(news)
     }
 
     /// Ask the runtime whether the job has started already.

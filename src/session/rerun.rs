@@ -4,7 +4,7 @@
 //! it may have been delayed. So the runtime is asked if that matters.
 
 use super::engine::Engine;
-use crate::model::{ErrorCode, JobInfo, JobState, Outcome, Result};
+use crate::model::{ErrorCode, JobInfo, Outcome, Result};
 use crate::store::{Loss, Phase};
 
 impl Engine {
@@ -47,7 +47,7 @@ impl Engine {
             }
             let reason = outcome.reason.as_deref().unwrap_or_default();
             if self.requeue(id, losses, reason)? {
-                self.tell(id, JobState::Requeued, Ok(true))?;
+                self.tell(Ok(true))?;
                 return Ok(None);
             }
         }

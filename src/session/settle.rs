@@ -132,7 +132,7 @@ impl Engine {
             JobState::Suspended => self.store.job_suspended(id, found),
             _ => self.store.job_resumed(id, found),
         };
-        self.tell(id, info.state, news)?;
+        self.tell(news)?;
         if job.state.is_started() {
             self.end_if_asked(id, job.terminate);
         }

@@ -1,6 +1,7 @@
 //! The waits for jobs, and the news for them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::model::{JobState, Result};
@@ -10,18 +11,40 @@ use crate::sync::{Condvar, Mutex};
 /// The jobs with waits, and the last known state of each.
 #[derive(Default)]
 pub(super) struct Waits {
-    table: Mutex<HashMap<String, Watched>>,
-    news: Condvar,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    jobs: HashMap<String, Watched>,
+    /// The last change of the store that is known here; `None` while there are no waits.
+    seen: Option<i64>,
 }
 
 #[derive(Default)]
 struct Watched {
-    waiters: usize,
+    /// Each wakes one wait.
+    waits: Vec<Arc<Condvar>>,
     known: Known,
 }
 
+impl Watched {
+    /// Note what is known now, and wake the waits if it is news.
+    fn learn(&mut self, known: Known) {
+        if self.known.is_final() || self.known == known {
+            return;
+        }
+        self.known = known;
+        self.wake();
+    }
+
+    fn wake(&self) {
+        self.waits.iter().for_each(|wait| wait.notify_all());
+    }
+}
+
 /// The knowledge about a watched job.
-#[derive(Default, Clone)]
+#[derive(Default, Clone, PartialEq, Eq)]
 pub(super) enum Known {
     /// Not looked up yet.
     #[default]
@@ -57,11 +80,14 @@ impl Waits {
         deadline: Option<Instant>,
         mut look: impl FnMut(&[Known]) -> Result<Look<T>>,
     ) -> Result<Option<T>> {
-        let _watch = Watch::new(self, ids);
+        let watch = Watch::new(self, ids);
         let mut table = self.table.lock();
+        // Before the jobs are looked up: later changes are entered afterwards.
+        if table.seen.is_none() {
+            table.seen = Some(store.last_change()?);
+        }
         for id in ids {
-            // Under the lock: the news of a later change of the store is entered afterwards.
-            if let Some(watched) = table.get_mut(*id)
+            if let Some(watched) = table.jobs.get_mut(*id)
                 && matches!(watched.known, Known::Nothing)
             {
                 watched.known = stored(store, id)?;
@@ -70,50 +96,64 @@ impl Waits {
         loop {
             let known: Vec<Known> = ids
                 .iter()
-                .map(|id| table.get(*id).map_or(Known::Gone, |watched| watched.known.clone()))
+                .map(|id| table.jobs.get(*id).map_or(Known::Gone, |watched| watched.known.clone()))
                 .collect();
             if let Look::Done(value) = look(&known)? {
                 return Ok(Some(value));
             }
             match deadline {
-                None => table = self.news.wait(table),
+                None => table = watch.news.wait(table),
                 Some(deadline) if Instant::now() >= deadline => return Ok(None),
-                Some(deadline) => table = self.news.wait_until(table, deadline).0,
+                Some(deadline) => table = watch.news.wait_until(table, deadline).0,
             }
         }
     }
 
-    /// Enter the new state of a job.
-    pub(super) fn state(&self, id: &str, state: JobState) {
-        let mut table = self.table.lock();
-        if let Some(watched) = table.get_mut(id)
-            && !watched.known.is_final()
-        {
-            watched.known = Known::State(state);
-            self.news.notify_all();
-        }
-    }
-
-    /// Look up the watched jobs after a change of the store.
+    /// Enter what has changed in the store. That costs nothing while nobody waits, and else no more than the
+    /// changes are.
     pub(super) fn refresh(&self, store: &Store) {
         let mut table = self.table.lock();
-        for (id, watched) in table.iter_mut().filter(|(_, watched)| !watched.known.is_final()) {
-            match stored(store, id) {
-                Ok(known) => watched.known = known,
-                Err(error) => {
-                    tracing::warn!(job = %id, %error, "cannot look up a job that is waited for")
+        if table.jobs.is_empty() {
+            table.seen = None;
+            return;
+        }
+        let Some(seen) = table.seen else { return };
+        let changes = match store.changes_since(seen) {
+            Ok(changes) => changes,
+            Err(error) => {
+                tracing::warn!(%error, "cannot look for changes of jobs that are waited for");
+                return;
+            }
+        };
+        match changes.jobs {
+            Some(jobs) => {
+                for (id, state) in jobs {
+                    if let Some(watched) = table.jobs.get_mut(&id) {
+                        watched.learn(state.map_or(Known::Gone, Known::State));
+                    }
                 }
             }
+            None => table.look_up_all(store),
         }
-        if !table.is_empty() {
-            self.news.notify_all();
-        }
+        table.seen = Some(changes.last);
     }
 
     /// Let every wait check again conditions other than jobs.
     pub(super) fn wake(&self) {
-        let _table = self.table.lock();
-        self.news.notify_all();
+        self.table.lock().jobs.values().for_each(Watched::wake);
+    }
+}
+
+impl Table {
+    fn look_up_all(&mut self, store: &Store) {
+        for (id, watched) in self.jobs.iter_mut().filter(|(_, watched)| !watched.known.is_final()) {
+            match stored(store, id) {
+                Ok(known) => watched.learn(known),
+                Err(error) => {
+                    tracing::warn!(job = %id, %error, "cannot look up a job that is waited for");
+                }
+            }
+        }
     }
 }
 
@@ -125,16 +165,18 @@ fn stored(store: &Store, id: &str) -> Result<Known> {
 struct Watch<'a> {
     waits: &'a Waits,
     ids: &'a [&'a str],
+    news: Arc<Condvar>,
 }
 
 impl<'a> Watch<'a> {
     fn new(waits: &'a Waits, ids: &'a [&'a str]) -> Self {
+        let news = Arc::new(Condvar::new());
         let mut table = waits.table.lock();
         for id in ids {
-            table.entry((*id).to_owned()).or_default().waiters += 1;
+            table.jobs.entry((*id).to_owned()).or_default().waits.push(Arc::clone(&news));
         }
         drop(table);
-        Self { waits, ids }
+        Self { waits, ids, news }
     }
 }
 
@@ -142,10 +184,12 @@ impl Drop for Watch<'_> {
     fn drop(&mut self) {
         let mut table = self.waits.table.lock();
         for id in self.ids {
-            let Some(watched) = table.get_mut(*id) else { continue };
-            watched.waiters -= 1;
-            if watched.waiters == 0 {
-                table.remove(*id);
+            let Some(watched) = table.jobs.get_mut(*id) else { continue };
+            if let Some(at) = watched.waits.iter().position(|wait| Arc::ptr_eq(wait, &self.news)) {
+                watched.waits.swap_remove(at);
+            }
+            if watched.waits.is_empty() {
+                table.jobs.remove(*id);
             }
         }
     }

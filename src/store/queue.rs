@@ -115,7 +115,8 @@ impl Store {
     /// their init ends them, unless the reservation was terminated before its time.
     pub fn expire_reservations(&self, now: Millis) -> Result<Vec<String>> {
         const WITHIN: &str = "submission IN (SELECT b.number FROM submissions b
-            JOIN reservations r ON r.number = b.reservation WHERE r.ends <= ?1)";
+            CROSS JOIN reservations r ON r.number = b.reservation
+            WHERE b.unsettled > 0 AND b.reservation IS NOT NULL AND r.ends <= ?1)";
         let query =
             format!("SELECT 1 FROM jobs WHERE {WITHIN} AND terminate = 0 AND state NOT IN (7, 8)");
         if !self.read(|sql| Ok(sql.prepare_cached(&query)?.exists([now])?))? {

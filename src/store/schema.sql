@@ -84,6 +84,9 @@ CREATE INDEX submission_by_start ON submissions (start_time) WHERE waiting > 0 A
 CREATE INDEX submission_unsettled ON submissions (target) WHERE unsettled > 0;
 CREATE INDEX submission_by_deadline ON submissions (deadline) WHERE unsettled > 0 AND deadline IS NOT NULL;
 CREATE INDEX submission_by_reservation ON submissions (reservation) WHERE reservation IS NOT NULL;
+-- Reservations that are over are many.
+CREATE INDEX submission_in_reservation ON submissions (reservation)
+    WHERE unsettled > 0 AND reservation IS NOT NULL;
 
 CREATE TABLE jobs (
     number      INTEGER PRIMARY KEY,
@@ -201,6 +204,7 @@ CREATE TABLE mails (
 );
 CREATE INDEX mail_by_job ON mails (job);
 CREATE INDEX mail_by_time ON mails (due, started DESC, number);
+CREATE INDEX mail_claimed ON mails (claim) WHERE claim IS NOT NULL;
 CREATE TRIGGER job_has_started AFTER UPDATE OF dispatched ON jobs
     WHEN OLD.dispatched IS NULL AND NEW.dispatched IS NOT NULL
         AND (SELECT mail_started FROM submissions WHERE number = NEW.submission)
@@ -246,6 +250,24 @@ CREATE TRIGGER events_are_many AFTER INSERT ON events WHEN NEW.number % 10000 = 
     DELETE FROM events WHERE number <= NEW.number - 1000000;
 END;
 
+-- The last changes of the states of jobs, see changes.rs. A job without a state is reaped.
+CREATE TABLE changes (
+    number INTEGER PRIMARY KEY,
+    job    TEXT NOT NULL,
+    state  INTEGER
+);
+CREATE TRIGGER job_has_news AFTER UPDATE OF state, reaped ON jobs
+    WHEN OLD.state <> NEW.state OR OLD.reaped <> NEW.reaped
+BEGIN
+    INSERT INTO changes (job, state) VALUES (NEW.id, CASE NEW.reaped WHEN 0 THEN NEW.state END);
+END;
+CREATE TRIGGER job_is_gone AFTER DELETE ON jobs WHEN OLD.reaped = 0 BEGIN
+    INSERT INTO changes (job) VALUES (OLD.id);
+END;
+CREATE TRIGGER changes_are_many AFTER INSERT ON changes WHEN NEW.number % 1000 = 0 BEGIN
+    DELETE FROM changes WHERE number <= NEW.number - 10000;
+END;
+
 CREATE TABLE reservation_sessions (
     id        INTEGER PRIMARY KEY AUTOINCREMENT,
     name      TEXT NOT NULL,
@@ -281,4 +303,4 @@ CREATE INDEX reservation_by_session ON reservations (session, number);
 -- Those that are over are many and never looked for.
 CREATE INDEX reservation_by_end ON reservations (ends);
 
-PRAGMA user_version = 7;
+PRAGMA user_version = 8;
