@@ -109,9 +109,8 @@ fn on_demand(descriptor: RawFd) -> Result<()> {
     // Before the directory changes: DRMAA2_CONFIG may be a relative path.
     let config = Config::load()?;
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
-    let os = |what: &str, error: io::Error| {
-        Error::new(ErrorCode::of_io(&error), format!("{what}: {error}"))
-    };
+    let os =
+        |what: &str, error: io::Error| Error::new(ErrorCode::of_io(&error), format!("{what}: {error}"));
     redirect(&config).map_err(|error| os("standard streams", error))?;
     close_others(descriptor).map_err(|error| os("inherited descriptors", error))?;
     env::set_current_dir("/").map_err(|error| os("/", error))?;

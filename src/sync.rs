@@ -58,6 +58,11 @@ impl Condvar {
         (guard, result.timed_out())
     }
 
+    /// Wake one waiter.
+    pub fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
     /// Wake all waiters.
     pub fn notify_all(&self) {
         self.0.notify_all();

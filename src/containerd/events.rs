@@ -119,10 +119,10 @@ fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), Decode
         }
         OOM => {
             let Some(id) = core.job_of(&TaskOom::decode(event)?.container_id) else { return Ok(()) };
-            // The entry is removed with the directory.
-            if core.job_dir(&id).is_dir() {
-                core.memory.lock().insert(id);
-            }
+            // An entry goes with the directory, which another process may remove.
+            let mut memory = core.memory.lock();
+            memory.insert(id);
+            memory.retain(|id| core.job_dir(id).is_dir());
         }
         EXIT => exited(core, TaskExit::decode(event)?),
         _ => {}

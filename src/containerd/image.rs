@@ -93,6 +93,9 @@ impl From<Flaw> for Error {
 /// The result of reading an image.
 type Read<T> = std::result::Result<T, Flaw>;
 
+/// Images that are kept in memory; more of them are looked up anew.
+const MOST_KNOWN: usize = 256;
+
 /// The images that were asked for, by the name used to ask and the snapshotter that was to have them.
 #[derive(Default)]
 pub(super) struct Images {
@@ -140,7 +143,11 @@ impl Images {
                     }
                     Err(Flaw::Other(error)) => return Err(error.of(format_args!("image {name}"))),
                 };
-                self.known.lock().insert(key, image.clone());
+                let mut known = self.known.lock();
+                if known.len() >= MOST_KNOWN {
+                    known.clear();
+                }
+                known.insert(key, image.clone());
                 return Ok(Some(image));
             }
         }

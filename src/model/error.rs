@@ -128,7 +128,8 @@ mod tests {
     #[test]
     fn full_tables_are_out_of_resource_and_missing_rights_are_denied() {
         use nix::errno::Errno::{
-            EACCES, EAGAIN, EDQUOT, EMFILE, ENFILE, ENOBUFS, ENOLCK, ENOMEM, ENOSPC, EPERM, EROFS, EUSERS,
+            EACCES, EAGAIN, EDQUOT, EMFILE, ENFILE, ENOBUFS, ENOLCK, ENOMEM, ENOSPC, EPERM, EROFS,
+            EUSERS,
         };
         let full = [EAGAIN, EMFILE, ENFILE, ENOMEM, ENOBUFS, ENOLCK, ENOSPC, EDQUOT, EUSERS];
         let denied = [EACCES, EPERM, EROFS];

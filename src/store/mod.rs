@@ -5,6 +5,7 @@
 //! or for none.
 
 mod ballast;
+mod changes;
 mod claim;
 mod control;
 mod events;
@@ -24,6 +25,7 @@ mod mails;
 mod mails_tests;
 mod query;
 mod queue;
+mod readers;
 mod rerun;
 #[cfg(test)]
 mod rerun_tests;
@@ -49,8 +51,10 @@ use crate::fork;
 use crate::model::{Error, ErrorCode, Result};
 use crate::sync::Mutex;
 use ballast::Ballast;
+use readers::Readers;
 use turn::Turns;
 
+pub use changes::Changes;
 pub use claim::Claim;
 pub use control::{Terminating, Which};
 pub use events::Event;
@@ -70,18 +74,22 @@ const FILE: &str = "drmaa2.db";
 /// before the transaction becomes visible.
 const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 7;
+const SCHEMA_VERSION: i64 = 8;
 /// The migrations, each from the schema of the version before.
-const MIGRATIONS: [(i64, &str); 1] = [(7, include_str!("migrations/7.sql"))];
+const MIGRATIONS: [(i64, &str); 2] =
+    [(7, include_str!("migrations/7.sql")), (8, include_str!("migrations/8.sql"))];
 /// The longest time that a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(10);
+
+/// Bytes of the journal that stay for the next transactions: about what is written between two checkpoints.
+const JOURNAL: i64 = 4 << 20;
 
 /// The database of one state directory.
 pub struct Store {
     path: PathBuf,
     /// Writers of one process queue here: SQLite itself waits by sleeping and polling.
     writer: Mutex<Option<Connection>>,
-    readers: Mutex<Vec<Connection>>,
+    readers: Readers,
     turns: Turns,
     ballast: Ballast,
 }
@@ -96,7 +104,7 @@ impl Store {
         let bell = bell.map_err(|error| io_error(&error, &state_dir.join(BELL)))?;
         let ballast = Ballast::of(state_dir);
         let turns = Turns::of(bell, BUSY);
-        let store = Self { path, writer: Mutex::default(), readers: Mutex::default(), turns, ballast };
+        let store = Self { path, writer: Mutex::default(), readers: Readers::default(), turns, ballast };
         // Without a need to write, no writer can keep this one waiting.
         if store.read(|sql| Ok(version(sql)?))? != SCHEMA_VERSION {
             store.write(|transaction| migrate(transaction, &store.path))?;
@@ -111,7 +119,7 @@ impl Store {
     pub fn abandon(&self) {
         let _whole = fork::whole();
         drop(self.writer.lock().take());
-        self.readers.lock().clear();
+        self.readers.clear();
     }
 
     /// The file whose changes announce transactions of any process.
@@ -168,8 +176,8 @@ impl Store {
     /// Read what one moment shows, in as many statements as needed.
     fn read<T>(&self, body: impl FnOnce(&Connection) -> Failable<T>) -> Result<T> {
         let _whole = fork::whole();
-        let pooled = self.readers.lock().pop();
-        let mut connection = self.connection(pooled)?;
+        let mut place = self.readers.take();
+        let mut connection = self.connection(place.connection.take())?;
         let run = |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
             let value = body(&transaction)?;
@@ -177,7 +185,7 @@ impl Store {
             Ok(value)
         };
         let value = run(&mut connection).map_err(|failure| self.error(failure));
-        self.readers.lock().push(connection);
+        place.connection = Some(connection);
         value
     }
 
@@ -218,6 +226,8 @@ fn connect(path: &Path) -> Failable<Connection> {
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "normal")?;
+    // The journal is cut to this when it begins anew, after a reader that was stopped, or a large transaction.
+    connection.pragma_update(None, "journal_size_limit", JOURNAL)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // `abandon` closes connections, which then must not touch the files.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -304,30 +314,39 @@ mod tests {
         let first = Store::open(dir.path()).unwrap();
         Store::open(dir.path()).unwrap();
         first.sync().unwrap();
-        first.write(|sql| Ok(sql.execute_batch("PRAGMA user_version = 9")?)).unwrap();
+        first.write(|sql| Ok(sql.execute_batch("PRAGMA user_version = 99")?)).unwrap();
         let error = Store::open(dir.path()).err().unwrap();
         assert_eq!(error.code, ErrorCode::SessionManagement);
-        assert!(error.message.contains("schema version is 9"), "{error}");
+        assert!(error.message.contains("schema version is 99"), "{error}");
+    }
+
+    /// The tables with their columns, the indexes and the triggers of a store.
+    fn schema(store: &Store) -> Vec<(String, String, Option<String>)> {
+        let query = "SELECT m.type || ' ' || m.name, m.tbl_name,
+                         (SELECT group_concat(c.name || ' ' || c.type || ' ' || c.\"notnull\", ', ' ORDER BY c.name)
+                          FROM pragma_table_info(m.name) c)
+                     FROM sqlite_master m ORDER BY 1";
+        let read = store.read(|sql| {
+            let mut query = sql.prepare(query)?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        });
+        read.unwrap()
     }
 
     #[test]
     fn a_store_of_an_earlier_version_is_brought_up_to_date() {
-        let columns = |store: &Store| {
-            let query = "SELECT name FROM pragma_table_info('submissions') ORDER BY name";
-            let read = store.read(|sql| {
-                let mut query = sql.prepare(query)?;
-                Ok(query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?)
-            });
-            read.unwrap()
-        };
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
-        let expected = columns(&store);
-        let back = "ALTER TABLE submissions DROP COLUMN first_task; ALTER TABLE submissions DROP COLUMN last_task;
-                    ALTER TABLE submissions DROP COLUMN task_step; PRAGMA user_version = 6";
-        store.write(|sql| Ok(sql.execute_batch(back)?)).unwrap();
-        drop(store);
-        assert_eq!(columns(&Store::open(dir.path()).unwrap()), expected);
+        let fresh = tempfile::tempdir().unwrap();
+        let expected = schema(&Store::open(fresh.path()).unwrap());
+        for (version, fixture) in
+            [(6, include_str!("fixtures/6.sql")), (7, include_str!("fixtures/7.sql"))]
+        {
+            let dir = tempfile::tempdir().unwrap();
+            Connection::open(dir.path().join(FILE)).unwrap().execute_batch(fixture).unwrap();
+            let store = Store::open(dir.path()).unwrap();
+            assert_eq!(schema(&store), expected, "from {version}");
+            store.create_session("s", None, "me").unwrap();
+        }
     }
 
     #[test]

@@ -195,10 +195,14 @@ pub(super) fn state_of(sql: &Connection, id: &str) -> rusqlite::Result<Option<Jo
         .optional()
 }
 
-pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<JobState> {
-    let number = row.get(column)?;
+/// The state with this number, which was read from a column.
+pub(super) fn state_of_number(number: i32, column: usize) -> rusqlite::Result<JobState> {
     JobState::from_number(number)
         .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, i64::from(number)))
+}
+
+pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<JobState> {
+    state_of_number(row.get(column)?, column)
 }
 
 /// The job in this row; its annotation tells if a mail about it could not be sent yet.
