@@ -23,6 +23,7 @@ mod monitoring;
 mod notify;
 #[cfg(test)]
 mod notify_tests;
+mod only_copy;
 mod policy;
 mod process;
 mod progress;

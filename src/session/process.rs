@@ -25,8 +25,6 @@ pub(super) enum Kind {
 
 struct Process {
     world: Option<Arc<World>>,
-    /// The world of the parent, in a child that has not made its own yet.
-    inherited: Option<Arc<World>>,
     /// The open sessions, one entry for each handle.
     sessions: Vec<(Kind, Session)>,
     /// The number of open monitoring sessions.
@@ -34,7 +32,7 @@ struct Process {
 }
 
 static PROCESS: Mutex<Process> =
-    Mutex::new(Process { world: None, inherited: None, sessions: Vec::new(), monitors: 0 });
+    Mutex::new(Process { world: None, sessions: Vec::new(), monitors: 0 });
 static HANDLERS: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
@@ -63,8 +61,12 @@ extern "C" fn after_fork_in_parent() {
 extern "C" fn after_fork_in_child() {
     fork::finish();
     if let Some(mut process) = fork::let_go(&HELD) {
-        let world = process.world.take();
-        process.inherited = process.inherited.take().or(world);
+        if let Some(world) = process.world.take() {
+            // Now, as long as the descriptors are what they were: many a child closes all, and opens its own.
+            world.store.abandon();
+            // The rest is threads that do not exist here, and their resources.
+            mem::forget(world);
+        }
     }
 }
 
@@ -77,11 +79,6 @@ pub(super) fn world() -> Result<Arc<World>> {
     let mut process = lock();
     if let Some(world) = &process.world {
         return Ok(Arc::clone(world));
-    }
-    if let Some(inherited) = process.inherited.take() {
-        inherited.store.abandon();
-        // The rest is threads that do not exist here, and their resources.
-        mem::forget(inherited);
     }
     let world = World::start()?;
     process.world = Some(Arc::clone(&world));

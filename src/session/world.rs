@@ -2,6 +2,9 @@
 //! and an engine for each runtime.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::mem;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +13,7 @@ use super::changes::Changes;
 use super::engine::Engine;
 use super::kick::Kick;
 use super::notify::Listener;
+use super::only_copy::OnlyCopy;
 use super::progress::Doing;
 use super::waits::Waits;
 use super::{dispatch, watch};
@@ -17,7 +21,7 @@ use crate::config::{Agent, Config, Limits, Target};
 use crate::drms;
 use crate::model::{Error, Machine, Result, now};
 use crate::runtime::Runtime;
-use crate::store::{Claim, Session, Store};
+use crate::store::{self, Claim, Session, Store};
 use crate::sync::Mutex;
 use crate::tracker::JobTracker;
 
@@ -54,6 +58,8 @@ pub(super) struct World {
     kick: Arc<Kick>,
     /// This process.
     pub(super) mine: Claim,
+    /// Kept as long as the store is used.
+    _only_copy: Option<OnlyCopy>,
     /// The submissions of each session, kept if only this process may be there to start them.
     accepted: Mutex<HashMap<i64, Vec<Accepted>>>,
 }
@@ -67,20 +73,29 @@ impl World {
 
     /// Start it with this configuration, on containerd.
     pub(super) fn on_containerd(config: Config) -> Result<Arc<Self>> {
+        occupy_standard_streams();
         // The store first: it is what may be missing, and leaves nothing then.
+        store::make_dir(&config.state_dir)?;
+        let only_copy = OnlyCopy::take(&config.state_dir)?;
         let store = Store::open(&config.state_dir)?;
         let runtime = Arc::new(Runtime::start()?);
         let make = move |config: &Config, target: &Target| drms::tracker(config, target, &runtime);
-        Self::on(store, config, Claim::mine(), Box::new(make))
+        Self::on((store, Some(only_copy)), config, Claim::mine(), Box::new(make))
     }
 
     /// Start it with a tracker of the caller's choice, as the process `mine`.
     #[cfg(test)]
     pub(super) fn with(config: Config, mine: Claim, make_tracker: MakeTracker) -> Result<Arc<Self>> {
-        Self::on(Store::open(&config.state_dir)?, config, mine, make_tracker)
+        // A test has several processes in one.
+        Self::on((Store::open(&config.state_dir)?, None), config, mine, make_tracker)
     }
 
-    fn on(store: Store, config: Config, mine: Claim, make_tracker: MakeTracker) -> Result<Arc<Self>> {
+    fn on(
+        (store, only_copy): (Store, Option<OnlyCopy>),
+        config: Config,
+        mine: Claim,
+        make_tracker: MakeTracker,
+    ) -> Result<Arc<Self>> {
         let store = Arc::new(store);
         let waits = Arc::new(Waits::default());
         let changes = Arc::new(Changes::default());
@@ -96,6 +111,7 @@ impl World {
             engines,
             kick: Arc::clone(&kick),
             mine,
+            _only_copy: only_copy,
             accepted: Mutex::default(),
         });
         dispatch::start(Arc::downgrade(&world), kick)?;
@@ -221,6 +237,18 @@ impl World {
             );
         }
         self.store.sync()
+    }
+}
+
+/// Open what is closed of the standard streams, so that no file of the library gets such a number: what the program
+/// writes to its standard error would go into the database.
+fn occupy_standard_streams() {
+    // The lowest number that is free is taken, so three times are enough.
+    for _ in 0..3 {
+        match File::options().read(true).write(true).open("/dev/null") {
+            Ok(file) if file.as_raw_fd() <= libc::STDERR_FILENO => mem::forget(file),
+            _ => return,
+        }
     }
 }
 

@@ -97,8 +97,7 @@ pub struct Store {
 impl Store {
     /// Open the store of a state directory; make both if they are missing.
     pub fn open(state_dir: &Path) -> Result<Self> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(state_dir);
-        made.map_err(|error| io_error(&error, state_dir))?;
+        make_dir(state_dir)?;
         let path = state_dir.join(FILE);
         let bell = File::options().write(true).create(true).truncate(false).open(state_dir.join(BELL));
         let bell = bell.map_err(|error| io_error(&error, &state_dir.join(BELL)))?;
@@ -294,6 +293,12 @@ fn sql_error(error: &rusqlite::Error, path: &Path) -> Error {
         _ => ErrorCode::SessionManagement,
     };
     Error::new(code, format!("job store {}: {error}", path.display()))
+}
+
+/// Make a state directory, if it is missing.
+pub fn make_dir(state_dir: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(state_dir);
+    made.map_err(|error| io_error(&error, state_dir))
 }
 
 /// The directory of a job's files, which the tracker shares with the job's container.

@@ -22,9 +22,16 @@ _SONAME = "libdrmaa2.so.1"
 
 
 def _load() -> ctypes.CDLL:
-    """$DRMAA2_LIBRARY; else the library in this package; else the one that the loader knows."""
+    """The library that the process has already; else $DRMAA2_LIBRARY; else that in this package; else the loader's.
+
+    Two copies in one process would damage the database.
+    """
     if os.environ.get("DRMAA2_COMPAT"):
         raise ImportError("DRMAA2_COMPAT is set: the structs are then not those that this package reads")
+    try:
+        return ctypes.CDLL(_SONAME, mode=os.RTLD_NOLOAD)
+    except OSError:
+        pass  # It is not loaded.
     bundled = Path(__file__).parent / "_native" / _SONAME
     path = os.environ.get("DRMAA2_LIBRARY") or (str(bundled) if bundled.exists() else _SONAME)
     try:
