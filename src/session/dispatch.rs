@@ -142,6 +142,8 @@ impl Dispatcher {
         wakes.extend(engines.iter().map(|engine| engine.next_try().map(|at| time_of(at, now))));
         round.step("watch other processes", self.watch_others(world, &engines));
         wakes.push(round.step("send mails", self.send_mails(world)));
+        let more = round.step("give space back", world.store.shrink());
+        wakes.push(more.then_some(now));
         wakes.push(round.failed.then_some(now + RETRY));
         wakes.into_iter().flatten().min()
     }

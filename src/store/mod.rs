@@ -33,6 +33,7 @@ mod reservation_sessions;
 mod reservations;
 mod rows;
 mod sessions;
+mod space;
 mod submit;
 mod turn;
 mod work;
@@ -41,6 +42,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::unistd::{AccessFlags, access};
@@ -75,6 +77,8 @@ const FILE: &str = "drmaa2.db";
 const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
 const SCHEMA_VERSION: i64 = 8;
+/// Files of earlier versions are not made to give space back.
+const FIRST_TO_SHRINK: i64 = 8;
 /// The migrations, each from the schema of the version before.
 const MIGRATIONS: [(i64, &str); 2] =
     [(7, include_str!("migrations/7.sql")), (8, include_str!("migrations/8.sql"))];
@@ -92,6 +96,8 @@ pub struct Store {
     readers: Readers,
     turns: Turns,
     ballast: Ballast,
+    /// There was a transaction since the last look for free space.
+    written: AtomicBool,
 }
 
 impl Store {
@@ -103,10 +109,17 @@ impl Store {
         let bell = bell.map_err(|error| io_error(&error, &state_dir.join(BELL)))?;
         let ballast = Ballast::of(state_dir);
         let turns = Turns::of(bell, BUSY);
-        let store = Self { path, writer: Mutex::default(), readers: Readers::default(), turns, ballast };
+        let (writer, readers, written) = (Mutex::default(), Readers::default(), AtomicBool::new(true));
+        let store = Self { path, writer, readers, turns, ballast, written };
         // Without a need to write, no writer can keep this one waiting.
-        if store.read(|sql| Ok(version(sql)?))? != SCHEMA_VERSION {
+        let found = store.read(|sql| Ok(version(sql)?))?;
+        if found != SCHEMA_VERSION {
             store.write(|transaction| migrate(transaction, &store.path))?;
+        }
+        if (1..FIRST_TO_SHRINK).contains(&found)
+            && let Err(error) = store.rewrite()
+        {
+            tracing::warn!(%error, "the database will not give space back");
         }
         store.ballast.take();
         Ok(store)
@@ -130,6 +143,17 @@ impl Store {
     /// stored here.
     pub fn is_there(&self) -> bool {
         self.turns.bell().metadata().is_ok_and(|bell| bell.nlink() > 0)
+    }
+
+    /// Write the file anew, so that it is made to give space back.
+    fn rewrite(&self) -> Result<()> {
+        let _whole = fork::whole();
+        let mut writer = self.writer.lock();
+        let _turn = self.turns.wait()?;
+        let connection = self.connection(writer.take())?;
+        let done = connection.execute_batch("PRAGMA auto_vacuum = incremental; VACUUM");
+        *writer = Some(connection);
+        done.map_err(|error| sql_error(&error, &self.path))
     }
 
     fn journal(&self) -> PathBuf {
@@ -161,6 +185,7 @@ impl Store {
         let turn = self.turns.wait();
         let _turn = turn.map_err(|error| error.of(format_args!("job store {}", self.path.display())))?;
         let mut connection = self.connection(writer.take())?;
+        self.written.store(true, Ordering::Relaxed);
         let run = |connection: &mut Connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = body(&transaction)?;
@@ -223,6 +248,8 @@ impl From<Error> for Failure {
 fn connect(path: &Path) -> Failable<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
+    // It counts for a new file, and there before anything else.
+    connection.pragma_update(None, "auto_vacuum", "incremental")?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "normal")?;
     // The journal is cut to this when it begins anew, after a reader that was stopped, or a large transaction.
