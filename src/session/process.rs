@@ -31,8 +31,7 @@ struct Process {
     monitors: usize,
 }
 
-static PROCESS: Mutex<Process> =
-    Mutex::new(Process { world: None, sessions: Vec::new(), monitors: 0 });
+static PROCESS: Mutex<Process> = Mutex::new(Process { world: None, sessions: Vec::new(), monitors: 0 });
 static HANDLERS: AtomicBool = AtomicBool::new(false);
 
 thread_local! {

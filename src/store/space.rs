@@ -18,7 +18,9 @@ impl Store {
             return Ok(false);
         }
         let pragma = |name: &'static str| {
-            self.read(|sql| Ok(sql.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))?))
+            self.read(
+                |sql| Ok(sql.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))?),
+            )
         };
         let (free, all) = (pragma("freelist_count")?, pragma("page_count")?);
         if free < KEPT.max(all / 4) {
@@ -78,6 +80,9 @@ mod tests {
         store.create_session("s", None, "me").unwrap();
         let sql = Connection::open(dir.path().join(FILE)).unwrap();
         assert_eq!(sql.query_row("PRAGMA auto_vacuum", [], |row| row.get::<_, i64>(0)).unwrap(), 2);
-        assert_eq!(sql.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
+        assert_eq!(
+            sql.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(),
+            "ok"
+        );
     }
 }
