@@ -35,6 +35,12 @@ int main(void)
         CHECK_INT(drmaa2_j_wait_terminated(jobs[i], LONG), DRMAA2_SUCCESS);
     CHECK_INT(drmaa2_close_jsession(js), DRMAA2_SUCCESS);
     drmaa2_jsession_free(&js);
+    /* That waits for the clean-up, but no more than 20 seconds. */
+    for (int more = 1; more < slowness() && ctr_lines("tasks ls -q", "") > 0; more++) {
+        js = drmaa2_open_jsession("many");
+        CHECK_INT(drmaa2_close_jsession(js), DRMAA2_SUCCESS);
+        drmaa2_jsession_free(&js);
+    }
 
     CHECK_INT(ctr_lines("tasks ls -q", ""), 0);
     CHECK_INT(ctr_lines("containers ls -q", ""), containers);
