@@ -11,8 +11,8 @@
 #         UNKNOWN: failed to start shim: mkdir .../job: file exists   or
 #         ALREADY_EXISTS: task job: already exists;   meanwhile get: NOT_FOUND;   later: created
 set -euo pipefail
-# shellcheck source=findings/containerd.sh
-. "$(dirname "$0")/containerd.sh"
+# shellcheck source=findings/lib/containerd.sh
+. "$(dirname "$0")/lib/containerd.sh"
 daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do
     GOT=$(python "$version" <<'END'

@@ -8,8 +8,8 @@
 #
 # Seen:   runc 1.1.15, 1.3.6, crun 1.28:  as process 1: [139]    below a shell: Aborted [134]
 set -euo pipefail
-# shellcheck source=findings/runtimes.sh
-. "$(dirname "$0")/runtimes.sh"
+# shellcheck source=findings/lib/runtimes.sh
+. "$(dirname "$0")/lib/runtimes.sh"
 need_root
 need cc
 hide_unified_cgroup

@@ -11,8 +11,8 @@
 #         new container, command `true`: RUNNING 0; create: ALREADY_EXISTS: task job: already exists;
 #         after a kill: STOPPED 137
 set -euo pipefail
-# shellcheck source=findings/containerd.sh
-. "$(dirname "$0")/containerd.sh"
+# shellcheck source=findings/lib/containerd.sh
+. "$(dirname "$0")/lib/containerd.sh"
 daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do
     GOT=$(python "$version" <<'END'

@@ -7,8 +7,8 @@
 #
 # Seen (1.6.20, 1.7.24, 2.1.9):  exit status 0, seconds of the exit time -62135596800, after 2.1 s
 set -euo pipefail
-# shellcheck source=findings/containerd.sh
-. "$(dirname "$0")/containerd.sh"
+# shellcheck source=findings/lib/containerd.sh
+. "$(dirname "$0")/lib/containerd.sh"
 daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do
     GOT=$(python "$version" <<'END'

@@ -8,8 +8,8 @@
 # Seen:   skopeo 1.9.3   sha256:53003e4835d2...    skopeo 1.22.0  sha256:03cfc88a8cb6...
 #         the configuration, and so the image id, is the same
 set -euo pipefail
-# shellcheck source=findings/images.sh
-. "$(dirname "$0")/images.sh"
+# shellcheck source=findings/lib/images.sh
+. "$(dirname "$0")/lib/images.sh"
 need jq
 make_image
 get_skopeo 1.9.3 1.22.0

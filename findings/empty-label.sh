@@ -10,8 +10,8 @@
 #         created with full=x, empty="":  read back: full;  labels.full: 1, labels.empty: 0
 #         idd==job: 0, idd!=job: 1, id==job: 1
 set -euo pipefail
-# shellcheck source=findings/containerd.sh
-. "$(dirname "$0")/containerd.sh"
+# shellcheck source=findings/lib/containerd.sh
+. "$(dirname "$0")/lib/containerd.sh"
 daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do
     GOT=$(python "$version" <<'END'

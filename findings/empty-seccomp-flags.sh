@@ -11,8 +11,8 @@
 #         runc 1.1.15:           none, none
 #         runc 1.3.6, crun 1.28: SPEC_ALLOW, none
 set -euo pipefail
-# shellcheck source=findings/runtimes.sh
-. "$(dirname "$0")/runtimes.sh"
+# shellcheck source=findings/lib/runtimes.sh
+. "$(dirname "$0")/lib/runtimes.sh"
 need_root
 hide_unified_cgroup
 NAMES=(runc-1.1.15 runc-1.3.6 crun-1.28)

@@ -12,8 +12,8 @@
 #         no headers within 3 s; then at the first event of another namespace
 #         /tasks/exit container_id=job id=job exit_status=4 while the task is RUNNING 0
 set -euo pipefail
-# shellcheck source=findings/containerd.sh
-. "$(dirname "$0")/containerd.sh"
+# shellcheck source=findings/lib/containerd.sh
+. "$(dirname "$0")/lib/containerd.sh"
 daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do
     GOT=$(python "$version" <<'END'

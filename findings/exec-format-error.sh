@@ -11,8 +11,8 @@
 #         crun 1.28    exec container process `/bin/script`: Exec format error [1]
 #         runc 1.1.15  a missing command: create [1]
 set -euo pipefail
-# shellcheck source=findings/runtimes.sh
-. "$(dirname "$0")/runtimes.sh"
+# shellcheck source=findings/lib/runtimes.sh
+. "$(dirname "$0")/lib/runtimes.sh"
 need_root
 hide_unified_cgroup
 get_runtimes runc-1.1.15 runc-1.3.6 crun-1.28

@@ -15,8 +15,8 @@
 #         NPROC 1, own user  runc 1.1.15, crun 1.28: ran [0]
 #                            runc 1.3.6:  exec /bin/echo: resource temporarily unavailable [255]
 set -euo pipefail
-# shellcheck source=findings/runtimes.sh
-. "$(dirname "$0")/runtimes.sh"
+# shellcheck source=findings/lib/runtimes.sh
+. "$(dirname "$0")/lib/runtimes.sh"
 need_root
 hide_unified_cgroup
 get_runtimes runc-1.1.15 runc-1.3.6 crun-1.8.1 crun-1.21 crun-1.28

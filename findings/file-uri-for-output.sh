@@ -11,8 +11,8 @@
 #         file URIs    a: err,out  (sorted), b: missing
 #         plain paths  UNKNOWN: ... opening file ".../a" failed: no such file or directory; once made, a: out, b: err
 set -euo pipefail
-# shellcheck source=findings/containerd.sh
-. "$(dirname "$0")/containerd.sh"
+# shellcheck source=findings/lib/containerd.sh
+. "$(dirname "$0")/lib/containerd.sh"
 daemons 1.6 1.7 2.1
 content() {
     local file

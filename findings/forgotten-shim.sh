@@ -11,8 +11,8 @@
 # Seen, with a runtime that waits 12 s before `create`, of eight whose client has gone:
 #         1.6.20: 8 are left, after a restart 8, after another Create 0;   1.7.24, 2.1.9: none
 set -euo pipefail
-# shellcheck source=findings/containerd.sh
-. "$(dirname "$0")/containerd.sh"
+# shellcheck source=findings/lib/containerd.sh
+. "$(dirname "$0")/lib/containerd.sh"
 daemons 1.6 1.7 2.1
 
 # A runtime that takes its time to create.

@@ -11,8 +11,8 @@
 #         docker-archive into an empty store, and after an OCI archive of the same image: two digests
 #         oci-archive:FILE  exit 0, images: 0     oci-archive:FILE:v3  import-DATE:v3
 set -euo pipefail
-# shellcheck source=findings/images.sh
-. "$(dirname "$0")/images.sh"
+# shellcheck source=findings/lib/images.sh
+. "$(dirname "$0")/lib/images.sh"
 make_image
 get_skopeo 1.9.3
 skopeo 1.9.3 copy --quiet "oci:$WORK/image" "docker-archive:$WORK/docker.tar:localhost/docker:1"

@@ -11,8 +11,8 @@
 #         crun 1.8.1, 1.21, 1.28:        pause 0, kill 0, then paused; after resume it is gone
 #         crun delete while it is paused: the container `finding` is not in `created` or `stopped` state [1]
 set -euo pipefail
-# shellcheck source=findings/runtimes.sh
-. "$(dirname "$0")/runtimes.sh"
+# shellcheck source=findings/lib/runtimes.sh
+. "$(dirname "$0")/lib/runtimes.sh"
 need_root
 need_cgroup_v1
 hide_unified_cgroup

@@ -9,8 +9,8 @@
 #         on the host:  755 root typo
 #         runc exec --cwd /no/where:  chdir to cwd ("/no/where") set in config.json failed: no such file or directory
 set -euo pipefail
-# shellcheck source=findings/runtimes.sh
-. "$(dirname "$0")/runtimes.sh"
+# shellcheck source=findings/lib/runtimes.sh
+. "$(dirname "$0")/lib/runtimes.sh"
 need_root
 hide_unified_cgroup
 NAMES=(runc-1.1.15 runc-1.3.6 crun-1.21)

@@ -11,8 +11,8 @@
 #         domainname            runc 1.1.15: (none)   runc 1.3.6: test   crun 1.21: test
 #         ociVersion 2.0.0      runc 1.1.15, 1.3.6, crun 1.21: ran   crun 1.8.1: unknown version specified [1]
 set -euo pipefail
-# shellcheck source=findings/runtimes.sh
-. "$(dirname "$0")/runtimes.sh"
+# shellcheck source=findings/lib/runtimes.sh
+. "$(dirname "$0")/lib/runtimes.sh"
 need_root
 [ "$(uname -m)" = x86_64 ] || cannot "the personality is that of x86_64"
 hide_unified_cgroup

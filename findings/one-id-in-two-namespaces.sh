@@ -11,8 +11,8 @@
 #         1.6.20 with runc 1.1.5, 1.7.24 with runc 1.1.15:  first RUNNING 0, its process: D (disk sleep)
 #         2.1.9 with runc 1.3.6:  runc create failed: container's cgroup is not empty: 1 process(es) found
 set -euo pipefail
-# shellcheck source=findings/containerd.sh
-. "$(dirname "$0")/containerd.sh"
+# shellcheck source=findings/lib/containerd.sh
+. "$(dirname "$0")/lib/containerd.sh"
 need_cgroup_v1
 daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do

@@ -11,8 +11,8 @@
 #         1.6.20, 1.7.24, 2.1.9:  RUNNING; `OCI runtime pause failed: container not running`;
 #         `cannot resume a running process`; runc 1.1.15, 1.3.6: paused, resume 0, then running
 set -euo pipefail
-# shellcheck source=findings/containerd.sh
-. "$(dirname "$0")/containerd.sh"
+# shellcheck source=findings/lib/containerd.sh
+. "$(dirname "$0")/lib/containerd.sh"
 need jq
 daemons 1.6 1.7 2.1
 

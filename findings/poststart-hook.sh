@@ -11,8 +11,8 @@
 # Seen:   runc 1.1.5, 1.1.15, 1.3.6:  hook,created,process,started
 #         crun 1.8.1, 1.21, 1.28:     created,process,hook,started
 set -euo pipefail
-# shellcheck source=findings/runtimes.sh
-. "$(dirname "$0")/runtimes.sh"
+# shellcheck source=findings/lib/runtimes.sh
+. "$(dirname "$0")/lib/runtimes.sh"
 need_root
 hide_unified_cgroup
 NAMES=(runc-1.1.5 runc-1.1.15 runc-1.3.6 crun-1.8.1 crun-1.21 crun-1.28)

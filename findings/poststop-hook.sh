@@ -9,8 +9,8 @@
 # Seen:   runc 1.1.15  delete: [0]   runc 1.3.6  delete: unable to destroy container: error running
 #         poststop hook #0: exit status 1 [1], then: container does not exist [1]   crun 1.28  delete: [0]
 set -euo pipefail
-# shellcheck source=findings/runtimes.sh
-. "$(dirname "$0")/runtimes.sh"
+# shellcheck source=findings/lib/runtimes.sh
+. "$(dirname "$0")/lib/runtimes.sh"
 need_root
 hide_unified_cgroup
 get_runtimes runc-1.1.15 runc-1.3.6 crun-1.28

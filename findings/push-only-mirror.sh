@@ -8,8 +8,8 @@
 # Seen (ctr of containerd 1.6.20, 2.1.9): from the server "HEAD manifests", from the host for pushes
 #         "GET blobs, GET manifests"
 set -euo pipefail
-# shellcheck source=findings/images.sh
-. "$(dirname "$0")/images.sh"
+# shellcheck source=findings/lib/images.sh
+. "$(dirname "$0")/lib/images.sh"
 make_image
 get_skopeo 1.9.3
 for version in 2.8.2 2.8.3; do

@@ -12,8 +12,8 @@
 #         PATCH 100-104 "hello": 202, PATCH 0-4 "world": 202, PUT with the digest of "helloworld": 201
 #         tags/list?n=2: all 5   tags/list?n=2&last=e: all 5
 set -euo pipefail
-# shellcheck source=findings/images.sh
-. "$(dirname "$0")/images.sh"
+# shellcheck source=findings/lib/images.sh
+. "$(dirname "$0")/lib/images.sh"
 make_image
 get_skopeo 1.9.3
 for version in 2.8.2 2.8.3; do

@@ -8,8 +8,8 @@
 #         {"errors":[{"code":"MANIFEST_UNKNOWN","message":"OCI manifest found, but accept header does not
 #         support OCI manifests"}]} 404      with the media type: 200
 set -euo pipefail
-# shellcheck source=findings/images.sh
-. "$(dirname "$0")/images.sh"
+# shellcheck source=findings/lib/images.sh
+. "$(dirname "$0")/lib/images.sh"
 make_image
 get_skopeo 1.9.3
 REFUSED='{"errors":[{"code":"MANIFEST_UNKNOWN","message":"OCI manifest found, but accept header does not support OCI manifests"}]} 404'

@@ -10,8 +10,8 @@
 # Seen:   1.6.20  before STOPPED 7, after STOPPED 7, ended meanwhile STOPPED 8, still running RUNNING 0
 #         1.7.24, 2.1.9  before STOPPED 7, after NOT_FOUND, ended meanwhile NOT_FOUND, still running RUNNING 0
 set -euo pipefail
-# shellcheck source=findings/containerd.sh
-. "$(dirname "$0")/containerd.sh"
+# shellcheck source=findings/lib/containerd.sh
+. "$(dirname "$0")/lib/containerd.sh"
 daemons 1.6 1.7 2.1
 for version in 1.6 1.7 2.1; do
     BEFORE=$(python "$version" <<'END'

@@ -10,8 +10,8 @@
 #         limit 1 MB   runc 1.1.5, 1.1.15, 1.3.6: ... unable to set memory limit to 1048576
 #                      (current usage: N, peak usage: N) [1]       crun 1.8.1, 1.21, 1.28: ran [0]
 set -euo pipefail
-# shellcheck source=findings/runtimes.sh
-. "$(dirname "$0")/runtimes.sh"
+# shellcheck source=findings/lib/runtimes.sh
+. "$(dirname "$0")/lib/runtimes.sh"
 need_root
 need_cgroup_v1
 hide_unified_cgroup

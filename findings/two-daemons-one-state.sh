@@ -10,8 +10,8 @@
 #         second: UNKNOWN: ... runc create failed: container with given ID already exists
 #         first:  RUNNING 0, then STOPPED 137
 set -euo pipefail
-# shellcheck source=findings/containerd.sh
-. "$(dirname "$0")/containerd.sh"
+# shellcheck source=findings/lib/containerd.sh
+. "$(dirname "$0")/lib/containerd.sh"
 daemons 1.6 1.7
 # A namespace that no other daemon of the machine has.
 NAMESPACE=finding-$$

@@ -8,8 +8,8 @@
 #
 # Seen (skopeo 1.9.3, 1.18.0, 1.22.0): 2 different users in 40 calls
 set -euo pipefail
-# shellcheck source=findings/images.sh
-. "$(dirname "$0")/images.sh"
+# shellcheck source=findings/lib/images.sh
+. "$(dirname "$0")/lib/images.sh"
 need_root
 need python3
 PORT=$((20000 + $$ % 10000))

@@ -12,8 +12,8 @@
 #         limit 64m, swap 0 runc 1.1.15, 1.3.6: memsw 9223372036854771712 [0]
 #                           crun 1.21: write file `memory.memsw.limit_in_bytes`: Invalid argument [1]
 set -euo pipefail
-# shellcheck source=findings/runtimes.sh
-. "$(dirname "$0")/runtimes.sh"
+# shellcheck source=findings/lib/runtimes.sh
+. "$(dirname "$0")/lib/runtimes.sh"
 need_root
 need_cgroup_v1
 hide_unified_cgroup

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # A small image, copied by skopeo, and a registry on the loopback; sourced, never run.
-# shellcheck source=findings/containerd.sh
+# shellcheck source=findings/lib/containerd.sh
 . "$(dirname "${BASH_SOURCE[0]}")/containerd.sh"
 
 declare -A SKOPEO=([1.9.3]=bookworm [1.18.0]=trixie [1.22.0]=sid)
@@ -20,7 +20,7 @@ make_image() {
     need_root
     get bookworm "$BUSYBOX"
     cp "$WORK/bookworm/bin/busybox" "$WORK/busybox"
-    DRMAA2_BUSYBOX=$WORK/busybox "$FINDINGS/../scripts/make-image" "$WORK/image.tar" >&2
+    DRMAA2_BUSYBOX=$WORK/busybox "$FINDINGS/../../scripts/make-image" "$WORK/image.tar" >&2
     mkdir "$WORK/image"
     tar -C "$WORK/image" -xf "$WORK/image.tar"
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Runtimes from three suites of Debian, a bundle to run under them; sourced, never run.
-# shellcheck source=findings/lib.sh
+# shellcheck source=findings/lib/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 declare -A RUNC=([1.1.5]=bookworm [1.1.15]=trixie [1.3.6]=sid)

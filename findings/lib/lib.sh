@@ -4,7 +4,7 @@
 #
 # FINDINGS_CACHE=DIR keeps what was downloaded from one finding to the next.
 FINDINGS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-CONTAINERD_SCRIPT=$FINDINGS/../scripts/private-containerd
+CONTAINERD_SCRIPT=$FINDINGS/../../scripts/private-containerd
 WORK=$(mktemp -d /tmp/finding.XXXXXX)
 CACHE=${FINDINGS_CACHE:-$WORK/cache}
 CHANGED=0

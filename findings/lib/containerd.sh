@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Daemons of containerd from three suites of Debian, and Python that calls them; sourced, never run.
-# shellcheck source=findings/runtimes.sh
+# shellcheck source=findings/lib/runtimes.sh
 . "$(dirname "${BASH_SOURCE[0]}")/runtimes.sh"
 
 declare -A SUITE=([1.6]=bookworm [1.7]=trixie [2.1]=sid)
