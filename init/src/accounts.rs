@@ -14,19 +14,15 @@ use std::path::Path;
 use crate::place::{self, Place};
 use crate::user::{GROUP, PASSWD, User};
 
-/// The directory of the homes.
-const HOMES: &[u8] = b"/home/";
 /// The home if none can be made, provided that everybody may write to it.
 const SHARED: &str = "/tmp";
 
-/// The home of a user with this name.
-pub(crate) fn home(name: &[u8]) -> Vec<u8> {
-    [HOMES, name].concat()
-}
-
-/// Give an account and a home to a user that has none. A failure is ignored: the root file system of a
+/// Give an account and a home to a user that the image does not know. A failure is ignored: the root file system of a
 /// container may be read-only, and an image without such a file has no program that reads it.
 pub(crate) fn provide(user: &mut User) {
+    if !user.is_new {
+        return;
+    }
     let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
     let home = match make_home(user) {
         Ok(()) => user.home.clone(),

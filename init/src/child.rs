@@ -5,50 +5,22 @@
 //! one thread when it forks, so the child may use the heap.
 
 use std::convert::Infallible;
-use std::ffi::{OsStr, c_int};
-use std::fmt::Display;
+use std::ffi::OsStr;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use drmaa2_init::{HOME_PLACEHOLDER, Order};
 
+use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::output::Pipes;
 use crate::place::Directory;
 use crate::user::User;
-use crate::{exec, rights, rlimit, signals, stdio};
-
-/// Exit code of a command that could not be run, whether it was looked up or not.
-pub(crate) const CANNOT_RUN: u8 = 126;
-/// Exit code of a command that was not found.
-pub(crate) const NOT_FOUND: u8 = 127;
+use crate::{accounts, exec, rights, rlimit, signals, stdio};
 
 /// The longest reason that is kept; it fits into a pipe without a reader.
 const MAX_REASON: usize = 4096;
-
-/// The reason why the command could not be started.
-pub(crate) struct Failure {
-    /// The exit code a shell would report.
-    pub(crate) code: u8,
-    /// The reason, for people.
-    pub(crate) reason: Vec<u8>,
-}
-
-impl Failure {
-    /// A system call that failed, and what it was about.
-    pub(crate) fn new(what: impl Display, error: &io::Error) -> Self {
-        let text = error.to_string();
-        // The number is of no use to the reader of a job's annotation.
-        let text = text.split(" (os error").next().unwrap_or_default();
-        Self::text(format!("{what}: {text}"))
-    }
-
-    /// A reason in words.
-    pub(crate) fn text(reason: String) -> Self {
-        Self { code: CANNOT_RUN, reason: reason.into_bytes() }
-    }
-}
 
 /// The child, from its fork.
 pub(crate) struct Child {
@@ -119,7 +91,7 @@ fn become_command(order: &Order, pipes: &Pipes) -> Result<Infallible, Failure> {
     // From now on, a request to end the job ends this process.
     signals::reset();
     let mut user = User::find(order)?;
-    user.settle();
+    accounts::provide(&mut user);
     stdio::connect(order, pipes)?;
     let directory = directory(order, &user);
     if order.create_directory {
@@ -164,9 +136,4 @@ pub(crate) fn create(directory: &Path, user: &Identity) -> Result<(), Failure> {
 
 fn directory_failure(directory: &Path, error: &io::Error) -> Failure {
     Failure::new(format_args!("working directory \"{}\"", directory.display()), error)
-}
-
-/// The error of a system call that returns -1 on failure.
-pub(crate) fn check(result: c_int) -> io::Result<()> {
-    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

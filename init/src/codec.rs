@@ -8,8 +8,6 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::Rlimit;
-
 /// Builds a file.
 #[derive(Default)]
 pub(crate) struct Writer {
@@ -151,20 +149,7 @@ pub(crate) fn number<T: FromStr>(value: &[u8]) -> io::Result<T> {
         .ok_or_else(|| invalid("not a number"))
 }
 
-/// `NUMBER SOFT HARD NAME`
-pub(crate) fn rlimit(value: &[u8]) -> io::Result<Rlimit> {
-    let text = std::str::from_utf8(value).map_err(|_| invalid("a limit that is no text"))?;
-    let mut parts = text.splitn(4, ' ');
-    let mut part = || parts.next().ok_or_else(|| invalid("an incomplete limit"));
-    Ok(Rlimit {
-        number: number(part()?.as_bytes())?,
-        soft: number(part()?.as_bytes())?,
-        hard: number(part()?.as_bytes())?,
-        name: part()?.to_owned(),
-    })
-}
-
-fn invalid(what: &str) -> io::Error {
+pub(crate) fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 

@@ -9,7 +9,7 @@ use std::ptr;
 
 use drmaa2_init::{DEFAULT_PATH, Order};
 
-use crate::child::{Failure, NOT_FOUND};
+use crate::failure::{Failure, NOT_FOUND};
 use crate::user::User;
 
 /// Replace this process by the order's command.

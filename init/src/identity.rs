@@ -4,7 +4,7 @@ use std::io;
 
 use drmaa2_init::Submitter;
 
-use crate::child::check;
+use crate::failure::check;
 
 /// A user with its groups.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -245,7 +245,7 @@ impl Order {
                 "stop-signal" => order.stop_signal = codec::number(value)?,
                 "grace" => order.grace = codec::number(value)?,
                 "linger" => order.linger = codec::number(value)?,
-                "rlimit" => order.rlimits.push(codec::rlimit(value)?),
+                "rlimit" => order.rlimits.push(Rlimit::parse(value)?),
                 "cpu-time" => order.cpu_time = Some(codec::number(value)?),
                 "wall-clock" => order.wall_clock = Some(codec::number(value)?),
                 "deadline" => order.deadline = Some(codec::number(value)?),
@@ -262,6 +262,21 @@ impl Order {
         order.stage_in = Transfer::read(&stage_in);
         order.stage_out = Transfer::read(&stage_out);
         Ok(order)
+    }
+}
+
+impl Rlimit {
+    /// `NUMBER SOFT HARD NAME`
+    fn parse(value: &[u8]) -> io::Result<Self> {
+        let text = std::str::from_utf8(value).map_err(|_| codec::invalid("a limit that is no text"))?;
+        let mut parts = text.splitn(4, ' ');
+        let mut part = || parts.next().ok_or_else(|| codec::invalid("an incomplete limit"));
+        Ok(Self {
+            number: codec::number(part()?.as_bytes())?,
+            soft: codec::number(part()?.as_bytes())?,
+            hard: codec::number(part()?.as_bytes())?,
+            name: part()?.to_owned(),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use drmaa2_init::Order;
 
 use crate::cgroup::{Account, Group};
-use crate::usage;
+use crate::{clock, usage};
 
 /// The shortest interval between two checks of the CPU time.
 const LEAST: Duration = Duration::from_millis(50);
@@ -74,7 +74,7 @@ impl Limit {
             (span, format!("exceeded its wall clock limit (WALLCLOCK_TIME) of {} s", span.as_secs_f64()))
         });
         let deadline = order.deadline.map(|at| {
-            let left = u64::try_from(at.saturating_sub(crate::now())).unwrap_or(0);
+            let left = u64::try_from(at.saturating_sub(clock::now())).unwrap_or(0);
             let reason = match order.deadline_reason.as_slice() {
                 [] => "ended at its deadline".to_owned(),
                 reason => String::from_utf8_lossy(reason).into_owned(),

@@ -8,7 +8,9 @@
 mod accounts;
 mod cgroup;
 mod child;
+mod clock;
 mod exec;
+mod failure;
 mod identity;
 mod limit;
 mod origin;
@@ -27,12 +29,14 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use drmaa2_init::{Fence, JOB_DIR, Order, Record, STAGE_OUT_FILE, TERMINATE_FILE, is_marked, mark};
 
 use cgroup::{Account, Group};
-use child::{Child, Failure};
+use child::Child;
+use clock::now;
+use failure::Failure;
 use limit::Limits;
 use output::Copying;
 use signals::Signals;
@@ -259,12 +263,6 @@ fn explain_kill(record: &mut Record) {
 fn exit_code(record: &Record) -> ExitCode {
     let code = record.signal.map_or(record.exit_code, |signal| Some(128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(REFUSED).into()
-}
-
-/// Milliseconds since the epoch.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Write a message to where somebody who debugs a container may look; no other place is left.

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 
 use drmaa2_init::Origin;
 
-use crate::child::Failure;
+use crate::failure::Failure;
 
 /// Between submission and launch, a part of a path may have become a symbolic link to another user's
 /// file. A mount does not change afterwards, so one check is enough.

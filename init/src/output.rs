@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use drmaa2_init::Order;
 
-use crate::child::{Failure, check};
+use crate::failure::{Failure, check};
 use crate::rlimit;
 
 /// Bytes copied at a time; a pipe holds no more.

@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 use std::rc::Rc;
 
-use crate::child::check;
+use crate::failure::check;
 use crate::identity::Identity;
 
 /// An open directory.

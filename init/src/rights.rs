@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::child::{Failure, check};
+use crate::failure::{Failure, check};
 
 /// Drop these capabilities, by number, from the bounding set: no program that this process or its
 /// children execute can have them, even as root.

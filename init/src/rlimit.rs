@@ -4,7 +4,7 @@ use std::io;
 
 use drmaa2_init::{OPEN_FILES, Order, Rlimit};
 
-use crate::child::{Failure, check};
+use crate::failure::{Failure, check};
 
 /// Raise hard limits that are too low, while this process may do so. A limit that cannot be raised is
 /// refused by [`set`], which names it.

@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 use drmaa2_init::{DIRECTORY_PLACEHOLDER, HOME_PLACEHOLDER, Order, Transfer};
 
-use crate::child::{self, Failure};
+use crate::child;
+use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::place::{Directory, Place};
 use crate::user::User;

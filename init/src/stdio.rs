@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 
 use drmaa2_init::Order;
 
-use crate::child::{Failure, check};
+use crate::failure::{Failure, check};
 use crate::output::Pipes;
 
 /// Put the order's files, or the pipes to them, in place of the standard streams.

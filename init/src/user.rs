@@ -6,14 +6,15 @@ use std::fs;
 
 use drmaa2_init::Order;
 
-use crate::accounts;
-use crate::child::{Failure, check};
+use crate::failure::{Failure, check};
 use crate::identity::Identity;
 
 /// The image's users.
 pub(crate) const PASSWD: &str = "/etc/passwd";
 /// The image's groups.
 pub(crate) const GROUP: &str = "/etc/group";
+/// The directory of the homes that are made.
+const HOMES: &[u8] = b"/home/";
 
 /// The user that the job runs as.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(crate) struct User {
     /// The home directory; `/` for a user that the image does not know and that gets no home.
     pub(crate) home: Vec<u8>,
     /// The image does not know the user, who gets an account.
-    is_new: bool,
+    pub(crate) is_new: bool,
     /// The image has the user's primary group.
     pub(crate) has_group: bool,
 }
@@ -53,7 +54,7 @@ impl User {
             // Root may write to `/`, and needs no home.
             user.is_new = order.account && user.uid != 0;
             if user.is_new {
-                user.home = accounts::home(&user.name);
+                user.home = [HOMES, &user.name].concat();
             }
         }
         Ok(user)
@@ -84,13 +85,6 @@ impl User {
         let home = home.unwrap_or(b"/").to_vec();
         let has_group = groups(group).any(|group| group.gid == gid);
         Ok(Self { uid, gid, groups: all, name, home, is_new: false, has_group })
-    }
-
-    /// Give the user an account and a home if the image does not know them.
-    pub(crate) fn settle(&mut self) {
-        if self.is_new {
-            accounts::provide(self);
-        }
     }
 
     /// The user's identity, for work on files.
