@@ -6,10 +6,11 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, RequestBuilder, Url};
 use serde::Deserialize;
 
+use super::Settings;
 use super::challenge::Challenge;
 use super::credentials::{Credentials, Place};
-use super::endpoint::{cause, origin};
-use super::{ErrorCode, Failure, Settings};
+use super::failure::{Failure, cause, origin};
+use crate::model::ErrorCode;
 
 /// The sources of credentials for a place, and what they allow there.
 pub(super) struct Authority {

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use reqwest::Response;
 use reqwest::StatusCode;
 
+use super::Registry;
 use super::endpoint::{ATTEMPTS, Pause};
-use super::{Failure, Registry};
+use super::failure::{Failure, cause};
 
 /// Bytes that are gathered before they are given on: whoever takes them does so by a call to another
 /// process, which costs the same for few and for many.
@@ -26,20 +27,23 @@ pub struct Blob<'a> {
     broken: u32,
 }
 
-impl<'a> Blob<'a> {
-    pub(super) fn new(registry: &'a Registry, digest: &str, size: u64, at: u64) -> Self {
-        Self {
-            registry,
+impl Registry {
+    /// A blob from `offset` on.
+    pub fn blob<'a>(&'a self, digest: &str, size: u64, offset: u64) -> Blob<'a> {
+        Blob {
+            registry: self,
             digest: digest.to_owned(),
             size,
-            at,
+            at: offset,
             answer: None,
             come: Bytes::new(),
             skip: 0,
             broken: 0,
         }
     }
+}
 
+impl Blob<'_> {
     /// The next bytes, never none and as many as there may be in one go; fewer at the end, or where the
     /// connection broke; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
@@ -61,7 +65,7 @@ impl<'a> Blob<'a> {
                     continue;
                 }
                 Ok(None) => "the connection was closed too early".to_owned(),
-                Err(error) => super::endpoint::cause(&error),
+                Err(error) => cause(&error),
             };
             self.answer = None;
             self.broken += 1;

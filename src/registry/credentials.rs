@@ -9,12 +9,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
-use super::{Settings, helper};
+use super::Settings;
+use super::helper::{self, Answer};
 use crate::model::json::{self, Shape};
 use crate::model::{Error, ErrorCode, Result, Text};
 
 /// The name under which the credentials of Docker's own registry are kept.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
+
+/// The user's name in a helper's answer if the secret is a token.
+const TOKEN_USER: &str = "<token>";
 
 /// The credentials for a registry, or for its authority.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,6 +28,16 @@ pub(super) enum Credentials {
     Password { user: String, password: String },
     /// A token that stands for both.
     Token(String),
+}
+
+impl From<Answer> for Credentials {
+    fn from(Answer { username, secret }: Answer) -> Self {
+        if username == TOKEN_USER {
+            Self::Token(secret)
+        } else {
+            Self::Password { user: username, password: secret }
+        }
+    }
 }
 
 /// The part of a registry that credentials are for.
@@ -101,7 +115,7 @@ impl Place {
         if let Some(name) = helper.filter(|name| !name.is_empty())
             && let Some(found) = helper::ask(name, self.server(), settings)?
         {
-            return Ok(Some(found));
+            return Ok(Some(found.into()));
         }
         closest(&keys, &file.auths).map_or(Ok(None), Entry::credentials)
     }

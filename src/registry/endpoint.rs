@@ -1,6 +1,5 @@
 //! One place that serves images: requests, with authorization, and again if it seems worth it.
 
-use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,8 +11,8 @@ use serde::Deserialize;
 
 use super::auth::Authority;
 use super::challenge::Challenge;
-use super::{ErrorCode, Failure};
-use crate::model::json;
+use super::failure::{Failure, cause, origin};
+use crate::model::{ErrorCode, json};
 use crate::sync::Mutex;
 
 /// How often something is tried that may pass.
@@ -174,22 +173,6 @@ impl Endpoint {
     pub(super) fn lasting(&self, path: &str, cause: &str) -> Failure {
         Failure::lasting(format!("registry {}: {path}: {cause}", origin(&self.base)))
     }
-}
-
-/// Scheme, host and port.
-pub(super) fn origin(url: &Url) -> String {
-    url.origin().ascii_serialization()
-}
-
-/// The innermost cause of an error, which is the one that tells something.
-pub(super) fn cause(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    text
 }
 
 #[derive(Deserialize)]

@@ -14,7 +14,6 @@ use nix::unistd::geteuid;
 use serde::Deserialize;
 
 use super::Settings;
-use super::credentials::Credentials;
 use super::settings::kept_names;
 use crate::model::{Error, ErrorCode, Result};
 
@@ -22,18 +21,19 @@ use crate::model::{Error, ErrorCode, Result};
 const NOTHING: &str = "credentials not found";
 /// How long a helper may take: somebody may have to be asked by it.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The user's name if the secret is a token.
-const TOKEN_USER: &str = "<token>";
 
+/// What a helper keeps for a server.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
-    username: String,
-    secret: String,
+pub(super) struct Answer {
+    /// The user's name, or a word that tells what the secret is.
+    pub(super) username: String,
+    /// A password or a token.
+    pub(super) secret: String,
 }
 
 /// Ask the helper `name` for what it keeps for a server.
-pub(super) fn ask(name: &str, server: &str, settings: &Settings) -> Result<Option<Credentials>> {
+pub(super) fn ask(name: &str, server: &str, settings: &Settings) -> Result<Option<Answer>> {
     let program = format!("docker-credential-{name}");
     let of = |error: Error| error.of(format_args!("helper {program}"));
     let path = find(&program, settings)
@@ -41,10 +41,7 @@ pub(super) fn ask(name: &str, server: &str, settings: &Settings) -> Result<Optio
     let output = run(command(&path, settings), server, PATIENCE)
         .map_err(|error| of(Error::new(ErrorCode::of_io(&error), error.to_string())))?;
     match serde_json::from_slice::<Answer>(&output) {
-        Ok(answer) if answer.username == TOKEN_USER => Ok(Some(Credentials::Token(answer.secret))),
-        Ok(Answer { username: user, secret: password }) => {
-            Ok(Some(Credentials::Password { user, password }))
-        }
+        Ok(answer) => Ok(Some(answer)),
         Err(_) => {
             let text = String::from_utf8_lossy(&output);
             if text.contains(NOTHING) { Ok(None) } else { Err(of(Error::argument(text.trim()))) }

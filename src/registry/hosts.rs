@@ -17,8 +17,9 @@ use toml::Value;
 use super::auth::Authority;
 use super::client::{Connection, client, is_loopback};
 use super::credentials::Place;
-use super::endpoint::{Endpoint, cause};
-use super::{Failure, Name, Settings};
+use super::endpoint::Endpoint;
+use super::failure::{Failure, cause};
+use super::{Name, Settings};
 use crate::sync::Mutex;
 
 /// Docker's own registry is not at the address that is in the names of its images.

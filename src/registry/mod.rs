@@ -9,6 +9,7 @@ mod challenge;
 mod client;
 mod credentials;
 mod endpoint;
+mod failure;
 mod helper;
 mod hosts;
 mod name;
@@ -18,9 +19,9 @@ use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
 
-use crate::model::{Error, ErrorCode};
 pub use blob::Blob;
 use endpoint::{Endpoint, Wanted};
+pub use failure::Failure;
 pub use name::Name;
 pub use settings::Settings;
 
@@ -31,27 +32,6 @@ const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json";
 /// A manifest is a few kilobytes; this much is a mistake.
 const MAX_MANIFEST: usize = 8 << 20;
-
-/// Why something could not be had from a registry.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    /// The error, with the place where it happened.
-    pub error: Error,
-    /// It was no answer, or one that may be different next time.
-    pub passes: bool,
-}
-
-impl Failure {
-    /// One that stays.
-    fn lasting(message: impl Into<String>) -> Self {
-        Self { error: Error::argument(message), passes: false }
-    }
-
-    /// One that may pass. The job is told of it all the same, so its class is none that is tried again.
-    fn passing(message: impl Into<String>) -> Self {
-        Self { error: Error::new(ErrorCode::Internal, message), passes: true }
-    }
-}
 
 /// A manifest, or an index of manifests.
 #[derive(Debug)]
@@ -102,11 +82,6 @@ impl Registry {
             }
         }
         Err(last.unwrap_or_else(|| self.nowhere()))
-    }
-
-    /// A blob from `offset` on.
-    pub fn blob<'a>(&'a self, digest: &str, size: u64, offset: u64) -> Blob<'a> {
-        Blob::new(self, digest, size, offset)
     }
 
     /// The answer of the first endpoint that has a blob.
