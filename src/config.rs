@@ -24,11 +24,9 @@ use crate::model::extensions::Pull;
 use crate::model::{Error, ErrorCode, JobTemplate, Result, Text};
 
 pub use category::Category;
+use sources::FILE_VARIABLE;
 pub use sources::Sources;
 
-const SYSTEM_FILE: &str = "/etc/drmaa2/drmaa2.toml";
-/// The variable with a file to read instead of the user's.
-const FILE_VARIABLE: &str = "DRMAA2_CONFIG";
 const SYSTEM_STATE: &str = "/var/lib/drmaa2";
 /// The queue of a job that names none.
 pub const DEFAULT_QUEUE: &str = "default";
@@ -176,17 +174,24 @@ struct Layer {
 impl Config {
     /// The present settings of files and environment.
     pub fn load() -> Result<Self> {
-        Sources::of_process().read()
+        Self::read_sources(&Sources::of_process())
     }
 
     /// The settings of the present files and the original environment.
     pub fn reload(&self) -> Result<Self> {
-        self.sources.as_ref().map_or_else(|| Ok(self.clone()), Sources::read)
+        self.sources.as_ref().map_or_else(|| Ok(self.clone()), Self::read_sources)
     }
 
     /// A variable of that environment.
     pub fn variable(&self, name: &str) -> Option<OsString> {
         self.sources.as_ref()?.variable(name)
+    }
+
+    /// The settings of the present files and these variables.
+    fn read_sources(sources: &Arc<Sources>) -> Result<Self> {
+        let variable = |name: &str| sources.variable(name);
+        let config = Self::from_sources(&sources.system_file, sources.root, variable)?;
+        Ok(Self { sources: Some(Arc::clone(sources)), ..config })
     }
 
     fn from_sources(

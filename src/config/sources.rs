@@ -9,14 +9,16 @@ use std::path::Path;
 use std::path::{PathBuf, absolute};
 use std::sync::Arc;
 
-use super::{Config, FILE_VARIABLE, SYSTEM_FILE};
-use crate::model::Result;
+/// The file of the system.
+const SYSTEM_FILE: &str = "/etc/drmaa2/drmaa2.toml";
+/// The variable with a file to read instead of the user's.
+pub(super) const FILE_VARIABLE: &str = "DRMAA2_CONFIG";
 
 /// The environment of a process, and the file of the system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sources {
-    system_file: PathBuf,
-    root: bool,
+    pub(super) system_file: PathBuf,
+    pub(super) root: bool,
     variables: BTreeMap<OsString, OsString>,
 }
 
@@ -32,13 +34,6 @@ impl Sources {
         }
         let root = nix::unistd::geteuid().is_root();
         Arc::new(Self { system_file: SYSTEM_FILE.into(), root, variables })
-    }
-
-    /// The settings of the present files.
-    pub(super) fn read(self: &Arc<Self>) -> Result<Config> {
-        let mut config = Config::from_sources(&self.system_file, self.root, |name| self.variable(name))?;
-        config.sources = Some(Arc::clone(self));
-        Ok(config)
     }
 
     /// A variable of the environment.

@@ -53,7 +53,9 @@ fn a_file_that_was_edited_is_seen_and_the_environment_is_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("drmaa2.toml");
     fs::write(&file, "grace_seconds = 1\npull = 'never'\n").unwrap();
-    let first = Sources::of(&file, &[("DRMAA2_PULL", "always"), ("HTTP_PROXY", "p")]).read().unwrap();
+    let first =
+        Config::read_sources(&Sources::of(&file, &[("DRMAA2_PULL", "always"), ("HTTP_PROXY", "p")]))
+            .unwrap();
     fs::write(&file, "grace_seconds = 2\n[categories.c]\nimage = 'i'\n").unwrap();
     let second = first.reload().unwrap();
     assert_eq!((first.grace, second.grace), (Duration::from_secs(1), Duration::from_secs(2)));

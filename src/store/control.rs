@@ -1,6 +1,6 @@
 //! The controls of a job or a job array, as far as the queue can carry them out.
 
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::query::state;
 use super::sessions::sweep;
@@ -84,15 +84,6 @@ impl Store {
         let state = self.job_state(id)?;
         state.ok_or_else(|| Error::argument(format!("job {id} does not exist")))?.after(control)
     }
-}
-
-/// The requested end of a job, if there is a request.
-pub(super) fn asked(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Control>> {
-    Ok(match row.get(column)? {
-        0 => None,
-        1 => Some(Control::Terminate),
-        _ => Some(Control::Kill),
-    })
 }
 
 /// See [`Store::terminate`]; `within` selects the jobs.

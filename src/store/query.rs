@@ -4,7 +4,6 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 use super::Store;
-use super::control::asked;
 use super::rows::readable;
 use crate::model::{
     Control, Error, ImageRef, JobInfo, JobState, JobTemplate, Millis, Result, SlotInfo, Usage, now,
@@ -267,6 +266,15 @@ fn end(reservation: Option<Millis>, deadline: Option<Millis>) -> Option<End> {
     let deadline = deadline.map(|at| (at, "its deadline has come"));
     let (at, reason) = reservation.into_iter().chain(deadline).min()?;
     Some(End { at, reason: reason.to_owned() })
+}
+
+/// The requested end of a job, if there is a request.
+pub(super) fn asked(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Control>> {
+    Ok(match row.get(column)? {
+        0 => None,
+        1 => Some(Control::Terminate),
+        _ => Some(Control::Kill),
+    })
 }
 
 /// The reason why a job in the queue waits.

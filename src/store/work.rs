@@ -2,8 +2,7 @@
 
 use rusqlite::{Row, params};
 
-use super::control::asked;
-use super::query::state;
+use super::query::{asked, state};
 use super::rows::readable;
 use super::{Claim, Session, Store};
 use crate::model::{Control, JobState, Millis, Result};

@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
+use super::CpuSet;
 use super::names::{CAPABILITIES, RLIMITS};
-use super::{CpuSet, Device, Mount, Rlimit, Seccomp, Tmpfs};
+use super::values::{Device, Mount, Rlimit, Seccomp, Tmpfs};
 use crate::model::Text;
 
 /// Less is not enough for any runtime; some need much more.
