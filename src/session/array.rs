@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::behalf::Behalf;
 use super::hold::hold;
-use super::job::{JobRef, settle};
+use super::job::JobRef;
+use super::jobs::{settle, settled};
+use super::process;
 use super::process::Kind;
 use super::world::World;
-use super::{job_session, process};
 use crate::model::{Control, Error, ErrorCode, JobState, JobTemplate, Result};
 use crate::runtime;
 use crate::store::{Array, Job, Which};
@@ -71,7 +72,7 @@ impl JobArray {
 
     /// Suspend or resume. Returns the number of tasks.
     fn pause(&self, world: &World, control: Control) -> Result<usize> {
-        let jobs = job_session::settled(world, || world.store.array_jobs(&self.id))?;
+        let jobs = settled(world, || world.store.array_jobs(&self.id))?;
         let fit = jobs.iter().filter(|job| job.info.state.after(control).is_ok());
         let acted = ask(world, fit, control)?;
         let next = if control == Control::Suspend { JobState::Suspended } else { JobState::Running };
@@ -111,6 +112,26 @@ impl JobArray {
         Error::argument(match &self.session {
             Some(session) => format!("not in job session \"{session}\""),
             None => "there is no such job array".to_owned(),
+        })
+    }
+}
+
+impl JobRef {
+    /// Control all tasks of its job array; the job alone if it is no task.
+    pub fn control_all(&self, control: Control) -> Result<()> {
+        match self.array()? {
+            Some(array) => array.control(control),
+            None => self.control(control),
+        }
+    }
+
+    fn array(&self) -> Result<Option<JobArray>> {
+        self.within(|world| {
+            let array = match self.stored(world)? {
+                Some(job) => world.store.array_of(&self.id)?.map(|id| (id, job.info.session)),
+                None => None,
+            };
+            Ok(array.map(|(id, session)| JobArray { id, session }))
         })
     }
 }

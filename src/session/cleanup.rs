@@ -7,20 +7,12 @@
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
-use super::engine::Engine;
+use super::engine::{Chore, Engine};
 use super::progress::Doing;
 use crate::model::{Error, Result};
 
 /// The number of tries of a removal, which take about two minutes.
 const TRIES: u32 = 8;
-
-/// A piece of work for the clean-up thread.
-pub(super) enum Chore {
-    /// Remove the leftovers of an ended job.
-    Clean(String),
-    /// Find leftovers of attempts at jobs.
-    Sweep,
-}
 
 impl Engine {
     /// Let the clean-up thread clean up after an ended job.

@@ -8,7 +8,6 @@ use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use super::changes::Changes;
-use super::cleanup::Chore;
 use super::kick::Kick;
 use super::progress::{Doing, Link, MAX_RETRY, Progress, RETRY, Work, task};
 use super::requests::{Request, Requests};
@@ -46,6 +45,14 @@ pub(super) enum News {
     Fact(Box<Fact>),
     /// A process that may have worked on jobs has died.
     Settle,
+}
+
+/// A piece of work for the clean-up thread.
+pub(super) enum Chore {
+    /// Remove the leftovers of an ended job.
+    Clean(String),
+    /// Find leftovers of attempts at jobs.
+    Sweep,
 }
 
 struct Sink(Sender<News>);

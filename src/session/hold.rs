@@ -1,7 +1,7 @@
 //! Holding jobs, including those that are being started: see `store/hold.rs`.
 
 use super::engine::Engine;
-use super::job::settle;
+use super::jobs::settle;
 use super::world::World;
 use crate::model::{Error, ErrorCode, ImageRef, JobState, Millis, Result};
 use crate::store::{Holding, Unsettled, Which};

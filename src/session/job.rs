@@ -2,18 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::array::JobArray;
 use super::behalf::Behalf;
 use super::hold::hold;
+use super::jobs::settle;
 use super::process::Kind;
 use super::waits::{Known, Look};
 use super::world::World;
 use super::{Timeout, process};
-use crate::model::{Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Result};
+use crate::model::{Control, Error, ErrorCode, JobFilter, JobInfo, JobState, JobTemplate, Result, now};
 use crate::store::{Job, Which};
-
-/// The longest time that a control call waits until the state shows the accepted change.
-const SETTLE: Duration = Duration::from_secs(5);
 
 /// A job as a caller names it: by its id and its session. Every call looks it up anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,24 +90,6 @@ impl JobRef {
         })
     }
 
-    /// The same for all tasks of its job array; for the job alone if it is no task.
-    pub fn control_all(&self, control: Control) -> Result<()> {
-        match self.array()? {
-            Some(array) => array.control(control),
-            None => self.control(control),
-        }
-    }
-
-    fn array(&self) -> Result<Option<JobArray>> {
-        self.within(|world| {
-            let array = match self.stored(world)? {
-                Some(job) => world.store.array_of(&self.id)?.map(|id| (id, job.info.session)),
-                None => None,
-            };
-            Ok(array.map(|(id, session)| JobArray { id, session }))
-        })
-    }
-
     fn end(&self, world: &World, job: &Job, how: Control) -> Result<()> {
         let terminating = world.store.terminate(Which::Job(&self.id), how)?;
         if terminating.started.is_empty() {
@@ -165,7 +144,7 @@ impl JobRef {
     }
 
     /// Run `body` if the job's session is open; an error names the job.
-    fn within<T>(&self, body: impl FnOnce(&World) -> Result<T>) -> Result<T> {
+    pub(super) fn within<T>(&self, body: impl FnOnce(&World) -> Result<T>) -> Result<T> {
         process::check_session(Kind::Job, self.session.as_deref())?;
         let world = process::world()?;
         let named = format!("job {}", self.id);
@@ -174,7 +153,7 @@ impl JobRef {
     }
 
     /// The stored job; `None` for one that was not made through DRMAA.
-    fn stored(&self, world: &World) -> Result<Option<Job>> {
+    pub(super) fn stored(&self, world: &World) -> Result<Option<Job>> {
         let Some(job) = world.store.job(&self.id)? else {
             return if self.session.is_none() { Ok(None) } else { Err(self.unknown()) };
         };
@@ -205,16 +184,11 @@ impl JobRef {
     }
 }
 
-/// Wait for the fact of an accepted change, so that the caller's next look sees it.
-pub(super) fn settle(world: &World, id: &str, settled: impl Fn(JobState) -> bool) -> Result<()> {
-    let deadline = Timeout::After(SETTLE).deadline();
-    let look = |known: &[Known]| {
-        Ok(match known {
-            [Known::State(state)] if !settled(*state) => Look::Wait,
-            _ => Look::Done(()),
-        })
-    };
-    world.waits.wait(&world.store, &[id], deadline, look).map(|_| ())
+/// Those of stored jobs that match, as a caller names them.
+pub(super) fn matching(jobs: &[Job], filter: Option<&JobFilter>) -> Vec<JobRef> {
+    let now = now();
+    let matches = |job: &&Job| filter.is_none_or(|filter| filter.matches(&job.info, now));
+    jobs.iter().filter(matches).map(|job| JobRef::of(&job.info)).collect()
 }
 
 /// A job that has ended counts as one that had started.

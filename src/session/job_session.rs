@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::array::JobArray;
 use super::behalf::Behalf;
-use super::job::{JobRef, has_started, wait_all, wait_any};
+use super::job::{JobRef, has_started, matching, wait_all, wait_any};
+use super::jobs::settled;
 use super::process::Kind;
 use super::submit::Bulk;
 use super::world::World;
 use super::{Timeout, agent, process, submit};
-use crate::model::{Error, JobFilter, JobState, JobTemplate, Result, now};
-use crate::store::{Job, Session};
+use crate::model::{Error, JobFilter, JobState, JobTemplate, Result};
+use crate::store::Session;
 
 /// Longest name of a session, in bytes.
 const NAME_MAX: usize = 255;
@@ -229,22 +230,6 @@ impl Drop for JobSession {
             process::session_closed(Kind::Job, &self.row);
         }
     }
-}
-
-/// Jobs from the store, in current states.
-pub(super) fn settled(world: &World, mut load: impl FnMut() -> Result<Vec<Job>>) -> Result<Vec<Job>> {
-    let jobs = load()?;
-    let mut changed = false;
-    for job in jobs.iter().filter(|job| job.begun) {
-        changed |= world.engine(&job.target)?.refresh(&job.info.id)?;
-    }
-    if changed { load() } else { Ok(jobs) }
-}
-
-pub(super) fn matching(jobs: &[Job], filter: Option<&JobFilter>) -> Vec<JobRef> {
-    let now = now();
-    let matches = |job: &&Job| filter.is_none_or(|filter| filter.matches(&job.info, now));
-    jobs.iter().filter(matches).map(|job| JobRef::of(&job.info)).collect()
 }
 
 /// Refuse an invalid name of a session of that kind.

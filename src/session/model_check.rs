@@ -16,8 +16,7 @@ use std::sync::mpsc::Receiver;
 use proptest::prelude::*;
 
 use self::runtime::{Reach, Runtime};
-use super::cleanup::Chore;
-use super::engine::{Engine, News};
+use super::engine::{Chore, Engine, News};
 use super::kick::Kick;
 use super::waits::Waits;
 use crate::model::{Control, ErrorCode, JobState, JobTemplate, now};

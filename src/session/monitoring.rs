@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::job::JobRef;
-use super::job_session::{matching, settled};
+use super::job::{JobRef, matching};
+use super::jobs::settled;
 use super::process;
 use super::reservation::ReservationRef;
 use super::world::World;

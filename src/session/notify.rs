@@ -5,32 +5,18 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
-use std::thread::{self, ThreadId};
+use std::thread;
 
+use super::listener::{Callback, Notification};
 use super::process;
 use super::progress::RETRY;
 use super::world::World;
-use crate::model::{JobState, Result};
+use crate::model::Result;
 use crate::runtime;
 use crate::store::Event;
-use crate::sync::{Condvar, Mutex};
 
 /// The number of events taken at a time.
 const BATCH: i64 = 1000;
-
-/// A new state of a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notification {
-    /// The job.
-    pub job: String,
-    /// The job's session; `None` if it has been destroyed.
-    pub session: Option<String>,
-    /// The state.
-    pub state: JobState,
-}
-
-/// The function to call.
-pub type Callback = Arc<dyn Fn(&Notification) + Send + Sync>;
 
 /// Make `callback` the only callback from now on, for the jobs of open sessions. `None` for no callback:
 /// then a call in progress has ended when this returns, unless it is the caller.
@@ -39,65 +25,6 @@ pub fn notify(callback: Option<Callback>) -> Result<()> {
         (Some(callback), _) => register(&process::world()?, callback),
         (None, Some(world)) => unregister(&world),
         (None, None) => Ok(()),
-    }
-}
-
-/// The callback of a process.
-#[derive(Default)]
-pub(super) struct Listener {
-    state: Mutex<State>,
-    /// Notified when a call has returned.
-    returned: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    callback: Option<Callback>,
-    /// The last event that the callback was called for, or is not to be called for.
-    seen: i64,
-    /// There is a thread that calls it.
-    running: bool,
-    /// The thread that is in a call now.
-    calling: Option<ThreadId>,
-}
-
-impl Listener {
-    /// The event after which the thread continues. `None` if there is no callback: then it ends.
-    fn goes_on(&self) -> Option<i64> {
-        let mut state = self.state.lock();
-        state.running = state.callback.is_some();
-        state.running.then_some(state.seen)
-    }
-
-    /// Call the callback about this event, if there is one: the event may be older than it.
-    fn call(&self, number: i64, told: Option<Notification>) {
-        let mut state = self.state.lock();
-        if number <= state.seen {
-            return;
-        }
-        state.seen = number;
-        let Some((callback, told)) = state.callback.clone().zip(told) else { return };
-        state.calling = Some(thread::current().id());
-        drop(state);
-        let _call = Call(self);
-        let process = std::process::id();
-        callback(&told);
-        if std::process::id() != process {
-            // A child that was forked inside the callback: there is nowhere to return to, and the lock may
-            // be that of a thread that does not exist here.
-            // SAFETY: it ends this process, and runs nothing of the inherited state.
-            unsafe { libc::_exit(0) };
-        }
-    }
-}
-
-/// A call in progress.
-struct Call<'a>(&'a Listener);
-
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        self.0.state.lock().calling = None;
-        self.0.returned.notify_all();
     }
 }
 

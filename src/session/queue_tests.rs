@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::job::settle;
+use super::jobs::settle;
 use super::tests::{Bench, code, fresh, start, template};
 use super::{Bulk, JobRef, JobSession, Timeout};
 use crate::model::{Control, Error, ErrorCode, JobState, JobTemplate, Outcome};

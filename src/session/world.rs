@@ -2,9 +2,6 @@
 //! and an engine for each runtime.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::mem;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,23 +9,20 @@ use std::time::{Duration, Instant};
 use super::changes::Changes;
 use super::engine::Engine;
 use super::kick::Kick;
-use super::notify::Listener;
+use super::listener::Listener;
 use super::only_copy::OnlyCopy;
 use super::progress::Doing;
 use super::waits::Waits;
-use super::{dispatch, watch};
 use crate::config::{Agent, Config, Limits, Target};
-use crate::drms;
 use crate::model::{Error, Machine, Result, now};
-use crate::runtime::Runtime;
-use crate::store::{self, Claim, Session, Store};
+use crate::store::{Claim, Session, Store};
 use crate::sync::Mutex;
 use crate::tracker::JobTracker;
 
 /// The longest time that closing a session waits for the clean-up of its jobs.
 const DRAIN: Duration = Duration::from_secs(20);
 
-type MakeTracker = Box<dyn Fn(&Config, &Target) -> Result<Arc<dyn JobTracker>> + Send + Sync>;
+pub(super) type MakeTracker = Box<dyn Fn(&Config, &Target) -> Result<Arc<dyn JobTracker>> + Send + Sync>;
 
 /// A machine and its capacity.
 pub(super) struct Capacity {
@@ -55,7 +49,7 @@ pub(super) struct World {
     make_tracker: MakeTracker,
     /// By the name of the runtime in the store.
     engines: Mutex<HashMap<String, Arc<Engine>>>,
-    kick: Arc<Kick>,
+    pub(super) kick: Arc<Kick>,
     /// This process.
     pub(super) mine: Claim,
     /// Kept as long as the store is used.
@@ -65,67 +59,26 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Start it with the configuration of this process, on containerd.
-    pub(super) fn start() -> Result<Arc<Self>> {
-        drms::start_log();
-        Self::on_containerd(Config::load()?)
-    }
-
-    /// Start it with this configuration, on containerd.
-    pub(super) fn on_containerd(config: Config) -> Result<Arc<Self>> {
-        occupy_standard_streams();
-        // The store first: it is what may be missing, and leaves nothing then.
-        store::make_dir(&config.state_dir)?;
-        let only_copy = OnlyCopy::take(&config.state_dir)?;
-        let store = Store::open(&config.state_dir)?;
-        let runtime = Arc::new(Runtime::start()?);
-        let make = move |config: &Config, target: &Target| drms::tracker(config, target, &runtime);
-        Self::on((store, Some(only_copy)), config, Claim::mine(), Box::new(make))
-    }
-
-    /// Start it with a tracker of the caller's choice, as the process `mine`.
-    #[cfg(test)]
-    pub(super) fn with(config: Config, mine: Claim, make_tracker: MakeTracker) -> Result<Arc<Self>> {
-        // A test has several processes in one.
-        Self::on((Store::open(&config.state_dir)?, None), config, mine, make_tracker)
-    }
-
-    fn on(
+    /// Make it without its threads.
+    pub(super) fn new(
         (store, only_copy): (Store, Option<OnlyCopy>),
         config: Config,
         mine: Claim,
         make_tracker: MakeTracker,
     ) -> Result<Arc<Self>> {
-        let store = Arc::new(store);
-        let waits = Arc::new(Waits::default());
-        let changes = Arc::new(Changes::default());
-        let kick = Arc::new(Kick::new()?);
-        let engines = Mutex::default();
-        let world = Arc::new(Self {
+        Ok(Arc::new(Self {
             config,
-            store,
-            waits,
-            changes,
+            store: Arc::new(store),
+            waits: Arc::default(),
+            changes: Arc::default(),
             listener: Listener::default(),
             make_tracker,
-            engines,
-            kick: Arc::clone(&kick),
+            engines: Mutex::default(),
+            kick: Arc::new(Kick::new()?),
             mine,
             _only_copy: only_copy,
             accepted: Mutex::default(),
-        });
-        dispatch::start(Arc::downgrade(&world), kick)?;
-        // Last: nothing but a change of the store would end this thread.
-        let watched = Arc::downgrade(&world);
-        watch::start(&world.store.bell(), move || {
-            let Some(world) = watched.upgrade() else { return false };
-            // Jobs that wait to be started take precedence over callers that wait for them.
-            world.kick.ring();
-            world.waits.refresh(&world.store);
-            world.changes.tell();
-            true
-        })?;
-        Ok(world)
+        }))
     }
 
     /// The name in the store of the runtime that a contact string selects, and the limits for
@@ -237,18 +190,6 @@ impl World {
             );
         }
         self.store.sync()
-    }
-}
-
-/// Open what is closed of the standard streams, so that no file of the library gets such a number: what the program
-/// writes to its standard error would go into the database.
-fn occupy_standard_streams() {
-    // The lowest number that is free is taken, so three times are enough.
-    for _ in 0..3 {
-        match File::options().read(true).write(true).open("/dev/null") {
-            Ok(file) if file.as_raw_fd() <= libc::STDERR_FILENO => mem::forget(file),
-            _ => return,
-        }
     }
 }
 

@@ -1,0 +1,33 @@
+//! Look-ups of stored jobs, in current states.
+
+use std::time::{Duration, Instant};
+
+use super::waits::{Known, Look};
+use super::world::World;
+use crate::model::{JobState, Result};
+use crate::store::Job;
+
+/// The longest time that a control call waits until the state shows the accepted change.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// Jobs from the store, in current states.
+pub(super) fn settled(world: &World, mut load: impl FnMut() -> Result<Vec<Job>>) -> Result<Vec<Job>> {
+    let jobs = load()?;
+    let mut changed = false;
+    for job in jobs.iter().filter(|job| job.begun) {
+        changed |= world.engine(&job.target)?.refresh(&job.info.id)?;
+    }
+    if changed { load() } else { Ok(jobs) }
+}
+
+/// Wait for the fact of an accepted change, so that the caller's next look sees it.
+pub(super) fn settle(world: &World, id: &str, settled: impl Fn(JobState) -> bool) -> Result<()> {
+    let deadline = Instant::now().checked_add(SETTLE);
+    let look = |known: &[Known]| {
+        Ok(match known {
+            [Known::State(state)] if !settled(*state) => Look::Wait,
+            _ => Look::Done(()),
+        })
+    };
+    world.waits.wait(&world.store, &[id], deadline, look).map(|_| ())
+}

@@ -1,0 +1,75 @@
+//! Starts a world: makes it, and starts its threads.
+
+use std::fs::File;
+use std::mem;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use super::only_copy::OnlyCopy;
+use super::world::{MakeTracker, World};
+use super::{dispatch, watch};
+use crate::config::{Config, Target};
+use crate::drms;
+use crate::model::Result;
+use crate::runtime::Runtime;
+use crate::store::{self, Claim, Store};
+
+impl World {
+    /// Start it with the configuration of this process, on containerd.
+    pub(super) fn start() -> Result<Arc<Self>> {
+        drms::start_log();
+        Self::on_containerd(Config::load()?)
+    }
+
+    /// Start it with this configuration, on containerd.
+    pub(super) fn on_containerd(config: Config) -> Result<Arc<Self>> {
+        occupy_standard_streams();
+        // The store first: it is what may be missing, and leaves nothing then.
+        store::make_dir(&config.state_dir)?;
+        let only_copy = OnlyCopy::take(&config.state_dir)?;
+        let store = Store::open(&config.state_dir)?;
+        let runtime = Arc::new(Runtime::start()?);
+        let make = move |config: &Config, target: &Target| drms::tracker(config, target, &runtime);
+        Self::on((store, Some(only_copy)), config, Claim::mine(), Box::new(make))
+    }
+
+    /// Start it with a tracker of the caller's choice, as the process `mine`.
+    #[cfg(test)]
+    pub(super) fn with(config: Config, mine: Claim, make_tracker: MakeTracker) -> Result<Arc<Self>> {
+        // A test has several processes in one.
+        Self::on((Store::open(&config.state_dir)?, None), config, mine, make_tracker)
+    }
+
+    fn on(
+        store: (Store, Option<OnlyCopy>),
+        config: Config,
+        mine: Claim,
+        make_tracker: MakeTracker,
+    ) -> Result<Arc<Self>> {
+        let world = Self::new(store, config, mine, make_tracker)?;
+        dispatch::start(Arc::downgrade(&world), Arc::clone(&world.kick))?;
+        // Last: nothing but a change of the store would end this thread.
+        let watched = Arc::downgrade(&world);
+        watch::start(&world.store.bell(), move || {
+            let Some(world) = watched.upgrade() else { return false };
+            // Jobs that wait to be started take precedence over callers that wait for them.
+            world.kick.ring();
+            world.waits.refresh(&world.store);
+            world.changes.tell();
+            true
+        })?;
+        Ok(world)
+    }
+}
+
+/// Open what is closed of the standard streams, so that no file of the library gets such a number: what the program
+/// writes to its standard error would go into the database.
+fn occupy_standard_streams() {
+    // The lowest number that is free is taken, so three times are enough.
+    for _ in 0..3 {
+        match File::options().read(true).write(true).open("/dev/null") {
+            Ok(file) if file.as_raw_fd() <= libc::STDERR_FILENO => mem::forget(file),
+            _ => return,
+        }
+    }
+}
