@@ -743,21 +743,6 @@ long drmaa2_list_size(drmaa2_list l);
 /* Free a string; for lists of strings. Leaves NULL in *value. Tolerates NULL, as all of these do. */
 void drmaa2_string_list_default_callback(void **value);
 
-/* Free a job as drmaa2_j_free does; for lists of jobs. */
-void drmaa2_j_list_default_callback(void **value);
-
-/* Free a queue info as drmaa2_queueinfo_free does; for lists of queue infos. */
-void drmaa2_queueinfo_list_default_callback(void **value);
-
-/* Free a machine info as drmaa2_machineinfo_free does; for lists of machine infos. */
-void drmaa2_machineinfo_list_default_callback(void **value);
-
-/* Free a slot info as drmaa2_slotinfo_free does; for lists of slot infos. */
-void drmaa2_slotinfo_list_default_callback(void **value);
-
-/* Free a reservation handle as drmaa2_r_free does; for lists of reservations. */
-void drmaa2_r_list_default_callback(void **value);
-
 /*
  * Create an empty dictionary.
  *
@@ -881,6 +866,15 @@ void drmaa2_version_free(drmaa2_version *v);
  * is NULL.
  */
 void drmaa2_machineinfo_free(drmaa2_machineinfo *mi);
+
+/* Free a queue info as drmaa2_queueinfo_free does; for lists of queue infos. */
+void drmaa2_queueinfo_list_default_callback(void **value);
+
+/* Free a machine info as drmaa2_machineinfo_free does; for lists of machine infos. */
+void drmaa2_machineinfo_list_default_callback(void **value);
+
+/* Free a slot info as drmaa2_slotinfo_free does; for lists of slot infos. */
+void drmaa2_slotinfo_list_default_callback(void **value);
 
 /*
  * Get the names of the implementation-specific attributes of job templates (GFD.231,
@@ -1298,6 +1292,9 @@ drmaa2_error drmaa2_j_wait_started(drmaa2_j j, time_t timeout);
  */
 drmaa2_error drmaa2_j_wait_terminated(drmaa2_j j, time_t timeout);
 
+/* Free a job as drmaa2_j_free does; for lists of jobs. */
+void drmaa2_j_list_default_callback(void **value);
+
 /*
  * Free a job array handle with its id, its list of jobs and its session name and set *ja to NULL.
  * Nothing happens to the jobs, and nothing at all if ja or *ja is NULL.
@@ -1511,6 +1508,9 @@ drmaa2_rinfo drmaa2_r_get_info(drmaa2_r r);
  * DRMAA2_INVALID_STATE if it is over already; else as drmaa2_r_get_reservation_template.
  */
 drmaa2_error drmaa2_r_terminate(drmaa2_r r);
+
+/* Free a reservation handle as drmaa2_r_free does; for lists of reservations. */
+void drmaa2_r_list_default_callback(void **value);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -7,9 +7,17 @@ use std::ptr;
 use crate::model::{Error, Result, Text};
 
 use super::enums::{FALSE, TRUE, drmaa2_bool, drmaa2_error};
+use super::guard;
+use super::list::{self, drmaa2_string_list};
 use super::mem::{self, null};
-use super::types::{drmaa2_dict, drmaa2_dict_entryfree, drmaa2_string_list};
-use super::{guard, list};
+
+/// A dictionary of strings.
+pub type drmaa2_dict = *mut drmaa2_dict_s;
+
+/// Releases a key and a value that a dictionary lets go of. It gets the addresses of variables
+/// that hold them; the key is NULL when only the value is replaced.
+pub type drmaa2_dict_entryfree =
+    Option<unsafe extern "C" fn(key: *mut *mut c_char, val: *mut *mut c_char)>;
 
 /// What is behind a drmaa2_dict.
 pub struct drmaa2_dict_s {

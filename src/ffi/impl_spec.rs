@@ -8,14 +8,16 @@
 use std::ffi::{c_char, c_void};
 
 use crate::model::extensions::{Attribute, JOB_INFO, JOB_TEMPLATE, VERSION};
-use crate::model::{Error, Result, Text};
+use crate::model::{Error, Result};
 
+use super::dict::drmaa2_dict;
 use super::enums::drmaa2_error;
 use super::infos::drmaa2_version_s;
 use super::jinfo::drmaa2_jinfo_s;
 use super::jtemplate::drmaa2_jtemplate_s;
+use super::list::drmaa2_string_list;
 use super::mem::null;
-use super::types::{drmaa2_dict, drmaa2_string, drmaa2_string_list};
+use super::types::drmaa2_string;
 use super::{dict, guard, instances, list, mem};
 
 /// Get the names of the implementation-specific attributes of job templates (GFD.231,
@@ -194,23 +196,4 @@ impl Known {
         };
         member.cast()
     }
-}
-
-/// The values of an `implementationSpecific`.
-///
-/// # Safety
-/// As [`dict::texts`].
-pub(super) unsafe fn values(member: *mut c_void) -> Vec<(String, Text)> {
-    // SAFETY: the caller's promise.
-    let entries = unsafe { dict::texts(member.cast()) }.unwrap_or_default();
-    entries.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
-}
-
-/// An `implementationSpecific` with these values, NULL for none.
-pub(super) fn member<'a>(values: impl Iterator<Item = (&'a str, Text)>) -> Result<*mut c_void> {
-    let entries: Vec<(Text, Text)> = values.map(|(name, value)| (name.into(), value)).collect();
-    if entries.is_empty() {
-        return Ok(std::ptr::null_mut());
-    }
-    dict::of_texts(&entries).map(<*mut _>::cast)
 }

@@ -9,11 +9,12 @@ use crate::model::{Machine, Queue, ReservationInfo, Result, SlotInfo, Text, Vers
 use crate::session::Compat;
 
 use super::enums::{
-    FALSE, TRUE, UNSET, drmaa2_bool, drmaa2_cpu, drmaa2_event, drmaa2_jstate, drmaa2_os,
+    FALSE, ListType, TRUE, UNSET, drmaa2_bool, drmaa2_cpu, drmaa2_event, drmaa2_jstate, drmaa2_os,
 };
+use super::list::{Listed, drmaa2_slotinfo_list, drmaa2_string_list};
 use super::mem::{self, Block, Owned};
-use super::types::{UNSET_TIME, drmaa2_slotinfo_list, drmaa2_string, drmaa2_string_list};
-use super::{dict, guard, impl_spec, list};
+use super::types::{UNSET_TIME, drmaa2_string};
+use super::{dict, guard, list, values};
 
 /// Slots of one machine (GFD.231, SlotInfo).
 #[repr(C)]
@@ -168,6 +169,27 @@ pub unsafe extern "C" fn drmaa2_machineinfo_free(mi: *mut drmaa2_machineinfo) {
     guard::quiet((), || unsafe { mem::free(mi) });
 }
 
+/// Free a queue info as drmaa2_queueinfo_free does; for lists of queue infos.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_queueinfo_list_default_callback(value: *mut *mut c_void) {
+    // SAFETY: the caller hands over a queue info.
+    guard::quiet((), || unsafe { mem::free::<drmaa2_queueinfo_s>(value.cast()) });
+}
+
+/// Free a machine info as drmaa2_machineinfo_free does; for lists of machine infos.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_machineinfo_list_default_callback(value: *mut *mut c_void) {
+    // SAFETY: the caller hands over a machine info.
+    guard::quiet((), || unsafe { mem::free::<drmaa2_machineinfo_s>(value.cast()) });
+}
+
+/// Free a slot info as drmaa2_slotinfo_free does; for lists of slot infos.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_slotinfo_list_default_callback(value: *mut *mut c_void) {
+    // SAFETY: the caller hands over a slot info.
+    guard::quiet((), || unsafe { mem::free::<drmaa2_slotinfo_s>(value.cast()) });
+}
+
 impl drmaa2_rinfo_s {
     /// Nothing is set.
     pub(super) fn unset() -> Self {
@@ -189,6 +211,11 @@ impl Block for drmaa2_slotinfo_s {
         // SAFETY: the members are the block's own.
         unsafe { mem::free_string(&raw mut (*this).machineName) };
     }
+}
+
+impl Listed for drmaa2_slotinfo_s {
+    const KIND: ListType = ListType::DRMAA2_SLOTINFOLIST;
+    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_slotinfo_list_default_callback;
 }
 
 impl Block for drmaa2_rinfo_s {
@@ -220,6 +247,11 @@ impl Block for drmaa2_queueinfo_s {
     }
 }
 
+impl Listed for drmaa2_queueinfo_s {
+    const KIND: ListType = ListType::DRMAA2_QUEUEINFOLIST;
+    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_queueinfo_list_default_callback;
+}
+
 impl Block for drmaa2_version_s {
     unsafe fn free_members(this: *mut Self) {
         // SAFETY: the members are the block's own.
@@ -239,6 +271,11 @@ impl Block for drmaa2_machineinfo_s {
             mem::free(&raw mut (*this).machineOSVersion);
         }
     }
+}
+
+impl Listed for drmaa2_machineinfo_s {
+    const KIND: ListType = ListType::DRMAA2_MACHINEINFOLIST;
+    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_machineinfo_list_default_callback;
 }
 
 pub(super) fn slotinfo(slot: &SlotInfo) -> Result<Owned<drmaa2_slotinfo_s>> {
@@ -292,7 +329,7 @@ pub(super) fn version(version: &Version) -> Result<Owned<drmaa2_version_s>> {
     block.minor = mem::string(&version.minor)?;
     let extensions = version.extensions().into_iter();
     block.implementationSpecific =
-        impl_spec::member(extensions.map(|(name, value)| (name, Text::from(value))))?;
+        values::member(extensions.map(|(name, value)| (name, Text::from(value))))?;
     Ok(block)
 }
 

@@ -7,8 +7,9 @@ use crate::session::{JobArray, JobRef};
 
 use super::enums::drmaa2_error;
 use super::jtemplate::drmaa2_jtemplate;
+use super::list::drmaa2_j_list;
 use super::mem::{self, Block, Owned, null};
-use super::types::{drmaa2_j_list, drmaa2_string};
+use super::types::drmaa2_string;
 use super::{guard, job, jtemplate, list};
 
 /// Which job array is meant. A caller may build one of an id and a session name of its own.

@@ -10,9 +10,10 @@ use crate::session::Compat;
 
 use super::enums::{UNSET, drmaa2_jstate};
 use super::infos::{self, drmaa2_slotinfo_s};
+use super::list::drmaa2_slotinfo_list;
 use super::mem::{self, Block, Owned};
-use super::types::{UNSET_TIME, drmaa2_slotinfo_list, drmaa2_string};
-use super::{dict, guard, impl_spec, list};
+use super::types::{UNSET_TIME, drmaa2_string};
+use super::{dict, guard, list, values};
 
 /// What is known of a job; as an argument, a filter for jobs (GFD.231, JobInfo).
 ///
@@ -155,7 +156,7 @@ pub(super) fn write(info: &JobInfo, now: Millis, compat: Compat) -> Result<Owned
     }
     let extensions = info.extensions().into_iter();
     ji.implementationSpecific =
-        impl_spec::member(extensions.map(|(name, value)| (name, Text::from(value))))?;
+        values::member(extensions.map(|(name, value)| (name, Text::from(value))))?;
     Ok(ji)
 }
 
@@ -191,7 +192,7 @@ pub(super) unsafe fn filter(ji: drmaa2_jinfo) -> Result<Option<JobFilter>> {
         dispatched: number(ji.dispatchTime),
         finished: number(ji.finishTime),
         // SAFETY: NULL or a dictionary that `drmaa2_set_instance_value` has made.
-        extensions: unsafe { impl_spec::values(ji.implementationSpecific) }
+        extensions: unsafe { values::values(ji.implementationSpecific) }
             .into_iter()
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| (name, value.to_string()))
@@ -257,7 +258,7 @@ mod tests {
     #[test]
     fn every_member_is_read() {
         let image = [("containerd_ji_image", Text::from("i"))];
-        let mut extensions = impl_spec::member(image.into_iter()).unwrap();
+        let mut extensions = values::member(image.into_iter()).unwrap();
         let literal = |text: &'static std::ffi::CStr| text.as_ptr().cast_mut();
         let ji = drmaa2_jinfo_s {
             jobId: literal(c"1"),

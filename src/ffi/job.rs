@@ -1,7 +1,7 @@
 //! Jobs. A handle is a value: it names a job and has no hidden part, so one that a caller has built is
 //! valid as well.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use libc::time_t;
@@ -9,9 +9,10 @@ use libc::time_t;
 use crate::model::{Control, Result, now};
 use crate::session::{self, JobRef, Timeout};
 
-use super::enums::{UNSET, drmaa2_error, drmaa2_jstate};
+use super::enums::{ListType, UNSET, drmaa2_error, drmaa2_jstate};
 use super::jinfo::drmaa2_jinfo;
 use super::jtemplate::drmaa2_jtemplate;
+use super::list::Listed;
 use super::mem::{self, Block, Owned, null};
 use super::types::drmaa2_string;
 use super::{guard, jinfo, jtemplate};
@@ -180,6 +181,13 @@ pub unsafe extern "C" fn drmaa2_j_wait_terminated(j: drmaa2_j, timeout: time_t) 
     guard::status(|| unsafe { get(j) }?.wait_terminated(Timeout::from_time_t(timeout)?))
 }
 
+/// Free a job as drmaa2_j_free does; for lists of jobs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_j_list_default_callback(value: *mut *mut c_void) {
+    // SAFETY: the caller hands over a job handle.
+    guard::quiet((), || unsafe { mem::free::<drmaa2_j_s>(value.cast()) });
+}
+
 impl Block for drmaa2_j_s {
     unsafe fn free_members(this: *mut Self) {
         // SAFETY: both are the handle's own. job_name is not: in a handle of ours it is part of the
@@ -189,6 +197,11 @@ impl Block for drmaa2_j_s {
             mem::free_string(&raw mut (*this).session_name);
         }
     }
+}
+
+impl Listed for drmaa2_j_s {
+    const KIND: ListType = ListType::DRMAA2_JOBLIST;
+    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_j_list_default_callback;
 }
 
 /// A handle for a caller.

@@ -14,8 +14,9 @@ use super::jarray::drmaa2_jarray;
 use super::jinfo::drmaa2_jinfo;
 use super::job::{drmaa2_j, drmaa2_j_s};
 use super::jtemplate::drmaa2_jtemplate;
+use super::list::{drmaa2_j_list, drmaa2_string_list};
 use super::mem::{self, Block, Owned, null};
-use super::types::{drmaa2_j_list, drmaa2_string, drmaa2_string_list};
+use super::types::drmaa2_string;
 use super::{guard, jarray, jinfo, job, jtemplate, list};
 
 /// A job session. Only the library makes these; the members are for reading.

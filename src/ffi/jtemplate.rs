@@ -8,10 +8,12 @@ use libc::time_t;
 
 use crate::model::{JobTemplate, PRIORITY_UNSET_AGE, Result, Text};
 
+use super::dict::drmaa2_dict;
 use super::enums::{FALSE, TRUE, UNSET, drmaa2_bool, drmaa2_cpu, drmaa2_os};
+use super::list::drmaa2_string_list;
 use super::mem::{self, Block, Owned, null};
-use super::types::{UNSET_TIME, drmaa2_dict, drmaa2_string, drmaa2_string_list};
-use super::{dict, guard, impl_spec, list};
+use super::types::{UNSET_TIME, drmaa2_string};
+use super::{dict, guard, list, values};
 
 /// What a job is to do (GFD.231, JobTemplate). Strings, lists and dictionaries are NULL when not
 /// set; one that is empty counts as not set.
@@ -223,7 +225,7 @@ pub(super) unsafe fn read(jt: drmaa2_jtemplate) -> Result<JobTemplate> {
         resource_limits: entries(jt.resourceLimits),
         accounting_id: text(jt.accountingId),
         // SAFETY: NULL or a dictionary that `drmaa2_set_instance_value` has made.
-        extensions: unsafe { impl_spec::values(jt.implementationSpecific) }.into_iter().collect(),
+        extensions: unsafe { values::values(jt.implementationSpecific) }.into_iter().collect(),
         defaults: BTreeMap::new(),
     })
 }
@@ -277,7 +279,7 @@ pub(super) fn write(template: &JobTemplate) -> Result<Owned<drmaa2_jtemplate_s>>
     jt.accountingId = text(&template.accounting_id)?;
     let extensions = template.extensions.iter();
     jt.implementationSpecific =
-        impl_spec::member(extensions.map(|(name, value)| (name.as_str(), value.clone())))?;
+        values::member(extensions.map(|(name, value)| (name.as_str(), value.clone())))?;
     Ok(jt)
 }
 

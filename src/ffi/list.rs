@@ -8,11 +8,26 @@ use crate::model::{Error, Result, Text};
 
 use super::enums::{ListType, drmaa2_error, drmaa2_listtype};
 use super::guard;
-use super::infos::{drmaa2_machineinfo_s, drmaa2_queueinfo_s, drmaa2_slotinfo_s};
-use super::job::drmaa2_j_s;
 use super::mem::{self, Block, Owned, null};
-use super::reservation::drmaa2_r_s;
-use super::types::{drmaa2_list, drmaa2_list_entryfree};
+
+/// A list of pointers, of one kind.
+pub type drmaa2_list = *mut drmaa2_list_s;
+/// A list of char *, type DRMAA2_STRINGLIST.
+pub type drmaa2_string_list = drmaa2_list;
+/// A list of drmaa2_j, type DRMAA2_JOBLIST.
+pub type drmaa2_j_list = drmaa2_list;
+/// A list of drmaa2_queueinfo, type DRMAA2_QUEUEINFOLIST.
+pub type drmaa2_queueinfo_list = drmaa2_list;
+/// A list of drmaa2_machineinfo, type DRMAA2_MACHINEINFOLIST.
+pub type drmaa2_machineinfo_list = drmaa2_list;
+/// A list of drmaa2_slotinfo, type DRMAA2_SLOTINFOLIST.
+pub type drmaa2_slotinfo_list = drmaa2_list;
+/// A list of drmaa2_r, type DRMAA2_RESERVATIONLIST.
+pub type drmaa2_r_list = drmaa2_list;
+
+/// Releases an element that a list lets go of. It gets the address of a variable that holds the
+/// element, so that functions shaped like drmaa2_string_free fit.
+pub type drmaa2_list_entryfree = Option<unsafe extern "C" fn(value: *mut *mut c_void)>;
 
 /// What is behind a drmaa2_list.
 pub struct drmaa2_list_s {
@@ -199,41 +214,6 @@ pub unsafe extern "C" fn drmaa2_string_list_default_callback(value: *mut *mut c_
     guard::quiet((), || unsafe { mem::free_string(value.cast()) });
 }
 
-/// Free a job as drmaa2_j_free does; for lists of jobs.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn drmaa2_j_list_default_callback(value: *mut *mut c_void) {
-    // SAFETY: the caller hands over a job handle.
-    guard::quiet((), || unsafe { mem::free::<drmaa2_j_s>(value.cast()) });
-}
-
-/// Free a queue info as drmaa2_queueinfo_free does; for lists of queue infos.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn drmaa2_queueinfo_list_default_callback(value: *mut *mut c_void) {
-    // SAFETY: the caller hands over a queue info.
-    guard::quiet((), || unsafe { mem::free::<drmaa2_queueinfo_s>(value.cast()) });
-}
-
-/// Free a machine info as drmaa2_machineinfo_free does; for lists of machine infos.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn drmaa2_machineinfo_list_default_callback(value: *mut *mut c_void) {
-    // SAFETY: the caller hands over a machine info.
-    guard::quiet((), || unsafe { mem::free::<drmaa2_machineinfo_s>(value.cast()) });
-}
-
-/// Free a slot info as drmaa2_slotinfo_free does; for lists of slot infos.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn drmaa2_slotinfo_list_default_callback(value: *mut *mut c_void) {
-    // SAFETY: the caller hands over a slot info.
-    guard::quiet((), || unsafe { mem::free::<drmaa2_slotinfo_s>(value.cast()) });
-}
-
-/// Free a reservation handle as drmaa2_r_free does; for lists of reservations.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn drmaa2_r_list_default_callback(value: *mut *mut c_void) {
-    // SAFETY: the caller hands over a reservation handle.
-    guard::quiet((), || unsafe { mem::free::<drmaa2_r_s>(value.cast()) });
-}
-
 /// Free a list and its elements and set its variable to NULL.
 ///
 /// # Safety
@@ -296,31 +276,6 @@ pub(super) trait Listed: Block {
     const RELEASE: unsafe extern "C" fn(*mut *mut c_void);
 }
 
-impl Listed for drmaa2_j_s {
-    const KIND: ListType = ListType::DRMAA2_JOBLIST;
-    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_j_list_default_callback;
-}
-
-impl Listed for drmaa2_queueinfo_s {
-    const KIND: ListType = ListType::DRMAA2_QUEUEINFOLIST;
-    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_queueinfo_list_default_callback;
-}
-
-impl Listed for drmaa2_machineinfo_s {
-    const KIND: ListType = ListType::DRMAA2_MACHINEINFOLIST;
-    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_machineinfo_list_default_callback;
-}
-
-impl Listed for drmaa2_r_s {
-    const KIND: ListType = ListType::DRMAA2_RESERVATIONLIST;
-    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_r_list_default_callback;
-}
-
-impl Listed for drmaa2_slotinfo_s {
-    const KIND: ListType = ListType::DRMAA2_SLOTINFOLIST;
-    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_slotinfo_list_default_callback;
-}
-
 /// A new list of structs that owns its elements.
 pub(super) fn of_blocks<T: Listed>(
     blocks: impl IntoIterator<Item = Result<Owned<T>>>,
@@ -373,6 +328,8 @@ pub(super) unsafe fn blocks<T: Listed>(list: drmaa2_list) -> Option<Vec<*mut T>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ffi::infos::drmaa2_slotinfo_s;
+    use crate::ffi::job::drmaa2_j_s;
 
     #[test]
     fn a_list_of_strings_is_read_as_it_was_when_they_were_added() {

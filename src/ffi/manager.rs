@@ -8,9 +8,10 @@ use super::enums::{FALSE, TRUE, drmaa2_bool, drmaa2_capability, drmaa2_error};
 use super::handles::{JOB_SESSIONS, MONITORING_SESSIONS, RESERVATION_SESSIONS};
 use super::infos::drmaa2_version;
 use super::jsession::drmaa2_jsession;
+use super::list::drmaa2_string_list;
 use super::msession::drmaa2_msession;
 use super::rsession::drmaa2_rsession;
-use super::types::{drmaa2_string, drmaa2_string_list};
+use super::types::drmaa2_string;
 use super::{guard, infos, jsession, list, mem, msession, rsession};
 
 /// Get the name of the DRM system (GFD.231, SessionManager).

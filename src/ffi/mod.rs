@@ -33,6 +33,7 @@ pub mod rsession;
 pub mod rtemplate;
 pub mod strings;
 pub mod types;
+mod values;
 
 /// The layout of the standard's header (GFD.230) and of the extensions, for 64-bit Linux.
 #[cfg(all(target_os = "linux", target_pointer_width = "64"))]

@@ -8,11 +8,11 @@ use crate::session::{self, MonitoringSession};
 
 use super::handles::MONITORING_SESSIONS;
 use super::jinfo::drmaa2_jinfo;
-use super::mem::{self, Block, Owned};
-use super::types::{
-    drmaa2_j_list, drmaa2_machineinfo_list, drmaa2_queueinfo_list, drmaa2_r_list, drmaa2_string,
-    drmaa2_string_list,
+use super::list::{
+    drmaa2_j_list, drmaa2_machineinfo_list, drmaa2_queueinfo_list, drmaa2_r_list, drmaa2_string_list,
 };
+use super::mem::{self, Block, Owned};
+use super::types::drmaa2_string;
 use super::{guard, infos, jinfo, job, list, reservation};
 
 /// A monitoring session. Only the library makes these; the member is for reading.

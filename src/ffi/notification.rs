@@ -9,9 +9,12 @@ use crate::session::{self, Notification};
 
 use super::enums::{Event, drmaa2_error, drmaa2_event, drmaa2_jstate};
 use super::guard;
-use super::infos::drmaa2_notification_s;
+use super::infos::{drmaa2_notification, drmaa2_notification_s};
 use super::mem::{self, Owned};
-use super::types::drmaa2_callback;
+
+/// Takes a notification, which is the callee's from then on: free it with
+/// drmaa2_notification_free.
+pub type drmaa2_callback = Option<unsafe extern "C" fn(notification: *mut drmaa2_notification)>;
 
 /// Have a function called whenever a job comes into a state, whichever process brings that about
 /// (GFD.231, SessionManager). It concerns the jobs of the job sessions that are open in this process,

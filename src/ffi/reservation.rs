@@ -1,12 +1,14 @@
 //! Reservations. A handle is a value, as that of a job: one that a caller has built is valid as well.
 
+use std::ffi::c_void;
 use std::ptr;
 
 use crate::model::Result;
 use crate::session::{self, ReservationRef};
 
-use super::enums::drmaa2_error;
+use super::enums::{ListType, drmaa2_error};
 use super::infos::drmaa2_rinfo;
+use super::list::Listed;
 use super::mem::{self, Block, Owned, null};
 use super::rtemplate::drmaa2_rtemplate;
 use super::types::drmaa2_string;
@@ -87,6 +89,13 @@ pub unsafe extern "C" fn drmaa2_r_terminate(r: drmaa2_r) -> drmaa2_error {
     guard::status(|| unsafe { get(r) }?.terminate())
 }
 
+/// Free a reservation handle as drmaa2_r_free does; for lists of reservations.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn drmaa2_r_list_default_callback(value: *mut *mut c_void) {
+    // SAFETY: the caller hands over a reservation handle.
+    guard::quiet((), || unsafe { mem::free::<drmaa2_r_s>(value.cast()) });
+}
+
 impl Block for drmaa2_r_s {
     unsafe fn free_members(this: *mut Self) {
         // SAFETY: the members are the handle's own.
@@ -95,6 +104,11 @@ impl Block for drmaa2_r_s {
             mem::free_string(&raw mut (*this).session_name);
         }
     }
+}
+
+impl Listed for drmaa2_r_s {
+    const KIND: ListType = ListType::DRMAA2_RESERVATIONLIST;
+    const RELEASE: unsafe extern "C" fn(*mut *mut c_void) = drmaa2_r_list_default_callback;
 }
 
 /// A handle for a caller.

@@ -7,10 +7,11 @@ use crate::model::Result;
 use crate::session::ReservationSession;
 
 use super::handles::RESERVATION_SESSIONS;
+use super::list::drmaa2_r_list;
 use super::mem::{self, Block, Owned};
 use super::reservation::drmaa2_r;
 use super::rtemplate::drmaa2_rtemplate;
-use super::types::{drmaa2_r_list, drmaa2_string};
+use super::types::drmaa2_string;
 use super::{guard, list, reservation, rtemplate};
 
 /// A reservation session. Only the library makes these; the members are for reading.

@@ -8,8 +8,9 @@ use libc::time_t;
 use crate::model::{PRIORITY_UNSET_AGE, ReservationTemplate, Result, Text};
 
 use super::enums::{UNSET, drmaa2_cpu, drmaa2_os};
+use super::list::drmaa2_string_list;
 use super::mem::{self, Block, Owned, null};
-use super::types::{UNSET_TIME, drmaa2_string, drmaa2_string_list};
+use super::types::{UNSET_TIME, drmaa2_string};
 use super::{guard, list};
 
 /// What a reservation is to be (GFD.231, ReservationTemplate). Strings and lists are NULL when not

@@ -1,8 +1,9 @@
 //! Implementation-specific attributes of structs for which the standard has no list of them.
 
+use crate::ffi::dict::drmaa2_dict;
 use crate::ffi::infos::{drmaa2_version, drmaa2_version_s};
+use crate::ffi::list::drmaa2_string_list;
 use crate::ffi::mem::null;
-use crate::ffi::types::{drmaa2_dict, drmaa2_string_list};
 use crate::ffi::{dict, guard, impl_spec, instances};
 use crate::model::Error;
 use crate::model::extensions::VERSION;

@@ -3,7 +3,7 @@
 use std::ffi::{c_long, c_void};
 
 use crate::ffi::enums::drmaa2_error;
-use crate::ffi::types::drmaa2_list;
+use crate::ffi::list::drmaa2_list;
 use crate::ffi::{guard, list};
 
 /// Free a list, but not its elements, and set *l to NULL: what drmaa2_list_free does for a list

@@ -3,7 +3,7 @@
 use libc::time_t;
 
 use crate::ffi::jsession::{self, drmaa2_jsession};
-use crate::ffi::types::drmaa2_j_list;
+use crate::ffi::list::drmaa2_j_list;
 use crate::ffi::{guard, job, list};
 use crate::session::Timeout;
 
