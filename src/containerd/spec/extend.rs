@@ -7,7 +7,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{CGROUPS, Host, SpecInput, rights};
+use super::host::Host;
+use super::input::{CGROUPS, SpecInput};
+use super::rights;
 use crate::model::Extensions;
 use crate::model::extensions::{Mount, Network, Tmpfs};
 

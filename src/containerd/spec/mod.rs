@@ -4,6 +4,8 @@
 //! the order, which only root can read.
 
 mod extend;
+mod host;
+mod input;
 mod rights;
 #[cfg(test)]
 mod tests;
@@ -15,8 +17,10 @@ use std::path::{Path, PathBuf};
 use drmaa2_init::{CGROUP_DIR, INIT_PATH, JOB_DIR};
 use serde_json::{Value, json};
 
-use crate::model::Extensions;
+use input::CGROUPS;
 
+pub(super) use host::{Host, kernel};
+pub(super) use input::{FileMount, SpecInput};
 pub(super) use rights::dropped;
 
 /// The type under which containerd keeps a runtime spec.
@@ -31,101 +35,10 @@ pub(super) const STDOUT: &str = "/.drmaa2/stdout";
 /// See [`STDIN`].
 pub(super) const STDERR: &str = "/.drmaa2/stderr";
 
-/// The path at which a container sees its own control group.
-const CGROUPS: &str = "/sys/fs/cgroup";
-
 /// Mount point of the host's side of files to stage in, each by its number.
 pub(super) const STAGE_IN: &str = "/.drmaa2/in";
 /// The directories that are staged out to, likewise.
 pub(super) const STAGE_OUT: &str = "/.drmaa2/out";
-
-/// The properties that differ from job to job.
-#[derive(Debug)]
-pub(super) struct SpecInput<'a> {
-    /// The container's id.
-    pub(super) id: &'a str,
-    /// The namespace, which contains the control group.
-    pub(super) namespace: &'a str,
-    /// Host path of init.
-    pub(super) init: &'a Path,
-    /// Host path of the directory that the job's init shares with the library.
-    pub(super) job_dir: &'a Path,
-    /// Host files to mount.
-    pub(super) files: &'a [FileMount],
-    /// The job's name files.
-    pub(super) names: &'a [FileMount],
-    /// The job's other requests.
-    pub(super) extensions: &'a Extensions,
-    /// Its allotted slots, if they are counted.
-    pub(super) slots: Option<i64>,
-    /// Init may have to give it higher limits than its own.
-    pub(super) raises_limits: bool,
-    /// The properties of this machine.
-    pub(super) host: &'a Host,
-}
-
-/// The properties of the machine that a spec depends on.
-#[derive(Debug, Default)]
-pub(super) struct Host {
-    /// Its kernel can limit memory and swap together.
-    pub(super) counts_swap: bool,
-    /// The capabilities that its daemon can grant, by number.
-    pub(super) capabilities: u64,
-    /// Its kernel can make a mount read-only with all that is mounted below it.
-    pub(super) read_only_trees: bool,
-    /// The limit of processes of a job that sets none, if the kernel can limit them.
-    pub(super) pids: Option<i64>,
-}
-
-/// The part of all processes of a machine that one job gets, in hundredths: the same as systemd gives a
-/// service.
-const SHARE: i64 = 15;
-
-impl Host {
-    /// Examine this machine, whose daemon can grant these capabilities.
-    pub(super) fn look(capabilities: u64) -> Self {
-        // The unified hierarchy always can.
-        let swap = ["memory/memory.memsw.limit_in_bytes", "cgroup.controllers"];
-        Self {
-            counts_swap: swap.iter().any(|file| Path::new("/sys/fs/cgroup").join(file).exists()),
-            capabilities,
-            read_only_trees: kernel().is_some_and(|version| version >= (5, 12)),
-            pids: pids(),
-        }
-    }
-}
-
-/// A job's share of the processes that the machine can have.
-fn pids() -> Option<i64> {
-    let unified = || std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
-    if !Path::new("/sys/fs/cgroup/pids").is_dir() && !unified().split_whitespace().any(|it| it == "pids")
-    {
-        return None;
-    }
-    let limits = ["pid_max", "threads-max"].into_iter().filter_map(|name| {
-        let text = std::fs::read_to_string(Path::new("/proc/sys/kernel").join(name)).ok()?;
-        text.trim().parse::<i64>().ok()
-    });
-    limits.min().map(|limit| (limit.saturating_mul(SHARE) / 100).max(1))
-}
-
-/// Version of the kernel.
-pub(super) fn kernel() -> Option<(u32, u32)> {
-    let name = nix::sys::utsname::uname().ok()?;
-    let mut parts = name.release().to_str()?.split(|letter: char| !letter.is_ascii_digit());
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
-/// A host file or directory for init.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct FileMount {
-    /// Its path on the host.
-    pub(super) source: PathBuf,
-    /// Its path in the container.
-    pub(super) target: String,
-    /// Whether the job may only read it.
-    pub(super) read_only: bool,
-}
 
 /// The files of /proc and /sys that a job must not see.
 const MASKED: [&str; 11] = [

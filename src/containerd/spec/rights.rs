@@ -3,7 +3,7 @@
 //! Init has the default ones of containers, whatever its job gives up: it needs some of them to become
 //! the job's user. So the job's child drops those in the container's set and not in its own.
 
-use super::Host;
+use super::host::Host;
 use crate::model::Extensions;
 use crate::model::extensions::CAPABILITIES;
 

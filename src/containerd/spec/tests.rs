@@ -2,7 +2,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::*;
-use crate::model::JobTemplate;
+use crate::model::{Extensions, JobTemplate};
 
 fn file(source: &str, target: &'static str, read_only: bool) -> FileMount {
     FileMount { source: source.into(), target: target.to_owned(), read_only }

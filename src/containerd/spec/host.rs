@@ -1,0 +1,55 @@
+//! The properties of the machine that a spec depends on.
+
+use std::path::Path;
+
+/// The properties of the machine that a spec depends on.
+#[derive(Debug, Default)]
+pub(in crate::containerd) struct Host {
+    /// Its kernel can limit memory and swap together.
+    pub(in crate::containerd) counts_swap: bool,
+    /// The capabilities that its daemon can grant, by number.
+    pub(in crate::containerd) capabilities: u64,
+    /// Its kernel can make a mount read-only with all that is mounted below it.
+    pub(in crate::containerd) read_only_trees: bool,
+    /// The limit of processes of a job that sets none, if the kernel can limit them.
+    pub(in crate::containerd) pids: Option<i64>,
+}
+
+/// The part of all processes of a machine that one job gets, in hundredths: the same as systemd gives a
+/// service.
+const SHARE: i64 = 15;
+
+impl Host {
+    /// Examine this machine, whose daemon can grant these capabilities.
+    pub(in crate::containerd) fn look(capabilities: u64) -> Self {
+        // The unified hierarchy always can.
+        let swap = ["memory/memory.memsw.limit_in_bytes", "cgroup.controllers"];
+        Self {
+            counts_swap: swap.iter().any(|file| Path::new("/sys/fs/cgroup").join(file).exists()),
+            capabilities,
+            read_only_trees: kernel().is_some_and(|version| version >= (5, 12)),
+            pids: pids(),
+        }
+    }
+}
+
+/// A job's share of the processes that the machine can have.
+fn pids() -> Option<i64> {
+    let unified = || std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+    if !Path::new("/sys/fs/cgroup/pids").is_dir() && !unified().split_whitespace().any(|it| it == "pids")
+    {
+        return None;
+    }
+    let limits = ["pid_max", "threads-max"].into_iter().filter_map(|name| {
+        let text = std::fs::read_to_string(Path::new("/proc/sys/kernel").join(name)).ok()?;
+        text.trim().parse::<i64>().ok()
+    });
+    limits.min().map(|limit| (limit.saturating_mul(SHARE) / 100).max(1))
+}
+
+/// Version of the kernel.
+pub(in crate::containerd) fn kernel() -> Option<(u32, u32)> {
+    let name = nix::sys::utsname::uname().ok()?;
+    let mut parts = name.release().to_str()?.split(|letter: char| !letter.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
