@@ -2,19 +2,23 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use containerd_client::services::v1::{
-    Container, GetContainerRequest, GetRequest, ListContainersRequest, ListTasksRequest,
-};
+use containerd_client::services::v1::{Container, ListContainersRequest, ListTasksRequest};
 use containerd_client::types::v1::{Process, Status};
 use drmaa2_init::{Order, TERMINATE_FILE, is_marked};
-use serde_json::Value;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
 
 use super::connect::QUICK;
 use super::finish::{self, Exit};
-use super::withdraw::{is_withdrawn, will_never_begin};
-use super::{Core, bare, group, labels, start, status};
-use crate::model::{Error, JobInfo, JobState, JobTemplate, Millis, Outcome, Result, SlotInfo, Text};
+use super::job_dir::{self, is_withdrawn, will_never_begin};
+use super::look_up::{container, containers, is_relic, process, spec_of, unknown_job};
+use super::tracker_core::Core;
+use super::{group, labels};
+use crate::model::{
+    Error, ErrorCode, JobInfo, JobState, JobTemplate, Millis, Outcome, Result, SlotInfo, Text,
+};
 
 /// All traces of one job.
 struct Traces {
@@ -44,7 +48,7 @@ impl Traces {
         started: Option<Millis>,
         dir: &Path,
     ) -> Self {
-        let (outcome, begun) = (finish::recorded(dir), start::has_begun(dir));
+        let (outcome, begun) = (finish::recorded(dir), job_dir::has_begun(dir));
         let withdrawn = is_withdrawn(dir);
         let started = started.filter(|_| !withdrawn);
         let given_up = will_never_begin(dir);
@@ -57,7 +61,7 @@ impl Traces {
 
     /// Returns whether it is a job of the library without an init.
     fn is_bare(&self) -> bool {
-        self.dir.as_deref().is_some_and(bare::is)
+        self.dir.as_deref().is_some_and(job_dir::is_bare)
     }
 
     /// Returns whether a job of the library has ended if no process of it lives. Without an init, it is
@@ -74,7 +78,7 @@ pub(super) async fn job_info(core: &Core, id: &str) -> Result<JobInfo> {
         return Err(unknown_job(id));
     }
     // First: it is marked once there is a task, so if there is none afterwards, that was lost.
-    let started = start::started_at(&core.job_dir(id));
+    let started = job_dir::started_at(&core.job_dir(id));
     let (container, process) = tokio::join!(container(core, id), process(core, id));
     let (container, process, answers) = match (container, process) {
         (Ok(container), Ok(process)) => (container, process, true),
@@ -96,38 +100,40 @@ pub(super) async fn job_info(core: &Core, id: &str) -> Result<JobInfo> {
 pub(super) fn recorded(core: &Core, id: &str) -> Option<JobInfo> {
     let dir = core.job_dir(id);
     finish::recorded(&dir)?;
-    let traces = Traces::new(None, None, start::started_at(&dir), &dir);
+    let traces = Traces::new(None, None, job_dir::started_at(&dir), &dir);
     Some(account(id, traces, &core.machine)).filter(|info| info.state.is_terminated())
 }
 
-/// A job's container, if there is one.
-pub(super) async fn container(core: &Core, id: &str) -> Result<Option<Container>> {
-    let container = record(core, id).await?;
-    Ok(container.filter(|container| !is_relic(container, &core.job_dir(id))))
-}
-
-/// Returns whether a container was kept of a deleted job. It belongs to no job any more.
-fn is_relic(container: &Container, dir: &Path) -> bool {
-    labels::is_kept(&container.labels) && !dir.is_dir()
-}
-
-/// The daemon's container with a job's id.
-pub(super) async fn record(core: &Core, id: &str) -> Result<Option<Container>> {
-    container_record(core, &core.container_of(id)).await
-}
-
-/// The daemon's record of a container.
-pub(super) async fn container_record(core: &Core, container: &str) -> Result<Option<Container>> {
-    let request = GetContainerRequest { id: container.to_owned() };
-    let answer = core.daemon.within(QUICK)?.containers().get(request).await;
-    Ok(known(core, answer)?.and_then(|answer| answer.container))
-}
-
-/// A job's PID 1, if there is one.
-pub(super) async fn process(core: &Core, id: &str) -> Result<Option<Process>> {
-    let request = GetRequest { container_id: core.container_of(id), exec_id: String::new() };
-    let answer = core.daemon.within(QUICK)?.tasks().get(request).await;
-    Ok(known(core, answer)?.and_then(|answer| answer.process))
+/// Wait until the job is in one of `states`.
+pub(super) async fn wait(
+    core: &Core,
+    id: &str,
+    timeout: Option<Duration>,
+    states: &[JobState],
+) -> Result<JobState> {
+    // Subscribe before looking, or a change in between would be missed.
+    let mut changes = core.facts.changes();
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    loop {
+        let state = job_info(core, id).await?.state;
+        if states.contains(&state) {
+            return Ok(state);
+        }
+        let change = async {
+            loop {
+                match changes.recv().await {
+                    Ok(Some(changed)) if *changed != *id => {}
+                    Ok(_) | Err(RecvError::Lagged(_) | RecvError::Closed) => return,
+                }
+            }
+        };
+        match deadline {
+            None => change.await,
+            Some(deadline) => tokio::time::timeout_at(deadline, change)
+                .await
+                .map_err(|_| Error::new(ErrorCode::Timeout, format!("job {id} is still {state}")))?,
+        }
+    }
 }
 
 /// The accounts of all containers that have a task or are marked as jobs.
@@ -147,7 +153,7 @@ pub(super) async fn all_jobs(core: &Core) -> Result<Vec<JobInfo>> {
         let dir = core.job_dir(&id);
         let is_job = container.labels.contains_key(labels::MARK) && !is_relic(&container, &dir);
         if process.is_some() || is_job {
-            let traces = Traces::new(Some(container), process, start::started_at(&dir), &dir);
+            let traces = Traces::new(Some(container), process, job_dir::started_at(&dir), &dir);
             jobs.push(completed(core, account(&id, traces, &core.machine)).await);
         }
     }
@@ -161,20 +167,6 @@ async fn completed(core: &Core, mut info: JobInfo) -> JobInfo {
         info.end(outcome);
     }
     info
-}
-
-/// The requested containers. One message each: a single answer may not be larger than 16 MiB.
-pub(super) async fn containers(core: &Core, wanted: ListContainersRequest) -> Result<Vec<Container>> {
-    let mut containers = core.daemon.within(QUICK)?.containers();
-    let list = async {
-        let mut stream = containers.list_stream(wanted).await?.into_inner();
-        let mut all = Vec::new();
-        while let Some(message) = stream.message().await? {
-            all.extend(message.container);
-        }
-        Ok(all)
-    };
-    list.await.map_err(|status| core.daemon.error(status))
 }
 
 /// The known part of a job's template: from the order of a job of the library, from the spec of any
@@ -196,17 +188,6 @@ pub(super) async fn job_template(core: &Core, id: &str) -> Result<JobTemplate> {
         job_name: info.name.map(Text::from),
         ..JobTemplate::default()
     })
-}
-
-/// A container's spec; empty if it has none that can be read.
-fn spec_of(container: &Container) -> Value {
-    let bytes = container.spec.as_ref().map_or(&[][..], |spec| &spec.value);
-    serde_json::from_slice(bytes).unwrap_or_default()
-}
-
-/// The memory limit of a container, bytes.
-pub(super) fn memory_limit(container: &Container) -> Option<i64> {
-    spec_of(container)["linux"]["resources"]["memory"]["limit"].as_i64()
 }
 
 /// Arguments and working directory in a container's spec.
@@ -287,26 +268,10 @@ fn unbegun(traces: &Traces, exit: Option<Exit>) -> (JobState, Option<&'static st
     }
 }
 
-/// The result of a call; `None` for NOT_FOUND.
-fn known<T>(
-    core: &Core,
-    answer: std::result::Result<containerd_client::tonic::Response<T>, containerd_client::tonic::Status>,
-) -> Result<Option<T>> {
-    match answer {
-        Ok(answer) => Ok(Some(answer.into_inner())),
-        Err(status) if status::not_found(&status) => Ok(None),
-        Err(status) => Err(core.daemon.error(status)),
-    }
-}
-
-/// The error for a missing job.
-pub(super) fn unknown_job(id: &str) -> Error {
-    Error::argument(format!("containerd has no job {id}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::containerd::look_up::memory_limit;
 
     fn traces(status: Option<(Status, u32)>) -> Traces {
         let process = status.map(|(status, exit_status)| Process {

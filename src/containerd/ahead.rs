@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use super::facts::{Ticket, Word, Words};
 use super::image::Image;
-use super::start::{self, Started, Turn};
-use super::{Core, JobSettings, attempt, launch, order, pull, remove, withdraw};
+use super::start::{self, Started};
+use super::tracker_core::Core;
+use super::turn::Turn;
+use super::{JobSettings, launch, order, pull, remove, withdraw};
 use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::{Fact, NewJob};
 
@@ -44,7 +46,7 @@ pub(super) async fn prepare(core: &Arc<Core>, job: NewJob, ticket: Ticket, mut w
     let image = match made {
         Ok(image) => Ok(image),
         // The process that has asked it to end, or has withdrawn it, decides about it then.
-        Err(error) if start::still_wanted(core, &job.id).is_err() => Err(error),
+        Err(error) if withdraw::still_wanted(core, &job.id).is_err() => Err(error),
         Err(error) => {
             let withdrawn = start::give_up(core, &job.id, &error).await.unwrap_or_default();
             let fact = Fact::NotPrepared { id: job.id.clone(), error };
@@ -69,7 +71,7 @@ pub(super) async fn prepare(core: &Arc<Core>, job: NewJob, ticket: Ticket, mut w
 async fn start(core: &Arc<Core>, prepared: &NewJob, image: &Image, wanted: &NewJob) -> Result<Started> {
     match start_task(core, prepared, image, wanted).await {
         Err(error) if error.code != ErrorCode::DrmCommunication => {
-            start::still_wanted(core, &wanted.id)?;
+            withdraw::still_wanted(core, &wanted.id)?;
             // Its task may have been killed, or its container does not have the right form.
             tracing::debug!(%error, id = wanted.id, "a prepared job is made anew");
             start::start_again(core, wanted).await
@@ -121,7 +123,7 @@ async fn undone(
     let id = &job.id;
     let Some(wanted) = core.facts.undone(id, &mut words, fact) else { return };
     let again = if withdrawn { withdraw::withdraw(core, id).map(drop) } else { Ok(()) };
-    match again.and_then(|()| attempt::renew(core, &wanted)) {
+    match again.and_then(|()| launch::renew(core, &wanted)) {
         Ok(()) => start::launch(core, &wanted, ticket).await,
         Err(error) => start::conclude(core, id, ticket, Err(error)).await,
     }

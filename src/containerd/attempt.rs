@@ -11,17 +11,17 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use drmaa2_init::{Fence, TERMINATE_FILE, is_marked, mark};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::finish::KILL_FILE;
-use super::launch::{blocking, io_error};
-use super::{Core, bare, order, remove, shared, withdraw};
+use super::files::{blocking, io_error};
+use super::job_dir::{self, Identity, KILL_FILE, identity_of, shared};
+use super::tracker_core::Core;
+use super::{order, withdraw};
 use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::NewJob;
 
@@ -145,17 +145,9 @@ fn directory_error(dir: &Path, cause: &io::Error) -> Error {
     }
 }
 
-/// The identity of an attempt among those at the same job: device and inode of its directory.
-pub(super) type Identity = (u64, u64);
-
 /// The identity of the current attempt at a job.
 pub(super) fn identity(core: &Core, id: &str) -> Option<Identity> {
     core.shared_dir(id).metadata().ok().as_ref().map(identity_of)
-}
-
-/// The identity of a directory.
-pub(super) fn identity_of(found: &fs::Metadata) -> Identity {
-    (found.dev(), found.ino())
 }
 
 /// Write the names of an attempt's objects to stable storage: a container must be found once it is made.
@@ -174,7 +166,8 @@ pub(super) fn give_up(core: &Core, id: &str) -> Result<PathBuf> {
     let error = |cause: &io::Error| directory_error(&dir, cause);
     still_ours(core, id)?;
     // A command that is PID 1 itself does not use the fence; its task is killed before it is removed.
-    let fence = if bare::is(&dir) { Ok(Fence::Withdrawn) } else { Fence::withdraw(&shared(&dir)) };
+    let fence =
+        if job_dir::is_bare(&dir) { Ok(Fence::Withdrawn) } else { Fence::withdraw(&shared(&dir)) };
     match fence {
         Ok(Fence::Withdrawn) => {}
         Ok(Fence::Begun) => return Err(Error::state(format!("job {id} has begun"))),
@@ -190,7 +183,7 @@ pub(super) fn give_up(core: &Core, id: &str) -> Result<PathBuf> {
 
 /// TRY_LATER if the attempt of the present launch is not the current one any more: this process may have
 /// been stopped for long. Another one may have begun another attempt, and the job may even be over.
-fn still_ours(core: &Core, id: &str) -> Result<()> {
+pub(super) fn still_ours(core: &Core, id: &str) -> Result<()> {
     match core.facts.attempt(id) {
         Some(ours) if identity(core, id) != Some(ours) => {
             let text = format!("another process has given up this attempt at job {id}");
@@ -198,15 +191,6 @@ fn still_ours(core: &Core, id: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Give up the current attempt at a job, which must not have begun, and begin another one.
-pub(super) fn renew(core: &Arc<Core>, job: &NewJob) -> Result<()> {
-    still_ours(core, &job.id)?;
-    if let Some(old) = begin(core, job)? {
-        remove::remove_in_background(core, old);
-    }
-    Ok(())
 }
 
 /// Take the note of an abandoned attempt, to remove the objects in it. `None` if another process is
@@ -259,6 +243,7 @@ fn lock(dir: &Path) -> io::Result<Option<Flock<File>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::containerd::look_up::MAX_ID;
 
     #[test]
     fn a_container_tells_its_job() {
@@ -270,7 +255,7 @@ mod tests {
         ] {
             assert_eq!(container(job_id, number_of), name);
             assert_eq!((job(name), number(job_id, name)), (job_id, number_of));
-            assert!(name.len() < super::super::MAX_ID);
+            assert!(name.len() < MAX_ID);
         }
         // Other programs may name a container so, but the library does not.
         for other in ["a_1", "a_02", "a_", "a_+2", "a_b", "a_4294967296", "a_2x", "a"] {
@@ -281,7 +266,7 @@ mod tests {
     #[test]
     fn the_longest_id_has_room_for_a_number() {
         let task = format!("{}.{}", "0".repeat(26), i64::MAX);
-        assert!(container(&task, u32::MAX).len() <= super::super::MAX_ID);
+        assert!(container(&task, u32::MAX).len() <= MAX_ID);
     }
 
     #[test]

@@ -12,49 +12,18 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use drmaa2_init::{self as init, DEFAULT_PATH, OPEN_FILES, Order, TERMINATE_FILE, is_marked};
+use drmaa2_init::{self as init, DEFAULT_PATH, OPEN_FILES, Order};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use serde_json::{Value, json};
 
-use super::finish::{self, Exit};
+use super::files::NO_STREAM;
 use super::order;
 use super::spec::{FileMount, STDERR, STDIN, STDOUT, is_private, is_private_path};
 use crate::model::extensions::PREFIX;
-use crate::model::{Error, ErrorCode, Extensions, JobTemplate, Outcome, Result};
+use crate::model::{Error, ErrorCode, Extensions, JobTemplate, Result};
 use crate::tracker::{Origin, Stdio};
-
-/// A file in the job's directory that marks such a job.
-const MARK_FILE: &str = "no-init";
-/// A stream without a file.
-const NO_STREAM: &str = "/dev/null";
-
-/// Mark the job of this directory as one without an init.
-pub(super) fn mark(dir: &Path) -> Result<()> {
-    let mark = dir.join(MARK_FILE);
-    init::mark(&mark)
-        .map(drop)
-        .map_err(|error| Error::new(ErrorCode::of_io(&error), format!("{}: {error}", mark.display())))
-}
-
-/// Returns whether the job of this directory is one without an init.
-pub(super) fn is(dir: &Path) -> bool {
-    is_marked(&dir.join(MARK_FILE))
-}
-
-/// The end of such a job.
-pub(super) fn outcome(dir: &Path, exit: Exit) -> Outcome {
-    let asked = is_marked(&dir.join(TERMINATE_FILE));
-    Outcome { reason: asked.then(|| "terminated on request".to_owned()), ..finish::from_exit(exit) }
-}
-
-/// The end of such a job without any trace.
-pub(super) fn lost() -> Outcome {
-    Outcome::failed(
-        "runtime lost the job: it has no task, and without drmaa2-init there is no record of its end",
-    )
-}
 
 /// The files that the shim opens. Under init each mount is compared with the submitter's file; here
 /// nothing compares from inside. So they are opened and compared before, and the shim gets paths of the

@@ -11,7 +11,9 @@ use containerd_client::types::v1::Status;
 use drmaa2_init::{Order, STAGE_OUT_FILE, TERMINATE_FILE, is_marked, mark};
 
 use super::connect::{QUICK, RUN};
-use super::{Core, account, bare, finish, group, shared, start, status};
+use super::job_dir::{self, KILL_FILE, shared};
+use super::tracker_core::Core;
+use super::{account, finish, group, look_up, status};
 use crate::model::{Control, Error, ErrorCode, Result, now_nanos};
 use crate::tracker::Fact;
 
@@ -92,7 +94,7 @@ pub(super) async fn end(core: &Arc<Core>, id: &str, how: Control, request: Reque
         Ok(_) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         // The job's own files may have left no room for another. Init most often listens by now.
-        Err(error) if start::started_at(&dir).is_some() => {
+        Err(error) if job_dir::started_at(&dir).is_some() => {
             tracing::warn!(%error, id, "cannot note that a job is to end");
             true
         }
@@ -103,7 +105,7 @@ pub(super) async fn end(core: &Arc<Core>, id: &str, how: Control, request: Reque
     };
     // The start is marked before it is tried, so a process that tries it later finds the file. A task
     // that is not started has no init yet to take a signal.
-    if ours && start::started_at(&dir).is_none() {
+    if ours && job_dir::started_at(&dir).is_none() {
         // Its image may be pulled at this moment.
         core.facts.changed(id);
         return Ok(());
@@ -143,9 +145,9 @@ pub(super) async fn end(core: &Arc<Core>, id: &str, how: Control, request: Reque
 fn ask(dir: &Path, killing: bool) -> io::Result<bool> {
     let first = mark(&dir.join(TERMINATE_FILE))?;
     if killing {
-        mark(&dir.join(finish::KILL_FILE))?;
+        mark(&dir.join(KILL_FILE))?;
         // Init need not know: it would end the job in its own way if it came first.
-        if start::started_at(dir).is_some() {
+        if job_dir::started_at(dir).is_some() {
             return Ok(first);
         }
     }
@@ -162,7 +164,7 @@ fn stop(dir: &Path, repeated: bool) -> (i32, Option<Duration>) {
     let order = Order::read(&shared(dir)).ok();
     let grace = order.as_ref().map(|order| Duration::from_millis(order.grace));
     let grace = grace.unwrap_or(GRACE);
-    if !bare::is(dir) {
+    if !job_dir::is_bare(dir) {
         // Any signal makes init look for the file, unless the job has ended meanwhile.
         let signal = if repeated { libc::SIGCONT } else { libc::SIGTERM };
         return (signal, Some(grace.saturating_add(MARGIN)));
@@ -196,7 +198,7 @@ async fn by_its_group(core: &Core, id: &str, control: Control) -> Option<Fact> {
     if task_status(core, id).await != Some(Status::Running) {
         return None;
     }
-    let container = account::container(core, id).await.ok().flatten()?;
+    let container = look_up::container(core, id).await.ok().flatten()?;
     let freezer = group::frozen(&container)?;
     let (id, at) = (id.to_owned(), now_nanos());
     match control {
@@ -224,7 +226,7 @@ async fn kill_if_running(core: &Core, id: &str) {
 }
 
 async fn task_status(core: &Core, id: &str) -> Option<Status> {
-    account::process(core, id).await.ok()?.map(|process| process.status())
+    look_up::process(core, id).await.ok()?.map(|process| process.status())
 }
 
 async fn kill(core: &Core, id: &str, signal: i32, all: bool) -> std::result::Result<(), Answer> {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use super::launch::io_error;
+use super::files::io_error;
 use crate::model::extensions::{CpuList, CpuSet, PREFIX};
 use crate::model::{Error, Result};
 

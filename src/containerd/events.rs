@@ -14,7 +14,8 @@ use ulid::Ulid;
 
 use super::connect::QUICK;
 use super::finish::{self, Exit};
-use super::{Core, bare, launch, start};
+use super::job_dir;
+use super::tracker_core::Core;
 use crate::model::{Error, Result, now, now_nanos};
 use crate::tracker::Fact;
 
@@ -105,8 +106,8 @@ fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), Decode
             let dir = core.job_dir(&id);
             // A job of the library may be withdrawn until its init has begun: until then only the launch
             // can tell.
-            if !dir.is_dir() || bare::is(&dir) || start::has_begun(&dir) {
-                core.facts.started(id, pid, at, launch::image_of(&dir));
+            if !dir.is_dir() || job_dir::is_bare(&dir) || job_dir::has_begun(&dir) {
+                core.facts.started(id, pid, at, job_dir::image_of(&dir));
             }
         }
         PAUSED => {
@@ -152,5 +153,5 @@ fn exited(core: &Arc<Core>, event: TaskExit) {
     }
     let core = core.clone();
     let exit = Exit { status: exit_status, at: exited_at };
-    tokio::spawn(async move { core.report_end(&id, Some(exit), None).await });
+    tokio::spawn(async move { finish::report_end(&core, &id, Some(exit), None).await });
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{broadcast, mpsc};
 
-use super::attempt::Identity;
+use super::job_dir::Identity;
 use crate::model::{Error, ImageRef, Millis};
 use crate::sync::Mutex;
 use crate::tracker::{EventSink, Fact, NewJob};

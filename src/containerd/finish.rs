@@ -8,16 +8,14 @@ use containerd_client::types::v1::{Process, Status};
 use drmaa2_init::{Record, TERMINATE_FILE, is_marked};
 use prost_types::Timestamp;
 
-use super::launch::ERRORS_FILE;
-use super::withdraw::is_withdrawn;
-use super::{Core, account, bare, group, launch, metrics, shared, start};
+use super::job_dir::{self, ERRORS_FILE, KILL_FILE, is_withdrawn, shared};
+use super::tracker_core::Core;
+use super::{group, look_up, metrics, withdraw};
 use crate::model::{Error, Millis, Outcome, Result, Usage, now};
+use crate::tracker::Fact;
 
 /// The reason of a failed job whose init could not write its record.
 const NO_RECORD: &str = "its container was killed, and there is no record of its end";
-
-/// A file in the job's directory that marks it as killed without a request to init.
-pub(super) const KILL_FILE: &str = "kill";
 
 /// The longest excerpt of [`ERRORS_FILE`], bytes.
 const MAX_SAID: u64 = 4096;
@@ -65,7 +63,7 @@ pub(super) async fn end(
     if !was_started(core, id, &dir).await? {
         return Ok(None);
     }
-    let process = account::process(core, id).await?;
+    let process = look_up::process(core, id).await?;
     if process.as_ref().is_some_and(|process| process.status() != Status::Stopped) {
         return Ok(None);
     }
@@ -74,8 +72,8 @@ pub(super) async fn end(
         return Ok(Some(complete(core, id, outcome).await));
     }
     let ours = dir.is_dir().then_some(dir.as_path());
-    let has_init = ours.is_some_and(|dir| !bare::is(dir));
-    let (begun, by_us) = if has_init { start::settle(core, id).await? } else { (true, false) };
+    let has_init = ours.is_some_and(|dir| !job_dir::is_bare(dir));
+    let (begun, by_us) = if has_init { withdraw::settle_fence(core, id).await? } else { (true, false) };
     let mut outcome = match (process.map(Exit::from), exit) {
         // Its init has found that the attempt was given up: the process that did so continues with
         // another one.
@@ -90,6 +88,20 @@ pub(super) async fn end(
     Ok(Some(complete(core, id, outcome).await))
 }
 
+/// Report the end of a job, if it has ended; `reason` is the reason, unless its record has another.
+pub(super) async fn report_end(core: &Core, id: &str, exit: Option<Exit>, reason: Option<String>) {
+    match end(core, id, exit, reason).await {
+        Ok(Some(outcome)) => core.facts.report(Fact::Ended { id: id.to_owned(), outcome }),
+        Ok(None) if is_withdrawn(&core.job_dir(id)) => {
+            core.facts.report(Fact::Withdrawn { id: id.to_owned() });
+        }
+        // It was no job of the library, or has not run; those that wait for it look themselves.
+        Ok(None) => core.facts.changed(id),
+        // The connection is down; when it is up again, `Live` triggers another look.
+        Err(error) => tracing::debug!(%error, id, "cannot tell how a job ended"),
+    }
+}
+
 /// Add the daemon's knowledge of a job's end.
 pub(super) async fn complete(core: &Core, id: &str, outcome: Outcome) -> Outcome {
     let mut outcome = with_event(core, id, outcome);
@@ -97,8 +109,8 @@ pub(super) async fn complete(core: &Core, id: &str, outcome: Outcome) -> Outcome
         outcome.usage = outcome.usage.or(metrics::usage(core, id).await);
     }
     if outcome.usage.oom_killed && is_unexplained(&outcome) {
-        let container = account::container(core, id).await.ok().flatten();
-        let limit = container.as_ref().and_then(account::memory_limit);
+        let container = look_up::container(core, id).await.ok().flatten();
+        let limit = container.as_ref().and_then(look_up::memory_limit);
         let limit = limit.map_or_else(String::new, |limit| format!(" (limit {limit} bytes)"));
         outcome.reason = Some(format!("killed for want of memory{limit}"));
     }
@@ -113,15 +125,15 @@ pub(super) fn needs_daemon(outcome: &Outcome) -> bool {
 /// Add the knowledge from events and the job's directory.
 pub(super) fn with_event(core: &Core, id: &str, mut outcome: Outcome) -> Outcome {
     outcome.usage.oom_killed |= core.memory.lock().contains(id);
-    outcome.image = outcome.image.or_else(|| launch::image_of(&core.job_dir(id)));
+    outcome.image = outcome.image.or_else(|| job_dir::image_of(&core.job_dir(id)));
     outcome
 }
 
 /// The error of a failed start, with the job's memory limit if that was the reason: the runtime's own
 /// processes count towards it until the job's command takes their place.
 pub(super) async fn starved(core: &Core, id: &str, error: Error) -> Error {
-    let container = account::container(core, id).await.ok().flatten();
-    let Some(limit) = container.as_ref().and_then(account::memory_limit) else { return error };
+    let container = look_up::container(core, id).await.ok().flatten();
+    let Some(limit) = container.as_ref().and_then(look_up::memory_limit) else { return error };
     let told = TOO_LITTLE.iter().any(|words| error.message.contains(words));
     if !told && !container.as_ref().is_some_and(group::was_out_of_memory) {
         return error;
@@ -141,8 +153,8 @@ fn is_unexplained(outcome: &Outcome) -> bool {
 /// which is removed last; with the container gone as well, nothing can be reported any more.
 async fn was_started(core: &Core, id: &str, dir: &Path) -> Result<bool> {
     match dir.is_dir() {
-        true => Ok(start::was_tried(dir) && !is_withdrawn(dir)),
-        false => Ok(account::container(core, id).await?.is_some()),
+        true => Ok(job_dir::was_tried(dir) && !is_withdrawn(dir)),
+        false => Ok(look_up::container(core, id).await?.is_some()),
     }
 }
 
@@ -189,7 +201,7 @@ fn from_record(record: Record) -> Outcome {
 /// the directory of a job of the library.
 pub(super) fn unrecorded(dir: Option<&Path>, exit: Exit) -> Outcome {
     match dir {
-        Some(dir) if bare::is(dir) => bare::outcome(dir, exit),
+        Some(dir) if job_dir::is_bare(dir) => ended_without_init(dir, exit),
         Some(dir) if is_marked(&dir.join(TERMINATE_FILE)) => terminated(dir, from_exit(exit)),
         Some(_) => without_record(from_exit(exit)),
         None => from_exit(exit),
@@ -226,10 +238,23 @@ pub(super) fn from_exit(exit: Exit) -> Outcome {
 /// The end of a job that started and has neither a task nor a record.
 pub(super) fn lost(dir: Option<&Path>) -> Outcome {
     let outcome = match dir {
-        Some(dir) if bare::is(dir) => bare::lost(),
+        Some(dir) if job_dir::is_bare(dir) => lost_without_init(),
         _ => Outcome::failed("runtime lost the job: it has no task, and no record of its end"),
     };
     Outcome { lost: true, ..outcome }
+}
+
+/// The end of a job without an init.
+fn ended_without_init(dir: &Path, exit: Exit) -> Outcome {
+    let asked = is_marked(&dir.join(TERMINATE_FILE));
+    Outcome { reason: asked.then(|| "terminated on request".to_owned()), ..from_exit(exit) }
+}
+
+/// The end of such a job without any trace.
+fn lost_without_init() -> Outcome {
+    Outcome::failed(
+        "runtime lost the job: it has no task, and without drmaa2-init there is no record of its end",
+    )
 }
 
 /// The end of a job of the library whose container ended before its init had begun: the command has not

@@ -14,8 +14,8 @@ use drmaa2_init::Order;
 use oci_spec::image::Config;
 use serde_json::{Value, json};
 
+use super::files::io_error;
 use super::image::Image;
-use super::launch::io_error;
 use super::spec::{FileMount, Host};
 use crate::model::extensions::PREFIX;
 use crate::model::{Error, Extensions, Result};

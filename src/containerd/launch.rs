@@ -20,29 +20,25 @@ use serde_json::Value;
 
 use super::bare::Held;
 use super::connect::{QUICK, RUN};
+use super::files::{NO_STREAM, blocking, io_error};
 use super::image::Image;
+use super::job_dir::{ERRORS_FILE, note_image, shared};
 use super::runtime::runtime;
 use super::sandbox::Sandbox;
 use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, arrange, spec};
-use super::start::{Turn, still_wanted};
+use super::tracker_core::Core;
+use super::turn::Turn;
+use super::withdraw::still_wanted;
 use super::{
-    Core, JobSettings, attempt, bare, cpuset, environment, host_root, labels, names, order, rlimits,
-    shared, status, unpack,
+    JobSettings, attempt, bare, cpuset, environment, host_root, job_dir, labels, names, order, remove,
+    rlimits, status, unpack,
 };
 use crate::model::extensions::{Mount as HostMount, Network};
-use crate::model::{Error, ErrorCode, Extensions, ImageRef, Result};
+use crate::model::{Error, ErrorCode, Extensions, Result};
 use crate::tracker::{NewJob, Stdio};
 
 /// The number of immediate attempts if a name is taken.
 const ATTEMPTS: u32 = 3;
-/// A file in the job's directory that holds name and digest of its image, a line each.
-const IMAGE_FILE: &str = "image";
-/// A file in the job's directory with the messages of the runtime's own init, and of the library's, that
-/// have no other place.
-pub(super) const ERRORS_FILE: &str = "errors";
-/// The shim's own streams; those of the job are files that init opens.
-pub(super) const NO_STREAM: &str = "/dev/null";
-
 /// The reason why an attempt to make a task failed.
 enum Obstacle {
     /// Its container's id cannot be used: another object has it, or another process removes it.
@@ -65,18 +61,13 @@ fn errors(dir: &Path) -> Result<String> {
     path.ok_or_else(|| Error::argument(format!("{file:?} is not UTF-8")))
 }
 
-/// The image that the job in this directory runs in.
-pub(super) fn image_of(dir: &Path) -> Option<ImageRef> {
-    let text = fs::read_to_string(dir.join(IMAGE_FILE)).ok()?;
-    let (name, digest) = text.split_once('\n')?;
-    let digest = Some(digest.to_owned()).filter(|digest| !digest.is_empty());
-    Some(ImageRef { name: name.to_owned(), digest })
-}
-
-fn note_image(dir: &Path, image: &ImageRef) -> Result<()> {
-    let file = dir.join(IMAGE_FILE);
-    let digest = image.digest.as_deref().unwrap_or_default();
-    fs::write(&file, format!("{}\n{digest}", image.name)).map_err(|error| io_error(&file, &error))
+/// Give up the current attempt at a job, which must not have begun, and begin another one.
+pub(super) fn renew(core: &Arc<Core>, job: &NewJob) -> Result<()> {
+    attempt::still_ours(core, &job.id)?;
+    if let Some(old) = attempt::begin(core, job)? {
+        remove::remove_in_background(core, old);
+    }
+    Ok(())
 }
 
 /// Make a job's container and its task, which waits to be started. Returns the job's image.
@@ -93,7 +84,7 @@ pub(super) async fn make(core: &Arc<Core>, job: &NewJob, turn: &mut Turn<'_>) ->
             Err(Obstacle::Failure(error)) => return Err(error),
             Err(Obstacle::Taken(error)) => {
                 tracing::info!(%error, id = job.id, "another container is made");
-                attempt::renew(core, job)?;
+                renew(core, job)?;
             }
         }
     }
@@ -153,7 +144,7 @@ async fn attempt(
     arrange(&mut spec);
     let mut streams = [NO_STREAM; 3].map(str::to_owned);
     if wanted.no_init {
-        bare::mark(&dir)?;
+        job_dir::mark_bare(&dir)?;
         bare::apply(&mut spec, &order)?;
         bare::limit_open_files(&mut spec, core.daemon.pid().await);
         streams = bare::streams(&files, job.stdio.join)?;
@@ -324,17 +315,4 @@ fn give_plain_name(file: &mut FileMount, dir: &Path) -> Result<()> {
             Ok(())
         }
     }
-}
-
-/// Work on files, on a thread that they may block.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Error::internal("work on the files of a job died")))
-}
-
-/// An error of the system, with the path of the file.
-pub(super) fn io_error(path: &Path, error: &io::Error) -> Error {
-    Error::new(ErrorCode::of_io(error), format!("{}: {error}", path.display()))
 }

@@ -9,8 +9,8 @@ use containerd_client::services::v1::MetricsRequest;
 use prost::{DecodeError, Message};
 use prost_types::Any;
 
-use super::Core;
 use super::connect::QUICK;
+use super::tracker_core::Core;
 use crate::model::Usage;
 
 const V1: &str = "io.containerd.cgroups.v1.Metrics";

@@ -17,13 +17,16 @@ mod document;
 mod environment;
 mod events;
 mod facts;
+mod files;
 mod finish;
 mod grants;
 mod group;
 mod host_root;
 mod image;
+mod job_dir;
 mod labels;
 mod launch;
+mod look_up;
 mod machine;
 mod metrics;
 mod names;
@@ -42,53 +45,34 @@ mod spec;
 mod start;
 mod status;
 mod sweep;
+mod tracker_core;
+mod turn;
 mod unpack;
 mod withdraw;
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use containerd_client::services::v1::ListImagesRequest;
-use tokio::sync::Semaphore;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::time::Instant;
 
 use crate::model::extensions::Pull;
 use crate::model::{
-    Control, Error, ErrorCode, Extensions, JobInfo, JobState, JobTemplate, Machine, Queue, Result, Text,
-    Version,
+    Control, Error, JobInfo, JobState, JobTemplate, Machine, Queue, Result, Text, Version,
 };
-use crate::registry::Name;
 use crate::runtime::Runtime;
-use crate::sync::Mutex;
 use crate::tracker::{
-    self, Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, TemplateSource, Withdrawn,
+    self, Contact, EventSink, JobTracker, Monitoring, NewJob, TemplateSource, Withdrawn,
 };
 
 use attributes::ATTRIBUTES;
-use connect::{Daemon, QUICK};
+use connect::QUICK;
 use control::Request;
-use facts::{Facts, Word};
-use finish::Exit;
-use image::{Image, Images};
-use pull::Pulls;
+use facts::Word;
+use look_up::checked;
 use sandbox::Sandbox;
 pub use settings::{JobSettings, Settings};
-use spec::Host;
-
-/// Launches in flight for each core: a launch mostly waits for programs that the daemon starts, and with
-/// more of them the rate falls again.
-const LAUNCHES_PER_CORE: usize = 4;
-/// Jobs being made ready for each core: few, since nothing waits for them yet.
-const PREPARATIONS_PER_CORE: usize = 1;
-/// Deletions in flight for each core: fewer, so that they do not keep jobs from starting, but not none,
-/// or leftovers of ended jobs would pile up.
-const DELETIONS_PER_CORE: usize = 1;
-/// containerd's limit of the length of an id.
-const MAX_ID: usize = 76;
+use tracker_core::Core;
 
 /// Runs jobs as containers of a containerd daemon.
 pub struct ContainerdTracker {
@@ -97,130 +81,10 @@ pub struct ContainerdTracker {
     following: AtomicBool,
 }
 
-/// The state shared by the tracker's background tasks. None of its locks is held across an await, except
-/// `unpacking`, and none while another is taken.
-struct Core {
-    settings: Settings,
-    machine: String,
-    daemon: Daemon,
-    images: Images,
-    pulls: Pulls,
-    /// Held while an image is unpacked.
-    unpacking: tokio::sync::Mutex<()>,
-    facts: Facts,
-    launches: Semaphore,
-    preparations: Semaphore,
-    deletions: Semaphore,
-    /// Jobs of which the kernel killed a process for lack of memory.
-    memory: Mutex<HashSet<String>>,
-}
-
-impl Core {
-    /// The directory of a job. The id was checked.
-    fn job_dir(&self, id: &str) -> PathBuf {
-        self.settings.jobs_dir.join(id)
-    }
-
-    /// The part of it that the job's init sees as well.
-    fn shared_dir(&self, id: &str) -> PathBuf {
-        shared(&self.job_dir(id))
-    }
-
-    /// The image of a job.
-    async fn image_of(&self, wanted: &Extensions, settings: &JobSettings) -> Result<Arc<Image>> {
-        if settings.is_on_host() {
-            return Ok(Arc::new(host_root::image()));
-        }
-        let name = settings.image()?;
-        let name = match settings.policy(wanted) {
-            // A pulled image has its full name; another image may have the short one.
-            Pull::Always => Name::parse(name)?.to_string(),
-            Pull::Missing | Pull::Never => name.to_owned(),
-        };
-        self.images.resolve(&self.daemon, self.snapshotter(wanted), &name).await
-    }
-
-    /// The facts about this machine that the spec of a job needs.
-    async fn host(&self) -> Host {
-        Host::look(grants::grants(&self.daemon).await)
-    }
-
-    /// The snapshotter that makes the root file system of a job.
-    fn snapshotter<'a>(&'a self, wanted: &'a Extensions) -> &'a str {
-        wanted.snapshotter.as_ref().unwrap_or(&self.settings.snapshotter)
-    }
-
-    /// Refuse an image that can never be available, as far as that is known without a registry.
-    async fn check_image(&self, name: &str, snapshotter: &str, policy: Pull) -> Result<()> {
-        match policy {
-            Pull::Never => self.images.resolve(&self.daemon, snapshotter, name).await.map(drop),
-            Pull::Always => pull::check_name(name),
-            Pull::Missing => match self.images.find(&self.daemon, snapshotter, name).await? {
-                Some(_) => Ok(()),
-                None => pull::check_name(name),
-            },
-        }
-    }
-
-    /// Report the end of a job, if it has ended; `reason` is the reason, unless its record has another.
-    async fn report_end(&self, id: &str, exit: Option<Exit>, reason: Option<String>) {
-        match finish::end(self, id, exit, reason).await {
-            Ok(Some(outcome)) => self.facts.report(Fact::Ended { id: id.to_owned(), outcome }),
-            Ok(None) if withdraw::is_withdrawn(&self.job_dir(id)) => {
-                self.facts.report(Fact::Withdrawn { id: id.to_owned() });
-            }
-            // It was no job of the library, or has not run; those that wait for it look themselves.
-            Ok(None) => self.facts.changed(id),
-            // The connection is down; when it is up again, `Live` triggers another look.
-            Err(error) => tracing::debug!(%error, id, "cannot tell how a job ended"),
-        }
-    }
-
-    /// Wait until the job is in one of `states`.
-    async fn wait(&self, id: &str, timeout: Option<Duration>, states: &[JobState]) -> Result<JobState> {
-        // Subscribe before looking, or a change in between would be missed.
-        let mut changes = self.facts.changes();
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        loop {
-            let state = account::job_info(self, id).await?.state;
-            if states.contains(&state) {
-                return Ok(state);
-            }
-            let change = async {
-                loop {
-                    match changes.recv().await {
-                        Ok(Some(changed)) if *changed != *id => {}
-                        Ok(_) | Err(RecvError::Lagged(_) | RecvError::Closed) => return,
-                    }
-                }
-            };
-            match deadline {
-                None => change.await,
-                Some(deadline) => tokio::time::timeout_at(deadline, change)
-                    .await
-                    .map_err(|_| Error::new(ErrorCode::Timeout, format!("job {id} is still {state}")))?,
-            }
-        }
-    }
-}
-
 impl ContainerdTracker {
     /// A tracker. It connects at its first use.
     pub fn new(settings: Settings, runtime: Arc<Runtime>) -> Arc<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let core = Core {
-            machine: machine::name(),
-            daemon: Daemon::new(settings.address.clone(), settings.namespace.clone()),
-            settings,
-            images: Images::default(),
-            pulls: Pulls::new(),
-            unpacking: tokio::sync::Mutex::default(),
-            facts: Facts::new(),
-            launches: Semaphore::new(cores * LAUNCHES_PER_CORE),
-            preparations: Semaphore::new(cores * PREPARATIONS_PER_CORE),
-            deletions: Semaphore::new(cores * DELETIONS_PER_CORE),
-            memory: Mutex::default(),
-        };
+        let core = Core::new(settings);
         Arc::new(Self { runtime, core: Arc::new(core), following: AtomicBool::new(false) })
     }
 
@@ -252,18 +116,16 @@ impl ContainerdTracker {
     }
 }
 
-/// Returns the id if containerd could have issued it; any other belongs to no job, and must not become
-/// part of a path.
-fn checked(id: &str) -> Result<String> {
-    let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-');
-    let fits = id.len() <= MAX_ID && id.starts_with(|char: char| char.is_ascii_alphanumeric());
-    if fits && id.chars().all(plain) { Ok(id.to_owned()) } else { Err(account::unknown_job(id)) }
-}
-
-/// The part of a job's directory that is mounted into its container. A job that runs as root can put
-/// anything there; only the library can touch what is beside it.
-fn shared(dir: &Path) -> PathBuf {
-    dir.join("shared")
+/// Refuse an image that can never be available, as far as that is known without a registry.
+async fn check_image(core: &Core, name: &str, snapshotter: &str, policy: Pull) -> Result<()> {
+    match policy {
+        Pull::Never => core.images.resolve(&core.daemon, snapshotter, name).await.map(drop),
+        Pull::Always => pull::check_name(name),
+        Pull::Missing => match core.images.find(&core.daemon, snapshotter, name).await? {
+            Some(_) => Ok(()),
+            None => pull::check_name(name),
+        },
+    }
 }
 
 /// The error for a second attempt at a job at the same time.
@@ -298,7 +160,7 @@ impl JobTracker for ContainerdTracker {
         self.run(|core| async move {
             snapshot::check(&core, &wanted).await?;
             let policy = settings.policy(&wanted);
-            let checked = core.check_image(&name, core.snapshotter(&wanted), policy).await;
+            let checked = check_image(&core, &name, core.snapshotter(&wanted), policy).await;
             checked.map_err(|error| error.of(format_args!("jobCategory \"{category}\"")))
         })
     }
@@ -319,7 +181,7 @@ impl JobTracker for ContainerdTracker {
         };
         let ticket = self.core.facts.launch(&id).ok_or_else(|| under_way(&id))?;
         let core = self.core.clone();
-        if start::was_tried(&self.core.job_dir(&id)) {
+        if job_dir::was_tried(&self.core.job_dir(&id)) {
             self.runtime.spawn(async move { start::resume(&core, &job, ticket).await });
             return Ok(());
         }
@@ -367,7 +229,7 @@ impl JobTracker for ContainerdTracker {
     fn wait(&self, id: &str, timeout: Option<Duration>, states: &[JobState]) -> Result<JobState> {
         let (id, states) = (checked(id)?, states.to_owned());
         self.follow();
-        self.run(|core| async move { core.wait(&id, timeout, &states).await })
+        self.run(|core| async move { account::wait(&core, &id, timeout, &states).await })
     }
 
     fn delete_job(&self, id: &str) -> Result<()> {
@@ -458,16 +320,6 @@ mod tests {
     fn every_attribute_that_is_listed_is_honoured() {
         for attribute in &JOB_TEMPLATE {
             assert!(ATTRIBUTES.contains(&attribute.name), "{}", attribute.name);
-        }
-    }
-
-    #[test]
-    fn an_id_never_leaves_its_directory() {
-        for id in ["", ".", "..", "../x", "a/b", "/etc", "a\0", "-a", &"a".repeat(MAX_ID + 1)] {
-            assert_eq!(checked(id).unwrap_err().code, ErrorCode::InvalidArgument, "{id}");
-        }
-        for id in ["01j9z", "01j9z.1000000", "Some_other-container"] {
-            assert_eq!(checked(id).unwrap(), id);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::launch::io_error;
+use super::files::io_error;
 use super::machine;
 use super::spec::FileMount;
 use crate::model::extensions::Network;

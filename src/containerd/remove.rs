@@ -15,9 +15,10 @@ use drmaa2_init::is_marked;
 
 use super::attempt::Attempt;
 use super::connect::{QUICK, RUN};
-use super::launch::{blocking, io_error};
-use super::withdraw::WITHDRAW_FILE;
-use super::{Core, account, attempt, labels, shim, start, status};
+use super::files::{blocking, io_error};
+use super::job_dir::{self, WITHDRAW_FILE};
+use super::tracker_core::Core;
+use super::{attempt, labels, look_up, shim, status};
 use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::Fact;
 
@@ -41,8 +42,8 @@ pub(super) async fn delete(core: &Core, id: String) {
 /// that has not run hold nothing of interest.
 pub(super) async fn remove_ended(core: &Core, id: &str) -> Result<bool> {
     let dir = core.job_dir(id);
-    let has_run = !dir.is_dir() || start::has_begun(&dir);
-    let record = account::record(core, id).await?;
+    let has_run = !dir.is_dir() || job_dir::has_begun(&dir);
+    let record = look_up::record(core, id).await?;
     if !record.is_some_and(|record| has_run && labels::is_kept(&record.labels)) {
         return remove(core, id).await;
     }
@@ -143,7 +144,7 @@ async fn remove_container(core: &Core, attempt: &Attempt, dir: &Path) -> Result<
     let snapshotter = match snapshotter {
         Some(snapshotter) => Some(snapshotter.clone()),
         // A container of another program may have another snapshotter than the usual one.
-        None => account::container_record(core, container).await?.map(|record| record.snapshotter),
+        None => look_up::container_record(core, container).await?.map(|record| record.snapshotter),
     };
     let snapshotter = snapshotter.filter(|name| !name.is_empty());
     let snapshotter = snapshotter.unwrap_or_else(|| core.settings.snapshotter.clone());
@@ -158,7 +159,7 @@ async fn remove_task(core: &Core, container: &str, dir: &Path) -> Result<bool> {
     let mut tasks = core.daemon.within(RUN)?.tasks();
     let delete = DeleteTaskRequest { container_id: container.to_owned() };
     // A task that was not started is killed first: its deletion would take the daemon two seconds.
-    if start::started_at(dir).is_some() {
+    if job_dir::started_at(dir).is_some() {
         let refused = match tasks.delete(delete.clone()).await {
             Err(status) if status::not_found(&status) => return Ok(false),
             Err(status) => core.daemon.error(status),

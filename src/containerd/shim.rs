@@ -17,8 +17,9 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::time::{ClockId, clock_gettime};
 
 use super::connect::QUICK;
-use super::launch::{NO_STREAM, blocking, io_error};
-use super::{Core, status};
+use super::files::{NO_STREAM, blocking, io_error};
+use super::status;
+use super::tracker_core::Core;
 use crate::model::Result;
 use crate::procfs::{self, Stat};
 

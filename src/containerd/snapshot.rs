@@ -3,8 +3,8 @@
 use containerd_client::services::v1::snapshots::StatSnapshotRequest;
 use containerd_client::tonic::Code;
 
-use super::Core;
 use super::connect::QUICK;
+use super::tracker_core::Core;
 use crate::model::{Error, Extensions, Result};
 
 /// Refuse a snapshotter that the daemon does not have.

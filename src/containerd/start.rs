@@ -7,29 +7,23 @@
 
 use std::fs;
 use std::path::Path;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use containerd_client::services::v1::StartRequest;
 use containerd_client::types::v1::Status;
-use drmaa2_init::{Fence, TERMINATE_FILE, is_marked};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use drmaa2_init::is_marked;
 
 use super::connect::RUN;
-use super::facts::{Facts, Launched, Ticket};
-use super::launch::{blocking, io_error, make};
-use super::withdraw::WITHDRAW_FILE;
-use super::{Core, account, attempt, bare, finish, launch, pull, remove, shared, status, withdraw};
-use crate::model::{Error, ErrorCode, Millis, Outcome, Result, now};
+use super::facts::{Launched, Ticket};
+use super::files::{blocking, io_error};
+use super::job_dir::{STARTED_FILE, WITHDRAW_FILE, has_begun};
+use super::launch::{make, renew};
+use super::tracker_core::Core;
+use super::turn::Turn;
+use super::withdraw::{has_begun_or_never_will, not_withdrawn, still_wanted, terminated, withdrawn};
+use super::{attempt, finish, job_dir, look_up, pull, remove, status, withdraw};
+use crate::model::{Error, ErrorCode, Outcome, Result, now};
 use crate::tracker::{Fact, NewJob};
-
-/// A file in the job's directory with the time of its start. It is written before the first try, and so
-/// distinguishes a job without a task yet from one whose task was lost.
-const STARTED_FILE: &str = "started";
-
-/// The time after which a launch lets others have its turn.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The result of a start.
 pub(super) enum Started {
@@ -39,74 +33,6 @@ pub(super) enum Started {
     Unanswered,
     /// It has begun, and the runtime reports that its start failed.
     Broken(Error),
-}
-
-/// The turn of a launch among others, which it loses if the daemon takes long.
-pub(super) struct Turn<'a> {
-    held: Option<SemaphorePermit<'a>>,
-    patience: Duration,
-}
-
-impl<'a> Turn<'a> {
-    /// Wait for the turn.
-    pub(super) async fn wait(among: &'a Semaphore) -> Self {
-        // The semaphore is never closed.
-        Self { held: among.acquire().await.ok(), patience: PATIENCE }
-    }
-
-    /// Wait for a call to the daemon for a job.
-    pub(super) async fn keep<T>(&mut self, facts: &Facts, id: &str, call: impl Future<Output = T>) -> T {
-        let mut call = pin!(call);
-        if let Ok(answer) = tokio::time::timeout(self.patience, &mut call).await {
-            return answer;
-        }
-        self.held = None;
-        let tell = |text: Option<&str>| {
-            facts.report(Fact::Progress { id: id.to_owned(), text: text.map(str::to_owned) });
-        };
-        tell(Some("waiting for the runtime"));
-        let answer = call.await;
-        tell(None);
-        answer
-    }
-}
-
-/// The time of the first try to start the job in this directory.
-pub(super) fn started_at(dir: &Path) -> Option<Millis> {
-    fs::read_to_string(dir.join(STARTED_FILE)).ok()?.parse().ok()
-}
-
-/// Returns whether the job in this directory has begun, as far as its files show; without an init,
-/// whether it may have.
-pub(super) fn has_begun(dir: &Path) -> bool {
-    // A fence that cannot be read must not make anything run twice.
-    Fence::look(&shared(dir)).map_or(true, |fence| fence == Some(Fence::Begun))
-}
-
-/// Returns whether a start of the job in this directory was tried, or the job has even begun.
-pub(super) fn was_tried(dir: &Path) -> bool {
-    started_at(dir).is_some() || (dir.is_dir() && has_begun(dir))
-}
-
-/// Returns whether a job was asked to end.
-pub(super) fn terminated(core: &Core, id: &str) -> bool {
-    is_marked(&core.job_dir(id).join(TERMINATE_FILE))
-}
-
-/// Check that a job is still to be started: it was neither asked to end nor withdrawn.
-pub(super) fn still_wanted(core: &Core, id: &str) -> Result<()> {
-    if terminated(core, id) { Err(Error::state("terminated")) } else { not_withdrawn(core, id) }
-}
-
-fn not_withdrawn(core: &Core, id: &str) -> Result<()> {
-    let dir = core.job_dir(id);
-    let withdrawn = withdraw::decide(&dir).map_err(|error| io_error(&dir, &error))?;
-    if withdrawn { Err(self::withdrawn()) } else { Ok(()) }
-}
-
-/// The error of a withdrawn start: the job can be started another time.
-fn withdrawn() -> Error {
-    Error::new(ErrorCode::TryLater, "its start was withdrawn")
 }
 
 /// Start a job for which an attempt was begun, and report the result.
@@ -129,7 +55,7 @@ pub(super) async fn start_anew(core: &Arc<Core>, job: &NewJob) -> Result<Started
 
 /// Give up the current attempt and make another one.
 pub(super) async fn start_again(core: &Arc<Core>, job: &NewJob) -> Result<Started> {
-    attempt::renew(core, job)?;
+    renew(core, job)?;
     start_anew(core, job).await
 }
 
@@ -143,15 +69,15 @@ pub(super) async fn resume(core: &Arc<Core>, job: &NewJob, ticket: Ticket) {
 async fn take_up(core: &Arc<Core>, job: &NewJob) -> Result<Started> {
     let (id, dir) = (&job.id, core.job_dir(&job.id));
     core.facts.begun(id, attempt::identity(core, id));
-    let is_bare = bare::is(&dir);
+    let is_bare = job_dir::is_bare(&dir);
     if finish::recorded(&dir).is_some() || (!is_bare && has_begun(&dir)) {
         return Ok(Started::Unanswered);
     }
     still_wanted(core, id)?;
-    if withdraw::will_never_begin(&dir) {
+    if job_dir::will_never_begin(&dir) {
         return start_again(core, job).await;
     }
-    let process = core.daemon.patiently(|| account::process(core, id)).await?;
+    let process = core.daemon.patiently(|| look_up::process(core, id)).await?;
     let is_created = process.as_ref().is_some_and(|process| process.status() == Status::Created);
     if let Some(process) = process {
         core.facts.created(id, process.pid);
@@ -172,24 +98,11 @@ async fn take_up(core: &Arc<Core>, job: &NewJob) -> Result<Started> {
     start_again(core, job).await
 }
 
-/// Returns whether a job's init has begun. If not, it never will: the attempt is withdrawn.
-pub(super) async fn has_begun_or_never_will(core: &Core, id: &str) -> Result<bool> {
-    settle(core, id).await.map(|(begun, _)| begun)
-}
-
-/// Like `has_begun_or_never_will`; also tells whether this call made the decision.
-pub(super) async fn settle(core: &Core, id: &str) -> Result<(bool, bool)> {
-    let dir = core.shared_dir(id);
-    let settle = move || Fence::settle(&dir).map_err(|error| io_error(&dir, &error));
-    let (fence, by_us) = blocking(settle).await?;
-    Ok((fence == Fence::Begun, by_us))
-}
-
 /// Start a task that [`make`] made. After an error it is certain that it has not begun, and never will.
 pub(super) async fn start(core: &Core, id: &str, turn: &mut Turn<'_>) -> Result<Started> {
     still_wanted(core, id)?;
     let dir = core.job_dir(id);
-    let is_bare = bare::is(&dir);
+    let is_bare = job_dir::is_bare(&dir);
     if !blocking(move || note_start(&dir, is_bare)).await? {
         return Err(withdrawn());
     }
@@ -238,7 +151,7 @@ async fn start_bare(core: &Core, id: &str, mut error: Error) -> Result<Started> 
     let mut again = true;
     loop {
         let unanswered = error.code == ErrorCode::DrmCommunication;
-        let process = core.daemon.patiently(|| account::process(core, id)).await?;
+        let process = core.daemon.patiently(|| look_up::process(core, id)).await?;
         match process.map(|process| process.status()) {
             Some(Status::Running | Status::Pausing | Status::Paused) => return Ok(Started::Unanswered),
             // Another start shows whether the first was carried out.
@@ -266,7 +179,7 @@ pub(super) async fn conclude(core: &Arc<Core>, id: &str, ticket: Ticket, started
         Ok(Started::Broken(error)) => (Some(error.message), true),
         Err(error) => return not_launched(core, id, error).await,
     };
-    let image = launch::image_of(&core.job_dir(id));
+    let image = job_dir::image_of(&core.job_dir(id));
     match core.facts.launched(id, ticket, now(), image) {
         Launched::Undo if not_withdrawn(core, id).is_err() => not_launched(core, id, withdrawn()).await,
         // Another call has seen its end before the daemon answered.
@@ -275,7 +188,7 @@ pub(super) async fn conclude(core: &Arc<Core>, id: &str, ticket: Ticket, started
             core.facts.not_launched(id, Fact::Deleted { id: id.to_owned() }, left);
         }
         Launched::Started if !is_over => {}
-        Launched::Started | Launched::Ended => core.report_end(id, None, reason).await,
+        Launched::Started | Launched::Ended => finish::report_end(core, id, None, reason).await,
     }
 }
 
@@ -320,43 +233,4 @@ pub(super) async fn give_up(core: &Arc<Core>, id: &str, why: &Error) -> Result<b
         _ => remove::remove_given_up(core, note).await,
     }
     Ok(withdrawn)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use tokio::sync::oneshot;
-
-    use super::*;
-    use crate::tracker::EventSink;
-
-    #[derive(Default)]
-    struct Heard(Mutex<Vec<Fact>>);
-
-    impl EventSink for Heard {
-        fn fact(&self, fact: Fact) {
-            self.0.lock().unwrap().push(fact);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_launch_that_the_daemon_keeps_waiting_lets_others_go_first() {
-        let (among, facts, heard) = (Semaphore::new(1), Facts::new(), Arc::new(Heard::default()));
-        tokio::spawn(facts.deliver(heard.clone()).unwrap());
-        let mut turn = Turn::wait(&among).await;
-        assert_eq!(turn.keep(&facts, "j", async { 1 }).await, 1);
-        assert_eq!(among.available_permits(), 0);
-        turn.patience = Duration::ZERO;
-        let (answer, question) = oneshot::channel();
-        let other = async {
-            let _turn = Turn::wait(&among).await;
-            answer.send(2).unwrap();
-        };
-        let (answered, ()) = tokio::join!(turn.keep(&facts, "j", question), other);
-        assert_eq!(answered, Ok(2));
-        tokio::task::yield_now().await;
-        let text = |text: Option<&str>| Fact::Progress { id: "j".into(), text: text.map(str::to_owned) };
-        assert_eq!(*heard.0.lock().unwrap(), [text(Some("waiting for the runtime")), text(None)]);
-    }
 }

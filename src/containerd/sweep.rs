@@ -13,9 +13,9 @@ use containerd_client::services::v1::ListContainersRequest;
 use containerd_client::types::v1::{Process, Status};
 use ulid::Ulid;
 
-use super::account;
-use super::launch::{blocking, io_error};
-use super::{Core, attempt, labels, remove, start};
+use super::files::{blocking, io_error};
+use super::tracker_core::Core;
+use super::{attempt, job_dir, labels, look_up, remove};
 use crate::model::Result;
 use crate::tracker::Fact;
 
@@ -58,7 +58,7 @@ pub(super) async fn traces(core: &Core) -> Result<Traces> {
     let names = names.filter(|name| is_ours(name));
     let (mut given_up, jobs): (BTreeSet<_>, BTreeSet<_>) = names.partition(|name| name.starts_with('.'));
     let filters = vec![labels::of_jobs_in(&core.settings.jobs_dir)];
-    for container in account::containers(core, ListContainersRequest { filters }).await? {
+    for container in look_up::containers(core, ListContainersRequest { filters }).await? {
         // A container that is to be kept belongs to no process any more.
         if is_ours(&container.id)
             && !labels::is_kept(&container.labels)
@@ -82,7 +82,7 @@ fn is_orphaned(core: &Core, container: &str) -> bool {
 /// Returns whether this could be the id of a job, or the name of a directory that was moved away.
 fn is_ours(name: &str) -> bool {
     let id = name.strip_prefix('.').unwrap_or(name);
-    super::checked(id).is_ok() && id.get(..ULID).is_some_and(|id| Ulid::from_string(id).is_ok())
+    look_up::checked(id).is_ok() && id.get(..ULID).is_some_and(|id| Ulid::from_string(id).is_ok())
 }
 
 /// Remove a leftover, and report that.
@@ -124,11 +124,11 @@ async fn delete_job(core: &Core, id: &str) -> Result<()> {
     let runs = |process: Process| {
         matches!(process.status(), Status::Running | Status::Pausing | Status::Paused)
     };
-    if account::process(core, id).await?.is_some_and(runs) {
+    if look_up::process(core, id).await?.is_some_and(runs) {
         tracing::warn!(job = id, "a job runs that is in no store; it is left alone");
         return Ok(());
     }
-    if start::has_begun(&core.job_dir(id)) {
+    if job_dir::has_begun(&core.job_dir(id)) {
         return remove::remove(core, id).await.map(drop);
     }
     match attempt::give_up(core, id) {

@@ -6,29 +6,16 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use drmaa2_init::{Fence, is_marked, mark};
+use drmaa2_init::{Fence, TERMINATE_FILE, is_marked, mark};
 
-use super::attempt::identity_of;
-use super::launch::io_error;
-use super::{Core, shared};
-use crate::model::Result;
+use super::files::{blocking, io_error};
+use super::job_dir::{WITHDRAW_FILE, identity_of, shared};
+use super::tracker_core::Core;
+use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::Withdrawn;
 
-/// A file in the job's directory that marks its start as to be withdrawn. The fence shows whether that
-/// came in time.
-pub(super) const WITHDRAW_FILE: &str = "withdraw";
-
-/// Returns whether the start of the job in this directory was withdrawn.
-pub(super) fn is_withdrawn(dir: &Path) -> bool {
-    is_marked(&dir.join(WITHDRAW_FILE)) && will_never_begin(dir)
-}
-
-/// Returns whether the attempt with this directory was given up, so that its init will do nothing.
-pub(super) fn will_never_begin(dir: &Path) -> bool {
-    matches!(Fence::look(&shared(dir)), Ok(Some(Fence::Withdrawn)))
-}
-
-/// The same for the process that launches the job: from now on it is decided.
+/// Returns whether the start of the job in this directory was withdrawn, for the process that launches the
+/// job: from now on it is decided.
 pub(super) fn decide(dir: &Path) -> io::Result<bool> {
     Ok(is_marked(&dir.join(WITHDRAW_FILE)) && Fence::withdraw(&shared(dir))? == Fence::Withdrawn)
 }
@@ -76,6 +63,41 @@ fn make(shared: &Path) -> io::Result<()> {
     }
 }
 
+/// Returns whether a job was asked to end.
+pub(super) fn terminated(core: &Core, id: &str) -> bool {
+    is_marked(&core.job_dir(id).join(TERMINATE_FILE))
+}
+
+/// Check that a job is still to be started: it was neither asked to end nor withdrawn.
+pub(super) fn still_wanted(core: &Core, id: &str) -> Result<()> {
+    if terminated(core, id) { Err(Error::state("terminated")) } else { not_withdrawn(core, id) }
+}
+
+/// TRY_LATER if the start of a job was withdrawn.
+pub(super) fn not_withdrawn(core: &Core, id: &str) -> Result<()> {
+    let dir = core.job_dir(id);
+    let is_withdrawn = decide(&dir).map_err(|error| io_error(&dir, &error))?;
+    if is_withdrawn { Err(withdrawn()) } else { Ok(()) }
+}
+
+/// The error of a withdrawn start: the job can be started another time.
+pub(super) fn withdrawn() -> Error {
+    Error::new(ErrorCode::TryLater, "its start was withdrawn")
+}
+
+/// Returns whether a job's init has begun. If not, it never will: the attempt is withdrawn.
+pub(super) async fn has_begun_or_never_will(core: &Core, id: &str) -> Result<bool> {
+    settle_fence(core, id).await.map(|(begun, _)| begun)
+}
+
+/// Like `has_begun_or_never_will`; also tells whether this call made the decision.
+pub(super) async fn settle_fence(core: &Core, id: &str) -> Result<(bool, bool)> {
+    let dir = core.shared_dir(id);
+    let settle = move || Fence::settle(&dir).map_err(|error| io_error(&dir, &error));
+    let (fence, by_us) = blocking(settle).await?;
+    Ok((fence == Fence::Begun, by_us))
+}
+
 /// Carry the mark of an earlier attempt, whose directory was moved away, over to that of a new one.
 pub(super) fn carry_over(old: &Path, dir: &Path) -> io::Result<()> {
     if is_marked(&old.join(WITHDRAW_FILE)) { mark(&dir.join(WITHDRAW_FILE)).map(drop) } else { Ok(()) }
@@ -90,6 +112,7 @@ pub(super) fn begin_without_init(dir: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::containerd::job_dir::is_withdrawn;
 
     #[test]
     fn what_is_withdrawn_before_there_is_a_directory_stays_so() {

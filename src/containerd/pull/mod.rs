@@ -9,85 +9,23 @@ mod ingest;
 mod lease;
 mod lock;
 mod progress;
+mod running;
 
-use std::collections::HashMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-use futures_util::future::{Shared, WeakShared};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::fetch::Fetch;
 use self::progress::{Progress, State};
-use super::{Core, JobSettings, start};
+pub(super) use self::running::Pulls;
+use self::running::{Joined, Wanted};
+use super::tracker_core::Core;
+use super::{JobSettings, withdraw};
 use crate::model::extensions::Pull;
 use crate::model::{Error, Result};
-use crate::registry::{self, Name};
-use crate::sync::Mutex;
+use crate::registry::Name;
 use crate::tracker::{Fact, NewJob};
-
-/// Pulls at a time. Each may keep a thread waiting for its turn among processes.
-const PULLS: usize = 8;
-
-type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
-
-/// The pulls of a process.
-pub(super) struct Pulls {
-    running: Mutex<HashMap<Wanted, Known>>,
-    turns: Arc<Semaphore>,
-}
-
-/// A request for a pull. Jobs with equal requests share one.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Wanted {
-    /// The image's full name.
-    name: String,
-    /// It is pulled even if it is there.
-    always: bool,
-    /// The snapshotter that is to have it.
-    snapshotter: String,
-    /// How its registry is spoken to: what one may have, another may not.
-    registry: registry::Settings,
-}
-
-struct Known {
-    pull: WeakShared<Running>,
-    progress: watch::Receiver<State>,
-}
-
-/// A pull to wait for.
-struct Joined {
-    pull: Shared<Running>,
-    progress: watch::Receiver<State>,
-}
-
-impl Pulls {
-    pub(super) fn new() -> Self {
-        Self { running: Mutex::default(), turns: Arc::new(Semaphore::new(PULLS)) }
-    }
-
-    /// The pull of an image, which may be under way.
-    fn join(&self, core: &Arc<Core>, wanted: Wanted) -> Joined {
-        let mut running = self.running.lock();
-        // Those that are over, or were given up, are forgotten here.
-        running.retain(|_, known| known.pull.upgrade().is_some_and(|pull| pull.peek().is_none()));
-        if let Some(known) = running.get(&wanted)
-            && let Some(pull) = known.pull.upgrade()
-        {
-            return Joined { pull, progress: known.progress.clone() };
-        }
-        let (sender, progress) = Progress::new();
-        let running_pull: Running = Box::pin(pull(Arc::clone(core), wanted.clone(), sender));
-        let pull = running_pull.shared();
-        if let Some(weak) = pull.downgrade() {
-            running.insert(wanted, Known { pull: weak, progress: progress.clone() });
-        }
-        Joined { pull, progress }
-    }
-}
 
 /// Refuse the name of an image that no registry can have.
 pub(super) fn check_name(text: &str) -> Result<()> {
@@ -115,7 +53,8 @@ pub(super) async fn ready(core: &Arc<Core>, job: &NewJob) -> Result<()> {
     let (name, snapshotter) = (Name::parse(name)?.to_string(), snapshotter.to_owned());
     let wanted = Wanted { name, always, snapshotter, registry: settings.registry };
     let image = wanted.name.clone();
-    let joined = core.pulls.join(core, wanted);
+    let begin = |wanted, progress| Box::pin(pull(Arc::clone(core), wanted, progress)) as _;
+    let joined = core.pulls.join(wanted, begin);
     let done = wait(core, job, &image, joined).await;
     core.facts.report(Fact::Progress { id: job.id.clone(), text: None });
     done
@@ -129,7 +68,7 @@ async fn wait(core: &Core, job: &NewJob, image: &str, joined: Joined) -> Result<
     let (mut look, mut next) = (true, Instant::now());
     loop {
         if look {
-            start::still_wanted(core, &job.id)?;
+            withdraw::still_wanted(core, &job.id)?;
         }
         tokio::select! {
             biased;
