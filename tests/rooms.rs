@@ -3,8 +3,13 @@
 // A test that cannot go on fails.
 #![allow(clippy::unwrap_used)]
 
+mod circles;
 mod source;
 
+use std::fs;
+use std::path::Path;
+
+use circles::Crate;
 use source::Source;
 
 fn room(source: &Source) -> String {
@@ -132,10 +137,88 @@ fn containerd_knows_no_sessions() {
     }
 }
 
+/// Files of a crate use each other in one direction: no way along the uses leads back to where it began.
+///
+/// A `mod.rs` is a file like any other. It may be below its children, with types that they use, or above
+/// them, with code that calls them, but not both. To declare its children and to pass their names on is
+/// not to use them. What two files need from each other belongs in one of them, or in a third file below
+/// both.
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let found: String = ["src/lib.rs", "init/src/lib.rs", "init/src/main.rs"]
+        .map(|root| describe_circles(&Path::new(env!("CARGO_MANIFEST_DIR")).join(root)))
+        .concat();
+    assert!(found.is_empty(), "files use each other in a circle:{found}");
+}
+
+/// The circles among the files of a crate, with the paths that make them.
+fn describe_circles(root: &Path) -> String {
+    let source = Crate::read(root);
+    let uses = source.uses();
+    let name = |file: &Path| file.strip_prefix(root.parent().unwrap()).unwrap().display().to_string();
+    let mut text = String::new();
+    for circle in circles::circles(&uses) {
+        text += &format!("\n{} files:\n", circle.len());
+        for file in &circle {
+            for (to, paths) in uses[file].iter().filter(|(to, _)| circle.contains(to)) {
+                text += &format!("  {} uses {} by {paths:?}\n", name(file), name(to));
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn a_circle_of_files_is_found_in_every_form() {
+    let found = |files: &[(&str, &str)]| {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, text) in [("lib.rs", "mod a; mod b; mod c;")].iter().chain(files) {
+            let file = dir.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        describe_circles(&dir.path().join("lib.rs"))
+    };
+    let a = ("a.rs", "pub struct A; fn f() { crate::b::g(0) }");
+    let (b, c) = ("b.rs", "c.rs");
+    for text in [
+        "use crate::a::A;",
+        "use super::{c, a::{self, A as B}};",
+        "use crate::a; fn g(_: a::A) {}",
+        "use super::a::*;",
+        "pub use crate::a::A; struct B(A);",
+        "fn g() -> Vec<u8> { vec![super::a::A] }",
+        "mod inner { use super::super::a::A; }",
+        // By a name that a third file passes on.
+        "use crate::c::C;",
+        "use crate::c::inner::A;",
+    ] {
+        let passes_on = "pub use super::a::A as C; pub mod inner { pub(crate) use crate::a::A; }";
+        let text = found(&[a, (b, text), (c, passes_on)]);
+        assert!(text.contains("2 files:") && text.contains("b.rs uses a.rs"), "{text}");
+    }
+    for text in [
+        "",
+        "// crate::a::A\n#[doc = \"crate::a::A\"] fn g() { h.a(x.A) }",
+        "pub use crate::a::A;",
+        "use crate::a; use std::a::A; use c::A;",
+        "#[cfg(test)] use crate::a::A; #[cfg(test)] mod tests { use crate::a::A; } fn g() {}",
+        "#[cfg(test)] mod tests;",
+    ] {
+        assert_eq!(found(&[a, (b, text), (c, ""), ("b/tests.rs", "use crate::a::A;")]), "", "{text}");
+    }
+    // A parent and its child.
+    let (parent, child) = ("a/mod.rs", ("a/child.rs", "use super::A; pub struct Child;"));
+    let (b, c) = ((b, ""), (c, ""));
+    assert_eq!(found(&[(parent, "mod child; pub struct A; pub use child::Child;"), child, b, c]), "");
+    let text = found(&[(parent, "mod child; struct A(child::Child);"), child, b, c]);
+    assert!(text.contains("a/mod.rs uses a/child.rs by {\"child::Child\"}"), "{text}");
+}
+
 #[test]
 fn no_lock_queues_its_threads_in_a_table_of_the_process() {
     // Nor may a feature of tokio bring it in; why, is said in src/sync.rs.
-    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();
+    let lock = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();
     assert!(!lock.contains("name = \"parking_lot"), "parking_lot is among the dependencies");
 }
 
