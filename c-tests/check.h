@@ -19,6 +19,9 @@ static inline int check_result(void) { return check_failures == 0 ? EXIT_SUCCESS
 #define CHECK(condition) \
     ((condition) ? (void) 0 : check_failed(__FILE__, __LINE__, #condition, "true", "false"))
 
+/* Whatever the answer of a call that needs the DRM system, it fits the last error. */
+#define CHECK_ANSWER(pointer) CHECK(((pointer) == NULL) == (drmaa2_lasterror() != DRMAA2_SUCCESS))
+
 /* Two numbers are equal. */
 #define CHECK_INT(actual, expected) check_int(__FILE__, __LINE__, #actual, (actual), (expected))
 

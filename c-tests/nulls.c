@@ -3,9 +3,6 @@
  */
 #include "check.h"
 
-/* Whatever the answer of a call that needs the DRM system, it fits the last error. */
-#define CHECK_ANSWER(pointer) CHECK(((pointer) == NULL) == (drmaa2_lasterror() != DRMAA2_SUCCESS))
-
 static void frees(void) {
     drmaa2_string_free(NULL);
     drmaa2_list_free(NULL);

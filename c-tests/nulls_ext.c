@@ -39,19 +39,18 @@ static void jobs(void) {
     CHECK_NULL(drmaa2_jsession_wait_all_terminated(NULL, NULL, 0), DRMAA2_INVALID_SESSION);
 }
 
-/* Without a record, and with one and nothing else. */
+/* Without a record, and with one and nothing else: either is the caller. */
 static void sudo(void) {
-    drmaa2_sudo_s me = {"", "", -1, -1};
+    drmaa2_sudo_t me = {"", "", -1, -1};
     drmaa2_sudo records[] = {NULL, &me};
-    drmaa2_error session[] = {DRMAA2_INVALID_ARGUMENT, DRMAA2_INVALID_SESSION};
     int i;
     for (i = 0; i < 2; i++) {
         drmaa2_sudo sudo = records[i];
         CHECK_ERROR(drmaa2_destroy_jsession_as(sudo, NULL), DRMAA2_INVALID_ARGUMENT);
         CHECK_ERROR(drmaa2_destroy_rsession_as(sudo, NULL), DRMAA2_INVALID_ARGUMENT);
-        CHECK_NULL(drmaa2_jsession_run_job_as(sudo, NULL, NULL), session[i]);
-        CHECK_NULL(drmaa2_jsession_run_bulk_jobs_as(sudo, NULL, NULL, 1, 1, 1, 0), session[i]);
-        CHECK_NULL(drmaa2_rsession_request_reservation_as(sudo, NULL, NULL), session[i]);
+        CHECK_NULL(drmaa2_jsession_run_job_as(sudo, NULL, NULL), DRMAA2_INVALID_SESSION);
+        CHECK_NULL(drmaa2_jsession_run_bulk_jobs_as(sudo, NULL, NULL, 1, 1, 1, 0), DRMAA2_INVALID_SESSION);
+        CHECK_NULL(drmaa2_rsession_request_reservation_as(sudo, NULL, NULL), DRMAA2_INVALID_SESSION);
         CHECK_ERROR(drmaa2_r_terminate_as(sudo, NULL), DRMAA2_INVALID_ARGUMENT);
         CHECK_ERROR(drmaa2_j_suspend_as(sudo, NULL), DRMAA2_INVALID_ARGUMENT);
         CHECK_ERROR(drmaa2_j_resume_as(sudo, NULL), DRMAA2_INVALID_ARGUMENT);
@@ -66,8 +65,28 @@ static void sudo(void) {
         CHECK_ERROR(drmaa2_jarray_terminate_as(sudo, NULL), DRMAA2_INVALID_ARGUMENT);
         CHECK_ERROR(drmaa2_jarray_terminate_all_as(sudo, NULL), DRMAA2_INVALID_ARGUMENT);
     }
-    CHECK_NULL(drmaa2_create_jsession_as(NULL, NULL, NULL), DRMAA2_INVALID_ARGUMENT);
-    CHECK_NULL(drmaa2_create_rsession_as(NULL, NULL, NULL), DRMAA2_INVALID_ARGUMENT);
+}
+
+/* Sessions of the caller, which nobody is to find later. */
+static void sessions(void) {
+    drmaa2_jsession js = drmaa2_create_jsession_as(NULL, NULL, NULL);
+    CHECK_ANSWER(js);
+    if (js != NULL) {
+        drmaa2_string name = drmaa2_jsession_get_session_name(js);
+        CHECK_OK(drmaa2_close_jsession(js));
+        CHECK_OK(drmaa2_destroy_jsession_as(NULL, name));
+        drmaa2_jsession_free(&js);
+        drmaa2_string_free(&name);
+    }
+    drmaa2_rsession rs = drmaa2_create_rsession_as(NULL, NULL, NULL);
+    CHECK_ANSWER(rs);
+    if (rs != NULL) {
+        drmaa2_string name = drmaa2_rsession_get_session_name(rs);
+        CHECK_OK(drmaa2_close_rsession(rs));
+        CHECK_OK(drmaa2_destroy_rsession_as(NULL, name));
+        drmaa2_rsession_free(&rs);
+        drmaa2_string_free(&name);
+    }
 }
 
 int main(void) {
@@ -75,5 +94,6 @@ int main(void) {
     lists();
     jobs();
     sudo();
+    sessions();
     return check_result();
 }

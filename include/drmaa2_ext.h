@@ -17,9 +17,9 @@
 /*
  * A user on whose behalf a function is called, by his name, his number or both.
  *
- * A record in which nobody is named means the calling user himself, and so does one that names him:
- * the function is the same then as the one without _as. Root may name every user of the system's user
- * database. Whoever else names another user gets DRMAA2_DENIED_BY_DRMS.
+ * A record in which nobody is named means the calling user, and so does one that names that user, and so
+ * does NULL: the function is the same then as the one without _as. Root may name every user of the
+ * system's user database. Whoever else names another user gets DRMAA2_DENIED_BY_DRMS.
  *
  * What root submits on behalf of a user is that user's: he is its jobOwner, and it runs with his user
  * id, his group and the supplementary groups of the user database, and with the umask of the calling
@@ -29,8 +29,8 @@
  * What root controls, gives up or destroys on behalf of a user has to be that user's; else
  * DRMAA2_DENIED_BY_DRMS.
  *
- * DRMAA2_INVALID_ARGUMENT if the record is NULL, a name has no end, there is no such user or group, or
- * name and number are those of two.
+ * DRMAA2_INVALID_ARGUMENT if a name has no end, there is no such user or group, or name and number are
+ * those of two.
  */
 typedef struct drmaa2_sudo_s {
     /* The name of the user, or "". */
@@ -48,6 +48,9 @@ typedef struct drmaa2_sudo_s {
 
 /* A user on whose behalf a function is called. Programs make these. */
 typedef struct drmaa2_sudo_s *drmaa2_sudo;
+
+/* Another name of the struct, which programs for Grid Engine use. */
+typedef struct drmaa2_sudo_s drmaa2_sudo_t;
 
 #ifdef __cplusplus
 extern "C" {

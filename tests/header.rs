@@ -95,11 +95,15 @@ int main(void) {
 #include "drmaa2.h"
 
 int main(void) {
+    drmaa2_sudo_t sudo = {"", "", -1, -1};
+    drmaa2_sudo_s *record = &sudo;
+    drmaa2_sudo caller = record;
+    drmaa2_error error = drmaa2_destroy_jsession_as(caller, NULL);
     drmaa2_rinfo ri = drmaa2_rinfo_create();
     drmaa2_list list = drmaa2_list_create(DRMAA2_STRINGLIST, NULL);
     uge_drmaa2_list_free_root(&list);
     drmaa2_rinfo_free(&ri);
-    return ri != NULL;
+    return ri != NULL && error == DRMAA2_SUCCESS;
 }
 "#,
 ];

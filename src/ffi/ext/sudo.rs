@@ -8,7 +8,7 @@ use crate::ffi::jarray::{self, drmaa2_jarray};
 use crate::ffi::job::{self, drmaa2_j};
 use crate::ffi::jsession::{self, drmaa2_jsession};
 use crate::ffi::jtemplate::{self, drmaa2_jtemplate};
-use crate::ffi::mem::{self, null};
+use crate::ffi::mem;
 use crate::ffi::reservation::{self, drmaa2_r};
 use crate::ffi::rsession::{self, drmaa2_rsession};
 use crate::ffi::rtemplate::{self, drmaa2_rtemplate};
@@ -22,9 +22,9 @@ const NAME: usize = 128;
 
 /// A user on whose behalf a function is called, by his name, his number or both.
 ///
-/// A record in which nobody is named means the calling user himself, and so does one that names him:
-/// the function is the same then as the one without _as. Root may name every user of the system's user
-/// database. Whoever else names another user gets DRMAA2_DENIED_BY_DRMS.
+/// A record in which nobody is named means the calling user, and so does one that names that user, and so
+/// does NULL: the function is the same then as the one without _as. Root may name every user of the
+/// system's user database. Whoever else names another user gets DRMAA2_DENIED_BY_DRMS.
 ///
 /// What root submits on behalf of a user is that user's: he is its jobOwner, and it runs with his user
 /// id, his group and the supplementary groups of the user database, and with the umask of the calling
@@ -34,8 +34,8 @@ const NAME: usize = 128;
 /// What root controls, gives up or destroys on behalf of a user has to be that user's; else
 /// DRMAA2_DENIED_BY_DRMS.
 ///
-/// DRMAA2_INVALID_ARGUMENT if the record is NULL, a name has no end, there is no such user or group, or
-/// name and number are those of two.
+/// DRMAA2_INVALID_ARGUMENT if a name has no end, there is no such user or group, or name and number are
+/// those of two.
 #[repr(C)]
 pub struct drmaa2_sudo_s {
     /// The name of the user, or "".
@@ -48,6 +48,8 @@ pub struct drmaa2_sudo_s {
     /// The number of the group, or -1.
     pub gid: c_long,
 }
+/// Another name of the struct, which programs for Grid Engine use.
+pub type drmaa2_sudo_t = drmaa2_sudo_s;
 /// A user on whose behalf a function is called. Programs make these.
 pub type drmaa2_sudo = *mut drmaa2_sudo_s;
 
@@ -322,14 +324,16 @@ unsafe fn reservation_of(sudo: drmaa2_sudo, r: drmaa2_r) -> Result<ReservationRe
     reservation.on_behalf(&behalf)
 }
 
-/// The user on whose behalf a caller acts.
+/// The user on whose behalf a caller acts; without a record, that is the calling user.
 ///
 /// # Safety
 /// `sudo` is NULL or a record.
 unsafe fn behalf(sudo: drmaa2_sudo) -> Result<Behalf> {
     // SAFETY: the caller's promise.
-    let sudo = unsafe { sudo.as_ref() }.ok_or_else(|| null("sudo record"))?;
-    Behalf::of(&named(sudo)?)
+    match unsafe { sudo.as_ref() } {
+        Some(record) => Behalf::of(&named(record)?),
+        None => Ok(Behalf::Himself),
+    }
 }
 
 /// The set members of a record.
@@ -369,6 +373,12 @@ mod tests {
             *place = *byte as c_char;
         }
         sudo
+    }
+
+    #[test]
+    fn without_a_record_the_caller_is_meant() {
+        // SAFETY: NULL is allowed.
+        assert_eq!(unsafe { behalf(std::ptr::null_mut()) }, Ok(Behalf::Himself));
     }
 
     #[test]
