@@ -67,7 +67,8 @@ int main(void) {
     CHECK(name != NULL && *name != '\0');
     drmaa2_string_free(&name);
     v = drmaa2_get_drmaa_version();
-    CHECK(v != NULL && v->major != NULL && v->minor != NULL);
+    CHECK_STR(v->major, "2");
+    CHECK_STR(v->minor, DRMAA2_VERSION);
     drmaa2_version_free(&v);
     return check_result();
 }

@@ -510,7 +510,7 @@ typedef struct drmaa2_queueinfo_s *drmaa2_queueinfo;
 
 /* A version in two parts (GFD.231, Version). Neither is NULL. */
 typedef struct drmaa2_version_s {
-    /* Before the first dot. */
+    /* Before the first dot; "2" in drmaa2_get_drmaa_version. */
     drmaa2_string major;
     /* All that follows it. */
     drmaa2_string minor;
@@ -957,8 +957,9 @@ drmaa2_version drmaa2_get_drms_version(void);
 drmaa2_string drmaa2_get_drmaa_name(void);
 
 /*
- * Get the version of this library (GFD.231, SessionManager).
+ * Get the version of DRMAA and of this library (GFD.231, SessionManager).
  *
+ * The major part is "2", for DRMAA2; the minor part is the version of this library, such as "1.0.0".
  * Returns a version to be freed with drmaa2_version_free.
  */
 drmaa2_version drmaa2_get_drmaa_version(void);

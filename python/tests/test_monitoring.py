@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import platform
 
 from common import LONG, sleeper
@@ -59,6 +60,7 @@ def test_names_and_versions() -> None:
     assert get_drms_version().major.isdigit()
     assert get_drmaa_name() == "drmaa2-containerd"
     version = get_drmaa_version()
+    assert (version.major, version.minor) == ("2", importlib.metadata.version("drmaa2-containerd"))
     assert str(version) == f"{version.major}.{version.minor}"
 
 

@@ -84,7 +84,7 @@ pub type drmaa2_queueinfo = *mut drmaa2_queueinfo_s;
 /// A version in two parts (GFD.231, Version). Neither is NULL.
 #[repr(C)]
 pub struct drmaa2_version_s {
-    /// Before the first dot.
+    /// Before the first dot; "2" in drmaa2_get_drmaa_version.
     pub major: drmaa2_string,
     /// All that follows it.
     pub minor: drmaa2_string,

@@ -39,8 +39,9 @@ pub unsafe extern "C" fn drmaa2_get_drmaa_name() -> drmaa2_string {
     guard::pointer(|| mem::string(session::DRMAA_NAME))
 }
 
-/// Get the version of this library (GFD.231, SessionManager).
+/// Get the version of DRMAA and of this library (GFD.231, SessionManager).
 ///
+/// The major part is "2", for DRMAA2; the minor part is the version of this library, such as "1.0.0".
 /// Returns a version to be freed with drmaa2_version_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_get_drmaa_version() -> drmaa2_version {

@@ -127,9 +127,10 @@ pub fn supports(capability: i32) -> bool {
 /// Name of this library.
 pub const DRMAA_NAME: &str = "drmaa2-containerd";
 
-/// Version of this library.
+/// The version of DRMAA as major, which GFD.231 fixes, and that of this library as minor.
 pub fn drmaa_version() -> Version {
-    Version::parse(env!("CARGO_PKG_VERSION"))
+    let minor = env!("CARGO_PKG_VERSION").to_owned();
+    Version { major: "2".to_owned(), minor, ..Version::default() }
 }
 
 /// The implementation whose C structs this program expects.

@@ -30,5 +30,5 @@ def get_drmaa_name() -> str:
 
 
 def get_drmaa_version() -> Version:
-    """The version of the DRMAA2 library."""
+    """The version of DRMAA as major, "2", and that of the library as minor."""
     return Version.take(lib.drmaa2_get_drmaa_version())

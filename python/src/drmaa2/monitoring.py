@@ -34,7 +34,7 @@ class Version(Struct):
 
     _kind: ClassVar[str] = "version"
 
-    #: Before the first dot.
+    #: Before the first dot; "2" in :func:`get_drmaa_version`.
     major: str = attribute(TEXT)
     #: All that follows it.
     minor: str = attribute(TEXT)
