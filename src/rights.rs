@@ -2,8 +2,10 @@
 //! it acts.
 
 use std::ffi::CString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::unistd::geteuid;
@@ -88,6 +90,23 @@ fn fs_gid() -> u32 {
     unsafe { libc::setfsgid(u32::MAX) }.cast_unsigned()
 }
 
+/// The content of a file of the host, read with the rights of this thread. One of more than `limit` bytes is refused, as
+/// is a pipe, which would be waited for.
+pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let refuse = |cause: String| io::Error::new(io::ErrorKind::InvalidInput, cause);
+    if file.metadata()?.file_type().is_fifo() {
+        return Err(refuse("it is a pipe, and not a file".to_owned()));
+    }
+    let mut content = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(most).read_to_end(&mut content)?;
+    if content.len() > limit {
+        return Err(refuse(format!("it is larger than {limit} bytes")));
+    }
+    Ok(content)
+}
+
 /// Returns whether this thread may access a file in mode `what` of access(2).
 pub fn may(path: &Path, what: i32) -> io::Result<()> {
     let path = CString::new(path.as_os_str().as_bytes())?;
@@ -134,6 +153,24 @@ mod tests {
     /// The tests may run as a user other than root, who may act for no other user.
     fn is_root() -> bool {
         geteuid().is_root()
+    }
+
+    #[test]
+    fn a_file_is_read_as_far_as_it_may_be_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "1234").unwrap();
+        assert_eq!(read(&file, 4).unwrap(), b"1234");
+        assert_eq!(read(&file, 3).unwrap_err().to_string(), "it is larger than 3 bytes");
+        assert_eq!(
+            read(Path::new("/dev/zero"), 3).unwrap_err().to_string(),
+            "it is larger than 3 bytes"
+        );
+        assert_eq!(read(Path::new("/dev/null"), 3).unwrap(), b"");
+        assert_eq!(read(&dir.path().join("none"), 3).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let pipe = dir.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert_eq!(read(&pipe, 3).unwrap_err().to_string(), "it is a pipe, and not a file");
     }
 
     #[test]

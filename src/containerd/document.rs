@@ -116,6 +116,12 @@ pub(super) fn read<T: Document>(bytes: &[u8]) -> serde_json::Result<T> {
     serde_json::from_value(document)
 }
 
+/// A manifest or a configuration is a few kilobytes; this much is a mistake.
+pub(super) const MAX_DOCUMENT: usize = 8 << 20;
+/// As many layers as Linux stacks in one overlay file system, `OVL_MAX_STACK`. Builders stop at 127, and
+/// other snapshotters would take a call for each.
+const MAX_LAYERS: usize = 500;
+
 /// The media types of the configuration of an image.
 const CONFIGURATIONS: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
@@ -188,6 +194,21 @@ pub(super) fn layers(manifest: &ImageManifest) -> Vec<(usize, &Descriptor)> {
         LAYERS.iter().any(|begin| media_type.starts_with(begin))
     };
     all.filter(is_layer).collect()
+}
+
+/// Refuse an image by what its manifest declares, before anything of it is read.
+pub(super) fn check_declared(manifest: &ImageManifest) -> Result<()> {
+    let (count, config) = (layers(manifest).len(), manifest.config());
+    if count > MAX_LAYERS {
+        return Err(Error::argument(format!(
+            "it has {count} layers, and more than {MAX_LAYERS} cannot be stacked"
+        )));
+    }
+    if usize::try_from(config.size()).is_ok_and(|size| size <= MAX_DOCUMENT) {
+        return Ok(());
+    }
+    let (digest, size) = (config.digest(), config.size());
+    Err(Error::argument(format!("{digest} of {size} bytes is too large for a configuration")))
 }
 
 /// Something of a registry that is no image: nothing of it can be run.

@@ -12,7 +12,8 @@ use oci_spec::image::{
 use sha2::{Digest, Sha256};
 
 use super::connect::{Calls, Daemon, QUICK};
-use super::{document, platform, status};
+use super::document::{self, MAX_DOCUMENT};
+use super::{platform, status};
 use crate::model::{Error, ImageRef, Result};
 use crate::registry::Name;
 use crate::sync::Mutex;
@@ -21,8 +22,6 @@ use crate::sync::Mutex;
 const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 /// Indexes may hold indexes; so deep and no deeper.
 pub(super) const MAX_DEPTH: usize = 4;
-/// A manifest or a configuration is a few kilobytes; this much is a mistake.
-const MAX_DOCUMENT: usize = 8 << 20;
 
 /// An image of the daemon, for this machine's platform.
 #[derive(Debug)]
@@ -243,6 +242,7 @@ pub(super) async fn config(
     manifest: &ImageManifest,
     says_platform: bool,
 ) -> Read<ImageConfiguration> {
+    document::check_declared(manifest)?;
     let digest = manifest.config().digest().to_string();
     let config: ImageConfiguration = match document(daemon, calls, &digest).await {
         Err(Flaw::Other(error)) if !error.may_pass() && !document::is_image(manifest) => {

@@ -4,7 +4,6 @@
 //! to date.
 
 use std::env::consts::ARCH;
-use std::fs;
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
@@ -12,9 +11,10 @@ use serde_json::{Value, json as object};
 
 use super::spec;
 use crate::model::{Error, Result, Text, json};
+use crate::rights;
 
 /// A profile has some ten kilobytes; this much is a mistake.
-const MAX_PROFILE: u64 = 1 << 20;
+const MAX_PROFILE: usize = 1 << 20;
 
 /// The profile of a job that names none.
 const DEFAULT: &str = include_str!("seccomp.json");
@@ -30,14 +30,7 @@ pub(super) fn read(path: &Text) -> Result<Profile> {
     let refuse = |cause: &dyn std::fmt::Display| {
         Error::argument(format!("job template attribute containerd_jt_seccomp is \"{path}\": {cause}"))
     };
-    let about = fs::metadata(path.as_path()).map_err(|error| refuse(&error))?;
-    if !about.is_file() {
-        return Err(refuse(&"not a regular file"));
-    }
-    if about.len() > MAX_PROFILE {
-        return Err(refuse(&"too large for a profile"));
-    }
-    let text = fs::read(path.as_path()).map_err(|error| refuse(&error))?;
+    let text = rights::read(path.as_path(), MAX_PROFILE).map_err(|error| refuse(&error))?;
     let profile: Profile = json::read(&text).map_err(|error| refuse(&error))?;
     // A mistake is found whatever capabilities the job has.
     profile.resolve(&[]).map_err(|error| refuse(&error))?;
@@ -254,6 +247,7 @@ enum Comparison {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::str::FromStr;
 
     use super::*;

@@ -1,5 +1,7 @@
 //! Convincing a registry: by a password, or by a token for one.
 
+use std::fmt::Display;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -7,10 +9,14 @@ use reqwest::{Client, RequestBuilder, Url};
 use serde::Deserialize;
 
 use super::Settings;
+use super::body::{self, Unread};
 use super::challenge::Challenge;
 use super::credentials::{Credentials, Place};
 use super::failure::{Failure, cause, origin};
 use crate::model::ErrorCode;
+
+/// A token is a few kilobytes; this much is a mistake.
+const MAX_ANSWER: usize = 1 << 20;
 
 /// The sources of credentials for a place, and what they allow there.
 pub(super) struct Authority {
@@ -67,7 +73,7 @@ impl Authority {
         asked: &[(&str, Option<String>)],
         credentials: Option<&Credentials>,
     ) -> Result<String, Failure> {
-        let bad = |error: &dyn std::fmt::Display| {
+        let bad = |error: &dyn Display| {
             Failure::lasting(format!("registry {}: its realm {realm}: {error}", self.place.host))
         };
         let mut url = Url::parse(realm).map_err(|error| bad(&error))?;
@@ -118,12 +124,16 @@ impl Authority {
                 failure
             });
         }
-        let answer: Answer = answer.json().await.map_err(broken)?;
+        let useless = |cause: &dyn Display| Failure::lasting(format!("authority {authority}: {cause}"));
+        let bytes = body::read(answer, MAX_ANSWER).await.map_err(|unread| match unread {
+            Unread::TooLarge => useless(&format_args!("its answer is larger than {MAX_ANSWER} bytes")),
+            Unread::Broken(error) => broken(error),
+        })?;
+        let answer: Answer = serde_json::from_slice(&bytes)
+            .map_err(|error| useless(&format_args!("its answer holds no token: {error}")))?;
         let mut tokens = [answer.token, answer.access_token].into_iter().flatten();
         // Some send both, and one of them empty.
-        tokens
-            .find(|token| !token.is_empty())
-            .ok_or_else(|| Failure::lasting(format!("authority {authority}: its answer holds no token")))
+        tokens.find(|token| !token.is_empty()).ok_or_else(|| useless(&"its answer holds no token"))
     }
 }
 

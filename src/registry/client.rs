@@ -2,18 +2,22 @@
 //! the settings are from, never of this process.
 
 use std::env;
+use std::fmt::Display;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 use reqwest::{Certificate, Client, Identity, NoProxy, Proxy, Url};
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls_native_certs::load_certs_from_paths;
 
 use super::Settings;
-use super::settings::CERTIFICATES;
+use super::settings::{CERTIFICATES, MAX_FILE};
+use crate::rights;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Between one byte and the next: a download may take as long as it likes, if it goes on.
@@ -82,23 +86,29 @@ fn proxies(env: &dyn Fn(&str) -> Option<String>, from_loopback: bool) -> Vec<Pro
 fn trusted(settings: &Settings) -> Vec<Certificate> {
     let [file, dirs] = CERTIFICATES.map(|name| settings.variable(name));
     let file = file.map(Path::new);
-    let found = match (file, dirs) {
-        (None, None) => openssl_probe::candidate_cert_dirs()
-            .map(|dir| load_certs_from_paths(None, Some(dir)))
-            .collect(),
-        (file, dirs) => {
-            let dirs = dirs.map(|dirs| env::split_paths(dirs).collect::<Vec<_>>()).unwrap_or_default();
-            let dirs = dirs.iter().map(|dir| load_certs_from_paths(None, Some(dir)));
-            [load_certs_from_paths(file, None)].into_iter().chain(dirs).collect::<Vec<_>>()
-        }
+    let dirs: Vec<PathBuf> = match (file, dirs) {
+        (None, None) => openssl_probe::candidate_cert_dirs().map(Path::to_owned).collect(),
+        (_, dirs) => dirs.map(|dirs| env::split_paths(dirs).collect()).unwrap_or_default(),
     };
+    let found: Vec<_> = dirs.iter().map(|dir| load_certs_from_paths(None, Some(dir))).collect();
     for error in found.iter().flat_map(|found| &found.errors) {
         tracing::debug!(%error, "trusted certificates");
     }
+    let named = file.map(certificates).unwrap_or_default();
     // A system may have some that are not understood; they are trusted by nobody.
     let is_understood = |der: &&[u8]| RootCertStore::empty().add(der.to_vec().into()).is_ok();
-    let all = found.iter().flat_map(|found| found.certs.iter().map(AsRef::as_ref));
+    let all = named.iter().chain(found.iter().flat_map(|found| &found.certs)).map(AsRef::as_ref);
     all.filter(is_understood).filter_map(|der| Certificate::from_der(der).ok()).collect()
+}
+
+/// The certificates in a file. What cannot be read is left out, as it is from a directory.
+fn certificates(file: &Path) -> Vec<CertificateDer<'static>> {
+    let untrusted = |error: &dyn Display| {
+        tracing::debug!(file = %file.display(), %error, "trusted certificates");
+    };
+    let text = rights::read(file, MAX_FILE).inspect_err(|error| untrusted(error)).unwrap_or_default();
+    let found = CertificateDer::pem_slice_iter(&text);
+    found.filter_map(|one| one.inspect_err(|error| untrusted(error)).ok()).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Credentials as Docker and podman keep them: in files, or with a helper that a file names.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
 use std::path::Path;
 
@@ -11,8 +10,10 @@ use serde::Deserialize;
 
 use super::Settings;
 use super::helper::{self, Answer};
+use super::settings::MAX_FILE;
 use crate::model::json::{self, Shape};
 use crate::model::{Error, ErrorCode, Result, Text};
+use crate::rights;
 
 /// The name under which the credentials of Docker's own registry are kept.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
@@ -93,7 +94,7 @@ impl Place {
     }
 
     fn credentials_of(&self, file: &Path, settings: &Settings) -> Result<Option<Credentials>> {
-        let text = match settings.as_owner(|| Ok(fs::read(file)))? {
+        let text = match settings.as_owner(|| Ok(rights::read(file, MAX_FILE)))? {
             Ok(text) => text,
             Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(None),
             // With another user's environment, as after `su`: what is his is not meant.
@@ -173,6 +174,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
@@ -245,6 +247,17 @@ mod tests {
             );
             assert_eq!(of(&text).as_deref(), Some("user:pass"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_huge_file_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        fs::File::create(&file).unwrap().set_len(1 << 30).unwrap();
+        let settings = Settings { auth_files: vec![file.as_path().into()], ..Settings::default() };
+        let error = place("h", "r").credentials(&settings).unwrap_err();
+        let cause = format!("credentials in {}: it is larger than 8388608 bytes", file.display());
+        assert_eq!((error.code, error.message), (ErrorCode::InvalidArgument, cause));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::auth::Authority;
 use super::challenge::Challenge;
+use super::body;
 use super::failure::{Failure, cause, origin};
 use crate::model::{ErrorCode, json};
 use crate::sync::Mutex;
@@ -21,7 +22,7 @@ pub(super) const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(250);
 /// No longer pause is made, even if a registry asks for it.
 const MAX_PAUSE: Duration = Duration::from_secs(20);
-/// As much of an answer is read to find out what a registry has to say.
+/// A refusal is a few hundred bytes; what is longer is no explanation.
 const MAX_MESSAGE: usize = 16 << 10;
 
 /// Something to be got.
@@ -198,16 +199,8 @@ impl Complaint {
 }
 
 /// The text of a registry's refusal.
-async fn message(mut answer: Response) -> String {
-    let mut bytes = Vec::new();
-    while let Ok(Some(part)) = answer.chunk().await {
-        bytes.extend_from_slice(&part);
-        if bytes.len() > MAX_MESSAGE {
-            break;
-        }
-    }
-    match json::read::<Errors>(&bytes) {
-        Ok(Errors { errors }) => errors.iter().map(Complaint::text).collect(),
-        Err(_) => String::new(),
-    }
+async fn message(answer: Response) -> String {
+    let read = body::read(answer, MAX_MESSAGE).await;
+    let errors = read.ok().and_then(|bytes| json::read(&bytes).ok());
+    errors.map_or(String::new(), |Errors { errors }| errors.iter().map(Complaint::text).collect())
 }

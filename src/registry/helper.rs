@@ -21,6 +21,8 @@ use crate::model::{Error, ErrorCode, Result};
 const NOTHING: &str = "credentials not found";
 /// How long a helper may take: somebody may have to be asked by it.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A secret is a few kilobytes; this much is a mistake.
+const MAX_OUTPUT: usize = 1 << 20;
 
 /// What a helper keeps for a server.
 #[derive(Deserialize)]
@@ -94,7 +96,7 @@ fn run(mut command: Command, server: &str, patience: Duration) -> io::Result<Vec
     spoken
 }
 
-/// All that a helper says, if that does not take too long.
+/// All that a helper says, if that does not take too long and is not too much.
 fn read(stdout: &mut ChildStdout, patience: Duration) -> io::Result<Vec<u8>> {
     let end = Instant::now() + patience;
     let (mut output, mut part) = (Vec::new(), [0; 4096]);
@@ -110,6 +112,10 @@ fn read(stdout: &mut ChildStdout, patience: Duration) -> io::Result<Vec<u8>> {
             }
             Ok(_) => match stdout.read(&mut part)? {
                 0 => return Ok(output),
+                length if output.len() + length > MAX_OUTPUT => {
+                    let text = format!("its answer is larger than {MAX_OUTPUT} bytes");
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+                }
                 length => output.extend_from_slice(&part[..length]),
             },
         }
@@ -122,16 +128,27 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    #[test]
-    fn a_helper_that_does_not_answer_is_ended() {
+    /// Ask a helper that goes on with this command; tells what is wrong with it, once it is gone.
+    fn refusal(command: &str) -> String {
         let dir = tempfile::tempdir().unwrap();
         let (path, pid) = (dir.path().join("helper"), dir.path().join("pid"));
-        let script = format!("#!/bin/sh\necho $$ >{}\necho begun\nexec sleep 1000\n", pid.display());
+        let script = format!("#!/bin/sh\necho $$ >{}\necho begun\nexec {command}\n", pid.display());
         fs::write(&path, script).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let error = run(Command::new(&path), "h", Duration::from_secs(10)).unwrap_err();
-        assert!(error.to_string().contains("within 10 s"), "{error}");
         let pid = fs::read_to_string(pid).unwrap();
         assert!(!Path::new("/proc").join(pid.trim()).exists());
+        error.to_string()
+    }
+
+    #[test]
+    fn a_helper_that_does_not_answer_is_ended() {
+        let error = refusal("sleep 1000");
+        assert!(error.contains("within 10 s"), "{error}");
+    }
+
+    #[test]
+    fn a_helper_that_does_not_stop_to_answer_is_ended() {
+        assert_eq!(refusal("yes"), "its answer is larger than 1048576 bytes");
     }
 }

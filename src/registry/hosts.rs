@@ -19,7 +19,9 @@ use super::client::{Connection, client, is_loopback};
 use super::credentials::Place;
 use super::endpoint::Endpoint;
 use super::failure::{Failure, cause};
+use super::settings::MAX_FILE;
 use super::{Name, Settings};
+use crate::rights;
 use crate::sync::Mutex;
 
 /// Docker's own registry is not at the address that is in the names of its images.
@@ -103,7 +105,7 @@ impl Properties {
         let mut how = Connection { skip_verify: self.skip_verify, ..Connection::default() };
         for file in self.ca.iter().flat_map(Several::all).map(|file| dir.join(file)) {
             let bad = |error: &dyn Display| bad_file(&file, error);
-            let text = fs::read(&file).map_err(|error| bad(&error))?;
+            let text = rights::read(&file, MAX_FILE).map_err(|error| bad(&error))?;
             let found = Certificate::from_pem_bundle(&text).map_err(|error| bad(&cause(&error)))?;
             how.certificates.extend(found);
         }
@@ -111,7 +113,7 @@ impl Properties {
         if let Some(files) = self.client.iter().flat_map(Several::all).next() {
             let mut text = Vec::new();
             for file in files.all().iter().map(|file| dir.join(file)) {
-                text.extend(fs::read(&file).map_err(|error| bad_file(&file, &error))?);
+                text.extend(rights::read(&file, MAX_FILE).map_err(|error| bad_file(&file, &error))?);
                 text.push(b'\n');
             }
             let file = files.all().first().map_or_else(|| dir.to_owned(), |file| dir.join(file));
@@ -199,9 +201,10 @@ fn named(failure: Failure, file: &Path) -> Failure {
 }
 
 fn read(file: &Path, name: &Name) -> Result<Places, Failure> {
-    let text = match fs::read_to_string(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.to_string()),
-        text => Ok(text.unwrap_or_default()),
+    let text = match rights::read(file, MAX_FILE) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|error| error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error.to_string()),
     };
     text.and_then(|text| parse(&text, name))
         .map_err(|cause| named(Failure::lasting(cause.trim_end()), file))
@@ -320,6 +323,23 @@ mod tests {
         ] {
             let error = parse(text, &name()).unwrap_err();
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn huge_files_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("huge");
+        fs::File::create(&file).unwrap().set_len(1 << 30).unwrap();
+        let cause = format!("{}: it is larger than 8388608 bytes", file.display());
+        assert_eq!(read(&file, &name()).unwrap_err().error.message, cause);
+        let huge = Some(Several::One(file.clone()));
+        let certificate = Properties { ca: huge, ..Properties::default() };
+        let pair = Several::Many(vec![file.clone(), file]);
+        let identity = Properties { client: Some(Several::One(pair)), ..Properties::default() };
+        for properties in [certificate, identity] {
+            let error = properties.connection(dir.path()).err().unwrap().error;
+            assert_eq!(error.message, format!("certificates {cause}"));
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod auth;
 mod blob;
+mod body;
 mod challenge;
 mod client;
 mod credentials;
@@ -17,9 +18,11 @@ mod settings;
 
 use std::sync::atomic::Ordering;
 
+use reqwest::Response;
 use sha2::{Digest, Sha256};
 
 pub use blob::Blob;
+use body::Unread;
 use endpoint::{Endpoint, Wanted};
 pub use failure::Failure;
 pub use name::Name;
@@ -60,23 +63,31 @@ impl Registry {
     /// The manifest that the image's name stands for.
     pub async fn target(&self) -> Result<Manifest, Failure> {
         match (&self.name.digest, &self.name.tag) {
-            (Some(digest), _) => self.manifest(digest).await,
-            (None, tag) => self.read_manifest(tag.as_deref().unwrap_or("latest"), None).await,
+            (Some(digest), _) => self.read_manifest(digest, Some(digest), None).await,
+            (None, tag) => self.read_manifest(tag.as_deref().unwrap_or("latest"), None, None).await,
         }
     }
 
-    /// The manifest of a digest.
-    pub async fn manifest(&self, digest: &str) -> Result<Manifest, Failure> {
-        self.read_manifest(digest, Some(digest)).await
+    /// The manifest of a digest, with the size that its index tells.
+    pub async fn manifest(&self, digest: &str, size: u64) -> Result<Manifest, Failure> {
+        match usize::try_from(size) {
+            Ok(size @ 0..=MAX_MANIFEST) => self.read_manifest(digest, Some(digest), Some(size)).await,
+            _ => Err(Failure::lasting(format!("{digest} of {size} bytes is too large for a manifest"))),
+        }
     }
 
-    async fn read_manifest(&self, reference: &str, digest: Option<&str>) -> Result<Manifest, Failure> {
+    async fn read_manifest(
+        &self,
+        reference: &str,
+        digest: Option<&str>,
+        size: Option<usize>,
+    ) -> Result<Manifest, Failure> {
         let path = format!("{}/manifests/{reference}", self.name.repository);
         let wanted = Wanted { path, accept: Some(MANIFESTS), from: 0 };
         let by_tag = digest.is_none();
         let mut last = None;
         for endpoint in self.places(|one| if by_tag { one.resolves } else { one.pulls }) {
-            match read(endpoint, &wanted, digest).await {
+            match read(endpoint, &wanted, digest, size).await {
                 Ok(manifest) => return Ok(manifest),
                 Err(failure) => last = note(last, failure),
             }
@@ -84,16 +95,23 @@ impl Registry {
         Err(last.unwrap_or_else(|| self.nowhere()))
     }
 
-    /// The answer of the first endpoint that has a blob.
-    async fn open_blob(&self, digest: &str, from: u64) -> Result<reqwest::Response, Failure> {
+    /// The answer of the first endpoint that has a blob of this size.
+    async fn open_blob(&self, digest: &str, size: u64, from: u64) -> Result<Response, Failure> {
         let path = format!("{}/blobs/{digest}", self.name.repository);
         let wanted = Wanted { path, accept: None, from };
         let mut last = None;
         for endpoint in self.places(|endpoint| endpoint.pulls) {
-            match endpoint.fetch(&wanted).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => last = note(last, failure),
-            }
+            let failure = match endpoint.fetch(&wanted).await {
+                Ok(answer) => match blob::told_size(&answer, from) {
+                    Some(told) if told != size => {
+                        let cause = format!("it has {told} bytes, and the image's manifest says {size}");
+                        endpoint.lasting(&wanted.path, &cause)
+                    }
+                    _ => return Ok(answer),
+                },
+                Err(failure) => failure,
+            };
+            last = note(last, failure);
         }
         Err(last.unwrap_or_else(|| self.nowhere()))
     }
@@ -117,24 +135,35 @@ fn note(last: Option<Failure>, failure: Failure) -> Option<Failure> {
     Some(Failure { passes, ..failure })
 }
 
-async fn read(endpoint: &Endpoint, wanted: &Wanted, digest: Option<&str>) -> Result<Manifest, Failure> {
-    let mut answer = endpoint.fetch(wanted).await?;
+async fn read(
+    endpoint: &Endpoint,
+    wanted: &Wanted,
+    digest: Option<&str>,
+    size: Option<usize>,
+) -> Result<Manifest, Failure> {
+    let answer = endpoint.fetch(wanted).await?;
     let media_type = answer
         .headers()
         .get(reqwest::header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .map(|value| value.split(';').next().unwrap_or(value).trim().to_owned())
         .unwrap_or_default();
-    let mut bytes = Vec::new();
-    while let Some(part) = answer.chunk().await.map_err(|error| endpoint.broken(&error))? {
-        bytes.extend_from_slice(&part);
-        if bytes.len() > MAX_MANIFEST {
-            return Err(endpoint.lasting(&wanted.path, "it is too large for a manifest"));
+    let useless = |cause: &str| endpoint.lasting(&wanted.path, cause);
+    let bytes = body::read(answer, size.unwrap_or(MAX_MANIFEST)).await;
+    let bytes = bytes.map_err(|unread| match (unread, size) {
+        (Unread::TooLarge, None) => useless("it is too large for a manifest"),
+        (Unread::TooLarge, Some(size)) => {
+            useless(&format!("it has more than the {size} bytes that its index says"))
         }
+        (Unread::Broken(error), _) => endpoint.broken(&error),
+    })?;
+    if let Some(size) = size.filter(|size| *size != bytes.len()) {
+        let cause = format!("it has {} bytes, and its index says {size}", bytes.len());
+        return Err(useless(&cause));
     }
     let found = format!("sha256:{:x}", Sha256::digest(&bytes));
     if let Some(digest) = digest.filter(|digest| **digest != *found) {
-        return Err(endpoint.lasting(&wanted.path, &format!("its digest is {found}, not {digest}")));
+        return Err(useless(&format!("its digest is {found}, not {digest}")));
     }
     Ok(Manifest { bytes, media_type, digest: found })
 }

@@ -39,6 +39,8 @@ const HELPERS: [&str; 18] = [
     "CLOUDSDK_CONFIG",
     "GOOGLE_APPLICATION_CREDENTIALS",
 ];
+/// No file about registries is longer: those of people and their programs have some kilobytes.
+pub(super) const MAX_FILE: usize = 8 << 20;
 /// Others that are kept.
 const OTHERS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 

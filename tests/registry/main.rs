@@ -9,6 +9,7 @@
 
 mod archive;
 mod auths;
+mod bounds;
 mod configured;
 mod corpus;
 mod failures;

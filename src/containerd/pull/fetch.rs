@@ -75,6 +75,7 @@ impl Fetch<'_> {
         let registry = Registry::of(name, self.settings).await?;
         let (indexes, last, says_platform) = self.manifests(&registry).await?;
         let manifest: ImageManifest = parsed(&last)?;
+        document::check_declared(&manifest)?;
         let (config, layers) = (manifest.config(), document::layers(&manifest));
         let sizes = layers.iter().map(|(_, layer)| layer.size());
         self.progress.begin(Parts {
@@ -166,12 +167,12 @@ impl Fetch<'_> {
             let index: ImageIndex = parsed(&last)?;
             let chosen = platform::choose(index.manifests(), &Arch::default())?;
             says_platform = chosen.platform().is_some();
-            let digest = chosen.digest().to_string();
+            let (digest, size) = (chosen.digest().to_string(), chosen.size());
             indexes.push(last);
             if indexes.len() == MAX_DEPTH {
                 return Err(image::too_deep().into());
             }
-            last = with_type(registry.manifest(&digest).await?)?;
+            last = with_type(registry.manifest(&digest, size).await?)?;
         }
         Ok((indexes, last, says_platform))
     }

@@ -220,8 +220,7 @@ fn documents() -> Vec<Odd> {
             index["manifests"][0]["annotations"] = json!({ "a": 1 });
         })
         .refused(),
-        changed("entry-size-wrong", |index| index["manifests"][0]["size"] = json!(7))
-            .but(Verdict::RunsHere),
+        changed("entry-size-wrong", |index| index["manifests"][0]["size"] = json!(7)).refused(),
         changed("entry-size-missing", |index| {
             drop(index["manifests"][0].as_object_mut().unwrap().remove("size"));
         })
