@@ -2,7 +2,10 @@
 //! `/etc/cdi`, with the changes that a container needs for each.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs;
+use std::io;
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::devices::{Node, Number};
 use crate::model::json::without_nulls;
+use crate::rights;
 
 /// The changes for a device; see the CDI specification. An unknown kind of change is an error: without
 /// it, the device would be there in part.
@@ -67,6 +71,8 @@ struct Hook {
     timeout: Option<u32>,
 }
 
+/// A description of many devices has some hundred kilobytes.
+const MAX_FILE: usize = 8 << 20;
 /// The versions of the CDI specification.
 const VERSIONS: [&str; 10] =
     ["0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.0"];
@@ -132,19 +138,25 @@ fn is(kind: &str, device: &Device, name: &str) -> bool {
     name.split_once('=') == Some((kind, device.name.as_str()))
 }
 
-/// The file that describes a device.
+/// The file that describes a device. One that cannot be read may describe it, so no other of an earlier directory
+/// counts; unless it says that it is about devices of another kind.
 fn find(dirs: &[PathBuf], name: &str) -> Result<(PathBuf, Description), String> {
-    let mut unreadable = String::new();
+    let kind = name.split_once('=').map(|(kind, _)| kind);
     for dir in dirs.iter().rev() {
-        let mut found = Vec::new();
-        for file in files(dir) {
+        let (mut found, mut broken) = (Vec::new(), None);
+        let files =
+            files(dir).map_err(|error| format!("CDI device {name}: {}: {error}", dir.display()))?;
+        for file in files {
             match read(&file) {
                 Ok(description) => {
                     if description.devices.iter().any(|device| is(&description.kind, device, name)) {
                         found.push((file, description));
                     }
                 }
-                Err(error) => unreadable = format!("; {} cannot be read: {error}", file.display()),
+                Err(fault) if fault.kind.is_some() && fault.kind.as_deref() != kind => {
+                    tracing::warn!(file = %file.display(), cause = %fault.cause, "a CDI file cannot be read");
+                }
+                Err(fault) => broken = Some((file, fault)),
             }
         }
         if found.len() > 1 {
@@ -153,16 +165,23 @@ fn find(dirs: &[PathBuf], name: &str) -> Result<(PathBuf, Description), String> 
         if let Some(found) = found.pop() {
             return Ok(found);
         }
+        if let Some((file, Fault { cause, .. })) = broken {
+            return Err(format!("CDI device {name}: {} cannot be read: {cause}", file.display()));
+        }
     }
-    Err(format!("there is no CDI device {name}{unreadable}"))
+    Err(format!("there is no CDI device {name}"))
 }
 
 /// The files of a directory; none if it is missing.
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut files: Vec<_> = entries.filter(|path| is_json(path) || is_yaml(path)).collect();
+fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    files.retain(|path| is_json(path) || is_yaml(path));
     files.sort();
-    files
+    Ok(files)
 }
 
 fn is_json(path: &Path) -> bool {
@@ -173,12 +192,30 @@ fn is_yaml(path: &Path) -> bool {
     path.extension().is_some_and(|end| end == "yaml" || end == "yml")
 }
 
-fn read(file: &Path) -> Result<Description, String> {
-    let text = fs::read_to_string(file).map_err(|error| error.to_string())?;
+/// The reason why a file cannot be read, and the kind of its devices if that is known all the same.
+#[derive(Debug)]
+struct Fault {
+    kind: Option<String>,
+    cause: String,
+}
+
+impl<E: Display> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self { kind: None, cause: error.to_string() }
+    }
+}
+
+fn read(file: &Path) -> Result<Description, Fault> {
+    let text = rights::read(file, MAX_FILE)?;
     let value: Value = match is_json(file) {
-        true => serde_json::from_str(&text).map_err(|error| error.to_string())?,
-        false => serde_yaml_ng::from_str(&text).map_err(|error| error.to_string())?,
+        true => serde_json::from_slice(&text)?,
+        false => serde_yaml_ng::from_slice(&text)?,
     };
+    let kind = value["kind"].as_str().map(str::to_owned);
+    described(value).map_err(|cause| Fault { kind, cause })
+}
+
+fn described(value: Value) -> Result<Description, String> {
     let description: Description = without_nulls(value).map_err(|error| error.to_string())?;
     let version = description.cdi_version.trim_start_matches('v');
     match VERSIONS.contains(&version) {
@@ -374,5 +411,35 @@ devices:
         let error = edits(&[dir.path().to_owned()], &["a/b=x"]).unwrap_err();
         assert!(error.contains("a/b=x") && error.contains("odd.json"), "{error}");
         assert!(error.contains("intelRdt"), "{error}");
+        let error = edits(&[dir.path().to_owned()], &["a/c=x"]).unwrap_err();
+        assert_eq!(error, "there is no CDI device a/c=x");
+    }
+
+    #[test]
+    fn a_broken_file_hides_what_earlier_directories_say_of_its_devices_alone() {
+        let good = |kind: &str| {
+            format!(r#"{{"cdiVersion":"0.6.0","kind":"{kind}","devices":[{{"name":"x"}}]}}"#)
+        };
+        let low = dir(&[("good.json", &good("a/b")), ("other.json", &good("c/d"))]);
+        let of = |file: &str, text: &str, name: &str| {
+            let high = dir(&[(file, text)]);
+            edits(&[low.path().to_owned(), high.path().to_owned()], &[name]).map(drop)
+        };
+        // No device can be told to be in none of these.
+        for (file, text) in
+            [("cut.json", r#"{"kind":"a/b","#), ("cut.yaml", "kind: [a"), ("bare.yml", "")]
+        {
+            for name in ["a/b=x", "c/d=x"] {
+                let error = of(file, text, name).unwrap_err();
+                assert!(error.contains(name) && error.contains(file), "{error}");
+            }
+        }
+        let later = r#"{"cdiVersion":"9.0.0","kind":"a/b","devices":[]}"#;
+        let error = of("later.json", later, "a/b=x").unwrap_err();
+        assert!(error.contains("later.json") && error.contains("9.0.0"), "{error}");
+        of("later.json", later, "c/d=x").unwrap();
+        // Beside the file that is broken.
+        let both = dir(&[("good.json", &good("a/b")), ("cut.json", "{")]);
+        edits(&[both.path().to_owned()], &["a/b=x"]).unwrap();
     }
 }
