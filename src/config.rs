@@ -46,8 +46,8 @@ pub struct Config {
     pub agent: Agent,
     /// The containerd that jobs run on.
     pub target: Target,
-    /// The containerd runtime of jobs.
-    pub runtime: String,
+    /// The containerd runtime of jobs; `None` is that of the namespace.
+    pub runtime: Option<String>,
     /// The program that this runtime uses, such as `crun`; `None` is its own choice.
     pub runtime_binary: Option<String>,
     /// Directories with descriptions of CDI devices; a later one takes precedence.
@@ -127,8 +127,8 @@ pub struct Target {
     pub address: PathBuf,
     /// The namespace of images and containers.
     pub namespace: String,
-    /// The snapshotter of root file systems.
-    pub snapshotter: String,
+    /// The snapshotter of root file systems; `None` is that of the namespace.
+    pub snapshotter: Option<String>,
 }
 
 impl Target {
@@ -231,9 +231,9 @@ impl Config {
             target: Target {
                 address: "/run/containerd/containerd.sock".into(),
                 namespace: "default".into(),
-                snapshotter: "overlayfs".into(),
+                snapshotter: None,
             },
-            runtime: "io.containerd.runc.v2".into(),
+            runtime: None,
             runtime_binary: None,
             cdi_dirs: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
             grace: Duration::from_secs(10),
@@ -257,7 +257,7 @@ impl Config {
             }
         }
         set(&mut self.state_dir, layer.state_dir);
-        set(&mut self.runtime, layer.runtime);
+        self.runtime = layer.runtime.or(self.runtime.take());
         self.runtime_binary = layer.runtime_binary.or(self.runtime_binary.take());
         set(&mut self.cdi_dirs, layer.cdi_dirs);
         set(&mut self.grace, layer.grace_seconds.map(Duration::from_secs));
@@ -283,7 +283,7 @@ impl Config {
         self.queues.extend(layer.queues);
         set(&mut self.target.address, layer.address.map(socket_path));
         set(&mut self.target.namespace, layer.namespace);
-        set(&mut self.target.snapshotter, layer.snapshotter);
+        self.target.snapshotter = layer.snapshotter.or(self.target.snapshotter.take());
         let sendmail = self.sendmail.clone().unwrap_or_default();
         let init = self.init.clone().unwrap_or_default();
         let paths = [
@@ -344,7 +344,7 @@ impl Config {
             match pair.split_once('=') {
                 Some((_, "")) | None => return Err(refuse(format!("\"{pair}\" has no value"))),
                 Some(("namespace", value)) => value.clone_into(&mut target.namespace),
-                Some(("snapshotter", value)) => value.clone_into(&mut target.snapshotter),
+                Some(("snapshotter", value)) => target.snapshotter = Some(value.to_owned()),
                 Some(("slots", value)) => limits.slots = Some(number(value).map_err(refuse)?),
                 Some(("memory", value)) => limits.memory = Some(number(value).map_err(refuse)?),
                 Some((key, _)) => return Err(refuse(format!("unknown key \"{key}\""))),

@@ -319,7 +319,8 @@ fn a_runtime_that_is_not_there_fails_the_job_with_its_name() {
 #[test]
 fn a_snapshotter_of_ones_own_is_used_and_cleaned_up() {
     let Some(rig) = rig() else { return };
-    let other = if rig.settings.snapshotter == "native" { "overlayfs" } else { "native" };
+    let is_native = rig.settings.snapshotter.as_deref() == Some("native");
+    let other = if is_native { "overlayfs" } else { "native" };
     let attributes = [("snapshotter", other)];
     let template = with(&attributes, script("grep ' / ' /proc/mounts"));
     rig.check(&template).unwrap();

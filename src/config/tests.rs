@@ -38,7 +38,7 @@ fn what_comes_later_wins() {
     ];
     let config = load(system, true, &env).unwrap();
     assert_eq!(config.target.namespace, "own");
-    assert_eq!(config.target.snapshotter, "native");
+    assert_eq!(config.target.snapshotter.as_deref(), Some("native"));
     assert_eq!(config.target.address, Path::new("/run/c.sock"));
     assert_eq!(config.grace, Duration::from_secs(3));
     assert_eq!(config.runtime_binary.as_deref(), Some("crun"));
@@ -158,7 +158,7 @@ fn a_contact_string_selects_a_runtime() {
     let (target, limits) = config.contact(Some(contact)).unwrap();
     assert_eq!(limits, Limits { slots: Some(3), memory: None });
     assert_eq!(target.address, Path::new("/c.sock"));
-    assert_eq!((target.namespace.as_str(), target.snapshotter.as_str()), ("m", "native"));
+    assert_eq!((target.namespace.as_str(), target.snapshotter.as_deref()), ("m", Some("native")));
     let (only_namespace, _) = config.contact(Some("containerd://?namespace=m")).unwrap();
     assert_eq!(only_namespace.address, config.target.address);
     for wrong in [

@@ -146,6 +146,7 @@ impl Calls {
     client!(events, api::events_client::EventsClient<Service>);
     client!(images, api::images_client::ImagesClient<Service>);
     client!(leases, api::leases_client::LeasesClient<Service>);
+    client!(namespaces, api::namespaces_client::NamespacesClient<Service>);
     client!(snapshots, api::snapshots::snapshots_client::SnapshotsClient<Service>);
     client!(tasks, api::tasks_client::TasksClient<Service>);
     client!(version, api::version_client::VersionClient<Service>);

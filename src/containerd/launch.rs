@@ -152,8 +152,9 @@ async fn attempt(
         streams[2] = errors(&dir)?;
     }
     let mounted = if wanted.no_init { order.origins.clone() } else { Vec::new() };
-    let runtime = runtime(&settings, &wanted);
-    let container = container(core, job, &wanted, runtime, &image, &spec);
+    let runtime = runtime(core, &settings, &wanted).await?;
+    let snapshotter = if image.is_there() { core.snapshotter(&wanted).await? } else { String::new() };
+    let container = container(core, job, &wanted, (runtime, snapshotter), &image, &spec);
     note_image(&dir, &image.reference())?;
 
     // The order goes to stable storage while the daemon works; init reads it only once started.
@@ -264,7 +265,7 @@ fn container(
     core: &Core,
     job: &NewJob,
     wanted: &Extensions,
-    runtime: Runtime,
+    (runtime, snapshotter): (Runtime, String),
     image: &Image,
     spec: &Value,
 ) -> Container {
@@ -274,10 +275,8 @@ fn container(
         labels::keep(&mut labels);
     }
     let id = core.container_of(&job.id);
-    let snapshot = image.is_there().then(|| (id.clone(), core.snapshotter(wanted).to_owned()));
-    let (snapshot_key, snapshotter) = snapshot.unwrap_or_default();
     Container {
-        snapshot_key,
+        snapshot_key: if image.is_there() { id.clone() } else { String::new() },
         id,
         labels,
         image: image.name.clone(),

@@ -12,6 +12,7 @@ mod cdi;
 mod connect;
 mod control;
 mod cpuset;
+mod defaults;
 mod devices;
 mod document;
 mod environment;
@@ -160,7 +161,8 @@ impl JobTracker for ContainerdTracker {
         self.run(|core| async move {
             snapshot::check(&core, &wanted).await?;
             let policy = settings.policy(&wanted);
-            let checked = check_image(&core, &name, core.snapshotter(&wanted), policy).await;
+            let snapshotter = core.snapshotter(&wanted).await?;
+            let checked = check_image(&core, &name, &snapshotter, policy).await;
             checked.map_err(|error| error.of(format_args!("jobCategory \"{category}\"")))
         })
     }

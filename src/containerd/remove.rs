@@ -10,7 +10,7 @@ use containerd_client::services::v1::snapshots::RemoveSnapshotRequest;
 use containerd_client::services::v1::{
     DeleteContainerRequest, DeleteTaskRequest, KillRequest, WaitRequest,
 };
-use containerd_client::tonic::Status as Answer;
+use containerd_client::tonic::{Code, Status as Answer};
 use drmaa2_init::is_marked;
 
 use super::attempt::Attempt;
@@ -18,7 +18,7 @@ use super::connect::{QUICK, RUN};
 use super::files::{blocking, io_error};
 use super::job_dir::{self, WITHDRAW_FILE};
 use super::tracker_core::Core;
-use super::{attempt, labels, look_up, shim, status};
+use super::{attempt, defaults, labels, look_up, shim, status};
 use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::Fact;
 
@@ -146,12 +146,33 @@ async fn remove_container(core: &Core, attempt: &Attempt, dir: &Path) -> Result<
         // A container of another program may have another snapshotter than the usual one.
         None => look_up::container_record(core, container).await?.map(|record| record.snapshotter),
     };
-    let snapshotter = snapshotter.filter(|name| !name.is_empty());
-    let snapshotter = snapshotter.unwrap_or_else(|| core.settings.snapshotter.clone());
+    let known = snapshotter.filter(|name| !name.is_empty()).or(core.settings.snapshotter.clone());
+    let is_known = known.is_some();
+    let snapshotters = match known {
+        Some(snapshotter) => vec![snapshotter],
+        None => usual(core).await?,
+    };
     let request = DeleteContainerRequest { id: container.clone() };
     done(core, calls.containers().delete(request).await)?;
-    let request = RemoveSnapshotRequest { snapshotter, key: container.clone() };
-    done(core, calls.snapshots().remove(request).await).map(drop)
+    for snapshotter in snapshotters {
+        let request = RemoveSnapshotRequest { snapshotter, key: container.clone() };
+        match calls.snapshots().remove(request).await {
+            // The daemon may not have a snapshotter that is only likely.
+            Err(status) if !is_known && status.code() == Code::InvalidArgument => {
+                tracing::debug!(container, %status, "no snapshot is removed");
+            }
+            answer => done(core, answer).map(drop)?,
+        }
+    }
+    Ok(())
+}
+
+/// The snapshotters that may have the snapshot of a container of which there is no record any more: the namespace may
+/// have come to name one, or another one, since.
+async fn usual(core: &Core) -> Result<Vec<String>> {
+    let named = core.defaults.of(&core.daemon).await?.snapshotter;
+    let other = named.filter(|named| named != defaults::SNAPSHOTTER);
+    Ok([defaults::SNAPSHOTTER.to_owned()].into_iter().chain(other).collect())
 }
 
 /// Remove the task of the attempt with this directory. False if there was none.

@@ -18,8 +18,8 @@ pub struct Settings {
     pub address: PathBuf,
     /// The daemon's namespace that jobs live in.
     pub namespace: String,
-    /// The daemon's plugin for root file systems.
-    pub snapshotter: String,
+    /// The daemon's plugin for root file systems; `None` is that of the namespace.
+    pub snapshotter: Option<String>,
     /// Directory of the jobs' directories. The same for all users of the namespace; UTF-8.
     pub jobs_dir: PathBuf,
     /// Directory of the locks of processes that pull. The same for all users of the namespace.
@@ -33,8 +33,8 @@ pub struct Settings {
 pub struct JobSettings {
     /// The image of its category; `None` if it has no category.
     pub image: Option<String>,
-    /// The daemon's plugin that runs containers, such as `io.containerd.runc.v2`.
-    pub runtime: String,
+    /// The daemon's plugin that runs containers, such as `io.containerd.runc.v2`; `None` is that of the namespace.
+    pub runtime: Option<String>,
     /// The program that this plugin uses; `None` is the plugin's own choice.
     pub runtime_binary: Option<String>,
     /// Directories with descriptions of devices, the most important last.

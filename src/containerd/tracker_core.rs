@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::connect::Daemon;
+use super::defaults::{self, Defaults};
 use super::facts::Facts;
 use super::image::{Image, Images};
 use super::job_dir::shared;
@@ -34,6 +35,7 @@ pub(super) struct Core {
     pub(super) settings: Settings,
     pub(super) machine: String,
     pub(super) daemon: Daemon,
+    pub(super) defaults: Defaults,
     pub(super) images: Images,
     pub(super) pulls: Pulls,
     /// Held while an image is unpacked.
@@ -54,6 +56,7 @@ impl Core {
             machine: machine::name(),
             daemon: Daemon::new(settings.address.clone(), settings.namespace.clone()),
             settings,
+            defaults: Defaults::default(),
             images: Images::default(),
             pulls: Pulls::new(),
             unpacking: tokio::sync::Mutex::default(),
@@ -90,7 +93,8 @@ impl Core {
             Pull::Always => Name::parse(name)?.to_string(),
             Pull::Missing | Pull::Never => name.to_owned(),
         };
-        self.images.resolve(&self.daemon, self.snapshotter(wanted), &name).await
+        let snapshotter = self.snapshotter(wanted).await?;
+        self.images.resolve(&self.daemon, &snapshotter, &name).await
     }
 
     /// The facts about this machine that the spec of a job needs.
@@ -99,7 +103,13 @@ impl Core {
     }
 
     /// The snapshotter that makes the root file system of a job.
-    pub(super) fn snapshotter<'a>(&'a self, wanted: &'a Extensions) -> &'a str {
-        wanted.snapshotter.as_ref().unwrap_or(&self.settings.snapshotter)
+    pub(super) async fn snapshotter(&self, wanted: &Extensions) -> Result<String> {
+        match wanted.snapshotter.as_ref().or(self.settings.snapshotter.as_ref()) {
+            Some(said) => Ok(said.clone()),
+            None => {
+                let named = self.defaults.of(&self.daemon).await?.snapshotter;
+                Ok(named.unwrap_or_else(|| defaults::SNAPSHOTTER.to_owned()))
+            }
+        }
     }
 }

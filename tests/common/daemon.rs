@@ -76,7 +76,7 @@ impl Daemon {
         rig_elsewhere(|settings| {
             settings.address = socket;
             settings.namespace = "once".into();
-            settings.snapshotter = self.snapshotter();
+            settings.snapshotter = Some(self.snapshotter());
         })
     }
 

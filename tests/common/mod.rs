@@ -74,7 +74,7 @@ pub(crate) fn settings(jobs_dir: PathBuf) -> Option<Settings> {
     Some(Settings {
         address: setting("CONTAINERD_ADDRESS")?.into(),
         namespace: setting("CONTAINERD_NAMESPACE").unwrap_or_else(|| "default".into()),
-        snapshotter: setting("CONTAINERD_SNAPSHOTTER").unwrap_or_else(|| "overlayfs".into()),
+        snapshotter: Some(setting("CONTAINERD_SNAPSHOTTER").unwrap_or_else(|| "overlayfs".into())),
         pulls_dir: jobs_dir.with_file_name("pulls"),
         jobs_dir,
         init: setting("DRMAA2_INIT")?.into(),
@@ -94,7 +94,7 @@ pub(crate) fn resolved_with(
     let category = template.job_category.as_ref().map(ToString::to_string);
     let mut settings = JobSettings {
         image: category.or_else(|| setting("DRMAA2_TEST_IMAGE")),
-        runtime: "io.containerd.runc.v2".into(),
+        runtime: None,
         runtime_binary: None,
         cdi_dirs: vec![],
         grace: Duration::from_secs(1),
@@ -322,7 +322,7 @@ impl Rig {
             let namespace: MetadataValue<_> = settings.namespace.parse().unwrap();
             let (id, key) = (container_id.clone(), container_id.clone());
             let task = GetRequest { container_id, exec_id: String::new() };
-            let snapshot = StatSnapshotRequest { snapshotter: settings.snapshotter, key };
+            let snapshot = StatSnapshotRequest { snapshotter: settings.snapshotter.unwrap(), key };
             [
                 ("task", client.tasks().get(to(&namespace, task)).await.err()),
                 (

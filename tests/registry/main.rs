@@ -16,6 +16,7 @@ mod failures;
 mod hosts;
 mod image;
 mod images;
+mod namespace;
 mod part;
 mod peer;
 mod processes;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use super::rig::Rig;
+use super::rig::{Rig, usual_snapshotter};
 
 /// How `ctr` begins to tell why it gives up; what a container says does not begin so.
 const COMPLAINT: &str = "ctr: ";
@@ -31,7 +31,7 @@ impl Peer {
             program,
             is_new: major.unwrap().parse::<u32>().unwrap() >= 2,
             address: rig.settings.address.clone(),
-            snapshotter: rig.settings.snapshotter.clone(),
+            snapshotter: usual_snapshotter(),
             namespace: format!("{}-ctr", rig.settings.namespace),
         }
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::image::{Image, Layer, Packing, digest};
 use super::proxy::Proxy;
-use super::rig::{Rig, job, job_with};
+use super::rig::{Rig, job, job_with, usual_snapshotter};
 use super::server::Server;
 
 /// A small image whose file `/version` says this.
@@ -200,7 +200,7 @@ fn an_image_without_layers_is_missing_where_it_has_no_snapshot() {
     // Its snapshot is all that a job needs.
     assert_eq!(rig.output(&name, "cat /version"), "whole");
     assert!(!rig.held().content.contains(&image.layers()[0]));
-    let other = if rig.settings.snapshotter == "native" { "overlayfs" } else { "native" };
+    let other = if usual_snapshotter() == "native" { "overlayfs" } else { "native" };
     let extensions = [("containerd_jt_snapshotter".to_owned(), Text::from(other))].into();
     let path = rig.file("out", "");
     let stdio = Stdio { output: Some(path.as_path().into()), ..Stdio::default() };

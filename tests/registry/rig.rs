@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use containerd_client::services::v1::snapshots::ListSnapshotsRequest;
 use containerd_client::services::v1::{
-    CreateImageRequest, CreateRequest, DeleteContentRequest, DeleteRequest, GetImageRequest, Image,
-    Info, InfoRequest, ListContentRequest, ListImagesRequest, ListRequest, ListStatusesRequest,
-    UpdateRequest,
+    CreateImageRequest, CreateNamespaceRequest, CreateRequest, DeleteContentRequest, DeleteRequest,
+    GetImageRequest, Image, Info, InfoRequest, ListContentRequest, ListImagesRequest, ListRequest,
+    ListStatusesRequest, Namespace, UpdateNamespaceRequest, UpdateRequest,
 };
 use containerd_client::tonic::Request;
 use containerd_client::tonic::metadata::{Ascii, MetadataValue};
@@ -56,6 +56,11 @@ fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The snapshotter of the machine's containerd.
+pub fn usual_snapshotter() -> String {
+    setting("CONTAINERD_SNAPSHOTTER").unwrap_or_else(|| "overlayfs".into())
+}
+
 /// What a test needs is there, or it may be skipped.
 pub fn is_possible() -> bool {
     let missing: Vec<_> = ["CONTAINERD_ADDRESS", "DRMAA2_INIT"]
@@ -85,7 +90,7 @@ impl Rig {
         let mut settings = Settings {
             address: setting("CONTAINERD_ADDRESS").unwrap().into(),
             namespace: format!("drmaa2-pull-{}", ulid::Ulid::generate().to_string().to_lowercase()),
-            snapshotter: setting("CONTAINERD_SNAPSHOTTER").unwrap_or_else(|| "overlayfs".into()),
+            snapshotter: Some(usual_snapshotter()),
             jobs_dir: dir.path().join("jobs"),
             init: setting("DRMAA2_INIT").unwrap().into(),
             pulls_dir: dir.path().join("pulls"),
@@ -93,7 +98,7 @@ impl Rig {
         change(&mut settings);
         let configured = JobSettings {
             image: None,
-            runtime: "io.containerd.runc.v2".into(),
+            runtime: None,
             runtime_binary: None,
             cdi_dirs: vec![],
             grace: Duration::from_secs(1),
@@ -294,6 +299,34 @@ impl Rig {
         });
     }
 
+    /// Give the namespace these labels and no others; it need not be there yet.
+    pub fn say_of_namespace(&self, labels: &[(&str, &str)]) {
+        let name = self.settings.namespace.clone();
+        let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let namespace = Some(Namespace { name, labels: labels.collect() });
+        self.ask(async |client, space| {
+            let request = CreateNamespaceRequest { namespace: namespace.clone() };
+            // It fails if it is there, which is as well.
+            let _ = client.namespaces().create(to(&space, request)).await;
+            let request = UpdateNamespaceRequest { namespace, update_mask: None };
+            client.namespaces().update(to(&space, request)).await.unwrap();
+        });
+    }
+
+    /// The names of all snapshots in the namespace that a snapshotter has.
+    pub fn snapshots(&self, snapshotter: &str) -> Vec<String> {
+        let snapshotter = snapshotter.to_owned();
+        self.ask(async |client, space| {
+            let request = to(&space, ListSnapshotsRequest { snapshotter, filters: vec![] });
+            let mut all = client.snapshots().list(request).await.unwrap().into_inner();
+            let mut names = Vec::new();
+            while let Some(part) = all.message().await.unwrap() {
+                names.extend(part.info.into_iter().map(|info| info.name));
+            }
+            names
+        })
+    }
+
     async fn store(&self, image: Image) {
         let client = containerd_client::Client::from_path(&self.settings.address).await.unwrap();
         let space: MetadataValue<Ascii> = self.settings.namespace.parse().unwrap();
@@ -305,10 +338,12 @@ impl Rig {
     pub fn held(&self) -> Held {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let settings = self.settings.clone();
+        let snapshotter = settings.snapshotter.unwrap_or_else(usual_snapshotter);
+        let snapshots = self.snapshots(&snapshotter);
         runtime.block_on(async move {
             let client = containerd_client::Client::from_path(settings.address).await.unwrap();
             let space: MetadataValue<Ascii> = settings.namespace.parse().unwrap();
-            let mut held = Held::default();
+            let mut held = Held { snapshots, ..Held::default() };
             let images = client.images().list(to(&space, ListImagesRequest::default())).await.unwrap();
             held.images = images.into_inner().images.into_iter().map(|image| image.name).collect();
             let request = to(&space, ListContentRequest::default());
@@ -319,12 +354,6 @@ impl Rig {
             let request = to(&space, ListStatusesRequest::default());
             let ingests = client.content().list_statuses(request).await.unwrap().into_inner().statuses;
             held.ingests = ingests.into_iter().map(|status| status.r#ref).collect();
-            let snapshotter = settings.snapshotter.clone();
-            let request = to(&space, ListSnapshotsRequest { snapshotter, filters: vec![] });
-            let mut snapshots = client.snapshots().list(request).await.unwrap().into_inner();
-            while let Some(part) = snapshots.message().await.unwrap() {
-                held.snapshots.extend(part.info.into_iter().map(|info| info.name));
-            }
             let leases = client.leases().list(to(&space, ListRequest::default())).await.unwrap();
             held.leases = leases.into_inner().leases.into_iter().map(|lease| lease.id).collect();
             held

@@ -80,7 +80,7 @@ fn containerd() -> Subject {
     let settings = Settings {
         address: set("CONTAINERD_ADDRESS").into(),
         namespace: set("CONTAINERD_NAMESPACE"),
-        snapshotter: set("CONTAINERD_SNAPSHOTTER"),
+        snapshotter: Some(set("CONTAINERD_SNAPSHOTTER")),
         jobs_dir: jobs_dir.path().to_owned(),
         pulls_dir: jobs_dir.path().join(".pulls"),
         init: set("DRMAA2_INIT").into(),
@@ -98,7 +98,7 @@ fn containerd() -> Subject {
 fn settings(template: &JobTemplate) -> tracker::Settings {
     tracker::Settings::of(&JobSettings {
         image: template.job_category.as_ref().map(ToString::to_string),
-        runtime: "io.containerd.runc.v2".into(),
+        runtime: None,
         runtime_binary: None,
         cdi_dirs: vec![],
         grace: Duration::from_secs(5),

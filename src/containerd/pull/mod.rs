@@ -41,16 +41,16 @@ pub(super) async fn ready(core: &Arc<Core>, job: &NewJob) -> Result<()> {
     }
     let name = settings.image()?;
     let extensions = job.template.extensions()?;
-    let snapshotter = core.snapshotter(&extensions);
+    let snapshotter = core.snapshotter(&extensions).await?;
     let always = match settings.policy(&extensions) {
         Pull::Never => return Ok(()),
-        Pull::Missing if core.images.find(&core.daemon, snapshotter, name).await?.is_some() => {
+        Pull::Missing if core.images.find(&core.daemon, &snapshotter, name).await?.is_some() => {
             return Ok(());
         }
         Pull::Missing => false,
         Pull::Always => true,
     };
-    let (name, snapshotter) = (Name::parse(name)?.to_string(), snapshotter.to_owned());
+    let name = Name::parse(name)?.to_string();
     let wanted = Wanted { name, always, snapshotter, registry: settings.registry };
     let image = wanted.name.clone();
     let begin = |wanted, progress| Box::pin(pull(Arc::clone(core), wanted, progress)) as _;
