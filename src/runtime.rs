@@ -115,8 +115,11 @@ fn check_threads(count: usize) -> io::Result<()> {
     result
 }
 
+/// What a thread does.
+type Body = Box<dyn FnOnce() + Send>;
+
 /// Start several threads like [`thread`], or none of them.
-pub fn threads<const N: usize>(bodies: [(&str, Box<dyn FnOnce() + Send>); N]) -> Result<()> {
+pub fn threads<const N: usize>(bodies: [(&str, Body); N]) -> Result<()> {
     let mut starts = Vec::new();
     for (name, body) in bodies {
         let (start, started) = mpsc::channel();

@@ -10,8 +10,8 @@ use reqwest::{Client, Response, StatusCode, Url};
 use serde::Deserialize;
 
 use super::auth::Authority;
-use super::challenge::Challenge;
 use super::body;
+use super::challenge::Challenge;
 use super::failure::{Failure, cause, origin};
 use crate::model::{ErrorCode, json};
 use crate::sync::Mutex;

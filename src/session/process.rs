@@ -59,13 +59,13 @@ extern "C" fn after_fork_in_parent() {
 
 extern "C" fn after_fork_in_child() {
     fork::finish();
-    if let Some(mut process) = fork::let_go(&HELD) {
-        if let Some(world) = process.world.take() {
-            // Now, as long as the descriptors are what they were: many a child closes all, and opens its own.
-            world.store.abandon();
-            // The rest is threads that do not exist here, and their resources.
-            mem::forget(world);
-        }
+    if let Some(mut process) = fork::let_go(&HELD)
+        && let Some(world) = process.world.take()
+    {
+        // Now, as long as the descriptors are what they were: many a child closes all, and opens its own.
+        world.store.abandon();
+        // The rest is threads that do not exist here, and their resources.
+        mem::forget(world);
     }
 }
 

@@ -285,11 +285,12 @@ mod tests {
     fn a_stopped_writer_keeps_nobody_from_opening_and_reading() {
         let dir = tempfile::tempdir().unwrap();
         Store::open(dir.path()).unwrap();
-        let other = other(&dir.path().join(BELL));
+        let mut other = other(&dir.path().join(BELL));
         signal(&other, libc::SIGSTOP);
         let store = Store::open(dir.path()).unwrap();
         assert!(store.session_names().unwrap().is_empty());
         signal(&other, libc::SIGKILL);
+        other.wait().unwrap();
         store.create_session("x", None, "me").unwrap();
     }
 }
