@@ -12,12 +12,6 @@ use super::failure::{Failure, cause};
 /// process, which costs the same for few and for many.
 const PIECE: usize = 128 << 10;
 
-/// The size of the whole blob, if an answer that begins at `from`, or at its beginning, tells it.
-pub(super) fn told_size(answer: &Response, from: u64) -> Option<u64> {
-    let before = if answer.status() == StatusCode::PARTIAL_CONTENT { from } else { 0 };
-    Some(answer.content_length()?.saturating_add(before))
-}
-
 /// A blob being read.
 pub struct Blob<'a> {
     registry: &'a Registry,

@@ -1,6 +1,12 @@
-//! Bodies of answers that are read into memory: none further than it may be long.
+//! Bodies of answers: their sizes, and those that are read into memory, none further than it may be long.
 
-use reqwest::Response;
+use reqwest::{Response, StatusCode};
+
+/// The size of the whole blob, if an answer that begins at `from`, or at its beginning, tells it.
+pub(super) fn told_size(answer: &Response, from: u64) -> Option<u64> {
+    let before = if answer.status() == StatusCode::PARTIAL_CONTENT { from } else { 0 };
+    Some(answer.content_length()?.saturating_add(before))
+}
 
 /// Why a body was not read.
 pub(super) enum Unread {

@@ -102,7 +102,7 @@ impl Registry {
         let mut last = None;
         for endpoint in self.places(|endpoint| endpoint.pulls) {
             let failure = match endpoint.fetch(&wanted).await {
-                Ok(answer) => match blob::told_size(&answer, from) {
+                Ok(answer) => match body::told_size(&answer, from) {
                     Some(told) if told != size => {
                         let cause = format!("it has {told} bytes, and the image's manifest says {size}");
                         endpoint.lasting(&wanted.path, &cause)
