@@ -93,9 +93,9 @@ fn play(waits: usize) -> Result<(), Error> {
             let body = move || drop(job.wait_terminated(Timeout::Infinite));
             thread::Builder::new().stack_size(128 * 1024).spawn(body)?;
         }
-        // All of them wait now, or will be through with their first look when the first question is answered.
-        thread::sleep(Duration::from_secs(2));
     }
+    // What is done once is done before the first question, and all threads wait.
+    thread::sleep(Duration::from_secs(2));
     for line in std::io::stdin().lines() {
         line?;
         println!("{}", used()?.as_micros());
