@@ -36,7 +36,7 @@ pub fn finish() {
 }
 
 /// Have functions called before each fork of this process, and after it in parent and child, unless
-/// `done` is set.
+/// `done` is set. Returns whether that could be done: they take memory.
 ///
 /// This is no `Once`: if a fork came in between, the child would wait for ever for the thread that ran
 /// it. So two threads may both do it, and the functions must tolerate a second call.
@@ -45,14 +45,16 @@ pub fn register(
     before: extern "C" fn(),
     in_parent: extern "C" fn(),
     in_child: extern "C" fn(),
-) {
-    if !done.load(Ordering::Acquire) {
-        // SAFETY: the functions exist as long as the library, which stays loaded.
-        unsafe {
-            libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child));
-        }
+) -> bool {
+    if done.load(Ordering::Acquire) {
+        return true;
+    }
+    // SAFETY: the functions exist as long as the library, which stays loaded.
+    let error = unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+    if error == 0 {
         done.store(true, Ordering::Release);
     }
+    error == 0
 }
 
 /// Take something and keep it in this thread, unless it is there already.

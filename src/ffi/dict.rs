@@ -25,6 +25,9 @@ pub struct drmaa2_dict_s {
     entries: HashMap<Text, Entry>,
     /// The number of the next new entry.
     next: u64,
+    /// Room for all entries, in which they are put in order when the dictionary is freed: that must not
+    /// fail.
+    room: Vec<Entry>,
 }
 
 struct Entry {
@@ -35,36 +38,63 @@ struct Entry {
 }
 
 impl drmaa2_dict_s {
-    fn new(release: drmaa2_dict_entryfree) -> Box<Self> {
-        Box::new(Self { release, entries: HashMap::new(), next: 0 })
+    fn new(release: drmaa2_dict_entryfree) -> Result<Box<Self>> {
+        mem::boxed(Self { release, entries: HashMap::new(), next: 0, room: Vec::new() })
     }
 
     fn reserve(&mut self) -> Result<()> {
-        self.entries.try_reserve(1).map_err(|_| mem::out_of_memory())
+        self.entries.try_reserve(1).map_err(|_| mem::out_of_memory())?;
+        self.room.try_reserve(self.entries.len() + 1).map_err(|_| mem::out_of_memory())
+    }
+
+    /// Add an entry for which there is room.
+    fn add(&mut self, text: Text, key: *mut c_char, value: *mut c_char) {
+        self.entries.insert(text, Entry { number: self.next, key, value });
+        self.next += 1;
     }
 
     /// Store two pointers. If the key exists, only the value is replaced, and the old one is returned.
-    fn set(&mut self, text: Text, key: *mut c_char, value: *mut c_char) -> Option<*mut c_char> {
-        if let Some(entry) = self.entries.get_mut(&text) {
-            return Some(std::mem::replace(&mut entry.value, value));
+    fn set(&mut self, text: &[u8], key: *mut c_char, value: *mut c_char) -> Result<Option<*mut c_char>> {
+        if let Some(entry) = self.entries.get_mut(text) {
+            return Ok(Some(std::mem::replace(&mut entry.value, value)));
         }
-        self.entries.insert(text, Entry { number: self.next, key, value });
-        self.next += 1;
-        None
+        let text = mem::text(text)?;
+        self.reserve()?;
+        self.add(text, key, value);
+        Ok(None)
     }
 
-    fn in_order(&self) -> Vec<(&Text, &Entry)> {
-        let mut entries: Vec<_> = self.entries.iter().collect();
+    /// Store copies of two strings in a dictionary that owns its strings.
+    fn set_copies(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        if let Some(entry) = self.entries.get_mut(key) {
+            let mut old = std::mem::replace(&mut entry.value, mem::string(value)?);
+            // SAFETY: the dictionary's own string.
+            unsafe { mem::free_string(&raw mut old) };
+            return Ok(());
+        }
+        let text = mem::text(key)?;
+        self.reserve()?;
+        let mut key = mem::string(key)?;
+        // SAFETY: just made.
+        let value = mem::string(value).inspect_err(|_| unsafe { mem::free_string(&raw mut key) })?;
+        self.add(text, key, value);
+        Ok(())
+    }
+
+    fn in_order(&self) -> Result<Vec<(&Text, &Entry)>> {
+        let mut entries = Vec::new();
+        entries.try_reserve_exact(self.entries.len()).map_err(|_| mem::out_of_memory())?;
+        entries.extend(&self.entries);
         entries.sort_unstable_by_key(|(_, entry)| entry.number);
-        entries
+        Ok(entries)
     }
 }
 
 impl Drop for drmaa2_dict_s {
     fn drop(&mut self) {
-        let mut entries: Vec<_> = self.entries.drain().map(|(_, entry)| entry).collect();
-        entries.sort_unstable_by_key(|entry| entry.number);
-        for entry in entries {
+        self.room.extend(self.entries.drain().map(|(_, entry)| entry));
+        self.room.sort_unstable_by_key(|entry| entry.number);
+        for entry in &self.room {
             // SAFETY: the entry was set in a dictionary with this callback.
             unsafe { release(self.release, entry.key, entry.value) };
         }
@@ -92,13 +122,13 @@ unsafe fn get<'a>(dict: drmaa2_dict) -> Result<&'a mut drmaa2_dict_s> {
 }
 
 /// The content of a key.
-unsafe fn content(key: *const c_char) -> Result<Text> {
+unsafe fn content<'a>(key: *const c_char) -> Result<&'a [u8]> {
     // SAFETY: NULL or a string, as the header asks.
-    unsafe { mem::bytes(key) }.map(Text::from).ok_or_else(|| null("key"))
+    unsafe { mem::bytes(key) }.ok_or_else(|| null("key"))
 }
 
-fn unknown(key: &Text) -> Error {
-    Error::argument(format!("no key \"{key}\" in the dictionary"))
+fn unknown(key: &[u8]) -> Error {
+    Error::argument(format!("no key \"{}\" in the dictionary", Text::from(key)))
 }
 
 /// Create an empty dictionary.
@@ -107,7 +137,7 @@ fn unknown(key: &Text) -> Error {
 /// to leave them alone. Returns a dictionary to be freed with drmaa2_dict_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_dict_create(callback: drmaa2_dict_entryfree) -> drmaa2_dict {
-    guard::pointer(|| Ok(Box::into_raw(drmaa2_dict_s::new(callback))))
+    guard::pointer(|| drmaa2_dict_s::new(callback).map(Box::into_raw))
 }
 
 /// Free a dictionary and set *d to NULL.
@@ -129,7 +159,7 @@ pub unsafe extern "C" fn drmaa2_dict_list(d: drmaa2_dict) -> drmaa2_string_list 
     guard::pointer(|| {
         // SAFETY: a dictionary, or NULL.
         let dict = unsafe { look(d) }?;
-        list::of_strings(dict.in_order().into_iter().map(|(key, _)| key.as_bytes()))
+        list::of_strings(dict.in_order()?.into_iter().map(|(key, _)| key.as_bytes()))
     })
 }
 
@@ -142,7 +172,7 @@ pub unsafe extern "C" fn drmaa2_dict_has(d: drmaa2_dict, key: *const c_char) -> 
     guard::value(FALSE, || {
         // SAFETY: a dictionary and a string, or NULL.
         let (dict, key) = unsafe { (look(d)?, content(key)?) };
-        Ok(if dict.entries.contains_key(&key) { TRUE } else { FALSE })
+        Ok(if dict.entries.contains_key(key) { TRUE } else { FALSE })
     })
 }
 
@@ -155,7 +185,7 @@ pub unsafe extern "C" fn drmaa2_dict_get(d: drmaa2_dict, key: *const c_char) -> 
     guard::value(ptr::null(), || {
         // SAFETY: a dictionary and a string, or NULL.
         let (dict, key) = unsafe { (look(d)?, content(key)?) };
-        dict.entries.get(&key).map(|entry| entry.value.cast_const()).ok_or_else(|| unknown(&key))
+        dict.entries.get(key).map(|entry| entry.value.cast_const()).ok_or_else(|| unknown(key))
     })
 }
 
@@ -170,7 +200,7 @@ pub unsafe extern "C" fn drmaa2_dict_del(d: drmaa2_dict, key: *const c_char) -> 
             // SAFETY: a dictionary and a string, or NULL. The reference ends before the callback,
             // which may use the dictionary.
             let (dict, key) = unsafe { (get(d)?, content(key)?) };
-            (dict.release, dict.entries.remove(&key).ok_or_else(|| unknown(&key))?)
+            (dict.release, dict.entries.remove(key).ok_or_else(|| unknown(key))?)
         };
         // SAFETY: the entry was set in a dictionary with this callback.
         unsafe { release(callback, entry.key, entry.value) };
@@ -198,8 +228,7 @@ pub unsafe extern "C" fn drmaa2_dict_set(
             if val.is_null() {
                 return Err(null("value"));
             }
-            dict.reserve()?;
-            (dict.release, dict.set(text, key.cast_mut(), val.cast_mut()))
+            (dict.release, dict.set(text, key.cast_mut(), val.cast_mut())?)
         };
         if let Some(old) = old.filter(|old| old.cast_const() != val) {
             // SAFETY: the value was set in a dictionary with this callback.
@@ -236,18 +265,9 @@ pub(super) unsafe fn free(variable: *mut drmaa2_dict) {
 
 /// A new dictionary that owns its strings.
 pub(super) fn of_texts(entries: &[(Text, Text)]) -> Result<drmaa2_dict> {
-    let mut dict = drmaa2_dict_s::new(Some(drmaa2_dict_default_callback));
+    let mut dict = drmaa2_dict_s::new(Some(drmaa2_dict_default_callback))?;
     for (key, value) in entries {
-        dict.reserve()?;
-        if !dict.entries.contains_key(key) {
-            let copy = mem::string(key.as_bytes())?;
-            dict.set(key.clone(), copy, ptr::null_mut());
-        }
-        if let Some(entry) = dict.entries.get_mut(key) {
-            // SAFETY: NULL, or made here for an earlier entry of the same key.
-            unsafe { mem::free_string(&raw mut entry.value) };
-            entry.value = mem::string(value.as_bytes())?;
-        }
+        dict.set_copies(key.as_bytes(), value.as_bytes())?;
     }
     Ok(Box::into_raw(dict))
 }
@@ -256,12 +276,13 @@ pub(super) fn of_texts(entries: &[(Text, Text)]) -> Result<drmaa2_dict> {
 ///
 /// # Safety
 /// `dict` is NULL or a dictionary that no other thread changes now, and its values are strings.
-pub(super) unsafe fn texts(dict: drmaa2_dict) -> Option<Vec<(Text, Text)>> {
+pub(super) unsafe fn texts(dict: drmaa2_dict) -> Result<Option<Vec<(Text, Text)>>> {
     // SAFETY: the caller's promise.
-    let dict = unsafe { dict.as_ref() }?;
+    let Some(dict) = (unsafe { dict.as_ref() }) else { return Ok(None) };
     // SAFETY: values are strings; NULL cannot be set.
     let value = |entry: &Entry| Text::from(unsafe { mem::bytes(entry.value) }.unwrap_or_default());
-    Some(dict.in_order().into_iter().map(|(key, entry)| (key.clone(), value(entry))).collect())
+    let entries = dict.in_order()?.into_iter().map(|(key, entry)| (key.clone(), value(entry)));
+    Ok(Some(entries.collect()))
 }
 
 /// The value of a key, if the dictionary exists and has it.
@@ -271,29 +292,41 @@ pub(super) unsafe fn texts(dict: drmaa2_dict) -> Option<Vec<(Text, Text)>> {
 /// values are strings.
 pub(super) unsafe fn value<'a>(dict: drmaa2_dict, key: &str) -> Option<&'a [u8]> {
     // SAFETY: the caller's promise.
-    let entry = unsafe { dict.as_ref() }?.entries.get(&Text::from(key))?;
+    let entry = unsafe { dict.as_ref() }?.entries.get(key.as_bytes())?;
     // SAFETY: the same.
     unsafe { mem::bytes(entry.value) }
 }
 
 /// Set a key to a copy of `value`, or delete it for `None`. The dictionary owns its strings; it is made
-/// for the first value.
+/// for the first value, and freed with the last.
 ///
 /// # Safety
 /// `variable` holds NULL or a dictionary made by [`of_texts`], which no other thread uses now.
 pub(super) unsafe fn put(variable: *mut drmaa2_dict, key: &str, value: Option<&[u8]>) -> Result<()> {
     // SAFETY: the caller's promise.
-    let mut entries = unsafe { texts(*variable) }.unwrap_or_default();
-    let key = Text::from(key);
-    entries.retain(|(name, _)| *name != key);
-    entries.extend(value.map(|value| (key, Text::from(value))));
-    let new = if entries.is_empty() { ptr::null_mut() } else { of_texts(&entries)? };
-    // SAFETY: the caller's promise; what the variable holds from here on is the new one.
-    unsafe {
-        free(variable);
-        variable.write(new);
+    let known = unsafe { (*variable).as_mut() };
+    match (known, value) {
+        (Some(dict), Some(value)) => dict.set_copies(key.as_bytes(), value),
+        (Some(dict), None) => {
+            if let Some(entry) = dict.entries.remove(key.as_bytes()) {
+                // SAFETY: the dictionary's own strings.
+                unsafe { release(dict.release, entry.key, entry.value) };
+            }
+            if dict.entries.is_empty() {
+                // SAFETY: the caller's promise.
+                unsafe { free(variable) };
+            }
+            Ok(())
+        }
+        (None, Some(value)) => {
+            let mut dict = drmaa2_dict_s::new(Some(drmaa2_dict_default_callback))?;
+            dict.set_copies(key.as_bytes(), value)?;
+            // SAFETY: the caller's promise.
+            unsafe { variable.write(Box::into_raw(dict)) };
+            Ok(())
+        }
+        (None, None) => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -307,7 +340,7 @@ mod tests {
         let mut dict = of_texts(&entries).unwrap();
         // SAFETY: just made.
         unsafe {
-            assert_eq!(texts(dict), Some(entries));
+            assert_eq!(texts(dict), Ok(Some(entries)));
             free(&raw mut dict);
         }
         assert!(dict.is_null());
@@ -319,7 +352,7 @@ mod tests {
         let mut dict = of_texts(&entries).unwrap();
         // SAFETY: just made.
         unsafe {
-            assert_eq!(texts(dict), Some(vec![("k".into(), "2".into())]));
+            assert_eq!(texts(dict), Ok(Some(vec![("k".into(), "2".into())])));
             free(&raw mut dict);
         }
     }

@@ -14,7 +14,7 @@ use super::enums::drmaa2_error;
 thread_local! {
     /// The error of the last call on this thread; `None` if it succeeded. It exists until the very last
     /// moment of the thread, since it has no destructor: exit handlers may ask.
-    static LAST: Cell<Option<ManuallyDrop<Box<Error>>>> = const { Cell::new(None) };
+    static LAST: Cell<Option<ManuallyDrop<Error>>> = const { Cell::new(None) };
     /// Drops it.
     static SWEEPER: Sweeper = const { Sweeper };
 }
@@ -28,7 +28,7 @@ impl Drop for Sweeper {
 }
 
 /// Replace the last error of this thread.
-fn set_last(last: Option<Box<Error>>) {
+fn set_last(last: Option<Error>) {
     // A call after the sweeper, from an exit handler for instance, leaves at most one error behind.
     let _ = SWEEPER.try_with(|_| ());
     drop(LAST.replace(last.map(ManuallyDrop::new)).map(ManuallyDrop::into_inner));
@@ -59,7 +59,7 @@ pub(super) fn quiet<T>(failed: T, body: impl FnOnce() -> T) -> T {
 pub(super) fn with_last<T>(look: impl FnOnce(Option<&Error>) -> T) -> T {
     // Taken out and put back, so that no borrow can conflict with a call from inside `look`.
     let last = LAST.take().map(ManuallyDrop::into_inner);
-    let answer = look(last.as_deref());
+    let answer = look(last.as_ref());
     set_last(last);
     answer
 }
@@ -68,7 +68,7 @@ fn run<T>(body: impl FnOnce() -> Result<T>) -> std::result::Result<T, ErrorCode>
     let result = caught(body).and_then(|result| result);
     let (result, last) = match result {
         Ok(value) => (Ok(value), None),
-        Err(error) => (Err(error.code), Some(Box::new(error))),
+        Err(error) => (Err(error.code), Some(error)),
     };
     set_last(last);
     result

@@ -4,26 +4,34 @@
 
 use std::any::TypeId;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::AtomicBool;
 
 use crate::fork;
 use crate::sync::{Mutex, MutexGuard};
 
 /// The existing objects by address, until they are freed. No other lock is taken under this one.
-type Table = BTreeMap<usize, TypeId>;
+type Table = HashMap<usize, TypeId, BuildHasherDefault<DefaultHasher>>;
 
-static MADE: Mutex<Table> = Mutex::new(BTreeMap::new());
+static MADE: Mutex<Table> = Mutex::new(HashMap::with_hasher(BuildHasherDefault::new()));
 static HANDLERS: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static HELD: fork::Place<MutexGuard<'static, Table>> = const { Cell::new(None) };
 }
 
-/// Register a block that is handed out.
-pub(super) fn made<T: 'static>(block: *const T) {
-    fork::register(&HANDLERS, before_fork, after_fork, after_fork);
-    MADE.lock().insert(block.addr(), TypeId::of::<T>());
+/// Register a block that is to be handed out. False if there is no memory to do so.
+pub(super) fn made<T: 'static>(block: *const T) -> bool {
+    if !fork::register(&HANDLERS, before_fork, after_fork, after_fork) {
+        return false;
+    }
+    let mut table = MADE.lock();
+    let has_room = table.try_reserve(1).is_ok();
+    if has_room {
+        table.insert(block.addr(), TypeId::of::<T>());
+    }
+    has_room
 }
 
 /// Remove a freed block, whoever made it.
@@ -53,7 +61,7 @@ mod tests {
         let block = Box::new(0_u64);
         let block = &raw const *block;
         assert!(!is_other::<u32, _>(block), "a caller's may be anything");
-        made(block);
+        assert!(made(block));
         assert!(is_other::<u32, _>(block));
         assert!(!is_other::<u64, _>(block));
         freed(block);

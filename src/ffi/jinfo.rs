@@ -192,7 +192,7 @@ pub(super) unsafe fn filter(ji: drmaa2_jinfo) -> Result<Option<JobFilter>> {
         dispatched: number(ji.dispatchTime),
         finished: number(ji.finishTime),
         // SAFETY: NULL or a dictionary that `drmaa2_set_instance_value` has made.
-        extensions: unsafe { values::values(ji.implementationSpecific) }
+        extensions: unsafe { values::values(ji.implementationSpecific) }?
             .into_iter()
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| (name, value.to_string()))

@@ -198,7 +198,7 @@ pub(super) unsafe fn read(jt: drmaa2_jtemplate) -> Result<JobTemplate> {
         args: texts("args", jt.args)?,
         submit_as_hold: jt.submitAsHold != FALSE,
         rerunnable: jt.rerunnable != FALSE,
-        job_environment: entries(jt.jobEnvironment),
+        job_environment: entries(jt.jobEnvironment)?,
         working_directory: text(jt.workingDirectory),
         job_category: text(jt.jobCategory),
         email: texts("email", jt.email)?,
@@ -220,12 +220,12 @@ pub(super) unsafe fn read(jt: drmaa2_jtemplate) -> Result<JobTemplate> {
         machine_arch: member_of_enum(jt.machineArch),
         start_time: time(jt.startTime),
         deadline_time: time(jt.deadlineTime),
-        stage_in_files: entries(jt.stageInFiles),
-        stage_out_files: entries(jt.stageOutFiles),
-        resource_limits: entries(jt.resourceLimits),
+        stage_in_files: entries(jt.stageInFiles)?,
+        stage_out_files: entries(jt.stageOutFiles)?,
+        resource_limits: entries(jt.resourceLimits)?,
         accounting_id: text(jt.accountingId),
         // SAFETY: NULL or a dictionary that `drmaa2_set_instance_value` has made.
-        extensions: unsafe { values::values(jt.implementationSpecific) }.into_iter().collect(),
+        extensions: unsafe { values::values(jt.implementationSpecific) }?.into_iter().collect(),
         defaults: BTreeMap::new(),
     })
 }

@@ -45,8 +45,8 @@ struct Element {
 }
 
 impl drmaa2_list_s {
-    fn new(kind: ListType, release: drmaa2_list_entryfree) -> Box<Self> {
-        Box::new(Self { kind: kind as c_int, release, elements: VecDeque::new() })
+    fn new(kind: drmaa2_listtype, release: drmaa2_list_entryfree) -> Result<Box<Self>> {
+        mem::boxed(Self { kind, release, elements: VecDeque::new() })
     }
 
     fn reserve(&mut self, more: usize) -> Result<()> {
@@ -65,11 +65,12 @@ impl drmaa2_list_s {
         if pointer.is_null() {
             return Err(null("list element"));
         }
-        // SAFETY: the elements of a list of strings are strings.
-        let text = self
-            .is(ListType::DRMAA2_STRINGLIST)
-            .then(|| unsafe { mem::bytes(pointer.cast()) }.map(Text::from))
-            .flatten();
+        let text = if self.is(ListType::DRMAA2_STRINGLIST) {
+            // SAFETY: the elements of a list of strings are strings.
+            unsafe { mem::bytes(pointer.cast()) }.map(mem::text).transpose()?
+        } else {
+            None
+        };
         Ok(Element { pointer, text })
     }
 
@@ -122,8 +123,7 @@ pub unsafe extern "C" fn drmaa2_list_create(
         if !known.contains(&t) {
             return Err(Error::argument(format!("{t} is no list type")));
         }
-        let list = drmaa2_list_s { kind: t, release: callback, elements: VecDeque::new() };
-        Ok(Box::into_raw(Box::new(list)))
+        drmaa2_list_s::new(t, callback).map(Box::into_raw)
     })
 }
 
@@ -259,11 +259,12 @@ pub(super) unsafe fn set(list: drmaa2_list, pos: c_long, value: *mut c_void) -> 
 /// A new list of strings that owns its elements.
 pub(super) fn of_strings<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Result<drmaa2_list> {
     let callback = drmaa2_string_list_default_callback;
-    let mut list = drmaa2_list_s::new(ListType::DRMAA2_STRINGLIST, Some(callback));
+    let mut list = drmaa2_list_s::new(ListType::DRMAA2_STRINGLIST as c_int, Some(callback))?;
     for text in texts {
         list.reserve(1)?;
+        let copy = mem::text(text.as_ref())?;
         let pointer = mem::string(text.as_ref())?.cast();
-        list.elements.push_back(Element { pointer, text: Some(Text::from(text.as_ref())) });
+        list.elements.push_back(Element { pointer, text: Some(copy) });
     }
     Ok(Box::into_raw(list))
 }
@@ -280,7 +281,7 @@ pub(super) trait Listed: Block {
 pub(super) fn of_blocks<T: Listed>(
     blocks: impl IntoIterator<Item = Result<Owned<T>>>,
 ) -> Result<drmaa2_list> {
-    let mut list = drmaa2_list_s::new(T::KIND, Some(T::RELEASE));
+    let mut list = drmaa2_list_s::new(T::KIND as c_int, Some(T::RELEASE))?;
     for block in blocks {
         list.reserve(1)?;
         list.elements.push_back(Element { pointer: block?.into_raw().cast(), text: None });

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char};
 use std::ops::{Deref, DerefMut};
 use std::{mem, ptr};
 
-use crate::model::{Error, ErrorCode, Result};
+use crate::model::{Error, ErrorCode, Result, Text};
 
 use super::instances;
 use super::types::drmaa2_string;
@@ -45,7 +45,9 @@ impl<T: Block> Owned<T> {
             ptr::copy_nonoverlapping(text.as_ptr(), end, text.len());
             end.add(text.len()).write(0);
         }
-        Ok(Self(block))
+        // Dropping it frees it.
+        let new = Self(block);
+        if instances::made(block) { Ok(new) } else { Err(out_of_memory()) }
     }
 
     /// The string behind it.
@@ -58,7 +60,6 @@ impl<T: Block> Owned<T> {
     pub(super) fn into_raw(self) -> *mut T {
         let block = self.0;
         mem::forget(self);
-        instances::made(block);
         block
     }
 }
@@ -148,6 +149,24 @@ pub(super) fn optional_string<T: AsRef<[u8]>>(text: Option<T>) -> Result<drmaa2_
     text.map_or(Ok(ptr::null_mut()), string)
 }
 
+/// A value on Rust's own heap, which a caller never sees. `Box::new` would end the process if there is no
+/// memory.
+pub(super) fn boxed<T>(value: T) -> Result<Box<T>> {
+    let mut one = Vec::new();
+    one.try_reserve_exact(1).map_err(|_| out_of_memory())?;
+    one.push(value);
+    // SAFETY: a slice of one has the layout of its element.
+    Ok(unsafe { Box::from_raw(Box::into_raw(one.into_boxed_slice()).cast()) })
+}
+
+/// A copy of a text on Rust's own heap, with the same care.
+pub(super) fn text(bytes: &[u8]) -> Result<Text> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).map_err(|_| out_of_memory())?;
+    copy.extend_from_slice(bytes);
+    Ok(Text::from(copy))
+}
+
 /// The bytes of a caller's string; `None` for NULL.
 ///
 /// # Safety
@@ -183,9 +202,14 @@ pub(super) fn null(what: &str) -> Error {
     Error::argument(format!("{what} is NULL"))
 }
 
-/// The error for exhausted memory.
+/// The error for exhausted memory; without its text, if there is not even memory for that.
 pub(super) fn out_of_memory() -> Error {
-    Error::new(ErrorCode::OutOfResource, "out of memory")
+    const TEXT: &str = "out of memory";
+    let mut message = String::new();
+    if message.try_reserve_exact(TEXT.len()).is_ok() {
+        message.push_str(TEXT);
+    }
+    Error::new(ErrorCode::OutOfResource, message)
 }
 
 #[cfg(test)]

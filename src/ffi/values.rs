@@ -10,10 +10,10 @@ use super::dict;
 ///
 /// # Safety
 /// As [`dict::texts`].
-pub(super) unsafe fn values(member: *mut c_void) -> Vec<(String, Text)> {
+pub(super) unsafe fn values(member: *mut c_void) -> Result<Vec<(String, Text)>> {
     // SAFETY: the caller's promise.
-    let entries = unsafe { dict::texts(member.cast()) }.unwrap_or_default();
-    entries.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+    let entries = unsafe { dict::texts(member.cast()) }?.unwrap_or_default();
+    Ok(entries.into_iter().map(|(name, value)| (name.to_string(), value)).collect())
 }
 
 /// An `implementationSpecific` with these values, NULL for none.

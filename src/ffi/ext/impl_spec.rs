@@ -38,7 +38,7 @@ pub unsafe extern "C" fn uge_vi_impl_spec_get(v: drmaa2_version) -> drmaa2_dict 
             return Err(Error::argument("this is no version"));
         }
         // SAFETY: NULL or a dictionary of ours.
-        let values = unsafe { dict::texts(version.implementationSpecific.cast()) };
+        let values = unsafe { dict::texts(version.implementationSpecific.cast()) }?;
         dict::of_texts(&values.unwrap_or_default())
     })
 }
