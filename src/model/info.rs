@@ -233,13 +233,13 @@ impl JobInfo {
 
     /// Seconds from the start to the end, or to `now` while it has none; suspended time counts.
     pub fn wallclock_seconds(&self, now: Millis) -> Option<i64> {
-        let span = self.finished.unwrap_or(now) - self.dispatched?;
+        let span = self.finished.unwrap_or(now).saturating_sub(self.dispatched?);
         Some(span.max(0) / 1000)
     }
 
     /// CPU seconds, rounded to the nearest.
     pub fn cpu_seconds(&self) -> Option<i64> {
-        self.usage.cpu_time.map(|millis| (millis + 500) / 1000)
+        self.usage.cpu_time.map(|millis| millis.saturating_add(500) / 1000)
     }
 }
 
@@ -271,6 +271,14 @@ mod tests {
         assert_eq!(info.wallclock_seconds(99_000), Some(2));
         info.finished = Some(0);
         assert_eq!(info.wallclock_seconds(99_000), Some(0), "a clock set back gives no negative time");
+    }
+
+    #[test]
+    fn stored_times_of_any_size_can_be_told() {
+        let mut info = JobInfo::new("j", JobState::Running);
+        (info.dispatched, info.usage.cpu_time) = (Some(i64::MIN), Some(i64::MAX));
+        assert_eq!(info.wallclock_seconds(1), Some(i64::MAX / 1000));
+        assert_eq!(info.cpu_seconds(), Some(i64::MAX / 1000));
     }
 
     fn ended() -> Outcome {

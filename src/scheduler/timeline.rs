@@ -89,7 +89,8 @@ impl Timeline {
             }
             changes.push((from.max(now), amount));
             if to < NEVER {
-                changes.push((to, Amount { slots: -amount.slots, memory: -amount.memory }));
+                let (slots, memory) = (amount.slots.saturating_neg(), amount.memory.saturating_neg());
+                changes.push((to, Amount { slots, memory }));
             }
         }
         changes.sort_unstable_by_key(|(at, _)| *at);
@@ -222,6 +223,12 @@ mod tests {
         assert_eq!(peak(&timeline, 10, 20), 1);
         assert_eq!(peak(&timeline, 10, 21), 2);
         assert_eq!(peak(&timeline, 30, NEVER), 0);
+    }
+
+    #[test]
+    fn no_amount_is_too_large_to_count() {
+        let timeline = Timeline::new(0, [slots(0, 10, i64::MIN), slots(0, 10, i64::MAX)]);
+        assert_eq!(timeline.now().slots, -1);
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Store {
                 return Ok(NextMail::DueAt(mail.due));
             }
             // Counted before: the process that sends it may die in the attempt.
-            let attempts = mail.attempts + 1;
+            let attempts = mail.attempts.saturating_add(1);
             let claim = "UPDATE mails SET claim = ?2, attempts = ?3, due = ?4 WHERE number = ?1";
             sql.prepare_cached(claim)?.execute(params![
                 mail.number,
@@ -152,7 +152,7 @@ impl Store {
 
 /// The pause after this number of attempts, milliseconds.
 fn pause(attempts: i64) -> Millis {
-    let exponent = u32::try_from(attempts - 1).unwrap_or(0).min(10);
+    let exponent = u32::try_from(attempts.saturating_sub(1)).unwrap_or(0).min(10);
     4_i64.pow(exponent).saturating_mul(1000).min(LONGEST)
 }
 

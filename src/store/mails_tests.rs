@@ -123,3 +123,19 @@ fn a_mail_that_somebody_is_at_is_left_to_him_until_he_dies() {
     };
     assert_eq!(store.claim_mail(&other(), due).unwrap(), NextMail::Claimed(number));
 }
+
+#[test]
+fn a_number_of_attempts_of_any_size_is_counted() {
+    for (attempts, text) in [(i64::MIN, "later"), (i64::MAX, "never")] {
+        let (_dir, store, session) = store();
+        let mine = Claim::mine();
+        end(&store, &session, "a");
+        store.write(|sql| Ok(sql.execute("UPDATE mails SET attempts = ?", [attempts])?)).unwrap();
+        let NextMail::Claimed(number) = store.claim_mail(&mine, NOW).unwrap() else {
+            panic!("it is due")
+        };
+        store.mail_failed(number, &mine, text).unwrap();
+        let error = store.mail_error(number).unwrap();
+        assert_eq!(error.as_deref(), Some(text).filter(|text| *text == "later"));
+    }
+}
