@@ -20,6 +20,8 @@ mod events;
 mod facts;
 mod files;
 mod finish;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod grants;
 mod group;
 mod host_root;

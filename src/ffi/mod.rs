@@ -12,6 +12,8 @@
 pub mod dict;
 pub mod enums;
 pub mod ext;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod guard;
 mod handles;
 pub mod impl_spec;

@@ -41,6 +41,12 @@ impl Challenge {
     }
 }
 
+/// Read the challenges of an answer for a fuzz target.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz(headers: &str) {
+    let _ = Challenge::all(headers.lines());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

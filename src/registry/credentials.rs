@@ -171,6 +171,17 @@ impl Entry {
     }
 }
 
+/// Read a file with credentials for a fuzz target; the helpers that it names are not asked.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz(text: &[u8], name: &super::Name) {
+    let place = Place { host: name.host.clone(), repository: name.repository.clone() };
+    if let Ok(file) = json::read_as::<AuthFile>(text, &SHAPE) {
+        let keys = place.keys();
+        let _ = closest(&keys, &file.cred_helpers).or(file.creds_store.as_ref());
+        let _ = closest(&keys, &file.auths).map(Entry::credentials);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -293,6 +293,15 @@ async fn speaks_tls(client: &Client, base: &Url) -> bool {
     }
 }
 
+/// Read a `hosts.toml` for a fuzz target; the files that it names are not opened.
+#[cfg(feature = "fuzzing")]
+pub fn fuzz(text: &str, name: &Name) {
+    for (_, properties) in parse(text, name).unwrap_or_default() {
+        let _ = (properties.check(), properties.allows("pull"));
+        let _ = Properties { ca: None, client: None, ..properties }.connection(Path::new("/"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,8 @@ mod client;
 mod credentials;
 mod endpoint;
 mod failure;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod helper;
 mod hosts;
 mod name;
