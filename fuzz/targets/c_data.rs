@@ -15,7 +15,6 @@ use drmaa2::ffi::impl_spec::{drmaa2_get_instance_value, drmaa2_set_instance_valu
 use drmaa2::ffi::jtemplate::{drmaa2_jtemplate, drmaa2_jtemplate_create, drmaa2_jtemplate_free};
 use drmaa2::ffi::list::*;
 use drmaa2::ffi::strings::{drmaa2_lasterror, drmaa2_lasterror_text, drmaa2_string_free};
-use drmaa2::ffi::types::{drmaa2_dict, drmaa2_list};
 use drmaa2::model::extensions::JOB_TEMPLATE;
 use libfuzzer_sys::fuzz_target;
 
