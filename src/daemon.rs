@@ -110,7 +110,7 @@ fn on_demand(descriptor: RawFd) -> Result<()> {
     let config = Config::load()?;
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
     let os =
-        |what: &str, error: io::Error| Error::new(ErrorCode::of_io(&error), format!("{what}: {error}"));
+        |what: &str, error: io::Error| Error::new(ErrorCode::of_own(&error), format!("{what}: {error}"));
     redirect(&config).map_err(|error| os("standard streams", error))?;
     close_others(descriptor).map_err(|error| os("inherited descriptors", error))?;
     env::set_current_dir("/").map_err(|error| os("/", error))?;

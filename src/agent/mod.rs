@@ -41,7 +41,7 @@ fn start(program: &Path, state_dir: &Path, lock: &Lock) -> Result<()> {
     let handed = spawn::Handed::Descriptor(lock.as_fd());
     spawn::spawn(program, &arguments, &environment(state_dir), handed).map_err(|error| {
         let text = format!("cannot start the agent {}: {error}", program.display());
-        Error::new(ErrorCode::of_io(&error), text)
+        Error::new(ErrorCode::of_own(&error), text)
     })
 }
 

@@ -93,6 +93,14 @@ impl Error {
 }
 
 impl ErrorCode {
+    /// The class of an operating-system error about something that no caller has named.
+    pub fn of_own(error: &std::io::Error) -> Self {
+        match Self::of_io(error) {
+            Self::InvalidArgument => Self::Internal,
+            code => code,
+        }
+    }
+
     /// The class of an operating-system error.
     pub fn of_io(error: &std::io::Error) -> Self {
         use std::io::ErrorKind as Kind;

@@ -71,7 +71,7 @@ fn groups(user: &User) -> Result<Vec<Gid>> {
 }
 
 fn os(what: &str, errno: nix::Error) -> Error {
-    Error::new(ErrorCode::of_io(&errno.into()), format!("cannot {what}: {errno}"))
+    Error::new(ErrorCode::of_own(&errno.into()), format!("cannot {what}: {errno}"))
 }
 
 /// The file mode mask. `umask(2)` can report it only by changing it under the host's other threads.
