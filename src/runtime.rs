@@ -18,12 +18,9 @@ const BLOCKING: usize = 12;
 /// that are there; without any, it would never be done.
 const KEPT: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// The tokio runtime, on threads of its own. A process that exits takes it along, and a forked child must not
-/// touch it.
-pub struct Runtime {
-    runtime: ManuallyDrop<tokio::runtime::Runtime>,
-    owner: u32,
-}
+/// The tokio runtime, on threads of its own. What runs in the background goes on when this is dropped: a process
+/// that exits takes it along, and a forked child must not touch it.
+pub struct Runtime(ManuallyDrop<tokio::runtime::Runtime>);
 
 impl Runtime {
     /// Start the worker threads.
@@ -50,8 +47,12 @@ impl Runtime {
         // more, and tokio needs them only here.
         let builder = std::thread::Builder::new().spawn(build).map_err(failed)?;
         let runtime = builder.join().map_err(|_| Error::internal("the runtime cannot be started"))?;
-        let runtime = ManuallyDrop::new(runtime.map_err(failed)?);
-        Ok(Self { runtime, owner: std::process::id() })
+        Ok(Self(ManuallyDrop::new(runtime.map_err(failed)?)))
+    }
+
+    /// End its threads, and what runs in the background.
+    pub fn end(self) {
+        ManuallyDrop::into_inner(self.0).shutdown_background();
     }
 
     /// Run a future in the background.
@@ -59,7 +60,7 @@ impl Runtime {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.runtime.spawn(future);
+        self.0.spawn(future);
     }
 
     /// Run a future to its end and return its result. Works on every thread, also on one that runs
@@ -70,20 +71,11 @@ impl Runtime {
         T: Send + 'static,
     {
         let (sender, receiver) = mpsc::sync_channel(1);
-        self.runtime.spawn(async move {
+        self.0.spawn(async move {
             // The receiver waits below; it cannot be gone.
             let _ = sender.send(future.await);
         });
         receiver.recv().map_err(|_| Error::internal("a background task of the runtime died"))?
-    }
-}
-
-impl Drop for Runtime {
-    fn drop(&mut self) {
-        if self.owner == std::process::id() {
-            // SAFETY: nobody uses it any more.
-            unsafe { ManuallyDrop::take(&mut self.runtime) }.shutdown_background();
-        }
     }
 }
 

@@ -29,8 +29,14 @@ impl World {
         let only_copy = OnlyCopy::take(&config.state_dir)?;
         let store = Store::open(&config.state_dir)?;
         let runtime = Arc::new(Runtime::start()?);
-        let make = move |config: &Config, target: &Target| drms::tracker(config, target, &runtime);
-        Self::on((store, Some(only_copy)), config, Claim::mine(), Box::new(make))
+        let shared = Arc::clone(&runtime);
+        let make = move |config: &Config, target: &Target| drms::tracker(config, target, &shared);
+        Self::on((store, Some(only_copy)), config, Claim::mine(), Box::new(make)).inspect_err(|_| {
+            // Nobody else has it any more.
+            if let Some(runtime) = Arc::into_inner(runtime) {
+                runtime.end();
+            }
+        })
     }
 
     /// Start it with a tracker of the caller's choice, as the process `mine`.
