@@ -180,7 +180,8 @@ static void patiently(drmaa2_jsession js)
     CHECK_OK(drmaa2_j_resume(j));
     ji = finish(j);
     CHECK_INT(ji->exitStatus, 3);
-    CHECK_STR(ji->annotation, "terminated on request");
+    /* With a tenth of a processor, its `sleep` may take longer than the grace to end, which is then told as well. */
+    CHECK(ji->annotation != NULL && strncmp(ji->annotation, "terminated on request", 21) == 0);
     CHECK(stat(at("many"), &last) == 0 && S_ISDIR(last.st_mode));
     snprintf(name, sizeof name, "many/%d", files);
     CHECK(stat(at("many/1"), &last) == 0 && stat(at(name), &last) == 0);
