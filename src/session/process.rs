@@ -5,7 +5,6 @@
 //! call; sessions stay open, since the store is their authority.
 
 use std::cell::Cell;
-use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -25,13 +24,16 @@ pub(super) enum Kind {
 
 struct Process {
     world: Option<Arc<World>>,
+    /// Those of the processes that this one is forked from. Their threads do not exist here, so they are never dropped.
+    parents: Vec<Arc<World>>,
     /// The open sessions, one entry for each handle.
     sessions: Vec<(Kind, Session)>,
     /// The number of open monitoring sessions.
     monitors: usize,
 }
 
-static PROCESS: Mutex<Process> = Mutex::new(Process { world: None, sessions: Vec::new(), monitors: 0 });
+static PROCESS: Mutex<Process> =
+    Mutex::new(Process { world: None, parents: Vec::new(), sessions: Vec::new(), monitors: 0 });
 static HANDLERS: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
@@ -64,8 +66,7 @@ extern "C" fn after_fork_in_child() {
     {
         // Now, as long as the descriptors are what they were: many a child closes all, and opens its own.
         world.store.abandon();
-        // The rest is threads that do not exist here, and their resources.
-        mem::forget(world);
+        process.parents.push(world);
     }
 }
 
