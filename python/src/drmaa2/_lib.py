@@ -22,7 +22,7 @@ _SONAME = "libdrmaa2.so.1"
 
 
 def _load() -> ctypes.CDLL:
-    """The library that the process has already; else $DRMAA2_LIBRARY; else that in this package; else the loader's.
+    """The library that the process has; else $DRMAA2_LIBRARY; else that in this package; else the loader's.
 
     Two copies in one process would damage the database.
     """
