@@ -2,36 +2,10 @@
    damage its database. Needs no containerd. */
 #include <drmaa2.h>
 
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static int failures;
-
-#define CHECK(condition) check(__LINE__, #condition, (condition))
-
-static void check(int line, const char *what, int holds)
-{
-    if (!holds) {
-        fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, line, what);
-        failures++;
-    }
-}
-
-/* The function of that name, as the header declares it. */
-#define FUNCTION(library, name) ((__typeof__(&name))dlsym(library, #name))
-
-static void *load(const char *path)
-{
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL) {
-        fprintf(stderr, "%s\n", dlerror());
-        exit(1);
-    }
-    return library;
-}
+#include "loaded.h"
 
 int main(void)
 {

@@ -2,49 +2,13 @@
    open and a thread waits inside. */
 #include <drmaa2.h>
 
-#include <dlfcn.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "loaded.h"
 
 #define ROUNDS 20
 #define LONG 120
-
-static int failures;
-
-#define CHECK(condition) check(__LINE__, #condition, (condition))
-
-static void check(int line, const char *what, int holds)
-{
-    if (!holds) {
-        fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, line, what);
-        failures++;
-    }
-}
-
-/* The function of that name, as the header declares it. */
-#define FUNCTION(library, name) ((__typeof__(&name))find(library, #name))
-
-static void *find(void *library, const char *name)
-{
-    void *address = dlsym(library, name);
-    if (address == NULL) {
-        fprintf(stderr, "%s\n", dlerror());
-        exit(1);
-    }
-    return address;
-}
-
-static void *load(void)
-{
-    void *library = dlopen(DRMAA2_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL) {
-        fprintf(stderr, "%s\n", dlerror());
-        exit(1);
-    }
-    return library;
-}
 
 static drmaa2_j submit(void *library, drmaa2_jsession js, const char *seconds)
 {
@@ -94,7 +58,7 @@ int main(void)
         return 1;
     }
     for (int round = 0; round < ROUNDS; round++) {
-        library = load();
+        library = load(DRMAA2_LIBRARY);
         if (js == NULL) {
             js = FUNCTION(library, drmaa2_create_jsession)(NULL, NULL);
             CHECK(js != NULL);
@@ -108,7 +72,7 @@ int main(void)
         CHECK(dlclose(library) == 0);
     }
 
-    library = load();
+    library = load(DRMAA2_LIBRARY);
     waiter.j = submit(library, js, "1000");
     waiter.wait = FUNCTION(library, drmaa2_j_wait_terminated);
     waiter.size = FUNCTION(library, drmaa2_list_size);
@@ -119,7 +83,7 @@ int main(void)
     CHECK(FUNCTION(library, drmaa2_list_size)(NULL) == -1);
     CHECK(dlclose(library) == 0);
 
-    library = load();
+    library = load(DRMAA2_LIBRARY);
     /* What went wrong before is still known. */
     CHECK(FUNCTION(library, drmaa2_lasterror)() == DRMAA2_INVALID_ARGUMENT);
     CHECK(FUNCTION(library, drmaa2_j_terminate)(waiter.j) == DRMAA2_SUCCESS);
@@ -129,7 +93,7 @@ int main(void)
     CHECK(waiter.last_before == DRMAA2_INVALID_ARGUMENT && waiter.last_after == DRMAA2_INVALID_ARGUMENT);
     pthread_barrier_destroy(&waiter.ready);
 
-    library = load();
+    library = load(DRMAA2_LIBRARY);
     FUNCTION(library, drmaa2_j_free)(&waiter.j);
     CHECK(FUNCTION(library, drmaa2_close_jsession)(js) == DRMAA2_SUCCESS);
     CHECK(FUNCTION(library, drmaa2_destroy_jsession)(name) == DRMAA2_SUCCESS);
