@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::changes::Changes;
 use super::kick::Kick;
-use super::progress::{Doing, Link, MAX_RETRY, Progress, RETRY, Work, task};
+use super::progress::{Doing, Link, Progress, Work, next_pause, task};
 use super::requests::{Request, Requests};
 use super::waits::Waits;
 use crate::model::{Control, Error, ErrorCode, ImageRef, JobState, Millis, Outcome, Result};
@@ -308,7 +308,7 @@ impl Engine {
             };
             if let Err(error) = done {
                 tracing::error!(%error, "it will be looked into again");
-                let pause = retry.map_or(RETRY, |(_, pause)| (pause * 2).min(MAX_RETRY));
+                let pause = next_pause(retry);
                 retry = Some((Instant::now() + pause, pause));
             }
         }

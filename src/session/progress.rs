@@ -19,6 +19,11 @@ const FEW: u32 = 3;
 /// See [`RETRY`].
 pub(super) const MAX_RETRY: Duration = Duration::from_secs(60);
 
+/// The pause after another failure: twice the one before, which ends or ended then.
+pub(super) fn next_pause(before: Option<(Instant, Duration)>) -> Duration {
+    before.map_or(RETRY, |(_, pause)| (pause * 2).min(MAX_RETRY))
+}
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct Progress {
@@ -172,7 +177,7 @@ impl Progress {
         if self.pause.is_some_and(|(until, _)| until > Instant::now()) {
             return;
         }
-        let pause = self.pause.map_or(RETRY, |(_, pause)| (pause * 2).min(MAX_RETRY));
+        let pause = next_pause(self.pause);
         self.pause = Some((Instant::now() + pause, pause));
     }
 }

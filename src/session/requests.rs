@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::progress::{MAX_RETRY, RETRY};
+use super::progress::next_pause;
 use crate::model::{Control, ErrorCode, Result};
 use crate::runtime;
 use crate::sync::{Condvar, Mutex};
@@ -53,17 +53,17 @@ impl Requests {
     /// Have a request made soon, unless it is on its way already.
     pub(super) fn add(self: &Arc<Self>, request: Request) {
         let mut queue = self.queue.lock();
-        if !queue.known.insert(request.clone()) {
-            return;
+        if queue.known.insert(request.clone()) {
+            queue.waiting.push_back(request);
         }
-        queue.waiting.push_back(request);
+        // Also for one that is known: there may have been no thread for it.
         self.start_thread(&mut queue);
     }
 
     /// Start another thread if there is work for it.
     fn start_thread(self: &Arc<Self>, queue: &mut Queue) {
         let most = if queue.pause.is_some() { 1 } else { THREADS };
-        if queue.threads >= most || queue.threads > queue.waiting.len() {
+        if queue.waiting.is_empty() || queue.threads >= most || queue.threads > queue.waiting.len() {
             return;
         }
         let this = Arc::clone(self);
@@ -101,7 +101,7 @@ impl Requests {
             match made {
                 Err(error) if error.code == ErrorCode::DrmCommunication => {
                     tracing::warn!(%error, ?request, "it will be tried again");
-                    let pause = queue.pause.map_or(RETRY, |(_, pause)| (pause * 2).min(MAX_RETRY));
+                    let pause = next_pause(queue.pause);
                     queue.pause = Some((Instant::now() + pause, pause));
                     queue.waiting.push_front(request);
                     continue;
