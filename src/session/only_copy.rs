@@ -6,12 +6,12 @@
 //! its process.
 
 use std::fs::File;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::model::{Error, ErrorCode, Result};
 use crate::procfs::Stat;
+use crate::store::record_lock;
 
 const FILE: &str = "drmaa2.copies";
 
@@ -31,8 +31,10 @@ impl OnlyCopy {
         let mut options = File::options();
         let file = options.write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = file.map_err(failed)?;
-        if lock(&file, byte_of_this_process()).map_err(failed)? {
-            return Ok(Self { _lock: file });
+        match record_lock::set(&file, libc::F_OFD_SETLK, libc::F_WRLCK, Some(byte_of_this_process())) {
+            Ok(()) => return Ok(Self { _lock: file }),
+            Err(error) if record_lock::is_held(&error) => {}
+            Err(error) => return Err(failed(error)),
         }
         let text = format!(
             "state directory {}: another copy of this library in process {} uses it, and two would damage its database; \
@@ -52,24 +54,6 @@ fn byte_of_this_process() -> i64 {
     let started = Stat::of(pid).map_or(0, |stat| stat.started);
     let byte = (started << ID_BITS | u64::from(pid)) & (i64::MAX as u64);
     i64::try_from(byte).unwrap_or_default()
-}
-
-/// Lock a byte for this open file. False if another open file has it.
-fn lock(file: &File, byte: i64) -> std::io::Result<bool> {
-    // SAFETY: all zeroes is a valid flock.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::F_WRLCK as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock.l_start = byte;
-    lock.l_len = 1;
-    // SAFETY: the descriptor is open and the lock is valid for reads.
-    match unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) } {
-        0 => Ok(true),
-        _ => match std::io::Error::last_os_error() {
-            error if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
-            error => Err(error),
-        },
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::model::{JobState, Result};
 /// The most changes that are read at a time; looking up the jobs is no more work then.
 const MOST: i64 = 1000;
 
-/// What has changed since a look.
+/// The changes since a look.
 pub struct Changes {
     /// The last of them, for the next look.
     pub last: i64,
@@ -24,7 +24,7 @@ impl Store {
         self.read(last)
     }
 
-    /// What has changed after the change `seen`.
+    /// The changes after the change `seen`.
     pub fn changes_since(&self, seen: i64) -> Result<Changes> {
         self.read(|sql| {
             let last = last(sql)?;

@@ -42,7 +42,7 @@ impl Claim {
 
     /// Returns whether it lives and is not stopped, for instance by a debugger.
     pub fn is_running(&self) -> bool {
-        self.find().is_some_and(|found| !matches!(found.state, 'T' | 't'))
+        self.find().is_some_and(|found| !found.is_stopped)
     }
 
     /// The id of the process in this PID namespace, if it lives and can be seen from here.
@@ -52,7 +52,7 @@ impl Claim {
 
     /// The process, if it still lives.
     fn find(&self) -> Option<Found> {
-        const UNSEEN: Found = Found { pid: None, state: '?' };
+        const UNSEEN: Found = Found { pid: None, is_stopped: false };
         let mut words = self.0.splitn(3, ' ');
         let (pid, started, place) = (words.next()?, words.next()?, words.next()?);
         if started == "?" {
@@ -88,7 +88,7 @@ impl Claim {
 /// A living process, as far as it can be seen from here.
 struct Found {
     pid: Option<u32>,
-    state: char,
+    is_stopped: bool,
 }
 
 impl Found {
@@ -106,7 +106,7 @@ fn look(pid: u32, started: u64) -> Option<Found> {
     let stat = Stat::of(pid).filter(|stat| stat.started == started)?;
     // The first thread of a process may end before the others.
     let threads = || fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
-    (!stat.is_dead() || threads() > 1).then_some(Found { pid: Some(pid), state: stat.state })
+    (!stat.is_dead() || threads() > 1).then_some(Found { pid: Some(pid), is_stopped: stat.is_stopped() })
 }
 
 fn boot_id() -> Option<String> {

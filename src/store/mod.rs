@@ -26,6 +26,7 @@ mod mails_tests;
 mod query;
 mod queue;
 mod readers;
+pub mod record_lock;
 mod rerun;
 #[cfg(test)]
 mod rerun_tests;
@@ -186,13 +187,8 @@ impl Store {
         let _turn = turn.map_err(|error| error.of(format_args!("job store {}", self.path.display())))?;
         let mut connection = self.connection(writer.take())?;
         self.written.store(true, Ordering::Relaxed);
-        let run = |connection: &mut Connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = body(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
-        };
-        let value = run(&mut connection).map_err(|failure| self.error(failure));
+        let value = transact(&mut connection, TransactionBehavior::Immediate, body);
+        let value = value.map_err(|failure| self.error(failure));
         *writer = Some(connection);
         value
     }
@@ -202,13 +198,8 @@ impl Store {
         let _whole = fork::whole();
         let mut place = self.readers.take();
         let mut connection = self.connection(place.connection.take())?;
-        let run = |connection: &mut Connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Deferred)?;
-            let value = body(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
-        };
-        let value = run(&mut connection).map_err(|failure| self.error(failure));
+        let value = transact(&mut connection, TransactionBehavior::Deferred, |sql| body(sql));
+        let value = value.map_err(|failure| self.error(failure));
         place.connection = Some(connection);
         value
     }
@@ -243,6 +234,17 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Refused(error)
     }
+}
+
+fn transact<T>(
+    connection: &mut Connection,
+    behavior: TransactionBehavior,
+    body: impl FnOnce(&Transaction<'_>) -> Failable<T>,
+) -> Failable<T> {
+    let transaction = connection.transaction_with_behavior(behavior)?;
+    let value = body(&transaction)?;
+    transaction.commit()?;
+    Ok(value)
 }
 
 fn connect(path: &Path) -> Failable<Connection> {

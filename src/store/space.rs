@@ -17,12 +17,10 @@ impl Store {
         if !self.written.swap(false, Ordering::Relaxed) {
             return Ok(false);
         }
-        let pragma = |name: &'static str| {
-            self.read(
-                |sql| Ok(sql.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))?),
-            )
-        };
-        let (free, all) = (pragma("freelist_count")?, pragma("page_count")?);
+        let (free, all) = self.read(|sql| {
+            let pragma = |name| sql.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+            Ok((pragma("freelist_count")?, pragma("page_count")?))
+        })?;
         if free < KEPT.max(all / 4) {
             return Ok(false);
         }

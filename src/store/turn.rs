@@ -1,16 +1,16 @@
 //! The turn of a process among the writers of all processes.
 //!
 //! Without it SQLite would make them sleep and poll; with it they wake when it is their turn. Mutual exclusion is left to
-//! SQLite. The turn is a record lock on the bell. The holder may be stopped, by a debugger or a frozen control
+//! SQLite. The turn is a record lock on the bell, of the kind that a forked child does not keep. The holder may be stopped, by a debugger or a frozen control
 //! group, and the system call that waits for such a lock knows no deadline; so it runs on a thread of its own,
 //! one for each process, and only when the lock is taken.
 
 use std::fs::File;
-use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::record_lock::{is_held, record, set};
 use crate::model::{Error, ErrorCode, Result};
 use crate::procfs::Stat;
 use crate::runtime;
@@ -23,7 +23,7 @@ pub(super) struct Turns {
     patience: Duration,
 }
 
-/// What the thread that waits knows as well.
+/// The part that the thread that waits knows as well.
 struct Shared {
     bell: File,
     state: Mutex<State>,
@@ -61,7 +61,7 @@ impl Turns {
         let shared = &self.shared;
         let mut state = shared.state.lock();
         if state.waits.is_none() {
-            match set(&shared.bell, libc::F_SETLK, libc::F_WRLCK) {
+            match set(&shared.bell, libc::F_SETLK, libc::F_WRLCK, None) {
                 Ok(()) => return Ok(turn),
                 Err(error) if is_held(&error) => {}
                 // SQLite keeps writers apart.
@@ -130,7 +130,7 @@ impl Shared {
                 continue;
             }
             drop(state);
-            let locked = set(&self.bell, libc::F_SETLKW, libc::F_WRLCK);
+            let locked = set(&self.bell, libc::F_SETLKW, libc::F_WRLCK, None);
             state = self.state.lock();
             if let Err(error) = &locked {
                 tracing::debug!(%error, "writers do not wait in turn");
@@ -157,36 +157,14 @@ impl Drop for Turn<'_> {
 }
 
 fn unlock(bell: &File) {
-    if let Err(error) = set(bell, libc::F_SETLK, libc::F_UNLCK) {
+    if let Err(error) = set(bell, libc::F_SETLK, libc::F_UNLCK, None) {
         tracing::warn!(%error, "other writers wait for this process");
     }
 }
 
-/// A record lock. Of the two kinds, a forked child does not keep this one.
-fn record(kind: i32) -> libc::flock {
-    // SAFETY: all zeroes is a valid flock.
-    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = kind as libc::c_short;
-    lock.l_whence = libc::SEEK_SET as libc::c_short;
-    lock
-}
-
-fn set(bell: &File, command: i32, kind: i32) -> io::Result<()> {
-    let lock = record(kind);
-    // SAFETY: the descriptor is open and the lock is valid for reads.
-    match unsafe { libc::fcntl(bell.as_raw_fd(), command, &raw const lock) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-fn is_held(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES))
-}
-
 /// The process that holds the lock, if it can be named from here.
 fn holder(bell: &File) -> Option<u32> {
-    let mut lock = record(libc::F_WRLCK);
+    let mut lock = record(libc::F_WRLCK, None);
     // SAFETY: the descriptor is open and the lock is valid for writes.
     let done = unsafe { libc::fcntl(bell.as_raw_fd(), libc::F_GETLK, &raw mut lock) };
     // It is 0 for one in another PID namespace.
