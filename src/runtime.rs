@@ -107,7 +107,7 @@ fn check_threads(count: usize) -> io::Result<()> {
     result
 }
 
-/// What a thread does.
+/// The work of a thread.
 type Body = Box<dyn FnOnce() + Send>;
 
 /// Start several threads like [`thread`], or none of them.

@@ -1,4 +1,4 @@
-//! What fuzz targets call: the readers of the documents of an image.
+//! Entries for fuzz targets: the readers of the documents of an image.
 
 use oci_spec::image::{ImageConfiguration, ImageIndex, ImageManifest};
 

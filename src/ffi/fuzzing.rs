@@ -1,4 +1,4 @@
-//! What fuzz targets call beside the C interface: the way of structs to C and back.
+//! Entries for fuzz targets beside the C interface: the way of structs to C and back.
 
 use crate::model::{JobInfo, JobTemplate, ReservationInfo, ReservationTemplate, Result, now};
 use crate::session::Compat;

@@ -19,7 +19,7 @@ pub struct Blob<'a> {
     size: u64,
     at: u64,
     answer: Option<Response>,
-    /// What has come of the answer and was not given on.
+    /// The part of the answer that has come and was not given on.
     come: Bytes,
     /// Bytes of the answer that are known already: not every registry gives a part of a blob.
     skip: u64,

@@ -1,4 +1,4 @@
-//! What fuzz targets call: readers of what registries and their users write.
+//! Entries for fuzz targets: readers of what registries and their users write.
 
 pub use super::challenge::fuzz as challenges;
 pub use super::credentials::fuzz as auth_file;

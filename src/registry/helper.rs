@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A secret is a few kilobytes; this much is a mistake.
 const MAX_OUTPUT: usize = 1 << 20;
 
-/// What a helper keeps for a server.
+/// The secret that a helper keeps for a server.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Answer {

@@ -1,4 +1,4 @@
-//! What a spec is made from.
+//! The input that a spec is made from.
 
 use std::path::{Path, PathBuf};
 
