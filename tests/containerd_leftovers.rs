@@ -6,10 +6,11 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use common::*;
 use drmaa2::model::JobState;
-use drmaa2::tracker::{Fact, JobTracker};
+use drmaa2::tracker::{Fact, JobTracker, NewJob};
 
 #[test]
 fn whoever_opens_removes_what_others_have_left_and_nothing_else() {
@@ -77,4 +78,29 @@ fn a_job_that_runs_is_left_alone_though_its_store_is_lost() {
     rig.tracker.job_control(&id, drmaa2::model::Control::Kill).unwrap();
     rig.until_ended(&id);
     rig.delete(&id);
+}
+
+/// A runtime that deletes a container, and then says in crun's words that there is none: what a shim hears that asks
+/// again, since containerd died before the answer.
+const FORGETFUL: &str = r#"#!/bin/bash
+[[ " $* " == *" delete "* && " $* " != *" --force "* ]] || exec runc "$@"
+runc "$@" >/dev/null 2>&1
+until [ "$1" = --log ]; do shift; done
+echo '{"level": "error", "msg": "cannot open directory `/run/crun/j`: No such file or directory"}' >>"$2"
+exit 1
+"#;
+
+#[test]
+fn a_container_that_its_runtime_deleted_unheard_is_removed() {
+    let Some(rig) = rig() else { return };
+    let runtime = rig.dir.path().join("forgetful");
+    fs::write(&runtime, FORGETFUL).unwrap();
+    fs::set_permissions(&runtime, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = runtime.to_str().unwrap().to_owned();
+    let job = job(script("exit 3"));
+    let settings = resolved_with(&job.template, |settings| settings.runtime_binary = Some(program));
+    let id = job.id.clone();
+    let outcome = rig.run(NewJob { settings, ..job });
+    assert_eq!(outcome.exit_status, Some(3), "{outcome:?}");
+    assert_eq!(rig.traces(&id), Vec::<&str>::new());
 }

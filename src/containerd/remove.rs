@@ -177,18 +177,16 @@ async fn usual(core: &Core) -> Result<Vec<String>> {
 
 /// Remove the task of the attempt with this directory. False if there was none.
 async fn remove_task(core: &Core, container: &str, dir: &Path) -> Result<bool> {
-    let mut tasks = core.daemon.within(RUN)?.tasks();
-    let delete = DeleteTaskRequest { container_id: container.to_owned() };
     // A task that was not started is killed first: its deletion would take the daemon two seconds.
     if job_dir::started_at(dir).is_some() {
-        let refused = match tasks.delete(delete.clone()).await {
-            Err(status) if status::not_found(&status) => return Ok(false),
-            Err(status) => core.daemon.error(status),
-            Ok(_) => return Ok(true),
-        };
-        // Init may be exiting, having just written its record; or the task is left from an earlier
-        // attempt, and not wanted any more.
-        tracing::debug!(container, error = %refused, "killing a task before its removal");
+        match delete_task(core, container).await {
+            // Init may be exiting, having just written its record; or the task is left from an earlier
+            // attempt, and not wanted any more.
+            Err(refused) => {
+                tracing::debug!(container, error = %refused, "killing a task before its removal");
+            }
+            deleted => return deleted,
+        }
     }
     let kill = KillRequest {
         container_id: container.to_owned(),
@@ -203,6 +201,24 @@ async fn remove_task(core: &Core, container: &str, dir: &Path) -> Result<bool> {
     }
     let wait = WaitRequest { container_id: container.to_owned(), exec_id: String::new() };
     done(core, quick.wait(wait).await)?;
+    delete_task(core, container).await
+}
+
+/// Delete a task that has ended. False if there was none.
+async fn delete_task(core: &Core, container: &str) -> Result<bool> {
+    let mut tasks = core.daemon.within(RUN)?.tasks();
+    let delete = DeleteTaskRequest { container_id: container.to_owned() };
+    let answer = tasks.delete(delete.clone()).await;
+    match &answer {
+        // The daemon died while its runtime deleted the container. The shim gives this answer from now on.
+        Err(status) if status::is_gone(status) => {}
+        _ => return done(core, answer),
+    }
+    shim::kill_unable(core, container).await?;
+    // The daemon may notice only by this call that the shim has ended, and cleans up before it answers.
+    if let Err(status) = tasks.delete(delete.clone()).await {
+        tracing::debug!(container, %status, "deleted a task without its shim");
+    }
     done(core, tasks.delete(delete).await)
 }
 

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -69,23 +69,43 @@ impl Shim {
 /// its start waits for ever for the daemon to open its log, answers nothing, and so cannot be ended in
 /// order.
 pub(super) async fn kill_empty(core: &Core, container: &str) -> Result<()> {
+    kill(core, container, OLD).await
+}
+
+/// Kill a shim of this container that is empty, whatever its age, and wait for its end: the daemon then
+/// cleans up after it. To be used if the shim itself has answered that nothing is left to delete.
+pub(super) async fn kill_unable(core: &Core, container: &str) -> Result<()> {
+    kill(core, container, Duration::ZERO).await
+}
+
+async fn kill(core: &Core, container: &str, old: Duration) -> Result<()> {
     let (namespace, container) = (core.daemon.namespace().to_owned(), container.to_owned());
     blocking(move || {
-        kill_if_empty(&namespace, &container, OLD);
+        if let Some(process) = kill_if_empty(&namespace, &container, old) {
+            wait_for_end(&process);
+        }
         Ok(())
     })
     .await
 }
 
-fn kill_if_empty(namespace: &str, container: &str, old: Duration) {
-    let Some(shim) = of(namespace, container).filter(|shim| shim.age >= old) else { return };
-    let Some(process) = procfs::descriptor(shim.pid) else { return };
+/// Kill a shim of this container that is empty and has at least this age. Returns the shim's process.
+fn kill_if_empty(namespace: &str, container: &str, old: Duration) -> Option<OwnedFd> {
+    let shim = of(namespace, container).filter(|shim| shim.age >= old)?;
+    let process = procfs::descriptor(shim.pid)?;
     // The descriptor was opened first: if the pid still is the shim's, it belongs to no other process.
     if of(namespace, container).is_none_or(|now| now.pid != shim.pid) || !shim.is_empty() {
-        return;
+        return None;
     }
-    let killed = rustix::process::pidfd_send_signal(process, rustix::process::Signal::KILL);
+    let killed = rustix::process::pidfd_send_signal(&process, rustix::process::Signal::KILL);
     tracing::debug!(container, pid = shim.pid, ?killed, "killing a shim that has no container");
+    Some(process)
+}
+
+/// Wait until a shim has ended, at most [`FAREWELL`].
+fn wait_for_end(process: &OwnedFd) {
+    let mut end = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+    let _ = poll(&mut end, FAREWELL);
 }
 
 /// The directory of a task whose shim works in this one: the daemon renames it before it removes it, and
@@ -126,8 +146,7 @@ pub(super) async fn end(core: &Core, container: &str, shim: Shim) -> Result<()> 
     blocking(move || {
         // It ends a moment after the daemon has answered.
         if let Some(process) = process {
-            let mut end = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
-            let _ = poll(&mut end, FAREWELL);
+            wait_for_end(&process);
         }
         Ok(())
     })

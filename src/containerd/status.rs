@@ -113,6 +113,13 @@ const RUNNING: [&str; 3] = [
     "incompatible container status: `running`",
 ];
 
+/// Returns whether the runtime has removed the container already, so that its shim cannot delete the task: the
+/// shim takes only "does not exist" for that, which are the words of runc.
+pub(super) fn is_gone(status: &Status) -> bool {
+    // crun misses the directory of the container's state.
+    says(status, &["cannot open directory"]) && says(status, &["no such file or directory"])
+}
+
 /// Returns whether the message contains one of these: errors of the shims and the runtimes come as text
 /// under UNKNOWN and the like.
 fn says(status: &Status, words: &[&str]) -> bool {
@@ -295,6 +302,19 @@ mod tests {
         ] {
             assert_eq!(is_running(&Status::unknown(text)), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_container_that_its_runtime_has_removed_is_told_from_one_that_it_cannot_remove() {
+        for (text, expected) in [
+            ("failed to delete task: cannot open directory '/run/containerd/runc/n/j': No such file or directory", true),
+            ("failed to delete task: cannot open directory `/run/crun/j`: No such file or directory", true),
+            ("failed to delete task: cannot open directory '/run/crun/j': Too many open files", false),
+            ("failed to delete task: remove '/run/crun/j/config.json': No such file or directory", false),
+        ] {
+            assert_eq!(is_gone(&Status::unknown(format!("{text}: unknown"))), expected, "{text}");
+        }
+        assert!(!is_gone(&Status::unavailable("cannot open directory: no such file or directory")));
     }
 
     #[test]
