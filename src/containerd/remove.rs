@@ -133,7 +133,7 @@ async fn remove_container(core: &Core, attempt: &Attempt, dir: &Path) -> Result<
         && let Some(shim) = shim::find(core, container).await?
     {
         // If its container were removed first, the daemon would lose track of the shim for ever.
-        shim::end(core, container, shim).await?;
+        shim::end(core, container, shim, job_dir::has_begun(dir)).await?;
         remove_task(core, container, dir).await?;
         if shim::find(core, container).await?.is_some() {
             let text =

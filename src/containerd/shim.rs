@@ -129,13 +129,14 @@ fn has(line: &[u8], name: &str, value: &str) -> bool {
     words.windows(2).any(|pair| pair == [name.as_bytes(), value.as_bytes()])
 }
 
-/// Make the daemon end a shim that it has forgotten, with everything in it. The caller has to check the
-/// result.
-pub(super) async fn end(core: &Core, container: &str, shim: Shim) -> Result<()> {
+/// Make the daemon end a shim that it has forgotten, with everything in it. `has_begun` says that its
+/// container was started, so no call that makes it is under way. The caller has to check the result.
+pub(super) async fn end(core: &Core, container: &str, shim: Shim, has_begun: bool) -> Result<()> {
     let process = procfs::descriptor(shim.pid);
     if let Err(status) = remind(core, container).await? {
         tracing::debug!(container, %status, "asked for the shim of a task that is not known");
-        let in_the_way = status::exists(&status) && shim.age >= OLD;
+        let is_forgotten = shim.age >= OLD || (has_begun && shim.is_empty());
+        let in_the_way = status::exists(&status) && is_forgotten;
         if let Some(bundle) = shim.bundle(container).filter(|_| in_the_way) {
             blocking(move || remove_bundle(&bundle).map_err(|error| io_error(&bundle, &error))).await?;
             if let Err(status) = remind(core, container).await? {
@@ -143,14 +144,19 @@ pub(super) async fn end(core: &Core, container: &str, shim: Shim) -> Result<()> 
             }
         }
     }
-    blocking(move || {
+    if let Some(process) = process {
         // It ends a moment after the daemon has answered.
-        if let Some(process) = process {
+        blocking(move || {
             wait_for_end(&process);
-        }
-        Ok(())
-    })
-    .await
+            Ok(())
+        })
+        .await?;
+    }
+    if has_begun {
+        // A shim does not end as long as it has a container that its runtime cannot delete.
+        kill_unable(core, container).await?;
+    }
+    Ok(())
 }
 
 /// Request another task of this name: the daemon finds the shim again. The task cannot be made, since
