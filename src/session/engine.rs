@@ -348,7 +348,8 @@ impl Engine {
                     Link::Starting => self.store.retry_deleting(&self.target),
                     Link::Live | Link::Lost(_) => Ok(()),
                 };
-                let settled = self.settle_all();
+                // Before the link counts as live: what is asked for then has the answers of now.
+                let settled = self.settle_with(None);
                 self.sweep();
                 self.set_link(Link::Live);
                 retried.and(settled)

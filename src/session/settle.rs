@@ -31,13 +31,18 @@ impl Runtime<'_> {
 
 impl Engine {
     /// Compare every job of this runtime that was begun and is not settled, as far as the runtime
-    /// answers.
+    /// answers. If the link to it is lost, records alone are read.
     pub(super) fn settle_all(&self) -> Result<()> {
-        let mut result = Ok(());
         let silent = match &self.progress.lock().link {
             Link::Lost(error) => Some(error.clone()),
             Link::Starting | Link::Live => None,
         };
+        self.settle_with(silent)
+    }
+
+    /// Compare them with a runtime that does not answer, for this reason, or that is asked.
+    pub(super) fn settle_with(&self, silent: Option<Error>) -> Result<()> {
+        let mut result = Ok(());
         let mut runtime = Runtime { tracker: self.tracker(), silent };
         for job in self.store.unsettled_jobs(&self.target)? {
             match self.settle_one(&job, &mut runtime) {

@@ -473,6 +473,17 @@ fn a_runtime_out_of_reach_is_not_asked_for_each_job_and_records_are_read_without
 }
 
 #[test]
+fn what_happened_while_the_runtime_was_out_of_reach_is_asked_for() {
+    let (_dir, bench, session) = fresh();
+    let job = start(&session, template("sleep"));
+    bench.tracker.lose(&job.id);
+    bench.tracker.set_down(Some(Error::new(ErrorCode::DrmCommunication, "down")));
+    bench.tracker.set_down(None);
+    job.wait_terminated(Timeout::After(Duration::from_secs(60))).unwrap();
+    assert_eq!(job.state().unwrap().0, JobState::Failed);
+}
+
+#[test]
 fn a_fact_that_could_not_be_stored_is_not_lost() {
     let (dir, bench, session) = fresh();
     let job = start(&session, template("sleep"));
