@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
@@ -12,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use common::daemon::{Cable, Daemon, Runtime};
 use common::*;
-use drmaa2::model::{JobState, Outcome};
-use drmaa2::tracker::{Fact, JobTracker, NewJob};
+use drmaa2::model::{Control, JobState, Outcome};
+use drmaa2::tracker::{Fact, JobTracker, NewJob, Withdrawn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// A job that writes `ran` to a file, reports that by a FIFO, and waits at another one until it may go on.
@@ -279,6 +280,49 @@ fn a_shim_that_the_daemon_has_forgotten_is_ended() {
         assert_eq!(daemon.list("containers"), Vec::<String>::new());
         assert_eq!((daemon.shims(), talker.output().as_str()), (vec![], ""), "{is_left}");
     }
+}
+
+/// A container that takes longer than a launch keeps its turn is not waited for any more.
+#[test]
+fn a_job_whose_container_is_not_made_in_time_can_be_ended_and_held() {
+    let Some(daemon) = Daemon::start() else { return };
+    let Some(rig) = daemon.rig() else { return };
+    let runtimes = [Runtime::new("runc"), Runtime::new("runc")];
+    let jobs = runtimes.each_ref().map(|runtime| runtime.run(job(script("exit 4"))));
+    for (job, runtime) in jobs.iter().zip(&runtimes) {
+        runtime.hold("create-before");
+        rig.tracker.add_job(job.clone()).unwrap();
+        runtime.reached("create-before");
+    }
+    let [ended, held] = jobs.each_ref().map(|job| job.id.as_str());
+    rig.tracker.job_control(ended, Control::Terminate).unwrap();
+    assert_eq!(rig.tracker.withdraw(held).unwrap(), Withdrawn::Nothing);
+    let mut left = BTreeSet::from([ended, held]);
+    while !left.is_empty() {
+        match rig.until(|fact| id_of(fact).is_some_and(|id| left.contains(id))).last() {
+            Some(Fact::Ended { id, outcome }) => {
+                assert_eq!((id.as_str(), outcome.exit_status), (ended, None), "{outcome:?}");
+                left.remove(ended);
+            }
+            Some(Fact::Withdrawn { id }) => {
+                assert_eq!(id, held);
+                left.remove(held);
+            }
+            Some(Fact::Progress { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    runtimes.iter().for_each(|runtime| runtime.release("create-before"));
+    // What the daemon has given up takes some tries, as a session makes them.
+    for id in [ended, held] {
+        let is_answer = |fact: &Fact| matches!(fact, Fact::Deleted { id: of } | Fact::NotDeleted { id: of, .. } if of == id);
+        let is_deleted = || {
+            rig.tracker.delete_job(id).unwrap();
+            matches!(rig.until(is_answer).last(), Some(Fact::Deleted { .. }))
+        };
+        assert!((0..20).any(|_| is_deleted()), "{id}");
+    }
+    assert_eq!((daemon.list("containers"), daemon.shims()), (Vec::<String>::new(), Vec::<u32>::new()));
 }
 
 /// The runtime and the daemon can say that an id is in use without having a container of that id.

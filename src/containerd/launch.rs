@@ -28,7 +28,7 @@ use super::sandbox::Sandbox;
 use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, arrange, spec};
 use super::tracker_core::Core;
 use super::turn::Turn;
-use super::withdraw::still_wanted;
+use super::withdraw::{still_wanted, unwanted};
 use super::{
     JobSettings, attempt, bare, cpuset, environment, host_root, job_dir, labels, names, order, remove,
     rlimits, status, unpack,
@@ -158,7 +158,9 @@ async fn attempt(
     note_image(&dir, &image.reference())?;
 
     // The order goes to stable storage while the daemon works; init reads it only once started.
-    let create = turn.keep(&core.facts, &job.id, create(core, container, streams, &image));
+    let create = create(core, container, streams, &image);
+    let unwanted = async { Err(unwanted(core, &job.id).await.into()) };
+    let create = turn.keep(&core.facts, &job.id, create, unwanted);
     let (created, written) = tokio::join!(create, write_order(core, &job.id, order));
     let pid = created?;
     core.facts.created(&job.id, pid);

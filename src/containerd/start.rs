@@ -6,6 +6,7 @@
 //! daemon to know.
 
 use std::fs;
+use std::future::pending;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -106,7 +107,7 @@ pub(super) async fn start(core: &Core, id: &str, turn: &mut Turn<'_>) -> Result<
     if !blocking(move || note_start(&dir, is_bare)).await? {
         return Err(withdrawn());
     }
-    let Err(error) = turn.keep(&core.facts, id, start_task(core, id)).await else {
+    let Err(error) = turn.keep(&core.facts, id, start_task(core, id), pending()).await else {
         return Ok(Started::Answered);
     };
     match () {

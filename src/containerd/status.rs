@@ -307,10 +307,19 @@ mod tests {
     #[test]
     fn a_container_that_its_runtime_has_removed_is_told_from_one_that_it_cannot_remove() {
         for (text, expected) in [
-            ("failed to delete task: cannot open directory '/run/containerd/runc/n/j': No such file or directory", true),
-            ("failed to delete task: cannot open directory `/run/crun/j`: No such file or directory", true),
+            (
+                "failed to delete task: cannot open directory '/run/containerd/runc/n/j': No such file or directory",
+                true,
+            ),
+            (
+                "failed to delete task: cannot open directory `/run/crun/j`: No such file or directory",
+                true,
+            ),
             ("failed to delete task: cannot open directory '/run/crun/j': Too many open files", false),
-            ("failed to delete task: remove '/run/crun/j/config.json': No such file or directory", false),
+            (
+                "failed to delete task: remove '/run/crun/j/config.json': No such file or directory",
+                false,
+            ),
         ] {
             assert_eq!(is_gone(&Status::unknown(format!("{text}: unknown"))), expected, "{text}");
         }

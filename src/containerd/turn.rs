@@ -24,8 +24,15 @@ impl<'a> Turn<'a> {
         Self { held: among.acquire().await.ok(), patience: PATIENCE }
     }
 
-    /// Wait for a call to the daemon for a job.
-    pub(super) async fn keep<T>(&mut self, facts: &Facts, id: &str, call: impl Future<Output = T>) -> T {
+    /// Wait for a call to the daemon for a job. A call that has lost the turn is dropped as soon as there is
+    /// another answer, `instead` of its own.
+    pub(super) async fn keep<T>(
+        &mut self,
+        facts: &Facts,
+        id: &str,
+        call: impl Future<Output = T>,
+        instead: impl Future<Output = T>,
+    ) -> T {
         let mut call = pin!(call);
         if let Ok(answer) = tokio::time::timeout(self.patience, &mut call).await {
             return answer;
@@ -35,7 +42,11 @@ impl<'a> Turn<'a> {
             facts.report(Fact::Progress { id: id.to_owned(), text: text.map(str::to_owned) });
         };
         tell(Some("waiting for the runtime"));
-        let answer = call.await;
+        let answer = tokio::select! {
+            biased;
+            answer = call => answer,
+            other = instead => other,
+        };
         tell(None);
         answer
     }
@@ -43,6 +54,7 @@ impl<'a> Turn<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
     use std::sync::{Arc, Mutex};
 
     use tokio::sync::oneshot;
@@ -64,7 +76,7 @@ mod tests {
         let (among, facts, heard) = (Semaphore::new(1), Facts::new(), Arc::new(Heard::default()));
         tokio::spawn(facts.deliver(heard.clone()).unwrap());
         let mut turn = Turn::wait(&among).await;
-        assert_eq!(turn.keep(&facts, "j", async { 1 }).await, 1);
+        assert_eq!(turn.keep(&facts, "j", async { 1 }, pending()).await, 1);
         assert_eq!(among.available_permits(), 0);
         turn.patience = Duration::ZERO;
         let (answer, question) = oneshot::channel();
@@ -72,10 +84,12 @@ mod tests {
             let _turn = Turn::wait(&among).await;
             answer.send(2).unwrap();
         };
-        let (answered, ()) = tokio::join!(turn.keep(&facts, "j", question), other);
+        let (answered, ()) = tokio::join!(turn.keep(&facts, "j", question, pending()), other);
         assert_eq!(answered, Ok(2));
+        assert_eq!(turn.keep(&facts, "j", pending(), async { 3 }).await, 3);
         tokio::task::yield_now().await;
         let text = |text: Option<&str>| Fact::Progress { id: "j".into(), text: text.map(str::to_owned) };
-        assert_eq!(*heard.0.lock().unwrap(), [text(Some("waiting for the runtime")), text(None)]);
+        let told = [text(Some("waiting for the runtime")), text(None)];
+        assert_eq!(*heard.0.lock().unwrap(), [told.clone(), told].concat());
     }
 }

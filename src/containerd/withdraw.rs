@@ -73,6 +73,19 @@ pub(super) fn still_wanted(core: &Core, id: &str) -> Result<()> {
     if terminated(core, id) { Err(Error::state("terminated")) } else { not_withdrawn(core, id) }
 }
 
+/// Wait until a job is not to be started any more, and return the reason.
+pub(super) async fn unwanted(core: &Core, id: &str) -> Error {
+    // Listen before looking, or a request would be missed.
+    let mut changes = core.facts.changes();
+    loop {
+        if let Err(reason) = still_wanted(core, id) {
+            return reason;
+        }
+        // After changes that were missed, looking does no harm.
+        while matches!(changes.recv().await, Ok(Some(other)) if *other != *id) {}
+    }
+}
+
 /// TRY_LATER if the start of a job was withdrawn.
 pub(super) fn not_withdrawn(core: &Core, id: &str) -> Result<()> {
     let dir = core.job_dir(id);

@@ -11,6 +11,7 @@ mod lock;
 mod progress;
 mod running;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -62,19 +63,14 @@ pub(super) async fn ready(core: &Arc<Core>, job: &NewJob) -> Result<()> {
 
 async fn wait(core: &Core, job: &NewJob, image: &str, joined: Joined) -> Result<()> {
     let Joined { mut pull, mut progress } = joined;
-    // Listen before looking, or a request to end would be missed.
-    let mut changes = core.facts.changes();
+    let mut unwanted = pin!(withdraw::unwanted(core, &job.id));
     progress.mark_changed();
-    let (mut look, mut next) = (true, Instant::now());
+    let mut next = Instant::now();
     loop {
-        if look {
-            withdraw::still_wanted(core, &job.id)?;
-        }
         tokio::select! {
             biased;
+            reason = &mut unwanted => return Err(reason),
             done = &mut pull => return done,
-            // After one that was missed, looking does no harm.
-            change = changes.recv() => look = !matches!(change, Ok(Some(of)) if *of != *job.id),
             Some(state) = news(&mut progress, next) => {
                 let text = Some(state.text(image));
                 core.facts.report(Fact::Progress { id: job.id.clone(), text });
