@@ -11,10 +11,10 @@ use std::process::ExitCode;
 use nix::sys::signal::SigSet;
 use nix::sys::stat::{Mode, umask};
 
-use crate::agent::spawn::DESCRIPTOR;
 use crate::agent::{LOCK_FD, Lock, STATE_DIR, scope};
 use crate::config::Config;
 use crate::model::{Error, ErrorCode, Result};
+use crate::spawn::DESCRIPTOR;
 use crate::{drms, session};
 
 const USAGE: &str = "\

@@ -14,6 +14,7 @@ pub mod rights;
 pub mod runtime;
 pub mod scheduler;
 pub mod session;
+pub mod spawn;
 pub mod store;
 pub mod sync;
 pub mod tracker;

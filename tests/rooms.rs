@@ -78,7 +78,7 @@ fn the_scheduler_knows_the_model_alone() {
 fn a_client_of_registries_knows_the_model_and_whose_credentials_are_meant() {
     check(
         "registry",
-        &["model", "rights", "tracker"],
+        &["model", "rights", "spawn", "tracker"],
         &["libc", "rusqlite", "tonic", "containerd_client"],
     );
 }
@@ -99,7 +99,7 @@ fn the_c_interface_knows_sessions_and_the_model_alone() {
 
 #[test]
 fn how_an_agent_starts_and_leaves_has_nothing_to_do_with_jobs() {
-    check("agent", &["model", "fork"], &["tokio", "rusqlite", "tonic", "containerd_client"]);
+    check("agent", &["model", "fork", "spawn"], &["tokio", "rusqlite", "tonic", "containerd_client"]);
 }
 
 #[test]

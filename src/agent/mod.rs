@@ -4,7 +4,6 @@
 
 pub mod lock;
 pub mod scope;
-pub mod spawn;
 pub mod stay;
 
 use std::env;
@@ -14,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fork;
 use crate::model::{Error, ErrorCode, Result};
+use crate::spawn::{DESCRIPTOR, Handed, spawn};
 pub use lock::Lock;
 
 /// The variable with the state directory, which makes the agent serve the same one.
@@ -36,10 +36,10 @@ pub fn ensure(state_dir: &Path, program: impl FnOnce() -> Result<PathBuf>) -> Re
 }
 
 fn start(program: &Path, state_dir: &Path, lock: &Lock) -> Result<()> {
-    let descriptor = spawn::DESCRIPTOR.to_string();
+    let descriptor = DESCRIPTOR.to_string();
     let arguments = [program.as_os_str(), OsStr::new(LOCK_FD), OsStr::new(&descriptor)];
-    let handed = spawn::Handed::Descriptor(lock.as_fd());
-    spawn::spawn(program, &arguments, &environment(state_dir), handed).map_err(|error| {
+    let handed = Handed::Descriptor(lock.as_fd());
+    spawn(program, &arguments, &environment(state_dir), handed).map(drop).map_err(|error| {
         let text = format!("cannot start the agent {}: {error}", program.display());
         Error::new(ErrorCode::of_own(&error), text)
     })

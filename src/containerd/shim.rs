@@ -152,11 +152,8 @@ pub(super) async fn end(core: &Core, container: &str, shim: Shim, has_begun: boo
         })
         .await?;
     }
-    if has_begun {
-        // A shim does not end as long as it has a container that its runtime cannot delete.
-        kill_unable(core, container).await?;
-    }
-    Ok(())
+    // A shim does not end as long as it has a container that its runtime cannot delete.
+    kill(core, container, if has_begun { Duration::ZERO } else { OLD }).await
 }
 
 /// Request another task of this name: the daemon finds the shim again. The task cannot be made, since

@@ -1,21 +1,23 @@
 //! Credential helpers: programs that keep passwords, spoken to through their standard streams.
 
 use std::env;
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{ChildStdout, Command, Stdio};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, PipeReader, Read, Write, pipe};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::geteuid;
+use rustix::process::{Signal, pidfd_send_signal};
 use serde::Deserialize;
 
 use super::Settings;
 use super::settings::kept_names;
 use crate::model::{Error, ErrorCode, Result};
+use crate::spawn::{Handed, Streams, spawn};
 
 /// How a helper says that it has nothing.
 const NOTHING: &str = "credentials not found";
@@ -23,6 +25,10 @@ const NOTHING: &str = "credentials not found";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A secret is a few kilobytes; this much is a mistake.
 const MAX_OUTPUT: usize = 1 << 20;
+/// The time that a helper that was killed may take to end, milliseconds.
+const FAREWELL: u16 = 1000;
+/// A pipe holds at least as many bytes.
+const MAX_QUESTION: usize = 4096;
 
 /// The secret that a helper keeps for a server.
 #[derive(Deserialize)]
@@ -40,7 +46,8 @@ pub(super) fn ask(name: &str, server: &str, settings: &Settings) -> Result<Optio
     let of = |error: Error| error.of(format_args!("helper {program}"));
     let path = find(&program, settings)
         .ok_or_else(|| of(Error::argument("there is no such program in PATH")))?;
-    let output = run(command(&path, settings), server, PATIENCE)
+    let output = helper(path, settings)
+        .get(server, PATIENCE)
         .map_err(|error| of(Error::new(ErrorCode::of_io(&error), error.to_string())))?;
     match serde_json::from_slice::<Answer>(&output) {
         Ok(answer) => Ok(Some(answer)),
@@ -56,68 +63,99 @@ fn find(program: &str, settings: &Settings) -> Option<PathBuf> {
     env::split_paths(path).map(|dir| dir.join(program)).find(|path| path.is_file())
 }
 
+/// A helper, and what it is started with.
+struct Helper {
+    path: PathBuf,
+    variables: Vec<(OsString, OsString)>,
+    /// The user and the group that it runs as, if they are not those of this process.
+    user: Option<(u32, u32)>,
+}
+
 /// The helper of the user whose credentials are meant. It finds its way by the variables that were kept;
 /// one that takes a secret from a variable has it only where this process does, and is that user's.
-fn command(path: &Path, settings: &Settings) -> Command {
-    let mut command = Command::new(path);
+fn helper(path: PathBuf, settings: &Settings) -> Helper {
+    let kept = settings.env.iter().map(|(name, value)| (name.into(), value.as_path().into()));
     match &settings.owner {
         Some(owner) if owner.uid != geteuid().as_raw() => {
-            command.env_clear().current_dir("/").uid(owner.uid).gid(owner.gid);
+            Helper { path, variables: kept.collect(), user: Some((owner.uid, owner.gid)) }
         }
-        _ => kept_names().for_each(|name| {
-            command.env_remove(name);
-        }),
+        _ => {
+            let is_kept = |name: &OsStr| kept_names().any(|kept| name == kept);
+            let own = env::vars_os().filter(|(name, _)| !is_kept(name));
+            Helper { path, variables: own.chain(kept).collect(), user: None }
+        }
     }
-    for (name, value) in &settings.env {
-        command.env(name, value.as_path());
-    }
-    command
 }
 
-fn run(mut command: Command, server: &str, patience: Duration) -> io::Result<Vec<u8>> {
-    let mut child =
-        command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let spoken = match (child.stdin.take(), child.stdout.take()) {
-        (Some(mut stdin), Some(mut stdout)) => {
-            // One that does not want to know has its answer ready.
-            let _ = stdin.write_all(server.as_bytes()).and_then(|()| stdin.write_all(b"\n"));
-            drop(stdin);
-            read(&mut stdout, patience)
+impl Helper {
+    /// Ask it for what it keeps. It is no child of this process, whose program may have its own way with
+    /// children.
+    fn get(&self, server: &str, patience: Duration) -> io::Result<Vec<u8>> {
+        let nowhere = File::options().write(true).open("/dev/null")?;
+        let ((input, mut question), (answer, output)) = (pipe()?, pipe()?);
+        let question_of = format!("{server}\n");
+        if question_of.len() > MAX_QUESTION {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the name of the registry is too long",
+            ));
         }
-        _ => Ok(Vec::new()),
-    };
-    if spoken.is_err() {
-        // It may have ended by itself.
-        let _ = child.kill();
+        // Before there is a reader: one that does not want to know cannot make this a broken pipe.
+        question.write_all(question_of.as_bytes())?;
+        drop(question);
+        let streams = Streams {
+            input: input.as_fd(),
+            output: output.as_fd(),
+            errors: nowhere.as_fd(),
+            lifeline: None,
+            user: self.user,
+        };
+        let arguments = [self.path.as_os_str(), OsStr::new("get")];
+        let process = spawn(&self.path, &arguments, &self.variables, Handed::Streams(streams))?;
+        drop((input, output));
+        let heard = read(answer, process.as_ref(), Instant::now() + patience);
+        if let (Err(_), Some(process)) = (&heard, process) {
+            end(&process);
+        }
+        heard.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => {
+                let text = format!("it has not answered within {} s", patience.as_secs_f32());
+                io::Error::new(io::ErrorKind::TimedOut, text)
+            }
+            _ => error,
+        })
     }
-    // The program that this library is part of may have its own way with children: then somebody else
-    // has taken its end, and its output says enough.
-    let _ = child.wait();
-    spoken
 }
 
-/// All that a helper says, if that does not take too long and is not too much.
-fn read(stdout: &mut ChildStdout, patience: Duration) -> io::Result<Vec<u8>> {
-    let end = Instant::now() + patience;
+/// Kill a helper, which may have ended by itself, and wait until it has.
+fn end(process: &OwnedFd) {
+    let _ = pidfd_send_signal(process, Signal::KILL);
+    let _ = poll(&mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)], FAREWELL);
+}
+
+/// All that a helper says up to its end, if that does not take too long and is not too much.
+fn read(mut answer: PipeReader, process: Option<&OwnedFd>, end: Instant) -> io::Result<Vec<u8>> {
     let (mut output, mut part) = (Vec::new(), [0; 4096]);
     loop {
         let left = end.saturating_duration_since(Instant::now());
         let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)], left) {
-            Err(Errno::EINTR) => {}
+        let mut ready = [PollFd::new(answer.as_fd(), PollFlags::POLLIN)].to_vec();
+        // A program that the host starts at this moment may keep the pipe open for longer.
+        ready.extend(process.map(|process| PollFd::new(process.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut ready, left) {
+            Err(Errno::EINTR) => continue,
             Err(error) => return Err(error.into()),
-            Ok(0) => {
-                let text = format!("it has not answered within {} s", patience.as_secs_f32());
-                return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) if ready[0].any() == Some(false) => return Ok(output),
+            Ok(_) => {}
+        }
+        match answer.read(&mut part)? {
+            0 => return Ok(output),
+            length if output.len() + length > MAX_OUTPUT => {
+                let text = format!("its answer is larger than {MAX_OUTPUT} bytes");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
             }
-            Ok(_) => match stdout.read(&mut part)? {
-                0 => return Ok(output),
-                length if output.len() + length > MAX_OUTPUT => {
-                    let text = format!("its answer is larger than {MAX_OUTPUT} bytes");
-                    return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-                }
-                length => output.extend_from_slice(&part[..length]),
-            },
+            length => output.extend_from_slice(&part[..length]),
         }
     }
 }
@@ -135,9 +173,11 @@ mod tests {
         let script = format!("#!/bin/sh\necho $$ >{}\necho begun\nexec {command}\n", pid.display());
         fs::write(&path, script).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        let error = run(Command::new(&path), "h", Duration::from_secs(10)).unwrap_err();
+        let helper = Helper { path, variables: Vec::new(), user: None };
+        let error = helper.get("h", Duration::from_secs(10)).unwrap_err();
         let pid = fs::read_to_string(pid).unwrap();
-        assert!(!Path::new("/proc").join(pid.trim()).exists());
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
         error.to_string()
     }
 

@@ -11,8 +11,8 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use super::agent;
 use super::world::World;
 use crate::agent::environment;
-use crate::agent::spawn::{Handed, spawn};
 use crate::model::{Error, ErrorCode, Millis, Result, now};
+use crate::spawn::{Handed, Streams, spawn};
 
 /// The argument that makes the agent's program send a mail; two more are its number and the holder of
 /// its claim.
@@ -71,7 +71,13 @@ fn run(
     let arguments: Vec<&OsStr> =
         [program.as_os_str()].into_iter().chain(arguments.iter().map(OsStr::new)).collect();
     let nowhere = nowhere.as_fd();
-    let handed = Handed::Input { input: nowhere, nowhere, lifeline: end.as_fd() };
+    let handed = Handed::Streams(Streams {
+        input: nowhere,
+        output: nowhere,
+        errors: nowhere,
+        lifeline: Some(end.as_fd()),
+        user: None,
+    });
     spawn(program, &arguments, variables, handed).map_err(refuse)?;
     Ok(Sending { mail, lifeline, begun: now() })
 }

@@ -7,7 +7,7 @@
 
 use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::{self, NonNull};
@@ -24,15 +24,24 @@ pub enum Handed<'a> {
     /// As [`DESCRIPTOR`], with everything that is not close-on-exec, and every signal blocked. As for
     /// every program, no signal is ignored.
     Descriptor(BorrowedFd<'a>),
-    /// As its standard input, with little else: its output is discarded, and no signal is blocked.
-    Input {
-        /// Its standard input.
-        input: BorrowedFd<'a>,
-        /// Its output.
-        nowhere: BorrowedFd<'a>,
-        /// Kept as [`DESCRIPTOR`]; it is closed when the program ends.
-        lifeline: BorrowedFd<'a>,
-    },
+    /// Its standard streams, with little else. No signal is blocked.
+    Streams(Streams<'a>),
+}
+
+/// The standard streams of a program.
+#[derive(Clone, Copy)]
+pub struct Streams<'a> {
+    /// Its standard input.
+    pub input: BorrowedFd<'a>,
+    /// Its standard output.
+    pub output: BorrowedFd<'a>,
+    /// Its standard error.
+    pub errors: BorrowedFd<'a>,
+    /// Kept as [`DESCRIPTOR`]; it is closed when the program ends.
+    pub lifeline: Option<BorrowedFd<'a>>,
+    /// The user and the group that it runs as, without further groups and in the root directory. `None`:
+    /// those of the host, in its directory.
+    pub user: Option<(u32, u32)>,
 }
 
 /// A stack for each of the two processes; they call nothing but the C library's system calls.
@@ -42,13 +51,14 @@ const STACK: usize = 64 * 1024;
 const SIGNAL_SET: usize = 8;
 
 /// Start `program`, with `arguments[0]` as its name for itself, in a session of its own. Returns when
-/// the program has begun; an error is that of the operating system.
+/// the program has begun; an error is that of the operating system. The result stands for its process;
+/// `None` from a kernel before 5.2.
 pub fn spawn(
     program: &Path,
     arguments: &[&OsStr],
     variables: &[(OsString, OsString)],
     handed: Handed<'_>,
-) -> io::Result<()> {
+) -> io::Result<Option<OwnedFd>> {
     let program = text(program.as_os_str().as_bytes())?;
     let arguments: Vec<CString> =
         arguments.iter().map(|argument| text(argument.as_bytes())).collect::<io::Result<_>>()?;
@@ -62,15 +72,10 @@ pub fn spawn(
         program: program.as_ptr(),
         arguments: arguments.as_ptr(),
         variables: variables.as_ptr(),
-        handed: match handed {
-            Handed::Descriptor(handed) | Handed::Input { input: handed, .. } => handed.as_raw_fd(),
-        },
-        nowhere: match handed {
-            Handed::Descriptor(_) => None,
-            Handed::Input { nowhere, lifeline, .. } => Some((nowhere.as_raw_fd(), lifeline.as_raw_fd())),
-        },
+        handed,
         stack: memory.stack(0),
         error: memory.error(),
+        process: memory.process(),
     };
 
     // A handler of the host must not run in a child that shares the memory.
@@ -82,32 +87,37 @@ pub fn spawn(
 }
 
 /// The prepared data of the child processes.
-struct Order {
+struct Order<'a> {
     program: *const c_char,
     arguments: *const *const c_char,
     variables: *const *const c_char,
-    handed: RawFd,
-    /// Output and lifeline; `None` for an agent, which redirects its output itself.
-    nowhere: Option<(RawFd, RawFd)>,
+    handed: Handed<'a>,
     /// Start of the stack of the program's process.
     stack: *mut c_void,
     /// The reason if the program was not started; 0 if it was.
     error: *const AtomicI32,
+    /// A descriptor for the program's process; -1 if there is none.
+    process: *const AtomicI32,
 }
 
-fn run(order: &Order, stack: *mut c_void) -> io::Result<()> {
+fn run(order: &Order<'_>, stack: *mut c_void) -> io::Result<Option<OwnedFd>> {
     let argument = ptr::from_ref(order).cast_mut().cast();
     // SAFETY: the stack is ours alone, and it and the order outlive the child: this thread continues
-    // only when the child, which itself waits for its child to execute the program, has ended.
-    let child = unsafe { libc::clone(intermediate, stack, SHARED, argument) };
+    // only when the child, which itself waits for its child to execute the program, has ended. It shares
+    // the table of descriptors, so that one for the program's process is this process's own.
+    let child = unsafe { libc::clone(intermediate, stack, SHARED | libc::CLONE_FILES, argument) };
     if child == -1 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: `child` is a child of this process that no other code knows, and NULL is allowed.
     unsafe { libc::waitpid(child, ptr::null_mut(), libc::__WCLONE) };
-    // SAFETY: it points into the mapping, which lives as long as the order.
-    match unsafe { &*order.error }.load(Ordering::SeqCst) {
-        0 => Ok(()),
+    // SAFETY: both point into the mapping, which lives as long as the order.
+    let [error, process] =
+        unsafe { [&*order.error, &*order.process] }.map(|word| word.load(Ordering::SeqCst));
+    // SAFETY: the kernel has made this descriptor for the caller of `clone`, and nothing else knows it.
+    let process = (process >= 0).then(|| unsafe { OwnedFd::from_raw_fd(process) });
+    match error {
+        0 => Ok(process),
         error => Err(io::Error::from_raw_os_error(error)),
     }
 }
@@ -120,9 +130,9 @@ extern "C" fn intermediate(order: *mut c_void) -> c_int {
     // SAFETY: `run` passed a valid order. The calls are system calls that touch no memory of others,
     // and the second child has a stack of its own.
     unsafe {
-        let shared = &*order.cast::<Order>();
+        let shared = &*order.cast::<Order<'_>>();
         libc::setsid();
-        if libc::clone(execute, shared.stack, SHARED, order) == -1 {
+        if libc::clone(execute, shared.stack, SHARED | libc::CLONE_PIDFD, order, shared.process) == -1 {
             (*shared.error).store(errno(), Ordering::SeqCst);
         }
         libc::_exit(0)
@@ -134,36 +144,58 @@ extern "C" fn execute(order: *mut c_void) -> c_int {
     // SAFETY: `intermediate` passed a valid order, with NUL-terminated strings in NULL-terminated lists.
     // Descriptors are this process's own: their table is not shared.
     unsafe {
-        let order = &*order.cast::<Order>();
+        let order = &*order.cast::<Order<'_>>();
         default_signals();
-        let moved = match order.nowhere {
-            None => put(order.handed, DESCRIPTOR),
-            Some((nowhere, lifeline)) => {
-                let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-                libc::sigemptyset(none.as_mut_ptr());
-                libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
-                // Copies first: one of them may have the number of another's target.
-                let nowhere = libc::fcntl(nowhere, libc::F_DUPFD_CLOEXEC, DESCRIPTOR);
-                let lifeline = libc::fcntl(lifeline, libc::F_DUPFD_CLOEXEC, DESCRIPTOR + 1);
-                let moved = put(order.handed, libc::STDIN_FILENO)
-                    && put(nowhere, libc::STDOUT_FILENO)
-                    && put(nowhere, libc::STDERR_FILENO);
-                // A kernel before 5.11 refuses; then the program gets what a program of the host would
-                // get.
-                libc::syscall(
-                    libc::SYS_close_range,
-                    DESCRIPTOR,
-                    libc::c_uint::MAX,
-                    libc::CLOSE_RANGE_CLOEXEC,
-                );
-                moved && put(lifeline, DESCRIPTOR)
-            }
+        let moved = match &order.handed {
+            Handed::Descriptor(handed) => put(handed.as_raw_fd(), DESCRIPTOR),
+            Handed::Streams(streams) => take(streams),
         };
         if moved {
             libc::execve(order.program, order.arguments, order.variables);
         }
         (*order.error).store(errno(), Ordering::SeqCst);
         libc::_exit(127)
+    }
+}
+
+/// Take the streams, and become their user.
+///
+/// # Safety
+/// Only in a process with a table of descriptors of its own, before it executes a program.
+unsafe fn take(streams: &Streams<'_>) -> bool {
+    // SAFETY: system calls with plain numbers, valid pointers, and the caller's promise.
+    unsafe {
+        let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
+        // Copies first: one of them may have the number of another's target.
+        let copy =
+            |from: BorrowedFd<'_>| libc::fcntl(from.as_raw_fd(), libc::F_DUPFD_CLOEXEC, DESCRIPTOR + 1);
+        let (output, errors) = (copy(streams.output), copy(streams.errors));
+        let lifeline = streams.lifeline.map(copy);
+        let moved = put(streams.input.as_raw_fd(), libc::STDIN_FILENO)
+            && put(output, libc::STDOUT_FILENO)
+            && put(errors, libc::STDERR_FILENO);
+        // A kernel before 5.11 refuses; then the program gets what a program of the host would get.
+        libc::syscall(libc::SYS_close_range, DESCRIPTOR, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        moved
+            && lifeline.is_none_or(|lifeline| put(lifeline, DESCRIPTOR))
+            && streams.user.is_none_or(|(user, group)| become_user(user, group))
+    }
+}
+
+/// Become a user, with one group and no others.
+///
+/// # Safety
+/// Only in a process of its own.
+unsafe fn become_user(user: u32, group: u32) -> bool {
+    // SAFETY: system calls with plain numbers, no groups, and a text that ends with NUL. The C library's
+    // functions would change the threads of the host, whose memory this process shares.
+    unsafe {
+        libc::chdir(c"/".as_ptr()) == 0
+            && libc::syscall(libc::SYS_setgroups, 0, ptr::null::<libc::gid_t>()) == 0
+            && libc::syscall(libc::SYS_setgid, group) == 0
+            && libc::syscall(libc::SYS_setuid, user) == 0
     }
 }
 
@@ -214,7 +246,7 @@ fn pointers(texts: &[CString]) -> Vec<*const c_char> {
     texts.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
 }
 
-/// The stacks of both children and the word for their error. Shared explicitly, for systems that treat
+/// The stacks of both children, and two words for their parent. Shared explicitly, for systems that treat
 /// `CLONE_VM` with `CLONE_VFORK` as a mere fork.
 struct Memory(NonNull<c_void>);
 
@@ -227,7 +259,12 @@ impl Memory {
         // SAFETY: a new mapping, at a place of the kernel's choice, filled with zeros.
         let start = unsafe { libc::mmap(ptr::null_mut(), Self::LENGTH, protection, flags, -1, 0) };
         match NonNull::new(start) {
-            Some(start) if start.as_ptr() != libc::MAP_FAILED => Ok(Self(start)),
+            Some(start) if start.as_ptr() != libc::MAP_FAILED => {
+                let memory = Self(start);
+                // SAFETY: within the mapping, which nothing else knows yet.
+                unsafe { &*memory.process() }.store(-1, Ordering::SeqCst);
+                Ok(memory)
+            }
             _ => Err(io::Error::last_os_error()),
         }
     }
@@ -241,6 +278,11 @@ impl Memory {
     /// The word for the error, at the far end of the first stack.
     fn error(&self) -> *const AtomicI32 {
         self.0.as_ptr().cast_const().cast()
+    }
+
+    /// The word for the descriptor of the program's process, beside that for the error.
+    fn process(&self) -> *const AtomicI32 {
+        self.error().wrapping_add(1)
     }
 }
 

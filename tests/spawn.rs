@@ -1,4 +1,4 @@
-//! Starting the agent must not be noticed by its host. In a process of its own, because what is
+//! Starting a program must not be noticed by its host. In a process of its own, because what is
 //! looked at, children and signals, belongs to the process.
 
 // A test that cannot go on fails.
@@ -15,10 +15,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use drmaa2::agent::spawn::{Handed, spawn};
 use drmaa2::agent::{self, Lock};
 use drmaa2::model::{Error, ErrorCode};
+use drmaa2::spawn::{Handed, Streams, spawn};
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
@@ -114,6 +115,49 @@ fn one_orphan_is_left_in_a_session_of_its_own_and_the_host_notices_nothing() {
     // The counter does count.
     Command::new("/bin/true").status().unwrap();
     assert_eq!(SIGNALS.load(Ordering::SeqCst), 1);
+}
+
+/// What a shell script says on its output, as this user.
+fn said(script: &str, user: Option<(u32, u32)>) -> String {
+    let (mut ours, output) = std::io::pipe().unwrap();
+    let (input, mut question) = std::io::pipe().unwrap();
+    question.write_all(b"a question").unwrap();
+    drop(question);
+    let nowhere = fs::File::options().write(true).open("/dev/null").unwrap();
+    let streams = Streams {
+        input: input.as_fd(),
+        output: output.as_fd(),
+        errors: nowhere.as_fd(),
+        lifeline: None,
+        user,
+    };
+    let arguments = ["sh", "-c", script].map(OsStr::new);
+    let path = [(OsString::from("PATH"), OsString::from("/usr/bin:/bin"))];
+    let process =
+        spawn(Path::new("/bin/sh"), &arguments, &path, Handed::Streams(streams)).unwrap().unwrap();
+    drop(output);
+    let mut text = String::new();
+    ours.read_to_string(&mut text).unwrap();
+    let mut end = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+    assert_eq!(poll(&mut end, 10_000_u16), Ok(1), "it stands for the program");
+    text
+}
+
+#[test]
+fn a_program_speaks_on_its_streams_as_the_user_that_is_meant_and_the_host_notices_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    count_signals();
+    assert_eq!(said("echo no >&2; cat; ls /proc/self/fd | wc -w", None), "a question4\n");
+    let script = "echo $(id -u) $(id -g) $(id -G) $PWD; grep SigBlk /proc/self/status";
+    let blocked = "SigBlk:\t0000000000000000\n";
+    if nix::unistd::geteuid().is_root() {
+        assert_eq!(said(script, Some((65534, 65533))), format!("65534 65533 65533 /\n{blocked}"));
+    }
+    let own = std::env::current_dir().unwrap();
+    assert!(said(script, None).ends_with(&format!(" {}\n{blocked}", own.display())));
+    assert_no_children();
+    assert_eq!(SIGNALS.load(Ordering::SeqCst), 0);
+    assert_eq!(nix::unistd::geteuid(), nix::unistd::getuid(), "the host is who it was");
 }
 
 #[test]
