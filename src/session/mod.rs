@@ -24,6 +24,8 @@ mod model_check;
 mod monitoring;
 mod notify;
 #[cfg(test)]
+mod monitoring_tests;
+#[cfg(test)]
 mod notify_tests;
 mod only_copy;
 mod policy;

@@ -8,8 +8,8 @@ use super::jobs::settled;
 use super::process;
 use super::reservation::ReservationRef;
 use super::world::World;
-use crate::model::{Error, JobFilter, Machine, Queue, Result, now};
-use crate::tracker::Monitoring;
+use crate::model::{Error, ErrorCode, JobFilter, JobInfo, Machine, Queue, Result, now};
+use crate::tracker::{JobTracker, Monitoring};
 
 /// An open monitoring session.
 pub struct MonitoringSession {
@@ -48,8 +48,7 @@ impl MonitoringSession {
             let now = now();
             for info in monitoring.all_jobs()? {
                 let matches = filter.is_none_or(|filter| filter.matches(&info, now));
-                // A job that is reaped, but not yet cleaned up, is in the runtime only.
-                if matches && !world.store.knows(&info.id)? {
+                if matches && !world.store.knows(&info.id)? && !is_removed(engine.tracker(), &info) {
                     // A job of another user's session is, for this user, a job from outside.
                     jobs.push(JobRef { session: None, ..JobRef::of(&info) });
                 }
@@ -113,6 +112,13 @@ impl Drop for MonitoringSession {
             process::monitor_closed();
         }
     }
+}
+
+/// Returns whether a job of some session was reaped, and has been removed since the runtime listed it. The
+/// store forgets such a job once nothing is left of it.
+fn is_removed(tracker: &dyn JobTracker, job: &JobInfo) -> bool {
+    let is_unknown = |error: Error| error.code == ErrorCode::InvalidArgument;
+    job.session.is_some() && tracker.job_info(&job.id).is_err_and(is_unknown)
 }
 
 fn is_closed() -> Error {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::process;
 use super::world::World;
-use super::{JobRef, JobSession, MonitoringSession, Timeout};
+use super::{JobRef, JobSession, Timeout};
 use crate::config::{Agent, Compat, Config, Limits, Queue, Target};
 use crate::model::extensions::Pull;
 use crate::model::{Control, Error, ErrorCode, JobFilter, JobState, JobTemplate};
@@ -417,28 +417,6 @@ fn filters_select_jobs() {
     assert_eq!(select(JobFilter { job_name: Some("n".into()), ..JobFilter::default() }), [first]);
     assert_eq!(select(JobFilter { exit_status: Some(1), ..JobFilter::default() }), [second]);
     assert!(select(JobFilter { job_id: Some("none".into()), ..JobFilter::default() }).is_empty());
-}
-
-#[test]
-fn a_monitoring_session_sees_every_job_of_every_kind() {
-    let _watching = MONITORING.write();
-    let (_dir, bench, session) = fresh();
-    let job = start(&session, template("sleep"));
-    bench.tracker.add_foreign("foreign");
-    let monitoring = MonitoringSession::open().unwrap();
-    let jobs = monitoring.jobs(None).unwrap();
-    assert_eq!(jobs[0], job);
-    assert_eq!((jobs[1].id.as_str(), jobs.len()), ("foreign", 2));
-    assert_eq!(jobs[1].state().unwrap().0, JobState::Running);
-    bench.tracker.exit("foreign", 0);
-    jobs[1].wait_terminated(Timeout::Infinite).unwrap();
-    let queues = monitoring.queues(None).unwrap();
-    assert_eq!(queues.iter().map(|queue| &queue.name).collect::<Vec<_>>(), ["default", "fake-queue"]);
-    assert_eq!(monitoring.machines(Some(&["fake-host".into(), "x".into()])).unwrap().len(), 1);
-    assert!(monitoring.machines(Some(&[])).unwrap().is_empty());
-    monitoring.close().unwrap();
-    assert_eq!(code(monitoring.close()), ErrorCode::InvalidSession);
-    assert_eq!(code(monitoring.jobs(None)), ErrorCode::InvalidSession);
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub struct FakeTracker {
 #[derive(Default)]
 struct State {
     jobs: BTreeMap<String, JobInfo>,
+    /// Jobs that were removed while all were listed.
+    removed: Vec<JobInfo>,
     orders: Vec<NewJob>,
     /// Jobs that are ready to start.
     prepared: Vec<NewJob>,
@@ -113,6 +115,11 @@ impl FakeTracker {
     /// Add a job that was not submitted here.
     pub fn add_foreign(&self, id: &str) {
         self.state.lock().jobs.insert(id.to_owned(), JobInfo::new(id, JobState::Running));
+    }
+
+    /// Let the list of all jobs have one that was removed while it was made.
+    pub fn list_though_removed(&self, job: JobInfo) {
+        self.state.lock().removed.push(job);
     }
 
     /// Add a leftover of an attempt at a job.
@@ -446,7 +453,8 @@ impl JobTracker for FakeTracker {
 
 impl Monitoring for FakeTracker {
     fn all_jobs(&self) -> Result<Vec<JobInfo>> {
-        Ok(self.up()?.jobs.values().cloned().collect())
+        let state = self.up()?;
+        Ok(state.jobs.values().chain(&state.removed).cloned().collect())
     }
 
     fn all_queues(&self) -> Result<Vec<Queue>> {
