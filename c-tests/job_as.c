@@ -237,8 +237,8 @@ static void has_his_rights(drmaa2_jsession js)
     drmaa2_jtemplate_free(&jt);
     jt = command("true");
     set(jt, "seccomp", at("secret"));
-    CHECK_NULL(drmaa2_jsession_run_job_as(&nobody, js, jt), DRMAA2_INVALID_ARGUMENT);
-    failed(DRMAA2_INVALID_ARGUMENT, "Permission denied");
+    CHECK_NULL(drmaa2_jsession_run_job_as(&nobody, js, jt), DRMAA2_DENIED_BY_DRMS);
+    failed(DRMAA2_DENIED_BY_DRMS, "containerd_jt_seccomp");
     drmaa2_jtemplate_free(&jt);
     for (i = 0; i < sizeof denied / sizeof *denied; i++) {
         jt = command("true");

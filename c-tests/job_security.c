@@ -92,6 +92,8 @@ static void not_root(const char *state)
         {"privileged", "on"}, {"cap_add", "SYS_TIME"}, {"user", "root"}, {"user", "0"},
         {"user", "1234:9"},   {"groups", "9"},         {"groups", "staff"},
         {"mounts", "/tmp:/a,/etc/hosts:/a/new:ro"},
+        {"keep", "on"},       {"snapshotter", "native"}, {"runtime", "io.containerd.kata.v2"},
+        {"labels", "a=b"},    {"seccomp", "/etc/hosts"},
     };
     /* The last is that of containerd's socket. */
     gid_t groups[] = {50, 51, 0};
@@ -109,6 +111,9 @@ static void not_root(const char *state)
         refused(js, jt, DRMAA2_DENIED_BY_DRMS, denied[i][0]);
     }
     jt = command("true");
+    jt->priority = 1;
+    refused(js, jt, DRMAA2_DENIED_BY_DRMS, "priority");
+    jt = command("true");
     set(jt, "mounts", "/tmp:/a");
     set(jt, "init", "off");
     refused(js, jt, DRMAA2_DENIED_BY_DRMS, "containerd_jt_init=off");
@@ -118,6 +123,7 @@ static void not_root(const char *state)
     jt = shell("id -u; id -G");
     set(jt, "user", "1234");
     set(jt, "groups", "51");
+    set(jt, "labels", "user.project=x");
     writes(js, jt, "1234\n1235 51\n");
     done_with(&js);
 }

@@ -344,6 +344,23 @@ fn a_snapshotter_of_ones_own_is_used_and_cleaned_up() {
 }
 
 #[test]
+fn nothing_in_an_image_is_a_device_or_set_user_id_for_who_is_not_root() {
+    let Some(rig) = rig() else { return };
+    let options = |uid: u32| {
+        let job =
+            NewJob { submitter: submitter(uid), ..job_with(&[], "grep ' / / ' /proc/self/mountinfo") };
+        let (outcome, line) = rig.output(job);
+        assert_eq!(outcome.exit_status, Some(0), "{outcome:?}");
+        let options = line.split(' ').nth(5).unwrap().to_owned();
+        options.split(',').map(str::to_owned).collect::<Vec<_>>()
+    };
+    let has = |uid: u32| ["nosuid", "nodev"].map(|wanted| options(uid).iter().any(|it| it == wanted));
+    // For a file system that is a part of another one, the daemon ignores them.
+    let heeded = rig.settings.snapshotter.as_deref() != Some("native");
+    assert_eq!((has(65534), has(0)), ([heeded; 2], [false; 2]));
+}
+
+#[test]
 fn a_kept_container_stays_and_is_no_job() {
     let Some(rig) = rig() else { return };
     let job = job_with(&[("keep", "true")], "echo left > /left");

@@ -2,7 +2,9 @@
 //!
 //! The files are read directly: the C library's lookup would load modules of the image, as root.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 
 use drmaa2_init::Order;
 
@@ -101,7 +103,32 @@ impl User {
                 .and_then(|()| check(libc::setgid(self.gid)))
                 .and_then(|()| check(libc::setuid(self.uid)))
         };
-        result.map_err(|error| Failure::new(format_args!("user {}:{}", self.uid, self.gid), &error))
+        // A filter of system calls may have let one of them do nothing.
+        let taken = result.and_then(|()| match self.is_taken_on() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(io::Error::other("the change had no effect")),
+            Err(error) => Err(error),
+        });
+        taken.map_err(|error| Failure::new(format_args!("user {}:{}", self.uid, self.gid), &error))
+    }
+
+    /// Returns whether this process has the user's numbers and groups and no others.
+    fn is_taken_on(&self) -> io::Result<bool> {
+        // None of them the user's: a call that does nothing leaves them as they are.
+        let [mut uids, mut gids] = [self.uid, self.gid].map(|number| [!number; 3]);
+        let mut groups = vec![0; self.groups.len() + 1];
+        let length = libc::c_int::try_from(groups.len()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: the numbers and the list are valid for writes, the list for its length.
+        let found = unsafe {
+            let [real, effective, saved] = &mut uids;
+            check(libc::getresuid(real, effective, saved))?;
+            let [real, effective, saved] = &mut gids;
+            check(libc::getresgid(real, effective, saved))?;
+            libc::getgroups(length, groups.as_mut_ptr())
+        };
+        groups.truncate(usize::try_from(found).map_err(|_| io::Error::last_os_error())?);
+        let [has, wanted] = [&groups, &self.groups].map(|groups| BTreeSet::from_iter(groups));
+        Ok(uids == [self.uid; 3] && gids == [self.gid; 3] && has == wanted)
     }
 }
 
@@ -198,6 +225,34 @@ mod tests {
     fn look_up(spec: &str) -> Result<(u32, u32, Vec<u32>, String), String> {
         let user = User::look_up(spec.as_bytes(), PASSWD, GROUP)?;
         Ok((user.uid, user.gid, user.groups, String::from_utf8(user.home).unwrap()))
+    }
+
+    #[test]
+    fn a_change_that_had_no_effect_is_seen() {
+        // SAFETY: neither takes anything but numbers and a list that is valid for its length.
+        let (uid, gid, groups) = unsafe {
+            let mut groups = vec![0; 1024];
+            let found = libc::getgroups(1024, groups.as_mut_ptr());
+            groups.truncate(found.try_into().unwrap());
+            (libc::geteuid(), libc::getegid(), groups)
+        };
+        let user = |uid, gid, groups| User {
+            uid,
+            gid,
+            groups,
+            name: Vec::new(),
+            home: Vec::new(),
+            is_new: false,
+            has_group: false,
+        };
+        assert!(user(uid, gid, groups.clone()).is_taken_on().unwrap());
+        for other in [
+            user(uid ^ 1, gid, groups.clone()),
+            user(uid, gid ^ 1, groups.clone()),
+            user(uid, gid, [groups.clone(), vec![54321]].concat()),
+        ] {
+            assert!(!other.is_taken_on().unwrap(), "{other:?}");
+        }
     }
 
     #[test]

@@ -158,7 +158,7 @@ async fn attempt(
     note_image(&dir, &image.reference())?;
 
     // The order goes to stable storage while the daemon works; init reads it only once started.
-    let create = create(core, container, streams, &image);
+    let create = create(core, job, container, streams, &image);
     let unwanted = async { Err(unwanted(core, &job.id).await.into()) };
     let create = turn.keep(&core.facts, &job.id, create, unwanted);
     let (created, written) = tokio::join!(create, write_order(core, &job.id, order));
@@ -182,6 +182,7 @@ pub(super) async fn write_order(core: &Core, id: &str, order: Order) -> Result<(
 /// Make the container and its task, which waits to be started. Returns the task's process.
 async fn create(
     core: &Core,
+    job: &NewJob,
     container: Container,
     [stdin, stdout, stderr]: [String; 3],
     image: &Image,
@@ -192,7 +193,7 @@ async fn create(
     quick.containers().create(request).await.map_err(|status| obstacle(core, status))?;
     let request = CreateTaskRequest {
         rootfs: match image.is_there() {
-            true => prepare(core, &id, &snapshotter, image).await?,
+            true => guarded(prepare(core, &id, &snapshotter, image).await?, job.submitter.uid),
             false => vec![host_root::root()],
         },
         container_id: id,
@@ -231,6 +232,17 @@ async fn prepare(
         answer => answer,
     };
     Ok(answer.map_err(|status| obstacle(core, status))?.into_inner().mounts)
+}
+
+/// The root file system of a job of this user: of one who is not root, nothing in the image counts as a
+/// device or as set-user-ID.
+fn guarded(mut mounts: Vec<Mount>, uid: u32) -> Vec<Mount> {
+    if uid != 0 {
+        for mount in &mut mounts {
+            mount.options.extend(["nosuid", "nodev"].map(str::to_owned));
+        }
+    }
+    mounts
 }
 
 fn obstacle(core: &Core, status: containerd_client::tonic::Status) -> Obstacle {

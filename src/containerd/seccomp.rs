@@ -120,7 +120,8 @@ impl Profile {
         if let Some(flags) = &self.flags {
             profile["flags"] = flags.as_slice().into();
         }
-        if let Some(errno) = errno(self.default_errno_ret, self.default_errno.as_deref())? {
+        let number = self.default_errno_ret;
+        if let Some(errno) = errno(&self.default_action, number, self.default_errno.as_deref())? {
             profile["defaultErrnoRet"] = errno.into();
         }
         let rules = self.syscalls.iter().filter_map(|rule| rule.resolve(capabilities).transpose());
@@ -156,7 +157,7 @@ impl Rule {
             None => &self.names,
         };
         // First: a mistake does not depend on the job.
-        let errno = errno(self.errno_ret, self.errno.as_deref())?;
+        let errno = errno(&self.action, self.errno_ret, self.errno.as_deref())?;
         let [including, excluding] = [(&self.includes, true), (&self.excludes, false)]
             .map(|(filter, unsaid)| runs_on(filter.min_kernel.as_deref(), unsaid));
         let (including, excluding) = (including?, excluding?);
@@ -178,9 +179,21 @@ impl Rule {
     }
 }
 
-/// An error number, given by number or by name.
-fn errno(number: Option<u32>, name: Option<&str>) -> std::result::Result<Option<u32>, String> {
-    let Some(name) = name.filter(|_| number.is_none()) else { return Ok(number) };
+/// The error numbers that a call can have failed with, for the C library. Any other one is a result: a
+/// refused change of the user would look as if it had been made.
+const ERRORS: std::ops::RangeInclusive<u32> = 1..=4095;
+
+/// The error number of an action, given by number or by name.
+fn errno(
+    action: &Action,
+    number: Option<u32>,
+    name: Option<&str>,
+) -> std::result::Result<Option<u32>, String> {
+    if let Some(number) = number {
+        let is_result = matches!(action, Action::Errno) && !ERRORS.contains(&number);
+        return if is_result { Err(format!("{number} is no error")) } else { Ok(Some(number)) };
+    }
+    let Some(name) = name else { return Ok(None) };
     let known = (1..=133).find(|number| format!("{:?}", Errno::from_raw(*number)) == name);
     let known = known.and_then(|number| u32::try_from(number).ok());
     known.map(Some).ok_or_else(|| format!("there is no error \"{name}\""))
@@ -403,6 +416,24 @@ mod tests {
             let profile: Profile = json::read(text.as_bytes()).unwrap();
             assert_eq!(profile.resolve(&[]).unwrap().get("flags"), expected.as_ref(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_call_that_is_refused_has_an_error() {
+        let of = |number: u32, action: &str| {
+            let rule = object!({ "names": ["x"], "action": action, "errnoRet": number });
+            let text = object!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule] }).to_string();
+            json::read::<Profile>(text.as_bytes()).unwrap().resolve(&[]).map(drop)
+        };
+        for number in [0, 4096, u32::MAX] {
+            assert_eq!(of(number, "SCMP_ACT_ERRNO"), Err(format!("{number} is no error")));
+            assert_eq!(of(number, "SCMP_ACT_TRACE"), Ok(()), "it is for the tracer");
+        }
+        for number in [1, 38, 4095] {
+            assert_eq!(of(number, "SCMP_ACT_ERRNO"), Ok(()));
+        }
+        let text = r#"{"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 0}"#;
+        assert!(json::read::<Profile>(text.as_bytes()).unwrap().resolve(&[]).is_err());
     }
 
     #[test]

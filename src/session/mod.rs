@@ -22,9 +22,9 @@ mod mailer;
 #[cfg(test)]
 mod model_check;
 mod monitoring;
-mod notify;
 #[cfg(test)]
 mod monitoring_tests;
+mod notify;
 #[cfg(test)]
 mod notify_tests;
 mod only_copy;

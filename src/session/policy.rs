@@ -6,66 +6,101 @@
 use std::path::{Path, PathBuf};
 
 use super::behalf::Behalf;
-use crate::model::extensions::{Device, PREFIX};
-use crate::model::{Error, ErrorCode, Extensions, Result, Text};
+use crate::model::extensions::{Device, JOB_TEMPLATE, PREFIX, Right, Seccomp};
+use crate::model::{Error, ErrorCode, Extensions, JobTemplate, Result, Text};
 use crate::tracker::Submitter;
 
-/// The runtimes that every user may choose.
-const RUNTIMES: [&str; 2] = ["runc", "crun"];
+/// The programs of the runtime that every user may choose.
+const PROGRAMS: [&str; 2] = ["runc", "crun"];
+/// The runtime that every user may choose: it is run by root, and others have other options.
+const RUNTIME: &str = "io.containerd.runc.v2";
+/// What the labels of a user's containers begin with: those of other tools are orders to them, which they
+/// carry out as root.
+const LABEL: &str = "user.";
 
-/// DENIED_BY_DRMS for requests that only root may make.
-pub(super) fn check(behalf: &Behalf, submitter: &Submitter, extensions: &Extensions) -> Result<()> {
+/// DENIED_BY_DRMS for requests that only root may make. The attributes are named by their table, so that a
+/// new one is not forgotten.
+pub(super) fn check(behalf: &Behalf, submitter: &Submitter, template: &JobTemplate) -> Result<()> {
     if submitter.uid == 0 {
         return Ok(());
     }
-    let deny = |attribute: &str, cause: &str| {
-        let text = format!("job template attribute {PREFIX}{attribute}: {cause}");
-        Err(Error::new(ErrorCode::DeniedByDrms, text))
-    };
-    if extensions.no_init && behalf.only().is_some() {
-        // Init checks that the host's files are still those that the submitter had a right to.
-        return deny("init", "a job on behalf of another user has to have an init");
+    if template.priority.is_some_and(|priority| priority > 0) {
+        return Err(denied("priority", "only root may have jobs come before others"));
     }
-    if extensions.privileged {
-        return deny("privileged", "only root may have privileged jobs");
-    }
-    if !extensions.cap_add.is_empty() {
-        return deny("cap_add", "only root may add capabilities");
-    }
-    if let Some((attribute, place)) = below_a_mount(extensions) {
-        // The runtime would create it there, as root and on the host.
-        return deny(
-            attribute,
-            &format!("only root may put something below another mount, at \"{place}\""),
-        );
-    }
-    if extensions.no_init && !extensions.mounts.is_empty() {
-        // Nothing could check that the submitter had a right to it.
-        return deny("mounts", &format!("only root may mount something with {PREFIX}init=off"));
-    }
-    if extensions.cgroup_parent.is_some() {
-        return deny("cgroup_parent", "only root may choose the control group");
-    }
-    // The runtime is run by root.
-    if extensions.runtime.as_ref().is_some_and(|runtime| runtime.contains('/')) {
-        return deny("runtime", "only root may name a program by its path");
-    }
-    if extensions.runtime_binary.as_ref().is_some_and(|program| !RUNTIMES.contains(&program.as_str())) {
-        return deny(
-            "runtime_binary",
-            &format!("only root may name another than {}", RUNTIMES.join(", ")),
-        );
-    }
-    if let Some(user) = extensions.user.as_ref().filter(|user| !is_himself(submitter, user)) {
-        let text = format!("\"{user}\" is not {}, the number of the submitting user", submitter.uid);
-        return deny("user", &text);
-    }
-    let mut groups = extensions.groups.iter().flatten();
-    if let Some(group) = groups.find(|group| !is_his(submitter, group.as_bytes())) {
-        let text = format!("\"{group}\" is not the number of a group of the submitting user");
-        return deny("groups", &text);
+    let extensions = template.extensions()?;
+    for attribute in &JOB_TEMPLATE {
+        let cause = match attribute.right {
+            Right::Everyone => None,
+            Right::Root(cause) => template.asks_for(attribute)?.then(|| cause.to_owned()),
+            Right::Some => {
+                let name = attribute.name.strip_prefix(PREFIX).unwrap_or_default();
+                refusal(name, behalf, submitter, &extensions)
+            }
+        };
+        if let Some(cause) = cause {
+            return Err(denied(attribute.name, &cause));
+        }
     }
     Ok(())
+}
+
+fn denied(attribute: &str, cause: &str) -> Error {
+    Error::new(ErrorCode::DeniedByDrms, format!("job template attribute {attribute}: {cause}"))
+}
+
+/// The reason why a submitter may not have the value of an attribute that everybody may have with some.
+fn refusal(
+    attribute: &str,
+    behalf: &Behalf,
+    submitter: &Submitter,
+    extensions: &Extensions,
+) -> Option<String> {
+    match attribute {
+        // Init checks that the host's files are still those that the submitter had a right to.
+        "init" => (extensions.no_init && behalf.only().is_some())
+            .then(|| "a job on behalf of another user has to have an init".to_owned()),
+        // Nothing could check that the submitter had a right to it.
+        "mounts" if extensions.no_init && !extensions.mounts.is_empty() => {
+            Some(format!("only root may mount something with {PREFIX}init=off"))
+        }
+        // The runtime would create it there, as root and on the host.
+        "mounts" | "tmpfs" | "devices" => {
+            let (_, place) = below_a_mount(extensions).filter(|(found, _)| *found == attribute)?;
+            Some(format!("only root may put something below another mount, at \"{place}\""))
+        }
+        "runtime" => {
+            let other = extensions.runtime.as_ref().filter(|runtime| *runtime != RUNTIME);
+            other.map(|_| format!("only root may name another than {RUNTIME}"))
+        }
+        "runtime_binary" => {
+            let program = extensions.runtime_binary.as_deref();
+            let other = program.filter(|program| !PROGRAMS.contains(program));
+            other.map(|_| format!("only root may name another than {}", PROGRAMS.join(", ")))
+        }
+        "user" => {
+            let other = extensions.user.as_ref().filter(|user| !is_himself(submitter, user));
+            other.map(|user| {
+                format!("\"{user}\" is not {}, the number of the submitting user", submitter.uid)
+            })
+        }
+        "groups" => {
+            let mut groups = extensions.groups.iter().flatten();
+            let other = groups.find(|group| !is_his(submitter, group.as_bytes()));
+            other.map(|group| format!("\"{group}\" is not the number of a group of the submitting user"))
+        }
+        "labels" => {
+            let other = extensions.labels.iter().find(|(name, _)| !name.starts_with(LABEL));
+            other.map(|(name, _)| {
+                format!("only root may set \"{name}\", which does not begin with {LABEL}")
+            })
+        }
+        // A profile governs init as well, also where it takes on the user.
+        "seccomp" => match &extensions.seccomp {
+            Seccomp::Profile(_) => Some("only root may name a profile".to_owned()),
+            Seccomp::Default | Seccomp::Unconfined => None,
+        },
+        _ => Some("only root may have it".to_owned()),
+    }
 }
 
 /// A path below a mounted host directory, and the attribute that names it.
@@ -106,8 +141,6 @@ fn number(text: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::JobTemplate;
-    use crate::model::extensions::Mount;
 
     fn submitter(uid: u32) -> Submitter {
         Submitter {
@@ -120,10 +153,13 @@ mod tests {
         }
     }
 
+    fn with(attributes: &[(&str, &str)]) -> JobTemplate {
+        let named = |(name, value): &(&str, &str)| (format!("{PREFIX}{name}"), Text::from(*value));
+        JobTemplate { extensions: attributes.iter().map(named).collect(), ..JobTemplate::default() }
+    }
+
     fn allowed(uid: u32, name: &str, value: &str) -> bool {
-        let extensions = [(format!("{PREFIX}{name}"), Text::from(value))].into();
-        let template = JobTemplate { extensions, ..JobTemplate::default() };
-        match check(&Behalf::Himself, &submitter(uid), &template.extensions().unwrap()) {
+        match check(&Behalf::Himself, &submitter(uid), &with(&[(name, value)])) {
             Ok(()) => true,
             Err(error) => {
                 assert_eq!(error.code, ErrorCode::DeniedByDrms);
@@ -135,17 +171,33 @@ mod tests {
 
     #[test]
     fn who_is_not_root_has_init_look_at_his_mounts() {
-        let extensions = Extensions {
-            no_init: true,
-            mounts: vec![Mount { source: "/a".into(), destination: "/a".into(), read_only: true }],
-            ..Extensions::default()
-        };
-        assert!(check(&Behalf::Himself, &submitter(0), &extensions).is_ok());
-        let error = check(&Behalf::Himself, &submitter(1000), &extensions).unwrap_err();
+        let template = with(&[("init", "off"), ("mounts", "/a:/a:ro")]);
+        assert!(check(&Behalf::Himself, &submitter(0), &template).is_ok());
+        let error = check(&Behalf::Himself, &submitter(1000), &template).unwrap_err();
         assert_eq!(error.code, ErrorCode::DeniedByDrms);
         assert!(error.message.contains("containerd_jt_mounts: only root"), "{error}");
-        let without = Extensions { mounts: vec![], ..extensions };
-        assert!(check(&Behalf::Himself, &submitter(1000), &without).is_ok());
+        assert!(check(&Behalf::Himself, &submitter(1000), &with(&[("init", "off")])).is_ok());
+    }
+
+    #[test]
+    fn only_root_has_jobs_come_before_others() {
+        for (uid, priority, expected) in
+            [(0, 5, true), (1000, 5, false), (1000, 1, false), (1000, 0, true), (1000, -5, true)]
+        {
+            let template = JobTemplate { priority: Some(priority), ..JobTemplate::default() };
+            let checked = check(&Behalf::Himself, &submitter(uid), &template);
+            assert_eq!(checked.is_ok(), expected, "{uid} {priority}: {checked:?}");
+            assert!(expected || checked.unwrap_err().message.contains("attribute priority: only root"));
+        }
+    }
+
+    #[test]
+    fn each_attribute_that_some_values_of_are_for_root_says_which() {
+        let behalf = Behalf::Himself;
+        for attribute in JOB_TEMPLATE.iter().filter(|attribute| attribute.right == Right::Some) {
+            let name = attribute.name.strip_prefix(PREFIX).unwrap();
+            assert_eq!(refusal(name, &behalf, &submitter(1000), &Extensions::default()), None, "{name}");
+        }
     }
 
     #[test]
@@ -154,6 +206,12 @@ mod tests {
             ("privileged", "on"),
             ("cap_add", "SYS_TIME"),
             ("runtime", "/tmp/x"),
+            ("runtime", "io.containerd.kata.v2"),
+            ("snapshotter", "native"),
+            ("keep", "on"),
+            ("labels", "nerdctl/name=x"),
+            ("labels", "user.a=1,other=2"),
+            ("seccomp", "/tmp/profile.json"),
             ("runtime_binary", "/tmp/x"),
             ("runtime_binary", "env"),
             ("cgroup_parent", "a"),
@@ -172,6 +230,10 @@ mod tests {
         }
         let everybody = [
             ("privileged", "off"),
+            ("keep", "off"),
+            ("labels", "user.project=x"),
+            ("seccomp", "default"),
+            ("seccomp", "unconfined"),
             ("cap_drop", "ALL"),
             ("runtime", "io.containerd.runc.v2"),
             ("runtime_binary", "crun"),
@@ -191,10 +253,9 @@ mod tests {
     fn a_job_on_behalf_of_another_user_has_an_init() {
         let submitter = submitter(1000);
         let behalf = Behalf::Of(Box::new(submitter.clone()));
-        let without = Extensions { no_init: true, ..Extensions::default() };
-        let error = check(&behalf, &submitter, &without).unwrap_err();
+        let error = check(&behalf, &submitter, &with(&[("init", "off")])).unwrap_err();
         assert_eq!(error.code, ErrorCode::DeniedByDrms);
         assert!(error.message.contains(&format!("{PREFIX}init")), "{error}");
-        assert_eq!(check(&behalf, &submitter, &Extensions::default()), Ok(()));
+        assert_eq!(check(&behalf, &submitter, &with(&[])), Ok(()));
     }
 }

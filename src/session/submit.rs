@@ -175,7 +175,7 @@ fn check(
     let supported = [engine.tracker().attributes(), &ATTRIBUTES, mail].concat();
     template.check(&supported, submission)?;
     let submitter = behalf.submitter()?;
-    policy::check(behalf, &submitter, &template.extensions()?)?;
+    policy::check(behalf, &submitter, template)?;
     // Credentials and the mail program are those of the process, whoever the job is for.
     let process = match behalf {
         Behalf::Himself => submitter.clone(),

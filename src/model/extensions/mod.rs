@@ -18,7 +18,7 @@ use super::{Error, JobTemplate, Millis, Result, Text, signal_number};
 use parse::Refusal;
 
 pub use cpuset::{CpuList, CpuSet};
-pub use names::{Attribute, CAPABILITIES, JOB_INFO, JOB_TEMPLATE, PREFIX, RLIMITS, VERSION};
+pub use names::{Attribute, CAPABILITIES, JOB_INFO, JOB_TEMPLATE, PREFIX, RLIMITS, Right, VERSION};
 pub use values::{Device, Mount, Network, Pull, Rlimit, Seccomp, Tmpfs};
 
 /// The values of the implementation-specific attributes of a job template.
@@ -70,20 +70,29 @@ impl JobTemplate {
     pub fn extensions(&self) -> Result<Extensions> {
         let mut all = Extensions::default();
         for attribute in &JOB_TEMPLATE {
-            let set = |values: &BTreeMap<String, Text>| {
-                values.get(attribute.name).filter(|value| !value.is_empty()).cloned()
-            };
-            if let Some(value) = set(&self.extensions).or_else(|| set(&self.defaults)) {
-                all.set(attribute.name, &value).map_err(|cause| {
-                    Error::argument(format!(
-                        "job template attribute {} is \"{value}\": {cause}",
-                        attribute.name
-                    ))
-                })?;
-            }
+            self.read_extension(attribute, &mut all)?;
         }
         all.check_places()?;
         Ok(all)
+    }
+
+    /// Returns whether an implementation-specific attribute is set to something else than its default;
+    /// INVALID_ARGUMENT if its value is not valid.
+    pub fn asks_for(&self, attribute: &Attribute) -> Result<bool> {
+        let mut alone = Extensions::default();
+        self.read_extension(attribute, &mut alone)?;
+        Ok(alone != Extensions::default())
+    }
+
+    fn read_extension(&self, attribute: &Attribute, into: &mut Extensions) -> Result<()> {
+        let set = |values: &BTreeMap<String, Text>| {
+            values.get(attribute.name).filter(|value| !value.is_empty()).cloned()
+        };
+        let Some(value) = set(&self.extensions).or_else(|| set(&self.defaults)) else { return Ok(()) };
+        into.set(attribute.name, &value).map_err(|cause| {
+            let text = format!("job template attribute {} is \"{value}\": {cause}", attribute.name);
+            Error::argument(text)
+        })
     }
 }
 
