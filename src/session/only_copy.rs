@@ -17,7 +17,7 @@ const FILE: &str = "drmaa2.copies";
 
 /// The right to use a state directory in this process; it ends when this is dropped.
 pub(super) struct OnlyCopy {
-    _lock: File,
+    lock: File,
 }
 
 impl OnlyCopy {
@@ -32,7 +32,7 @@ impl OnlyCopy {
         let file = options.write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = file.map_err(failed)?;
         match record_lock::set(&file, libc::F_OFD_SETLK, libc::F_WRLCK, Some(byte_of_this_process())) {
-            Ok(()) => return Ok(Self { _lock: file }),
+            Ok(()) => return Ok(Self { lock: file }),
             Err(error) if record_lock::is_held(&error) => {}
             Err(error) => return Err(failed(error)),
         }
@@ -43,6 +43,12 @@ impl OnlyCopy {
             std::process::id()
         );
         Err(Error::new(ErrorCode::SessionManagement, text))
+    }
+
+    /// Returns whether no other process uses the state directory, and keeps others from that until this is
+    /// dropped.
+    pub(super) fn is_alone(&self) -> bool {
+        record_lock::set(&self.lock, libc::F_OFD_SETLK, libc::F_WRLCK, None).is_ok()
     }
 }
 
@@ -69,5 +75,19 @@ mod tests {
         assert!(error.message.contains("another copy"), "{error}");
         drop(first);
         OnlyCopy::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn another_process_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = OnlyCopy::take(dir.path()).unwrap();
+        assert!(first.is_alone());
+        drop(first);
+        let other = File::options().write(true).open(dir.path().join(FILE)).unwrap();
+        record_lock::set(&other, libc::F_OFD_SETLK, libc::F_WRLCK, Some(7)).unwrap();
+        let second = OnlyCopy::take(dir.path()).unwrap();
+        assert!(!second.is_alone());
+        drop(other);
+        assert!(second.is_alone());
     }
 }

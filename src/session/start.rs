@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::mem;
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::only_copy::OnlyCopy;
@@ -10,9 +11,9 @@ use super::world::{MakeTracker, World};
 use super::{dispatch, watch};
 use crate::config::{Config, Target};
 use crate::drms;
-use crate::model::Result;
+use crate::model::{Error, Result};
 use crate::runtime::Runtime;
-use crate::store::{self, Claim, Store};
+use crate::store::{self, Claim, Store, damage};
 
 impl World {
     /// Start it with the configuration of this process, on containerd.
@@ -27,7 +28,8 @@ impl World {
         // The store first: it is what may be missing, and leaves nothing then.
         store::make_dir(&config.state_dir)?;
         let only_copy = OnlyCopy::take(&config.state_dir)?;
-        let store = Store::open(&config.state_dir)?;
+        let dir = &config.state_dir;
+        let store = Store::open(dir).map_err(|error| if_damaged(error, dir, &only_copy))?;
         let runtime = Arc::new(Runtime::start()?);
         let shared = Arc::clone(&runtime);
         let make = move |config: &Config, target: &Target| drms::tracker(config, target, &shared);
@@ -66,6 +68,23 @@ impl World {
         })?;
         Ok(world)
     }
+}
+
+/// Set a database aside that cannot be opened since it is damaged, unless another process uses it. The
+/// error says so: what was stored is not known any more.
+fn if_damaged(error: Error, state_dir: &Path, only_copy: &OnlyCopy) -> Error {
+    if !damage::is_there(state_dir) {
+        return error;
+    }
+    let text = match only_copy.is_alone().then(|| damage::set_aside(state_dir)) {
+        Some(Ok(aside)) => format!(
+            "it was damaged, and is {} now; a new one, without its sessions and jobs, is begun by the next call",
+            aside.display()
+        ),
+        Some(Err(cause)) => format!("it is damaged, and cannot be set aside: {cause}"),
+        None => "it is damaged, and is set aside once no other process uses it".to_owned(),
+    };
+    Error { message: format!("{}: {text}", error.message), ..error }
 }
 
 /// Open what is closed of the standard streams, so that no file of the library gets such a number: what the program

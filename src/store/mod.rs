@@ -8,6 +8,7 @@ mod ballast;
 mod changes;
 mod claim;
 mod control;
+pub mod damage;
 mod events;
 #[cfg(test)]
 mod events_tests;
