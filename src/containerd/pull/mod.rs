@@ -24,7 +24,7 @@ use self::running::{Joined, Wanted};
 use super::tracker_core::Core;
 use super::{JobSettings, withdraw};
 use crate::model::extensions::Pull;
-use crate::model::{Error, Result};
+use crate::model::Result;
 use crate::registry::Name;
 use crate::tracker::{Fact, NewJob};
 
@@ -91,11 +91,10 @@ async fn news(progress: &mut watch::Receiver<State>, not_before: Instant) -> Opt
 async fn pull(core: Arc<Core>, wanted: Wanted, progress: Progress) -> Result<()> {
     let core = &*core;
     let Wanted { name, always, snapshotter, registry } = wanted;
-    let permit = Arc::clone(&core.pulls.turns).acquire_owned().await;
-    let permit = permit.map_err(|_| Error::internal("no more images are pulled"))?;
     let settings = &core.settings;
     let what = format!("{} {} {name}", settings.address.display(), settings.namespace);
-    let _ours = lock::turn(settings.pulls_dir.clone(), &what, permit).await?;
+    let ours = lock::turn(settings.pulls_dir.clone(), &what, &core.pulls.turns).await;
+    let _ours = ours.map_err(|error| error.of(format_args!("cannot pull image {name}")))?;
     if !always && core.images.find(&core.daemon, &snapshotter, &name).await?.is_some() {
         return Ok(());
     }

@@ -14,7 +14,7 @@ use crate::model::Result;
 use crate::registry;
 use crate::sync::Mutex;
 
-/// Pulls at a time. Each may keep a thread waiting for its turn among processes.
+/// Pulls at a time.
 const PULLS: usize = 8;
 
 pub(super) type Running = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
