@@ -23,8 +23,8 @@ pub(super) use self::running::Pulls;
 use self::running::{Joined, Wanted};
 use super::tracker_core::Core;
 use super::{JobSettings, withdraw};
-use crate::model::extensions::Pull;
 use crate::model::Result;
+use crate::model::extensions::Pull;
 use crate::registry::Name;
 use crate::tracker::{Fact, NewJob};
 

@@ -14,7 +14,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use drmaa2_init::{CGROUP_DIR, INIT_PATH, JOB_DIR};
+use drmaa2_init::{CGROUP_DIR, DEFAULT_PATH, INIT_PATH, JOB_DIR};
 use serde_json::{Value, json};
 
 use input::CGROUPS;
@@ -79,7 +79,8 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
             "terminal": false,
             "user": { "uid": 0, "gid": 0 },
             "args": [INIT_PATH],
-            "env": [],
+            // youki starts nothing without one, though init has a path.
+            "env": [format!("PATH={DEFAULT_PATH}")],
             "cwd": "/",
             "noNewPrivileges": true,
         },
