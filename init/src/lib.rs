@@ -122,6 +122,9 @@ pub struct Order {
     pub submitter: Option<Submitter>,
     /// The expected files behind the mounts of host files; if one differs, nothing is started.
     pub origins: Vec<Origin>,
+    /// File system and number of the job's directory on the host: a runtime that shows files under numbers
+    /// of its own is known by it.
+    pub place: Option<(u64, u64)>,
     /// Copied before the command starts.
     pub stage_in: Vec<Transfer>,
     /// Copied when the job's last process has ended.
@@ -215,6 +218,9 @@ impl Order {
             submitter.write("submitter", &mut out);
         }
         Origin::write(&self.origins, "origin", &mut out);
+        if let Some((device, inode)) = self.place {
+            [device, inode].iter().for_each(|number| out.number("place", number));
+        }
         Transfer::write(&self.stage_in, "stage-in", &mut out);
         Transfer::write(&self.stage_out, "stage-out", &mut out);
         out.write(job_dir, ORDER_FILE)
@@ -224,6 +230,7 @@ impl Order {
     pub fn read(job_dir: &Path) -> io::Result<Self> {
         let mut order = Self::default();
         let [mut submitter, mut origins, mut stage_in, mut stage_out] = [const { Vec::new() }; 4];
+        let mut place: Vec<u64> = Vec::new();
         for (key, value) in Entries::read(job_dir, ORDER_FILE, ORDER_LIMIT)?.iter() {
             match key {
                 "arg" => order.args.push(value.to_vec()),
@@ -252,6 +259,7 @@ impl Order {
                 "deadline-reason" => order.deadline_reason = value.to_vec(),
                 "submitter" => submitter.push(value.to_vec()),
                 "origin" => origins.push(value.to_vec()),
+                "place" => place.push(codec::number(value)?),
                 "stage-in" => stage_in.push(value.to_vec()),
                 "stage-out" => stage_out.push(value.to_vec()),
                 _ => {}
@@ -259,6 +267,7 @@ impl Order {
         }
         order.submitter = Submitter::read(&submitter)?;
         order.origins = Origin::read(&origins)?;
+        order.place = if let [device, inode] = place[..] { Some((device, inode)) } else { None };
         order.stage_in = Transfer::read(&stage_in);
         order.stage_out = Transfer::read(&stage_out);
         Ok(order)
@@ -381,6 +390,7 @@ pub(crate) mod tests {
             deadline: Some(-1),
             deadline_reason: b"why".to_vec(),
             submitter: Some(Submitter { uid: 1, gid: 2, groups: vec![3, 4] }),
+            place: Some((5, 6)),
             origins: vec![Origin {
                 name: b"outputPath /o".to_vec(),
                 mount: b"/o".to_vec(),

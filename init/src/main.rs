@@ -94,7 +94,7 @@ fn run(job_dir: &Path, signals: &Signals, group: &Group) -> Record {
     if is_marked(&terminate_file) {
         return terminated();
     }
-    if let Err(failure) = origin::check(&order.origins) {
+    if let Err(failure) = origin::check(&order, job_dir) {
         return not_begun(failure);
     }
     if let Some(record) = stage_in(&order, signals, &terminate_file, group) {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -170,9 +170,10 @@ async fn attempt(
 }
 
 /// Write a job's order, in place of an earlier one, and reserve space for its record.
-pub(super) async fn write_order(core: &Core, id: &str, order: Order) -> Result<()> {
+pub(super) async fn write_order(core: &Core, id: &str, mut order: Order) -> Result<()> {
     let dir = core.shared_dir(id);
     let write = move || {
+        order.place = dir.metadata().ok().map(|found| (found.dev(), found.ino()));
         let written = order.write(&dir).and_then(|()| Record::reserve(&dir));
         written.map_err(|error| io_error(&dir, &error))
     };

@@ -63,6 +63,8 @@ pub(super) fn order(job: &NewJob, image: &Config, patience: Patience, host: &Hos
             groups: job.submitter.groups.clone(),
         }),
         origins: origins(&job.stdio, &extensions),
+        // Known where the order is written.
+        place: None,
         stage_in: transfers(&job.stdio.stage_in, STAGE_IN),
         stage_out: transfers(&job.stdio.stage_out, STAGE_OUT),
     })
