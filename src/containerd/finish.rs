@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use containerd_client::types::v1::{Process, Status};
 use drmaa2_init::{Record, TERMINATE_FILE, is_marked};
@@ -26,7 +27,13 @@ const MEMORY: &str = "containerd_jt_memory";
 /// Messages of runc about a limit that is too low for runc itself.
 const TOO_LITTLE: [&str; 2] = ["container init was OOM-killed", "unable to set memory limit"];
 
+/// First and last pause between two tries to find how a job ended.
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+/// See [`MIN_PAUSE`].
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+
 /// The end of PID 1, as reported by containerd.
+#[derive(Clone)]
 pub(super) struct Exit {
     /// Its exit status, 128 + n for a signal.
     pub(super) status: u32,
@@ -88,17 +95,25 @@ pub(super) async fn end(
     Ok(Some(complete(core, id, outcome).await))
 }
 
-/// Report the end of a job, if it has ended; `reason` is the reason, unless its record has another.
+/// Report the end of a job, if it has ended; `reason` is the reason, unless its record has another. Tried
+/// until there is an answer: nothing else may come that makes anybody look at the job again.
 pub(super) async fn report_end(core: &Core, id: &str, exit: Option<Exit>, reason: Option<String>) {
-    match end(core, id, exit, reason).await {
-        Ok(Some(outcome)) => core.facts.report(Fact::Ended { id: id.to_owned(), outcome }),
-        Ok(None) if is_withdrawn(&core.job_dir(id)) => {
+    let mut pause = MIN_PAUSE;
+    let ended = loop {
+        match end(core, id, exit.clone(), reason.clone()).await {
+            Ok(ended) => break ended,
+            Err(error) => tracing::debug!(%error, id, "cannot tell how a job ended"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(MAX_PAUSE);
+    };
+    match ended {
+        Some(outcome) => core.facts.report(Fact::Ended { id: id.to_owned(), outcome }),
+        None if is_withdrawn(&core.job_dir(id)) => {
             core.facts.report(Fact::Withdrawn { id: id.to_owned() });
         }
         // It was no job of the library, or has not run; those that wait for it look themselves.
-        Ok(None) => core.facts.changed(id),
-        // The connection is down; when it is up again, `Live` triggers another look.
-        Err(error) => tracing::debug!(%error, id, "cannot tell how a job ended"),
+        None => core.facts.changed(id),
     }
 }
 

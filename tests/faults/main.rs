@@ -106,7 +106,7 @@ fn main() {
     let plan = Plan::read(&words);
     let mut first = plan.daemon(0);
     let tasks: Vec<Task> = match plan.part.as_str() {
-        "short" => matrix::all().into_iter().step_by(SHORT).map(Task::Cell).collect(),
+        "short" => matrix::some(SHORT).into_iter().map(Task::Cell).collect(),
         "matrix" => matrix::all().into_iter().map(Task::Cell).collect(),
         "rpcs" => rpcs::all(&mut first).into_iter().map(Task::Cell).collect(),
         "chaos" => (0..plan.rounds).map(|round| Task::Chaos(plan.seed + round as u64)).collect(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::fault::Act::{self, *};
-use crate::fault::{At, Fault, NOT_FOUND, UNAVAILABLE};
+use crate::fault::{At, Fault, NOT_FOUND, UNAVAILABLE, UNKNOWN};
 use crate::proxy::Side::{self, After, Before};
 use crate::proxy::Trap;
 use crate::scene::Scene;
@@ -36,6 +36,7 @@ const PULLING: [&str; 6] = [
 const REMOVING: [&str; 3] = ["Tasks.Delete", "Containers.Delete", "Snapshots.Remove"];
 const SIDES: [Side; 2] = [Before, After];
 const DEATHS: [Act; 3] = [KillCaller, KillDaemon, KillBoth];
+const ANSWERS: [Act; 1] = [Refuse(UNKNOWN)];
 
 #[derive(Default)]
 struct Cells(Vec<Cell>);
@@ -97,6 +98,7 @@ pub fn all() -> Vec<Cell> {
     cells.calls(Scene::Life, Agent, &[&launch, &REMOVING], 1, &[KillCaller, KillCallerLate, KillBoth]);
 
     cells.calls(Scene::Bare, Submitter, &[&launch, &REMOVING], 1, &DEATHS);
+    cells.calls(Scene::Bare, Submitter, &[&["Tasks.Get"]], 1, &ANSWERS);
 
     cells.calls(Scene::Pull, Submitter, &[&PULLING], 1, &DEATHS);
     cells.calls(Scene::Pull, Submitter, &[&["Content.Write"]], 3, &DEATHS);
@@ -158,4 +160,17 @@ pub fn all() -> Vec<Cell> {
     cells.moments(Scene::Rerun, Submitter, &["lost"], &DEATHS);
     cells.calls(Scene::Rerun, Submitter, &[&launch, &REMOVING], 1, &DEATHS);
     cells.0
+}
+
+/// A part of them: every so many, and some that have gone wrong at one time.
+pub fn some(step: usize) -> Vec<Cell> {
+    let was_wrong = |cell: &Cell| match (cell.scene, &cell.fault.at) {
+        (Scene::Bare, At::Call(_)) => cell.fault.act == ANSWERS[0],
+        (Scene::Suspend, At::Runtime("pause", After)) => cell.fault.act == KillDaemon,
+        (Scene::Life, At::Runtime("delete", After)) => cell.fault.act == KillDaemon,
+        _ => false,
+    };
+    let cells = all().into_iter().enumerate();
+    let chosen = cells.filter(|(at, cell)| at.is_multiple_of(step) || was_wrong(cell));
+    chosen.map(|(_, cell)| cell).collect()
 }
