@@ -51,14 +51,17 @@ pub(super) struct Snapshots<'a> {
     daemon: &'a Daemon,
     snapshotter: &'a str,
     lease: &'a str,
+    /// A snapshotter may copy all that is below a layer.
     calls: Calls,
+    quick: Calls,
 }
 
 impl<'a> Snapshots<'a> {
     /// None yet; the lease is there.
     pub(super) fn under(daemon: &'a Daemon, snapshotter: &'a str, lease: &'a str) -> Result<Self> {
         let calls = daemon.within(UNPACK)?.leased(lease)?;
-        Ok(Self { daemon, snapshotter, lease, calls })
+        let quick = daemon.within(QUICK)?.leased(lease)?;
+        Ok(Self { daemon, snapshotter, lease, calls, quick })
     }
 
     /// Make that of a layer, whose content is there, on that of the layer below.
@@ -81,7 +84,7 @@ impl<'a> Snapshots<'a> {
                 ..Info::default()
             }),
         };
-        let updated = self.calls.content().update(request).await;
+        let updated = self.quick.content().update(request).await;
         updated.map(drop).map_err(|status| self.daemon.error(status))
     }
 
@@ -91,10 +94,10 @@ impl<'a> Snapshots<'a> {
         let kind = format!("snapshots/{}", self.snapshotter);
         let resource = Some(Resource { id: name.to_owned(), r#type: kind });
         let request = AddResourceRequest { id: self.lease.to_owned(), resource };
-        self.calls.leases().add_resource(request).await.map_err(|status| self.daemon.error(status))?;
+        self.quick.leases().add_resource(request).await.map_err(|status| self.daemon.error(status))?;
         let stat =
             StatSnapshotRequest { snapshotter: self.snapshotter.to_owned(), key: name.to_owned() };
-        match self.calls.snapshots().stat(stat).await {
+        match self.quick.snapshots().stat(stat).await {
             Ok(_) => Ok(true),
             Err(status) if status::not_found(&status) => Ok(false),
             Err(status) => Err(self.daemon.error(status)),

@@ -102,6 +102,8 @@ pub fn all() -> Vec<Cell> {
 
     cells.calls(Scene::Pull, Submitter, &[&PULLING], 1, &DEATHS);
     cells.calls(Scene::Pull, Submitter, &[&["Content.Write"]], 3, &DEATHS);
+    let unheard = At::Call(Trap { method: Some("Content.Write".to_owned()), nth: 1, side: Before });
+    cells.add(Scene::Pull, Submitter, &unheard, &[Silence]);
     cells.calls(Scene::Pull, Agent, &[&["Content.Write", "Diff.Apply"]], 1, &[KillCaller, KillBoth]);
 
     let victims = [KillCaller, StopCaller, KillDaemon, KillDaemonLong, KillBoth, KillShim, KillInit];

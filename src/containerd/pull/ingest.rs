@@ -10,7 +10,7 @@ use containerd_client::tonic::{Code, Status, Streaming};
 use futures_util::stream;
 use tokio::sync::mpsc;
 
-use super::super::connect::{Calls, Daemon, QUICK};
+use super::super::connect::{Calls, Daemon, QUICK, RUN};
 use super::super::status;
 use crate::model::{Error, ErrorCode};
 use crate::registry::Failure;
@@ -18,6 +18,9 @@ use crate::registry::Failure;
 /// Pauses while another program writes the same content: the daemon lets nobody wait for that.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(2);
+/// The time that the daemon may take to write a piece. The stream of all pieces has no deadline: how long
+/// they take to come is up to the registry.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The content to write.
 #[derive(Clone, Copy)]
@@ -58,7 +61,8 @@ impl<'a> Ingest<'a> {
         let mut pause = MIN_PAUSE;
         loop {
             let (requests, receiver) = mpsc::channel(1);
-            let mut ingest = match start(calls, content, &requests, receiver).await {
+            let started = start(calls, content, &requests, receiver);
+            let mut ingest = match in_time(PATIENCE, started).await {
                 Ok((answers, offset)) => {
                     Ingest { daemon, content, requests, answers, asked: false, offset }
                 }
@@ -91,8 +95,9 @@ impl<'a> Ingest<'a> {
     /// That is all. What does not have its digest is thrown away.
     pub(super) async fn commit(mut self, labels: HashMap<String, String>) -> Result<(), Failure> {
         let request = WriteContentRequest { labels, ..self.request(WriteAction::Commit) };
+        // All of it goes to stable storage.
         let done = match self.ask(request).await {
-            Ok(()) => self.settle().await,
+            Ok(()) => self.settle_within(RUN).await,
             failed => failed,
         };
         let Err(failure) = done else { return Ok(()) };
@@ -124,10 +129,14 @@ impl<'a> Ingest<'a> {
 
     /// The answer that is still to come.
     async fn settle(&mut self) -> Result<(), Failure> {
+        self.settle_within(PATIENCE).await
+    }
+
+    async fn settle_within(&mut self, patience: Duration) -> Result<(), Failure> {
         if !std::mem::take(&mut self.asked) {
             return Ok(());
         }
-        match self.answers.message().await {
+        match in_time(patience, self.answers.message()).await {
             Ok(Some(_)) => Ok(()),
             Ok(None) => {
                 let text = format!("{}: the daemon stopped writing it", self.content.digest);
@@ -147,7 +156,7 @@ impl<'a> Ingest<'a> {
     /// Throw away what there is of it.
     async fn abort(mut self) {
         // The end of the answers comes when the daemon has let go.
-        while let Ok(Some(_)) = self.answers.message().await {}
+        while let Ok(Some(_)) = in_time(PATIENCE, self.answers.message()).await {}
         let Ok(calls) = self.daemon.within(QUICK) else { return };
         let request = AbortRequest { r#ref: self.content.reference() };
         match calls.content().abort(request).await {
@@ -157,6 +166,16 @@ impl<'a> Ingest<'a> {
             _ => {}
         }
     }
+}
+
+/// An answer of the daemon, if it comes in time.
+async fn in_time<T>(
+    patience: Duration,
+    answer: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    tokio::time::timeout(patience, answer).await.unwrap_or_else(|_| {
+        Err(Status::deadline_exceeded(format!("no answer within {} s", patience.as_secs())))
+    })
 }
 
 async fn start(
