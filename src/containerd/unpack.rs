@@ -13,7 +13,7 @@ use containerd_client::services::v1::{
 use containerd_client::types::Descriptor;
 use ulid::Ulid;
 
-use super::connect::{Calls, Daemon, QUICK, UNPACK};
+use super::connect::{Calls, Daemon, QUICK, RUN, UNPACK};
 use super::image::{Image, Layer};
 use super::status;
 use crate::model::{Error, Result};
@@ -134,7 +134,7 @@ impl<'a> Snapshots<'a> {
                 key: key.clone(),
                 labels: HashMap::new(),
             };
-            match calls.snapshots().commit(commit).await {
+            match daemon.within(RUN)?.leased(self.lease)?.snapshots().commit(commit).await {
                 Ok(_) => Ok(true),
                 Err(status) if status::exists(&status) => Ok(false),
                 Err(status) => Err(daemon.error(status)),

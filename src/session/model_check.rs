@@ -259,7 +259,11 @@ impl Machine {
                 let mute = &mut self.runtime.lock().mute;
                 *mute = !*mute;
             }
-            Act::Settle => self.processes[process].engine.settle_all().unwrap(),
+            Act::Settle => match self.processes[process].engine.settle_all() {
+                // The thread of the facts would try it again.
+                Err(error) if error.code == ErrorCode::DrmCommunication => {}
+                settled => settled.unwrap(),
+            },
             Act::Die => {
                 self.processes[process] = Process::start(process, &self.store, &self.runtime);
                 stale[process].clear();

@@ -13,8 +13,7 @@ impl Engine {
         let Some(run) = self.store.run_after_another(id)? else { return Ok(true) };
         self.progress.lock().forget_before(id, run);
         self.changed.notify_all();
-        // Without an answer, `Live` triggers another look later.
-        let info = self.look(id)?.flatten();
+        let info = self.look(id)?;
         Ok(info
             .is_some_and(|info| info.state.is_started() || (info.state.is_terminated() && !info.lost)))
     }
@@ -40,9 +39,9 @@ impl Engine {
             // Asked after the losses were counted: a loss now is that of the run after this number of
             // losses.
             match self.look(id)? {
-                Some(Some(info)) if info.lost => {}
-                Some(Some(info)) if info.state.is_terminated() => return Ok(Some(info.outcome())),
-                Some(None) if started => {}
+                Some(info) if info.lost => {}
+                Some(info) if info.state.is_terminated() => return Ok(Some(info.outcome())),
+                None if started => {}
                 _ => return Ok(None),
             }
             let reason = outcome.reason.as_deref().unwrap_or_default();
@@ -74,12 +73,12 @@ impl Engine {
         Ok(requeued)
     }
 
-    /// The runtime's view of a job, if it has it; `None` if it does not answer.
-    fn look(&self, id: &str) -> Result<Option<Option<JobInfo>>> {
+    /// The runtime's view of a job, if it has it. Without an answer, the thread of the facts compares all
+    /// jobs later: nothing else may come that makes it look again.
+    fn look(&self, id: &str) -> Result<Option<JobInfo>> {
         match self.tracker.job_info(id) {
-            Ok(info) => Ok(Some(Some(info))),
-            Err(error) if error.code == ErrorCode::InvalidArgument => Ok(Some(None)),
-            Err(error) if error.code == ErrorCode::DrmCommunication => Ok(None),
+            Ok(info) => Ok(Some(info)),
+            Err(error) if error.code == ErrorCode::InvalidArgument => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -40,13 +40,14 @@ impl Engine {
         self.settle_with(silent)
     }
 
-    /// Compare them with a runtime that does not answer, for this reason, or that is asked.
+    /// Compare them with a runtime that does not answer, for this reason, or that is asked. Then a missing
+    /// answer is an error too, so that it is tried again: the link may stay up.
     pub(super) fn settle_with(&self, silent: Option<Error>) -> Result<()> {
-        let mut result = Ok(());
+        let (mut result, asks) = (Ok(()), silent.is_none());
         let mut runtime = Runtime { tracker: self.tracker(), silent };
         for job in self.store.unsettled_jobs(&self.target)? {
             match self.settle_one(&job, &mut runtime) {
-                Err(error) if error.code != ErrorCode::DrmCommunication => {
+                Err(error) if asks || error.code != ErrorCode::DrmCommunication => {
                     result = Err(error.of(format!("job {}", job.id)));
                 }
                 _ => {}

@@ -36,7 +36,7 @@ const PULLING: [&str; 6] = [
 const REMOVING: [&str; 3] = ["Tasks.Delete", "Containers.Delete", "Snapshots.Remove"];
 const SIDES: [Side; 2] = [Before, After];
 const DEATHS: [Act; 3] = [KillCaller, KillDaemon, KillBoth];
-const ANSWERS: [Act; 1] = [Refuse(UNKNOWN)];
+const ANSWERS: [Act; 2] = [Refuse(UNKNOWN), Refuse(UNAVAILABLE)];
 
 #[derive(Default)]
 struct Cells(Vec<Cell>);
@@ -161,13 +161,14 @@ pub fn all() -> Vec<Cell> {
 
     cells.moments(Scene::Rerun, Submitter, &["lost"], &DEATHS);
     cells.calls(Scene::Rerun, Submitter, &[&launch, &REMOVING], 1, &DEATHS);
+    cells.calls(Scene::Rerun, Submitter, &[&["Tasks.Get"]], 2, &ANSWERS);
     cells.0
 }
 
 /// A part of them: every so many, and some that have gone wrong at one time.
 pub fn some(step: usize) -> Vec<Cell> {
     let was_wrong = |cell: &Cell| match (cell.scene, &cell.fault.at) {
-        (Scene::Bare, At::Call(_)) => cell.fault.act == ANSWERS[0],
+        (Scene::Bare | Scene::Rerun, At::Call(_)) => ANSWERS.contains(&cell.fault.act),
         (Scene::Suspend, At::Runtime("pause", After)) => cell.fault.act == KillDaemon,
         (Scene::Life, At::Runtime("delete", After)) => cell.fault.act == KillDaemon,
         _ => false,
