@@ -85,7 +85,7 @@ fn open(path: &Path) -> std::io::Result<File> {
     File::options().write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// What becomes readable when a file that was open for writing is closed.
+/// A descriptor that becomes readable when a file that was open for writing is closed.
 fn watch(path: &Path) -> std::io::Result<AsyncFd<File>> {
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     inotify.add_watch(path, AddWatchFlags::IN_CLOSE_WRITE)?;
