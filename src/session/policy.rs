@@ -14,7 +14,7 @@ use crate::tracker::Submitter;
 const PROGRAMS: [&str; 2] = ["runc", "crun"];
 /// The runtime that every user may choose: it is run by root, and others have other options.
 const RUNTIME: &str = "io.containerd.runc.v2";
-/// What the labels of a user's containers begin with: those of other tools are orders to them, which they
+/// The prefix of the labels of a user's containers: those of other tools are orders to them, which they
 /// carry out as root.
 const LABEL: &str = "user.";
 

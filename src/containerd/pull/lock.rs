@@ -98,7 +98,7 @@ fn watch(path: &Path) -> std::io::Result<AsyncFd<File>> {
 async fn closed(watch: Option<&AsyncFd<File>>) {
     let Some(watch) = watch else { return std::future::pending().await };
     if let Ok(mut ready) = watch.readable().await {
-        // What it says does not matter.
+        // Its events all mean the same.
         let _ = watch.get_ref().read(&mut [0; 4096]);
         ready.clear_ready();
     }
