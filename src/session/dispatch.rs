@@ -18,7 +18,7 @@ use crate::model::{Control, Millis, Result, now};
 use crate::procfs;
 use crate::runtime;
 use crate::scheduler::{Candidate, plan};
-use crate::store::{Claim, NextMail, Queue, Targets};
+use crate::store::{Claim, Glance, NextMail, Queue, Targets};
 
 /// Launches in flight for each core: a launch mostly waits for programs that the runtime starts, and
 /// with more of them the rate falls again.
@@ -112,6 +112,59 @@ impl Dispatcher {
     fn dispatch(&mut self, world: &World) -> Option<Millis> {
         let now = now();
         let mut round = Round { failed: false };
+        // Without it, each step looks by itself.
+        let glance: Option<Glance> = round.step("look", world.store.glance(&world.mine, now).map(Some));
+        if glance.as_ref().is_none_or(|glance| glance.overdue) {
+            Self::end_overdue(world, now, &mut round);
+        }
+        let engines = world.engines();
+        let next = match &glance {
+            Some(glance) => glance.next,
+            None => round.step("find the next time to work", world.store.next_change(now)),
+        };
+        let mut wakes = vec![next];
+        let mut live: Vec<&Arc<Engine>> = Vec::new();
+        for engine in &engines {
+            match engine.is_ready() {
+                Ok(()) => live.push(engine),
+                Err(until) => wakes.push(until.map(|until| time_of(until, now))),
+            }
+        }
+        // What was ended, or admitted, is other work than the glance has seen.
+        let is_busy = glance.as_ref().is_none_or(|glance| glance.overdue || glance.waits);
+        if is_busy {
+            round.step("admit jobs", self.admit(world, &live, now));
+        }
+        let sends = !self.tried.is_empty() || glance.as_ref().is_none_or(|glance| glance.mails);
+        let (claimed, claimers) = match glance {
+            Some(glance) if !is_busy => (glance.claimed, Ok(glance.claimers)),
+            _ => {
+                let claimed = world.store.claimed_jobs(&world.mine);
+                (round.step("find the jobs to work on", claimed), world.store.claimers())
+            }
+        };
+        for job in claimed {
+            if let Some(engine) = live.iter().find(|engine| engine.target == job.target) {
+                engine.work(&job);
+            }
+        }
+        for engine in &live {
+            engine.delete_leftovers();
+        }
+        wakes.extend(engines.iter().map(|engine| engine.next_try().map(|at| time_of(at, now))));
+        let watched = claimers.and_then(|claimers| self.watch_others(world, &engines, claimers));
+        round.step("watch other processes", watched);
+        if sends {
+            wakes.push(round.step("send mails", self.send_mails(world)));
+        }
+        let more = round.step("give space back", world.store.shrink());
+        wakes.push(more.then_some(now));
+        wakes.push(round.failed.then_some(now + RETRY));
+        wakes.into_iter().flatten().min()
+    }
+
+    /// End what is beyond its time.
+    fn end_overdue(world: &World, now: Millis, round: &mut Round) {
         for id in round.step("end what outlasts its reservation", world.store.expire_reservations(now)) {
             round.step("end a job with its reservation", terminate(world, &id));
         }
@@ -121,31 +174,6 @@ impl Dispatcher {
             let engine = world.engine(&job.target);
             round.step("resume a job", engine.map(|engine| engine.control(job.id, Control::Resume)));
         }
-        let engines = world.engines();
-        let mut wakes = vec![round.step("find the next time to work", world.store.next_change(now))];
-        let mut live: Vec<&Arc<Engine>> = Vec::new();
-        for engine in &engines {
-            match engine.is_ready() {
-                Ok(()) => live.push(engine),
-                Err(until) => wakes.push(until.map(|until| time_of(until, now))),
-            }
-        }
-        round.step("admit jobs", self.admit(world, &live, now));
-        for job in round.step("find the jobs to work on", world.store.claimed_jobs(&world.mine)) {
-            if let Some(engine) = live.iter().find(|engine| engine.target == job.target) {
-                engine.work(&job);
-            }
-        }
-        for engine in &live {
-            engine.delete_leftovers();
-        }
-        wakes.extend(engines.iter().map(|engine| engine.next_try().map(|at| time_of(at, now))));
-        round.step("watch other processes", self.watch_others(world, &engines));
-        wakes.push(round.step("send mails", self.send_mails(world)));
-        let more = round.step("give space back", world.store.shrink());
-        wakes.push(more.then_some(now));
-        wakes.push(round.failed.then_some(now + RETRY));
-        wakes.into_iter().flatten().min()
     }
 
     /// Send the mails that are due. Returns the time to continue if others remain.
@@ -195,8 +223,12 @@ impl Dispatcher {
 
     /// Watch for the death of every process that works on jobs, sends mails about them, or listens to
     /// their states.
-    fn watch_others(&mut self, world: &World, engines: &[Arc<Engine>]) -> Result<()> {
-        let claimers = world.store.claimers()?;
+    fn watch_others(
+        &mut self,
+        world: &World,
+        engines: &[Arc<Engine>],
+        claimers: Vec<Claim>,
+    ) -> Result<()> {
         self.others.retain(|claim, _| claimers.contains(claim));
         self.dead.retain(|claim| claimers.contains(claim));
         let mut dead = Vec::new();

@@ -12,6 +12,7 @@ pub mod damage;
 mod events;
 #[cfg(test)]
 mod events_tests;
+mod glance;
 mod hold;
 #[cfg(test)]
 mod hold_tests;
@@ -62,6 +63,7 @@ pub use changes::Changes;
 pub use claim::Claim;
 pub use control::{Terminating, Which};
 pub use events::Event;
+pub use glance::Glance;
 pub use hold::Holding;
 pub use life::{Retry, Word};
 pub use mails::{Mail, Mailer, NextMail};

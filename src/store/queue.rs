@@ -48,9 +48,8 @@ impl Store {
         mine: &Claim,
         decide: Decide<'_>,
     ) -> Result<bool> {
-        let waits = "SELECT 1 FROM submissions WHERE waiting > 0 LIMIT 1";
         let idle = self.read(|sql| {
-            if !sql.prepare_cached(waits)?.exists([])? {
+            if !sql.prepare_cached(ANY_WAITS)?.exists([])? {
                 return Ok(true);
             }
             let plan = look(sql, now, targets, decide)?;
@@ -95,49 +94,63 @@ impl Store {
     /// The next time at which work may arise without an event: a start time, the begin or end of a
     /// reservation, the wall clock limit of a suspended job, a deadline.
     pub fn next_change(&self, now: Millis) -> Result<Option<Millis>> {
-        self.read(|sql| {
-            Ok(sql
-                .prepare_cached(&format!(
-                    "SELECT min(at) FROM (
-                         SELECT min(start_time) AS at FROM submissions WHERE waiting > 0 AND start_time > ?1
-                         UNION ALL SELECT min(begins) FROM reservations WHERE begins > ?1
-                         UNION ALL SELECT min(ends) FROM reservations WHERE ends > ?1
-                         UNION ALL SELECT min(deadline) FROM submissions WHERE unsettled > 0 AND deadline > ?1
-                         UNION ALL SELECT min({RUNS_UNTIL})
-                             FROM jobs j CROSS JOIN submissions b ON b.number = j.submission
-                             WHERE j.phase = 2 AND j.state = 4 AND {RUNS_UNTIL} > ?1)"
-                ))?
-                .query_row([now], |row| row.get(0))?)
-        })
+        self.read(|sql| Ok(sql.prepare_cached(&next_time())?.query_row([now], |row| row.get(0))?))
     }
 
     /// End the jobs that wait in reservations that are over. Returns the jobs in them that still run:
     /// their init ends them, unless the reservation was terminated before its time.
     pub fn expire_reservations(&self, now: Millis) -> Result<Vec<String>> {
-        const WITHIN: &str = "submission IN (SELECT b.number FROM submissions b
-            CROSS JOIN reservations r ON r.number = b.reservation
-            WHERE b.unsettled > 0 AND b.reservation IS NOT NULL AND r.ends <= ?1)";
-        let query =
-            format!("SELECT 1 FROM jobs WHERE {WITHIN} AND terminate = 0 AND state NOT IN (7, 8)");
-        if !self.read(|sql| Ok(sql.prepare_cached(&query)?.exists([now])?))? {
+        if !self.read(|sql| Ok(sql.prepare_cached(&any_outlasts())?.exists([now])?))? {
             return Ok(Vec::new());
         }
         let over = "its reservation is over";
-        Ok(self.write(|sql| terminate(sql, WITHIN, params![now], Control::Terminate, over))?.started)
+        let ended = self.write(|sql| terminate(sql, OUTLASTS, params![now], Control::Terminate, over));
+        Ok(ended?.started)
     }
 
     /// End the jobs that wait although their deadline has come. A job that has started, or is being
     /// started, is ended by its init.
     pub fn expire_deadlines(&self, now: Millis) -> Result<()> {
-        const WITHIN: &str = "phase <> 2 AND state IN (1, 2, 5, 6) AND submission IN
-            (SELECT number FROM submissions WHERE unsettled > 0 AND deadline <= ?1)";
-        let query = format!("SELECT 1 FROM jobs WHERE {WITHIN} AND terminate = 0");
-        if self.read(|sql| Ok(sql.prepare_cached(&query)?.exists([now])?))? {
+        if self.read(|sql| Ok(sql.prepare_cached(&any_late())?.exists([now])?))? {
             let over = "its deadline has come before it could run";
-            self.write(|sql| terminate(sql, WITHIN, params![now], Control::Terminate, over))?;
+            self.write(|sql| terminate(sql, LATE, params![now], Control::Terminate, over))?;
         }
         Ok(())
     }
+}
+
+/// The condition for jobs of a reservation that is over.
+const OUTLASTS: &str = "submission IN (SELECT b.number FROM submissions b
+    CROSS JOIN reservations r ON r.number = b.reservation
+    WHERE b.unsettled > 0 AND b.reservation IS NOT NULL AND r.ends <= ?1)";
+/// The condition for jobs that wait although their deadline has come.
+const LATE: &str = "phase <> 2 AND state IN (1, 2, 5, 6) AND submission IN
+    (SELECT number FROM submissions WHERE unsettled > 0 AND deadline <= ?1)";
+/// A query for whether jobs wait.
+pub(super) const ANY_WAITS: &str = "SELECT 1 FROM submissions WHERE waiting > 0 LIMIT 1";
+
+/// A query for whether jobs outlast their reservation.
+pub(super) fn any_outlasts() -> String {
+    format!("SELECT 1 FROM jobs WHERE {OUTLASTS} AND terminate = 0 AND state NOT IN (7, 8)")
+}
+
+/// A query for whether jobs wait beyond their deadline.
+pub(super) fn any_late() -> String {
+    format!("SELECT 1 FROM jobs WHERE {LATE} AND terminate = 0")
+}
+
+/// See [`Store::next_change`].
+pub(super) fn next_time() -> String {
+    format!(
+        "SELECT min(at) FROM (
+             SELECT min(start_time) AS at FROM submissions WHERE waiting > 0 AND start_time > ?1
+             UNION ALL SELECT min(begins) FROM reservations WHERE begins > ?1
+             UNION ALL SELECT min(ends) FROM reservations WHERE ends > ?1
+             UNION ALL SELECT min(deadline) FROM submissions WHERE unsettled > 0 AND deadline > ?1
+             UNION ALL SELECT min({RUNS_UNTIL})
+                 FROM jobs j CROSS JOIN submissions b ON b.number = j.submission
+                 WHERE j.phase = 2 AND j.state = 4 AND {RUNS_UNTIL} > ?1)"
+    )
 }
 
 fn look(sql: &Connection, now: Millis, targets: &Targets, decide: Decide<'_>) -> Failable<Plan> {

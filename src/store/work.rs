@@ -1,10 +1,10 @@
 //! Pending work: the jobs that a process works on, and those whose process has died.
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::query::{asked, state};
 use super::rows::readable;
-use super::{Claim, Session, Store};
+use super::{Claim, Failable, Session, Store};
 use crate::model::{Control, JobState, Millis, Result};
 
 /// A job with pending work.
@@ -70,17 +70,12 @@ impl Store {
 
     /// The jobs that a process works on.
     pub fn claimed_jobs(&self, claim: &Claim) -> Result<Vec<Unsettled>> {
-        self.unsettled(BY_JOB, "WHERE j.claim = ? ORDER BY j.number", params![claim])
+        self.read(|sql| claimed(sql, claim))
     }
 
     /// Jobs that are suspended beyond their time: their init is stopped with them.
     pub fn overdue_jobs(&self, now: Millis) -> Result<Vec<Unsettled>> {
-        let condition = format!(
-            "LEFT JOIN reservations r ON r.number = b.reservation
-             WHERE j.state = 4 AND j.phase = 2
-                 AND ({RUNS_UNTIL} <= ?1 OR r.ends <= ?1 OR b.deadline <= ?1)"
-        );
-        self.unsettled(BY_JOB, &condition, params![now])
+        self.unsettled(BY_JOB, &overdue(), params![now])
     }
 
     fn unsettled(
@@ -89,22 +84,12 @@ impl Store {
         condition: &str,
         params: &[&dyn rusqlite::ToSql],
     ) -> Result<Vec<Unsettled>> {
-        self.read(|sql| {
-            let mut query = sql.prepare_cached(&format!("{COLUMNS} {tables} {condition}"))?;
-            let jobs = query.query_map(params, unsettled)?.filter_map(|job| readable(job).transpose());
-            Ok(jobs.collect::<rusqlite::Result<_>>()?)
-        })
+        self.read(|sql| list(sql, tables, condition, params))
     }
 
     /// The processes that work on jobs or listen to their states.
     pub fn claimers(&self) -> Result<Vec<Claim>> {
-        self.read(|sql| {
-            let mut query = sql.prepare_cached(
-                "SELECT claim FROM jobs WHERE claim IS NOT NULL UNION SELECT claim FROM listeners
-                 UNION SELECT claim FROM mails WHERE claim IS NOT NULL",
-            )?;
-            Ok(query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
-        })
+        self.read(claimers)
     }
 
     /// Claim a job in place of `holder`, a process that died, or `None`. False if another process was
@@ -139,6 +124,45 @@ impl Store {
             Ok(query.query_map(params, |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
         })
     }
+}
+
+fn list(
+    sql: &Connection,
+    tables: &str,
+    condition: &str,
+    params: &[&dyn rusqlite::ToSql],
+) -> Failable<Vec<Unsettled>> {
+    let mut query = sql.prepare_cached(&format!("{COLUMNS} {tables} {condition}"))?;
+    let jobs = query.query_map(params, unsettled)?.filter_map(|job| readable(job).transpose());
+    Ok(jobs.collect::<rusqlite::Result<_>>()?)
+}
+
+/// See [`Store::claimed_jobs`].
+pub(super) fn claimed(sql: &Connection, claim: &Claim) -> Failable<Vec<Unsettled>> {
+    list(sql, BY_JOB, "WHERE j.claim = ? ORDER BY j.number", params![claim])
+}
+
+/// See [`Store::claimers`].
+pub(super) fn claimers(sql: &Connection) -> Failable<Vec<Claim>> {
+    let mut query = sql.prepare_cached(
+        "SELECT claim FROM jobs WHERE claim IS NOT NULL UNION SELECT claim FROM listeners
+         UNION SELECT claim FROM mails WHERE claim IS NOT NULL",
+    )?;
+    Ok(query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The condition for a job that is suspended beyond its time.
+fn overdue() -> String {
+    format!(
+        "LEFT JOIN reservations r ON r.number = b.reservation
+         WHERE j.state = 4 AND j.phase = 2
+             AND ({RUNS_UNTIL} <= ?1 OR r.ends <= ?1 OR b.deadline <= ?1)"
+    )
+}
+
+/// A query for whether there is such a job.
+pub(super) fn any_overdue() -> String {
+    format!("SELECT 1 {BY_JOB} {}", overdue())
 }
 
 fn unsettled(row: &Row<'_>) -> rusqlite::Result<Unsettled> {
