@@ -127,7 +127,7 @@ impl User {
             libc::getgroups(length, groups.as_mut_ptr())
         };
         groups.truncate(usize::try_from(found).map_err(|_| io::Error::last_os_error())?);
-        let [has, wanted] = [&groups, &self.groups].map(|groups| BTreeSet::from_iter(groups));
+        let [has, wanted] = [&groups, &self.groups].map(BTreeSet::from_iter);
         Ok(uids == [self.uid; 3] && gids == [self.gid; 3] && has == wanted)
     }
 }
