@@ -7,11 +7,13 @@
 
 use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicI32, Ordering};
+
+use crate::procfs;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 
@@ -52,7 +54,7 @@ const SIGNAL_SET: usize = 8;
 
 /// Start `program`, with `arguments[0]` as its name for itself, in a session of its own. Returns when
 /// the program has begun; an error is that of the operating system. The result stands for its process;
-/// `None` from a kernel before 5.2.
+/// `None` if it has ended already, or the kernel is older than 5.3.
 pub fn spawn(
     program: &Path,
     arguments: &[&OsStr],
@@ -75,7 +77,7 @@ pub fn spawn(
         handed,
         stack: memory.stack(0),
         error: memory.error(),
-        process: memory.process(),
+        pid: memory.pid(),
     };
 
     // A handler of the host must not run in a child that shares the memory.
@@ -96,30 +98,34 @@ struct Order<'a> {
     stack: *mut c_void,
     /// The reason if the program was not started; 0 if it was.
     error: *const AtomicI32,
-    /// A descriptor for the program's process; -1 if there is none.
-    process: *const AtomicI32,
+    /// The number of the program's process.
+    pid: *const AtomicI32,
 }
 
 fn run(order: &Order<'_>, stack: *mut c_void) -> io::Result<Option<OwnedFd>> {
     let argument = ptr::from_ref(order).cast_mut().cast();
     // SAFETY: the stack is ours alone, and it and the order outlive the child: this thread continues
-    // only when the child, which itself waits for its child to execute the program, has ended. It shares
-    // the table of descriptors, so that one for the program's process is this process's own.
-    let child = unsafe { libc::clone(intermediate, stack, SHARED | libc::CLONE_FILES, argument) };
+    // only when the child, which itself waits for its child to execute the program, has ended.
+    let child = unsafe { libc::clone(intermediate, stack, SHARED, argument) };
     if child == -1 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: `child` is a child of this process that no other code knows, and NULL is allowed.
     unsafe { libc::waitpid(child, ptr::null_mut(), libc::__WCLONE) };
     // SAFETY: both point into the mapping, which lives as long as the order.
-    let [error, process] =
-        unsafe { [&*order.error, &*order.process] }.map(|word| word.load(Ordering::SeqCst));
-    // SAFETY: the kernel has made this descriptor for the caller of `clone`, and nothing else knows it.
-    let process = (process >= 0).then(|| unsafe { OwnedFd::from_raw_fd(process) });
+    let [error, pid] = unsafe { [&*order.error, &*order.pid] }.map(|word| word.load(Ordering::SeqCst));
     match error {
-        0 => Ok(process),
+        0 => Ok(process(pid, child)),
         error => Err(io::Error::from_raw_os_error(error)),
     }
+}
+
+/// A descriptor of the program's process, by its number and that of its session. The number may be that of a
+/// later process by now; that of the session is nobody else's as long as a process is in it.
+fn process(pid: i32, session: i32) -> Option<OwnedFd> {
+    let process = procfs::descriptor(u32::try_from(pid).ok()?)?;
+    // SAFETY: takes a number. The descriptor was opened first.
+    (unsafe { libc::getsid(pid) } == session).then_some(process)
 }
 
 /// The memory is that of the waiting parent; the exit is reported only to those who ask for it.
@@ -132,7 +138,9 @@ extern "C" fn intermediate(order: *mut c_void) -> c_int {
     unsafe {
         let shared = &*order.cast::<Order<'_>>();
         libc::setsid();
-        if libc::clone(execute, shared.stack, SHARED | libc::CLONE_PIDFD, order, shared.process) == -1 {
+        let pid = libc::clone(execute, shared.stack, SHARED, order);
+        (*shared.pid).store(pid, Ordering::SeqCst);
+        if pid == -1 {
             (*shared.error).store(errno(), Ordering::SeqCst);
         }
         libc::_exit(0)
@@ -259,12 +267,7 @@ impl Memory {
         // SAFETY: a new mapping, at a place of the kernel's choice, filled with zeros.
         let start = unsafe { libc::mmap(ptr::null_mut(), Self::LENGTH, protection, flags, -1, 0) };
         match NonNull::new(start) {
-            Some(start) if start.as_ptr() != libc::MAP_FAILED => {
-                let memory = Self(start);
-                // SAFETY: within the mapping, which nothing else knows yet.
-                unsafe { &*memory.process() }.store(-1, Ordering::SeqCst);
-                Ok(memory)
-            }
+            Some(start) if start.as_ptr() != libc::MAP_FAILED => Ok(Self(start)),
             _ => Err(io::Error::last_os_error()),
         }
     }
@@ -280,8 +283,8 @@ impl Memory {
         self.0.as_ptr().cast_const().cast()
     }
 
-    /// The word for the descriptor of the program's process, beside that for the error.
-    fn process(&self) -> *const AtomicI32 {
+    /// The word for the number of the program's process, beside that for the error.
+    fn pid(&self) -> *const AtomicI32 {
         self.error().wrapping_add(1)
     }
 }
