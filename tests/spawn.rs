@@ -117,12 +117,12 @@ fn one_orphan_is_left_in_a_session_of_its_own_and_the_host_notices_nothing() {
     assert_eq!(SIGNALS.load(Ordering::SeqCst), 1);
 }
 
-/// What a shell script says on its output, as this user.
+/// What a shell script says on its output, as this user. It has to read its input, which ends once the program has
+/// been looked at: one that has ended cannot be stood for.
 fn said(script: &str, user: Option<(u32, u32)>) -> String {
     let (mut ours, output) = std::io::pipe().unwrap();
     let (input, mut question) = std::io::pipe().unwrap();
-    question.write_all(b"a question").unwrap();
-    drop(question);
+    question.write_all(b"a question\n").unwrap();
     let nowhere = fs::File::options().write(true).open("/dev/null").unwrap();
     let streams = Streams {
         input: input.as_fd(),
@@ -135,7 +135,7 @@ fn said(script: &str, user: Option<(u32, u32)>) -> String {
     let path = [(OsString::from("PATH"), OsString::from("/usr/bin:/bin"))];
     let process =
         spawn(Path::new("/bin/sh"), &arguments, &path, Handed::Streams(streams)).unwrap().unwrap();
-    drop(output);
+    drop((output, question));
     let mut text = String::new();
     ours.read_to_string(&mut text).unwrap();
     let mut end = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
@@ -147,11 +147,14 @@ fn said(script: &str, user: Option<(u32, u32)>) -> String {
 fn a_program_speaks_on_its_streams_as_the_user_that_is_meant_and_the_host_notices_nothing() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     count_signals();
-    assert_eq!(said("echo no >&2; cat; ls /proc/self/fd | wc -w", None), "a question4\n");
-    let script = "echo $(id -u) $(id -g) $(id -G) $PWD; grep SigBlk /proc/self/status";
+    assert_eq!(said("echo no >&2; cat; ls /proc/self/fd | wc -w", None), "a question\n4\n");
+    let script = "cat; echo $(id -u) $(id -g) $(id -G) $PWD; grep SigBlk /proc/self/status";
     let blocked = "SigBlk:\t0000000000000000\n";
     if nix::unistd::geteuid().is_root() {
-        assert_eq!(said(script, Some((65534, 65533))), format!("65534 65533 65533 /\n{blocked}"));
+        assert_eq!(
+            said(script, Some((65534, 65533))),
+            format!("a question\n65534 65533 65533 /\n{blocked}")
+        );
     }
     let own = std::env::current_dir().unwrap();
     assert!(said(script, None).ends_with(&format!(" {}\n{blocked}", own.display())));

@@ -7,10 +7,10 @@ use std::time::Duration;
 use containerd_client::services::v1::{Container, ListContainersRequest, ListTasksRequest};
 use containerd_client::types::v1::{Process, Status};
 use drmaa2_init::{Order, TERMINATE_FILE, is_marked};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use super::connect::QUICK;
+use super::facts::change_of;
 use super::finish::{self, Exit};
 use super::job_dir::{self, is_withdrawn, will_never_begin};
 use super::look_up::{container, containers, is_relic, process, spec_of, unknown_job};
@@ -119,14 +119,7 @@ pub(super) async fn wait(
         if states.contains(&state) {
             return Ok(state);
         }
-        let change = async {
-            loop {
-                match changes.recv().await {
-                    Ok(Some(changed)) if *changed != *id => {}
-                    Ok(_) | Err(RecvError::Lagged(_) | RecvError::Closed) => return,
-                }
-            }
-        };
+        let change = change_of(id, &mut changes);
         match deadline {
             None => change.await,
             Some(deadline) => tokio::time::timeout_at(deadline, change)

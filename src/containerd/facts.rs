@@ -74,6 +74,11 @@ pub(super) enum Launched {
 /// A change of this job, or with `None` perhaps of any.
 pub(super) type Change = Option<Arc<str>>;
 
+/// Wait for a change of a job. A change that was missed counts as one: looking does no harm.
+pub(super) async fn change_of(id: &str, changes: &mut broadcast::Receiver<Change>) {
+    while matches!(changes.recv().await, Ok(Some(other)) if *other != *id) {}
+}
+
 impl Facts {
     pub(super) fn new() -> Self {
         let (queue, outlet) = mpsc::unbounded_channel();

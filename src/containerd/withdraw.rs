@@ -8,6 +8,7 @@ use std::path::Path;
 
 use drmaa2_init::{Fence, TERMINATE_FILE, is_marked, mark};
 
+use super::facts::change_of;
 use super::files::{blocking, io_error};
 use super::job_dir::{WITHDRAW_FILE, identity_of, shared};
 use super::tracker_core::Core;
@@ -81,8 +82,7 @@ pub(super) async fn unwanted(core: &Core, id: &str) -> Error {
         if let Err(reason) = still_wanted(core, id) {
             return reason;
         }
-        // After changes that were missed, looking does no harm.
-        while matches!(changes.recv().await, Ok(Some(other)) if *other != *id) {}
+        change_of(id, &mut changes).await;
     }
 }
 
