@@ -29,3 +29,4 @@ mod shelf;
 mod tls;
 mod tls_shelf;
 mod tokens;
+mod unpacked;

@@ -52,6 +52,13 @@ pub struct Held {
     pub leases: Vec<String>,
 }
 
+impl Held {
+    /// Snapshots that others can be made on.
+    pub fn whole(&self) -> Vec<&String> {
+        self.snapshots.iter().filter(|name| name.starts_with("sha256:")).collect()
+    }
+}
+
 fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::super::connect::{Calls, Daemon, QUICK};
 use super::super::document::{self, Kind};
 use super::super::image::{self, Layer, MAX_DEPTH};
-use super::super::unpack::Snapshots;
+use super::super::unpack::{Snapshots, Unpacked};
 use super::super::{platform, status};
 use super::ingest::{Content, Ingest, label, signed};
 use super::lease::{Lease, Leases};
@@ -56,6 +56,15 @@ pub(super) struct Fetch<'a> {
     pub(super) progress: &'a Progress,
 }
 
+/// Where blobs come from, and how they are written.
+#[derive(Clone, Copy)]
+struct Writing<'a> {
+    registry: &'a Registry,
+    calls: &'a Calls,
+    lease: &'a Lease<'a>,
+    labels: &'a HashMap<String, String>,
+}
+
 impl Fetch<'_> {
     /// Do it.
     pub(super) async fn run(&self) -> Result<(), Error> {
@@ -85,15 +94,17 @@ impl Fetch<'_> {
         // Nothing is written before.
         let lease = &leases.take().await?;
         let calls = lease.calls()?;
-        let blob = |kind, descriptor| self.blob(&registry, &calls, lease, kind, descriptor, &source);
-        blob("config", config).await?;
+        let writing = Writing { registry: &registry, calls: &calls, lease, labels: &source };
+        self.blob(&writing, "config", config, None).await?;
         // Before all the rest is read for nothing.
         let reading = self.daemon.within(QUICK)?;
         let checked = image::config(self.daemon, &reading, &manifest, says_platform).await;
         let parts = image::layers(&manifest, &checked.map_err(Error::from)?);
         let snapshots = Snapshots::under(self.daemon, self.snapshotter, lease.id())?;
-        let reads = parts.iter().map(|layer| blob("layer", &layer.content).boxed()).collect();
-        self.layers(reads, &parts, &snapshots).await?;
+        let reads = parts.iter().map(|layer| {
+            self.blob(&writing, "layer", &layer.content, Some((&snapshots, layer))).boxed()
+        });
+        self.layers(reads.collect(), &parts, &snapshots).await?;
         let references = layers
             .iter()
             .map(|(at, layer)| (format!("l.{at}"), *layer))
@@ -117,19 +128,18 @@ impl Fetch<'_> {
         .await
     }
 
-    /// Read all layers, and unpack each as soon as it is there and those below it are unpacked: the daemon
+    /// Read all layers, and make the snapshot of each as soon as it is there and those below are made: the daemon
     /// can make a snapshot on none but a whole one.
     async fn layers(
         &self,
-        reads: Vec<BoxFuture<'_, Result<(), Failure>>>,
+        reads: Vec<BoxFuture<'_, Result<Option<Unpacked>, Failure>>>,
         layers: &[Layer],
         snapshots: &Snapshots<'_>,
     ) -> Result<(), Failure> {
         let (there, arrivals): (Vec<_>, Vec<_>) = layers.iter().map(|_| oneshot::channel()).unzip();
         let reads = reads.into_iter().zip(there).map(|(read, there)| async move {
-            read.await?;
             // Nobody listens once unpacking has failed.
-            let _ = there.send(());
+            let _ = there.send(read.await?);
             Ok(())
         });
         // Begun from below, since the lowest is wanted first.
@@ -138,8 +148,8 @@ impl Fetch<'_> {
             let mut parent = "";
             for (layer, arrival) in layers.iter().zip(arrivals) {
                 // It does not come if reading has failed, which is then what went wrong.
-                let Ok(()) = arrival.await else { break };
-                let made = snapshots.make(parent, layer).await;
+                let Ok(unpacked) = arrival.await else { break };
+                let made = snapshots.make(parent, layer, unpacked).await;
                 made.map_err(|error| error.of("cannot unpack it"))?;
                 self.progress.unpacked();
                 parent = &layer.chain_id;
@@ -177,28 +187,32 @@ impl Fetch<'_> {
         Ok((indexes, last, says_platform))
     }
 
-    /// Bring a layer or a configuration into the daemon's store.
+    /// Bring a layer or a configuration into the daemon's store. Returns a layer that was unpacked meanwhile.
     async fn blob(
         &self,
-        registry: &Registry,
-        calls: &Calls,
-        lease: &Lease<'_>,
+        writing: &Writing<'_>,
         kind: &str,
         descriptor: &Descriptor,
-        labels: &HashMap<String, String>,
-    ) -> Result<(), Failure> {
+        layer: Option<(&Snapshots<'_>, &Layer)>,
+    ) -> Result<Option<Unpacked>, Failure> {
+        let Writing { registry, calls, lease, labels } = *writing;
         let (digest, size) = (descriptor.digest().to_string(), descriptor.size());
         let given = given(descriptor);
         let is_given = given.is_some();
         let content = Content { kind, digest: &digest, size };
         let (mut counted, mut tries) = (0, 0);
+        let mut apart = None;
         loop {
             let Some(mut ingest) = Ingest::open(self.daemon, calls, content).await? else {
                 self.progress.read(size - counted);
-                return Ok(lease.keep(&digest).await?);
+                lease.keep(&digest).await?;
+                return Ok(None);
             };
             self.progress.read(ingest.offset.saturating_sub(counted));
             counted = counted.max(ingest.offset);
+            if let Some((snapshots, layer)) = layer.filter(|_| ingest.offset == 0 && tries == 0) {
+                apart = snapshots.apart(layer).await;
+            }
             let mut blob = registry.blob(&digest, size, ingest.offset);
             let mut given = given.as_deref().and_then(|all| rest(all, ingest.offset));
             let written = loop {
@@ -215,6 +229,9 @@ impl Fetch<'_> {
                         return Err(failure);
                     }
                 };
+                if let Some(apart) = &mut apart {
+                    apart.feed(ingest.offset, &bytes).await;
+                }
                 if let Err(failure) = ingest.write(bytes).await {
                     break Err(failure);
                 }
@@ -227,9 +244,14 @@ impl Fetch<'_> {
                 Err(failure) if failure.passes && tries < WRITES => {
                     tracing::debug!(error = %failure.error, "writing it again");
                 }
-                done => return done,
+                Err(failure) => return Err(failure),
+                Ok(()) => break,
             }
         }
+        Ok(match apart {
+            Some(apart) => Some(apart.finish().await),
+            None => None,
+        })
     }
 
     /// Bring a manifest or an index into the daemon's store.

@@ -1,0 +1,200 @@
+//! Layers that this process unpacks while it reads them.
+//!
+//! containerd unpacks one layer after another, each from its first byte, when it is there as a whole. Here each is
+//! unpacked as its bytes come, whichever layers are below it, into a snapshot that has none below: a directory
+//! of containerd's, which is exchanged for that of the right snapshot when this can be made. It is done only where
+//! the directory is known to be the one that containerd sees. Whatever is unusual is left to containerd.
+
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use containerd_client::types::Mount;
+use once_cell::sync::Lazy;
+use rustix::fs::{self, AtFlags, CWD, Gid, Mode, RenameFlags, Uid};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::extract::{Extracted, extract, open};
+use super::implied;
+use crate::runtime;
+
+/// Layers that a process unpacks at a time, each on a thread.
+const LAYERS: usize = 4;
+/// Pieces on their way to the thread.
+const PIECES: usize = 4;
+
+static TURNS: Lazy<Arc<Semaphore>> = Lazy::new(|| Arc::new(Semaphore::new(LAYERS)));
+
+/// A turn to unpack a layer, if there is one now, and nothing about this process speaks against it.
+pub(super) fn turn() -> Option<OwnedSemaphorePermit> {
+    // A write beyond the limit would be a signal to the host.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
+    limit.current.is_none().then(|| Arc::clone(&TURNS).try_acquire_owned().ok())?
+}
+
+/// The directory of a snapshot without a parent, empty.
+pub(super) struct Directory {
+    path: PathBuf,
+    fd: OwnedFd,
+}
+
+impl Directory {
+    /// That of these mounts, if it is to be seen here.
+    pub(super) fn of(mounts: &[Mount]) -> Option<Self> {
+        let path = place(mounts, true)?;
+        let fd = open(&path).ok()?;
+        Some(Self { path, fd })
+    }
+
+    /// Make a mark in it, so that containerd can tell whether it sees the same directory.
+    pub(super) fn mark(&self) -> io::Result<()> {
+        Ok(fs::mkdirat(&self.fd, MARK, Mode::RWXU)?)
+    }
+
+    /// Remove the mark.
+    pub(super) fn clear(&self) -> io::Result<()> {
+        Ok(fs::unlinkat(&self.fd, MARK, AtFlags::REMOVEDIR)?)
+    }
+}
+
+const MARK: &str = "drmaa2-mark";
+
+/// A layer that is being unpacked.
+pub(in crate::containerd) struct Apart {
+    /// The key of the snapshot.
+    pub(super) key: String,
+    path: PathBuf,
+    pieces: mpsc::Sender<Vec<u8>>,
+    /// Bytes of the layer that are on their way.
+    fed: u64,
+    extracted: oneshot::Receiver<io::Result<Extracted>>,
+}
+
+impl Apart {
+    /// Begin with a layer in this directory.
+    pub(super) fn begin(
+        key: &str,
+        directory: Directory,
+        lowest: bool,
+        turn: OwnedSemaphorePermit,
+    ) -> crate::model::Result<Self> {
+        let Directory { path, fd } = directory;
+        let (pieces, receiver) = mpsc::channel(PIECES);
+        let (done, extracted) = oneshot::channel();
+        runtime::thread("drmaa2-layer", move || {
+            let result = extract(Pieces { receiver, piece: Vec::new(), at: 0 }, &fd, lowest);
+            drop((fd, turn));
+            let _ = done.send(result);
+        })?;
+        Ok(Self { key: key.to_owned(), path, pieces, fed: 0, extracted })
+    }
+
+    /// The next bytes of the layer, which begin at `offset`. They are of no use if some before are missing, or if
+    /// the layer is left to containerd.
+    pub(in crate::containerd) async fn feed(&mut self, offset: u64, bytes: &[u8]) {
+        if offset == self.fed && self.pieces.send(bytes.to_vec()).await.is_ok() {
+            self.fed = offset.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// That was all.
+    pub(in crate::containerd) async fn finish(self) -> Unpacked {
+        let Self { key, path, pieces, extracted, .. } = self;
+        drop(pieces);
+        let extracted = match extracted.await {
+            Ok(Ok(extracted)) => Some(extracted),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a layer is left to containerd");
+                None
+            }
+            Err(_) => None,
+        };
+        Unpacked { key, path, extracted }
+    }
+}
+
+/// A layer that was unpacked, or was not to be.
+pub(in crate::containerd) struct Unpacked {
+    /// The key of the snapshot, which is of no more use after the exchange.
+    pub(super) key: String,
+    path: PathBuf,
+    extracted: Option<Extracted>,
+}
+
+impl Unpacked {
+    /// Give its files to the snapshot of these mounts, which is empty; returns whether they are there.
+    pub(super) fn exchange(&self, mounts: &[Mount], lowest: bool, diff_id: &str) -> bool {
+        let extracted = self.extracted.as_ref().filter(|extracted| extracted.diff_id == diff_id);
+        let Some((extracted, other)) = extracted.zip(place(mounts, lowest)) else { return false };
+        // Both are the same daemon's, in the directory where it has all of them.
+        if root(&other) != root(&self.path) {
+            return false;
+        }
+        match exchange(&self.path, &other, &extracted.implied, &lower(mounts)) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(%error, "a layer is left to containerd");
+                false
+            }
+        }
+    }
+}
+
+fn exchange(ours: &Path, other: &Path, parents: &[Vec<u8>], lower: &[&Path]) -> io::Result<()> {
+    implied::adopt(&open(ours)?, parents, lower)?;
+    // What containerd has given it is like that of the layer below.
+    let stat = fs::statat(CWD, other, AtFlags::SYMLINK_NOFOLLOW)?;
+    let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+    fs::chownat(CWD, ours, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    fs::chmodat(CWD, ours, Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())?;
+    Ok(fs::renameat_with(CWD, ours, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+/// The directory in which a snapshot has its files, which is `…/snapshots/NUMBER/fs`.
+fn place(mounts: &[Mount], lowest: bool) -> Option<PathBuf> {
+    let [mount] = mounts else { return None };
+    let path = match (mount.r#type.as_str(), lowest) {
+        ("bind", true) => mount.source.as_str(),
+        ("overlay", false) => {
+            let options = &mount.options;
+            // Its marks are others.
+            if options.iter().any(|option| option == "userxattr") {
+                return None;
+            }
+            options.iter().find_map(|option| option.strip_prefix("upperdir="))?
+        }
+        _ => return None,
+    };
+    Path::new(path).is_absolute().then(|| PathBuf::from(path))
+}
+
+/// The directories of the layers below, the uppermost first.
+fn lower(mounts: &[Mount]) -> Vec<&Path> {
+    let options = mounts.iter().flat_map(|mount| &mount.options);
+    let below = options.filter_map(|option| option.strip_prefix("lowerdir="));
+    below.flat_map(|paths| paths.split(':').map(Path::new)).collect()
+}
+
+fn root(directory: &Path) -> Option<&Path> {
+    directory.parent()?.parent()
+}
+
+/// The pieces of a layer as they come.
+struct Pieces {
+    receiver: mpsc::Receiver<Vec<u8>>,
+    piece: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.piece.len() {
+            let Some(piece) = self.receiver.blocking_recv() else { return Ok(0) };
+            (self.piece, self.at) = (piece, 0);
+        }
+        let length = self.piece.get(self.at..).unwrap_or_default().read(into)?;
+        self.at += length;
+        Ok(length)
+    }
+}
