@@ -1,9 +1,9 @@
-//! Entries for fuzz targets: the readers of the documents of an image.
+//! Entries for fuzz targets: the readers of the documents and the layers of an image.
 
 use oci_spec::image::{ImageConfiguration, ImageIndex, ImageManifest};
 
 use super::document::{self, Kind};
-use super::image;
+use super::{image, unpack};
 
 /// Read a manifest or an index, and a configuration.
 pub fn documents(manifest: &[u8], config: &[u8]) {
@@ -18,4 +18,9 @@ pub fn documents(manifest: &[u8], config: &[u8]) {
         // A snapshot is made for each of them.
         assert_eq!(image::layers(&manifest, &config).len(), document::layers(&manifest).len());
     }
+}
+
+/// Read the entries of a layer, not packed.
+pub fn layer(archive: &[u8]) {
+    unpack::check_entries(archive);
 }

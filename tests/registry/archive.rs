@@ -93,6 +93,15 @@ impl Archive {
         self
     }
 
+    /// A file without a number where none has to be.
+    pub fn bare(mut self, path: &str, content: &str) -> Self {
+        let mut header = self.header(kind::FILE, path.as_bytes(), 0, b"", content.len());
+        let old = header.as_old_mut();
+        (old.mode, old.uid, old.gid, old.mtime) = ([0; 8], [0; 8], *b"        ", [0; 12]);
+        self.push(header, content.as_bytes());
+        self
+    }
+
     /// Records that count for the next entry.
     pub fn pax(self, records: &[(&str, &[u8])]) -> Self {
         self.entry(kind::PAX, b"PaxHeaders/x", 0o644, b"", &records_of(records))

@@ -107,7 +107,7 @@ fn a_last_layer_that_is_corrupt_takes_those_below_it_along() {
     proxy.hold(Some(&last));
     let id = rig.start(job(&name, "true"), Stdio::default());
     rig.until_pulled(&id, |text| text.contains(": 2 of 3 layers, "));
-    assert_eq!(rig.held().snapshots.len(), 2);
+    assert_eq!(rig.held().whole().len(), 2);
     proxy.hold(None);
     let reason = rig.end(&id).reason.unwrap();
     assert!(reason.contains(&format!("layer {last} is corrupt")), "{reason}");

@@ -31,6 +31,7 @@ fn lowest() -> Archive {
         .file("etc/two", &"two".repeat(100_000))
         .moded("bin/suid", 0o6755, "#!")
         .moded("bin/none", 0, "")
+        .bare("bin/bare", "x")
         .hard("bin/again", "/bin/suid")
         .link("bin/link", "../../../etc/one")
         .hard("bin/link-again", "bin/link")

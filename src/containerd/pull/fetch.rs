@@ -104,7 +104,9 @@ impl Fetch<'_> {
         let reads = parts.iter().map(|layer| {
             self.blob(&writing, "layer", &layer.content, Some((&snapshots, layer))).boxed()
         });
-        self.layers(reads.collect(), &parts, &snapshots).await?;
+        let done = self.layers(reads.collect(), &parts, &snapshots).await;
+        snapshots.clear().await;
+        done?;
         let references = layers
             .iter()
             .map(|(at, layer)| (format!("l.{at}"), *layer))

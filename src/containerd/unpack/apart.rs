@@ -15,14 +15,14 @@ use once_cell::sync::Lazy;
 use rustix::fs::{self, AtFlags, CWD, Gid, Mode, RenameFlags, Uid};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::extract::{Extracted, extract, open};
+use super::extract::{Extracted, Form, extract, open};
 use super::implied;
 use crate::runtime;
 
 /// Layers that a process unpacks at a time, each on a thread.
 const LAYERS: usize = 4;
 /// Pieces on their way to the thread.
-const PIECES: usize = 4;
+const PIECES: usize = 2;
 
 static TURNS: Lazy<Arc<Semaphore>> = Lazy::new(|| Arc::new(Semaphore::new(LAYERS)));
 
@@ -76,14 +76,14 @@ impl Apart {
     pub(super) fn begin(
         key: &str,
         directory: Directory,
-        lowest: bool,
+        form: Form,
         turn: OwnedSemaphorePermit,
     ) -> crate::model::Result<Self> {
         let Directory { path, fd } = directory;
         let (pieces, receiver) = mpsc::channel(PIECES);
         let (done, extracted) = oneshot::channel();
         runtime::thread("drmaa2-layer", move || {
-            let result = extract(Pieces { receiver, piece: Vec::new(), at: 0 }, &fd, lowest);
+            let result = extract(Pieces { receiver, piece: Vec::new(), at: 0 }, &fd, form);
             drop((fd, turn));
             let _ = done.send(result);
         })?;

@@ -60,7 +60,7 @@ pub(super) struct Entry {
 
 /// The descriptions that precede an entry.
 #[derive(Default)]
-pub(super) struct Described {
+struct Described {
     name: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     extensions: HashMap<Vec<u8>, Vec<u8>>,
@@ -71,9 +71,27 @@ pub(super) fn unusual(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, what.to_owned())
 }
 
+/// Call a function for each entry of an archive, with the content of a file.
+pub(super) fn each<R: Read>(
+    archive: R,
+    mut take: impl FnMut(Entry, &mut tar::Entry<'_, R>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut archive = tar::Archive::new(archive);
+    let mut described = Described::default();
+    // Raw entries: what describes others is read here, within bounds.
+    for raw in archive.entries()?.raw(true) {
+        let mut raw = raw?;
+        if !described.add(&mut raw)? {
+            let entry = Entry::read(raw.header(), std::mem::take(&mut described))?;
+            take(entry, &mut raw)?;
+        }
+    }
+    Ok(())
+}
+
 impl Described {
     /// Take what is a description; returns whether it is one.
-    pub(super) fn add(&mut self, raw: &mut tar::Entry<'_, impl Read>) -> io::Result<bool> {
+    fn add(&mut self, raw: &mut tar::Entry<'_, impl Read>) -> io::Result<bool> {
         let slot = match raw.header().entry_type() {
             EntryType::XHeader => None,
             EntryType::GNULongName => Some(&mut self.name),
@@ -105,7 +123,7 @@ impl Described {
 
 impl Entry {
     /// An entry by its header and the descriptions before it.
-    pub(super) fn read(header: &Header, described: Described) -> io::Result<Self> {
+    fn read(header: &Header, described: Described) -> io::Result<Self> {
         let Described { name, link, mut extensions } = described;
         let mut known = |key: &str| match extensions.remove(key.as_bytes()) {
             Some(value) if value.is_empty() => Err(unusual("an extension that takes something back")),
@@ -114,12 +132,13 @@ impl Entry {
         let path = only(name, known("path")?)?.unwrap_or_else(|| header.path_bytes().into_owned());
         let link = only(link, known("linkpath")?)?
             .or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned));
-        let uid = known("uid")?.map_or_else(|| header.uid(), |text| number(&text))?;
-        let gid = known("gid")?.map_or_else(|| header.gid(), |text| number(&text))?;
+        let old = header.as_old();
+        let uid = known("uid")?.map_or_else(|| field(&old.uid, header.uid()), |text| number(&text))?;
+        let gid = known("gid")?.map_or_else(|| field(&old.gid, header.gid()), |text| number(&text))?;
         let seconds = |value| Timespec { tv_sec: value, tv_nsec: 0 };
         let modified = match known("mtime")? {
             Some(text) => time(&text)?,
-            None => seconds(below(header.mtime()?, MAX_SECONDS)?.cast_signed()),
+            None => seconds(below(field(&old.mtime, header.mtime())?, MAX_SECONDS)?.cast_signed()),
         };
         // GNU's form has one, too, if it is not zero.
         if header.as_gnu().is_some_and(|gnu| gnu.atime.iter().any(|byte| !matches!(byte, 0 | b'0' | b' '))) {
@@ -139,7 +158,7 @@ impl Entry {
             place,
             uid: below(uid, u32::MAX - 1)?,
             gid: below(gid, u32::MAX - 1)?,
-            mode: header.mode()? & 0o7777,
+            mode: field(&old.mode, header.mode())? & 0o7777,
             times: Timestamps {
                 last_access: if later(accessed, modified) { accessed } else { modified },
                 last_modification: modified,
@@ -217,6 +236,11 @@ fn only(one: Option<Vec<u8>>, other: Option<Vec<u8>>) -> io::Result<Option<Vec<u
         return Err(unusual("a name that is given twice"));
     }
     Ok(one.or(other))
+}
+
+/// The number in a field of a header; nothing in it is 0.
+fn field<T: Default>(bytes: &[u8], number: io::Result<T>) -> io::Result<T> {
+    if bytes.iter().all(|byte| matches!(byte, 0 | b' ')) { Ok(T::default()) } else { number }
 }
 
 fn number(text: &[u8]) -> io::Result<u64> {

@@ -16,10 +16,10 @@ use rustix::fs::{
     self, AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timestamps, Uid, XattrFlags,
 };
 
-use super::entry::{CAPABILITY, Described, Entry, Kind, Place, unusual};
+use super::entry::{self, CAPABILITY, Entry, Kind, Place, unusual};
 
 /// Bytes that are unpacked, hashed and written at a time.
-const PIECE: usize = 128 << 10;
+const PIECE: usize = 64 << 10;
 /// Directories whose times are kept until all is in them.
 const MAX_DIRECTORIES: usize = 1 << 16;
 /// The mark of a directory of which nothing below is seen.
@@ -33,33 +33,33 @@ pub(super) struct Extracted {
     pub(super) implied: Vec<Vec<u8>>,
 }
 
-/// Unpack a layer, plain or packed by gzip, into an empty directory. The lowest layer has nothing to hide.
-pub(super) fn extract<'a>(packed: impl Read + 'a, into: &OwnedFd, lowest: bool) -> io::Result<Extracted> {
+/// What is known of an archive before it is read.
+#[derive(Clone, Copy)]
+pub(super) struct Form {
+    /// Its layer is above no other, so it has nothing to hide.
+    pub(super) is_lowest: bool,
+    /// It may be packed by gzip, which its first bytes tell.
+    pub(super) may_be_packed: bool,
+}
+
+/// Unpack a layer into an empty directory.
+pub(super) fn extract<'a>(packed: impl Read + 'a, into: &OwnedFd, form: Form) -> io::Result<Extracted> {
     let mut packed = BufReader::with_capacity(PIECE, packed);
-    let is_gzip = io::BufRead::fill_buf(&mut packed)?.starts_with(&[0x1f, 0x8b]);
+    let is_gzip =
+        form.may_be_packed && io::BufRead::fill_buf(&mut packed)?.starts_with(&[0x1f, 0x8b]);
     let archive: Box<dyn Read + 'a> =
         if is_gzip { Box::new(MultiGzDecoder::new(packed)) } else { Box::new(packed) };
     let mut hashed = Hashed { archive, hash: Context::new(&SHA256) };
     let mut whole = BufReader::with_capacity(PIECE, &mut hashed);
     let mut tree = Tree {
         root: into,
-        lowest,
+        is_lowest: form.is_lowest,
         last: None,
         directories: Vec::new(),
         implied: Vec::new(),
         piece: vec![0; PIECE],
     };
-    let mut archive = tar::Archive::new(&mut whole);
-    let mut described = Described::default();
-    // Raw entries: what describes others is read here, within bounds.
-    for raw in archive.entries()?.raw(true) {
-        let mut raw = raw?;
-        if described.add(&mut raw)? {
-            continue;
-        }
-        let entry = Entry::read(raw.header(), std::mem::take(&mut described))?;
-        tree.add(entry, &mut raw)?;
-    }
+    entry::each(&mut whole, |entry, content| tree.add(entry, content))?;
     // What follows the end of the archive is part of the digest.
     io::copy(&mut whole, &mut io::sink())?;
     let implied = tree.finish()?;
@@ -85,7 +85,7 @@ impl Read for Hashed<'_> {
 /// The files that are made.
 struct Tree<'a> {
     root: &'a OwnedFd,
-    lowest: bool,
+    is_lowest: bool,
     /// The directory that was used last: the next entry is mostly there, too.
     last: Option<(Vec<u8>, OwnedFd)>,
     directories: Vec<(Place, Timestamps)>,
@@ -99,7 +99,7 @@ impl Tree<'_> {
         if entry.place.name.is_empty() {
             return Ok(());
         }
-        if matches!(entry.kind, Kind::Whiteout | Kind::Opaque) && self.lowest {
+        if matches!(entry.kind, Kind::Whiteout | Kind::Opaque) && self.is_lowest {
             return Err(unusual("a whiteout in the lowest layer"));
         }
         let name = entry.place.name.as_slice();

@@ -21,10 +21,12 @@ use oci_spec::image::MediaType;
 use ulid::Ulid;
 
 pub(super) use self::apart::{Apart, Unpacked};
+use self::extract::Form;
 use super::connect::{Calls, Daemon, QUICK, RUN, UNPACK};
 use super::image::{Image, Layer};
 use super::status;
 use crate::model::{Error, Result};
+use crate::sync::Mutex;
 
 /// The snapshotter whose directories are known.
 const OVERLAYFS: &str = "overlayfs";
@@ -64,6 +66,8 @@ pub(super) struct Snapshots<'a> {
     /// A snapshotter may copy all that is below a layer.
     calls: Calls,
     quick: Calls,
+    /// The keys of those in which layers are unpacked that have no place yet.
+    apart: Mutex<Vec<String>>,
 }
 
 impl<'a> Snapshots<'a> {
@@ -71,7 +75,7 @@ impl<'a> Snapshots<'a> {
     pub(super) fn under(daemon: &'a Daemon, snapshotter: &'a str, lease: &'a str) -> Result<Self> {
         let calls = daemon.within(UNPACK)?.leased(lease)?;
         let quick = daemon.within(QUICK)?.leased(lease)?;
-        Ok(Self { daemon, snapshotter, lease, calls, quick })
+        Ok(Self { daemon, snapshotter, lease, calls, quick, apart: Mutex::default() })
     }
 
     /// Make that of a layer, whose content is there, on that of the layer below.
@@ -90,6 +94,7 @@ impl<'a> Snapshots<'a> {
             Err(error) => Err(error),
         };
         if let Some(unpacked) = unpacked {
+            self.apart.lock().retain(|key| *key != unpacked.key);
             self.remove(unpacked.key).await;
         }
         made
@@ -106,14 +111,29 @@ impl<'a> Snapshots<'a> {
         }
         let key = format!("extract-{} {} apart", Ulid::generate(), layer.chain_id);
         let mounts = self.prepare(&key, "").await.ok()?;
+        let form = Form {
+            is_lowest: layer.chain_id == layer.diff_id,
+            // containerd does not look whether a layer that is said to be plain is packed.
+            may_be_packed: *layer.content.media_type() != MediaType::ImageLayer,
+        };
         let begun = match self.seen(&key, &mounts).await {
-            Some(directory) => Apart::begin(&key, directory, layer.chain_id == layer.diff_id, turn).ok(),
+            Some(directory) => Apart::begin(&key, directory, form, turn).ok(),
             None => None,
         };
         if begun.is_none() {
             self.remove(key).await;
+        } else {
+            self.apart.lock().push(key);
         }
         begun
+    }
+
+    /// Remove what is left of layers that were to be unpacked.
+    pub(super) async fn clear(&self) {
+        let left = std::mem::take(&mut *self.apart.lock());
+        for key in left {
+            self.remove(key).await;
+        }
     }
 
     /// The directory of a new snapshot, if containerd sees what happens in it: the same path could be another directory,
@@ -223,6 +243,25 @@ impl<'a> Snapshots<'a> {
             Err(status) => Err(self.daemon.error(status)),
         }
     }
+}
+
+/// Read the entries of an archive: none leads out of the directory that it is unpacked into.
+#[cfg(feature = "fuzzing")]
+pub(super) fn check_entries(archive: &[u8]) {
+    let is_name = |name: &[u8]| {
+        !name.contains(&0) && !name.contains(&b'/') && !matches!(name, b"" | b"." | b"..")
+    };
+    let is_within = |place: &entry::Place| {
+        let path = place.path();
+        path.is_empty() || path.split(|byte| *byte == b'/').all(is_name)
+    };
+    let _ = entry::each(archive, |entry, _| {
+        assert!(is_within(&entry.place), "{entry:?}");
+        if let entry::Kind::HardLink(target) = &entry.kind {
+            assert!(is_within(target), "{entry:?}");
+        }
+        Ok(())
+    });
 }
 
 /// Returns whether a layer is an archive as it is, or packed by gzip.
