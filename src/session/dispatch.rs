@@ -113,7 +113,11 @@ impl Dispatcher {
         let now = now();
         let mut round = Round { failed: false };
         // Without it, each step looks by itself.
-        let glance: Option<Glance> = round.step("look", world.store.glance(&world.mine, now).map(Some));
+        let glance: Option<Glance> = match world.pending.take() {
+            Some(glance) => Some(glance),
+            None => round.step("look", world.store.glance(&world.mine, now).map(Some)),
+        };
+        let idle = glance.as_ref().filter(|glance| glance.is_idle()).cloned();
         if glance.as_ref().is_none_or(|glance| glance.overdue) {
             Self::end_overdue(world, now, &mut round);
         }
@@ -160,6 +164,7 @@ impl Dispatcher {
         let more = round.step("give space back", world.store.shrink());
         wakes.push(more.then_some(now));
         wakes.push(round.failed.then_some(now + RETRY));
+        world.pending.idle(idle.filter(|_| !round.failed));
         wakes.into_iter().flatten().min()
     }
 

@@ -28,6 +28,7 @@ mod notify;
 #[cfg(test)]
 mod notify_tests;
 mod only_copy;
+mod pending;
 mod policy;
 mod process;
 mod progress;

@@ -11,7 +11,7 @@ use super::world::{MakeTracker, World};
 use super::{dispatch, watch};
 use crate::config::{Config, Target};
 use crate::drms;
-use crate::model::{Error, Result};
+use crate::model::{Error, Result, now};
 use crate::runtime::Runtime;
 use crate::store::{self, Claim, Store, damage};
 
@@ -60,9 +60,14 @@ impl World {
         let watched = Arc::downgrade(&world);
         watch::start(&world.store.bell(), move || {
             let Some(world) = watched.upgrade() else { return false };
-            // Jobs that wait to be started take precedence over callers that wait for them.
-            world.kick.ring();
-            world.waits.refresh(&world.store);
+            world.waits.learn(&world.store, |seen| {
+                let (glance, changes) = world.store.news(&world.mine, now(), seen);
+                // Jobs that wait to be started take precedence over callers that wait for them.
+                if world.pending.note(glance) || world.store.may_shrink() {
+                    world.kick.ring();
+                }
+                changes
+            });
             world.changes.tell();
             true
         })?;

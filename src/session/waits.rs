@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::model::{JobState, Result};
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::sync::{Condvar, Mutex};
 
 /// The jobs with waits, and the last known state of each.
@@ -112,18 +112,26 @@ impl Waits {
     /// Enter what has changed in the store. That costs nothing while nobody waits, and else no more than the
     /// changes are.
     pub(super) fn refresh(&self, store: &Store) {
+        self.learn(store, |seen| Some(store.changes_since(seen?)));
+    }
+
+    /// Enter what `read` finds that has changed since the change it is given; none is given while nobody waits.
+    pub(super) fn learn(
+        &self,
+        store: &Store,
+        read: impl FnOnce(Option<i64>) -> Option<Result<store::Changes>>,
+    ) {
         let mut table = self.table.lock();
         if table.jobs.is_empty() {
             table.seen = None;
-            return;
         }
-        let Some(seen) = table.seen else { return };
-        let changes = match store.changes_since(seen) {
-            Ok(changes) => changes,
-            Err(error) => {
+        let changes = match read(table.seen) {
+            Some(Ok(changes)) => changes,
+            Some(Err(error)) => {
                 tracing::warn!(%error, "cannot look for changes of jobs that are waited for");
                 return;
             }
+            None => return,
         };
         match changes.jobs {
             Some(jobs) => {

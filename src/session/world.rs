@@ -11,6 +11,7 @@ use super::engine::Engine;
 use super::kick::Kick;
 use super::listener::Listener;
 use super::only_copy::OnlyCopy;
+use super::pending::Pending;
 use super::progress::Doing;
 use super::waits::Waits;
 use crate::config::{Agent, Config, Limits, Target};
@@ -50,6 +51,7 @@ pub(super) struct World {
     /// By the name of the runtime in the store.
     engines: Mutex<HashMap<String, Arc<Engine>>>,
     pub(super) kick: Arc<Kick>,
+    pub(super) pending: Pending,
     /// This process.
     pub(super) mine: Claim,
     /// Kept as long as the store is used.
@@ -75,6 +77,7 @@ impl World {
             make_tracker,
             engines: Mutex::default(),
             kick: Arc::new(Kick::new()?),
+            pending: Pending::default(),
             mine,
             _only_copy: only_copy,
             accepted: Mutex::default(),

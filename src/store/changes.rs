@@ -1,6 +1,6 @@
 //! The last changes of states, so that a process that waits for jobs reads what has changed and not each of its jobs.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::query::state_of_number;
 use super::{Failable, Store};
@@ -26,31 +26,34 @@ impl Store {
 
     /// The changes after the change `seen`.
     pub fn changes_since(&self, seen: i64) -> Result<Changes> {
-        self.read(|sql| {
-            let last = last(sql)?;
-            if last == seen {
-                return Ok(Changes { last, jobs: Some(Vec::new()) });
-            }
-            let kept = sql
-                .prepare_cached("SELECT number FROM changes ORDER BY number LIMIT 1")?
-                .query_row([], |row| row.get::<_, i64>(0))
-                .optional()?;
-            // A smaller number is that of another database, put in place of this one.
-            if last < seen || last - seen > MOST || kept.is_none_or(|kept| kept > seen + 1) {
-                return Ok(Changes { last, jobs: None });
-            }
-            let mut query =
-                sql.prepare_cached("SELECT job, state FROM changes WHERE number > ? ORDER BY number")?;
-            let rows = query.query_map(params![seen], |row| {
-                let state = row.get::<_, Option<i32>>(1)?.map(|number| state_of_number(number, 1));
-                Ok((row.get(0)?, state.transpose()?))
-            })?;
-            Ok(Changes { last, jobs: Some(rows.collect::<rusqlite::Result<_>>()?) })
-        })
+        self.read(|sql| since(sql, seen))
     }
 }
 
-fn last(sql: &rusqlite::Connection) -> Failable<i64> {
+/// See [`Store::changes_since`].
+pub(super) fn since(sql: &Connection, seen: i64) -> Failable<Changes> {
+    let last = last(sql)?;
+    if last == seen {
+        return Ok(Changes { last, jobs: Some(Vec::new()) });
+    }
+    let kept = sql
+        .prepare_cached("SELECT number FROM changes ORDER BY number LIMIT 1")?
+        .query_row([], |row| row.get::<_, i64>(0))
+        .optional()?;
+    // A smaller number is that of another database, put in place of this one.
+    if last < seen || last - seen > MOST || kept.is_none_or(|kept| kept > seen + 1) {
+        return Ok(Changes { last, jobs: None });
+    }
+    let mut query =
+        sql.prepare_cached("SELECT job, state FROM changes WHERE number > ? ORDER BY number")?;
+    let rows = query.query_map(params![seen], |row| {
+        let state = row.get::<_, Option<i32>>(1)?.map(|number| state_of_number(number, 1));
+        Ok((row.get(0)?, state.transpose()?))
+    })?;
+    Ok(Changes { last, jobs: Some(rows.collect::<rusqlite::Result<_>>()?) })
+}
+
+fn last(sql: &Connection) -> Failable<i64> {
     let query = "SELECT number FROM changes ORDER BY number DESC LIMIT 1";
     let last = sql.prepare_cached(query)?.query_row([], |row| row.get(0)).optional()?;
     Ok(last.unwrap_or(0))
@@ -91,7 +94,7 @@ mod tests {
                     INSERT INTO changes (job, state) SELECT 'x', 3 FROM n";
         store.write(|sql| Ok(sql.execute_batch(many)?)).unwrap();
         assert_eq!(store.changes_since(0).unwrap().jobs, None);
-        let count = |sql: &rusqlite::Connection| {
+        let count = |sql: &Connection| {
             Ok(sql.query_row("SELECT count(*) FROM changes", [], |row| row.get::<_, i64>(0))?)
         };
         assert!(store.read(count).unwrap() <= 11_000);

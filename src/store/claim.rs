@@ -12,7 +12,7 @@ const INITIAL: &str = "pid:[4026531836]";
 
 /// A process of this machine: its id, its start time, the boot it belongs to, and the PID namespace in which the id is
 /// valid.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Claim(String);
 
 impl Claim {

@@ -1,12 +1,20 @@
 //! One look at all that may have to be done: most wake-ups are about the jobs of other processes, and each
 //! question asked by itself would cost as much as the look.
 
-use rusqlite::params;
+use once_cell::sync::Lazy;
+use rusqlite::{Connection, params};
 
+use super::changes::{self, Changes};
 use super::queue::{ANY_WAITS, any_late, any_outlasts, next_time};
 use super::work::{any_overdue, claimed, claimers};
-use super::{Claim, Store, Unsettled};
+use super::{Claim, Failable, Store, Unsettled};
 use crate::model::{Millis, Result};
+
+static QUERY: Lazy<String> = Lazy::new(|| {
+    let overdue = [any_outlasts(), any_late(), any_overdue()].map(|query| format!("EXISTS ({query})"));
+    let (overdue, next) = (overdue.join(" OR "), next_time());
+    format!("SELECT {overdue}, EXISTS ({ANY_WAITS}), EXISTS (SELECT 1 FROM mails), ({next})")
+});
 
 /// The pending work at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,25 +33,43 @@ pub struct Glance {
     pub claimers: Vec<Claim>,
 }
 
+impl Glance {
+    /// Returns whether there is nothing to do for the process that has looked, but to wait for a time or for the end of
+    /// another.
+    pub fn is_idle(&self) -> bool {
+        !(self.overdue || self.waits || self.mails) && self.claimed.is_empty()
+    }
+}
+
 impl Store {
     /// Look at the pending work, that of the process `mine` and of nobody.
     pub fn glance(&self, mine: &Claim, now: Millis) -> Result<Glance> {
-        let overdue =
-            [any_outlasts(), any_late(), any_overdue()].map(|query| format!("EXISTS ({query})"));
-        let query = format!(
-            "SELECT {}, EXISTS ({ANY_WAITS}), EXISTS (SELECT 1 FROM mails), ({})",
-            overdue.join(" OR "),
-            next_time()
-        );
-        self.read(|sql| {
-            let (overdue, waits, mails, next) =
-                sql.prepare_cached(&query)?.query_row(params![now], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                })?;
-            let (claimed, claimers) = (claimed(sql, mine)?, claimers(sql)?);
-            Ok(Glance { overdue, waits, mails, next, claimed, claimers })
-        })
+        self.read(|sql| look(sql, mine, now))
     }
+
+    /// The same at one moment with the changes since one, if it is given.
+    pub fn news(
+        &self,
+        mine: &Claim,
+        now: Millis,
+        seen: Option<i64>,
+    ) -> (Result<Glance>, Option<Result<Changes>>) {
+        let read = self.read(|sql| {
+            Ok((look(sql, mine, now)?, seen.map(|seen| changes::since(sql, seen)).transpose()?))
+        });
+        match read {
+            Ok((glance, changes)) => (Ok(glance), changes.map(Ok)),
+            Err(error) => (Err(error.clone()), seen.map(|_| Err(error))),
+        }
+    }
+}
+
+fn look(sql: &Connection, mine: &Claim, now: Millis) -> Failable<Glance> {
+    let (overdue, waits, mails, next) = sql
+        .prepare_cached(&QUERY)?
+        .query_row(params![now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    let (claimed, claimers) = (claimed(sql, mine)?, claimers(sql)?);
+    Ok(Glance { overdue, waits, mails, next, claimed, claimers })
 }
 
 #[cfg(test)]
@@ -66,9 +92,11 @@ mod tests {
             claimers: Vec::new(),
         };
         assert_eq!(glance(5), nothing);
+        assert!(nothing.is_idle());
         let late = Terms { deadline: Some(100), ..terms() };
         submit_template(&store, &session, "a", &template(), &late);
         assert_eq!(glance(5), Glance { waits: true, next: Some(100), ..nothing.clone() });
+        assert!(!glance(5).is_idle());
         assert!(glance(100).overdue && !store.glance(&mine, 99).unwrap().overdue);
         store.hold(Which::Job("a")).unwrap();
         assert!(!glance(5).waits);

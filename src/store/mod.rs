@@ -25,6 +25,7 @@ mod life;
 mod mails;
 #[cfg(test)]
 mod mails_tests;
+mod pages;
 mod query;
 mod queue;
 mod readers;
@@ -251,6 +252,7 @@ fn transact<T>(
 }
 
 fn connect(path: &Path) -> Failable<Connection> {
+    pages::provide();
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY)?;
     // It counts for a new file, and there before anything else.

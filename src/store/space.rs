@@ -11,6 +11,11 @@ const KEPT: i64 = 256;
 const STEP: i64 = 256;
 
 impl Store {
+    /// Returns whether there may be space to give back.
+    pub fn may_shrink(&self) -> bool {
+        self.written.load(Ordering::Relaxed)
+    }
+
     /// Give some space back, if this process has written since and much of the file is free. True if there is more to
     /// give back.
     pub fn shrink(&self) -> Result<bool> {

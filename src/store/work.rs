@@ -1,5 +1,7 @@
 //! Pending work: the jobs that a process works on, and those whose process has died.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, Row, params};
 
 use super::query::{asked, state};
@@ -132,7 +134,7 @@ fn list(
     condition: &str,
     params: &[&dyn rusqlite::ToSql],
 ) -> Failable<Vec<Unsettled>> {
-    let mut query = sql.prepare_cached(&format!("{COLUMNS} {tables} {condition}"))?;
+    let mut query = sql.prepare_cached(&[COLUMNS, tables, condition].join(" "))?;
     let jobs = query.query_map(params, unsettled)?.filter_map(|job| readable(job).transpose());
     Ok(jobs.collect::<rusqlite::Result<_>>()?)
 }
@@ -144,11 +146,13 @@ pub(super) fn claimed(sql: &Connection, claim: &Claim) -> Failable<Vec<Unsettled
 
 /// See [`Store::claimers`].
 pub(super) fn claimers(sql: &Connection) -> Failable<Vec<Claim>> {
+    // A UNION would make a table of its own for each look.
     let mut query = sql.prepare_cached(
-        "SELECT claim FROM jobs WHERE claim IS NOT NULL UNION SELECT claim FROM listeners
-         UNION SELECT claim FROM mails WHERE claim IS NOT NULL",
+        "SELECT DISTINCT claim FROM jobs WHERE claim IS NOT NULL UNION ALL SELECT claim FROM listeners
+         UNION ALL SELECT DISTINCT claim FROM mails WHERE claim IS NOT NULL",
     )?;
-    Ok(query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+    let all = query.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<BTreeSet<_>>>()?;
+    Ok(all.into_iter().collect())
 }
 
 /// The condition for a job that is suspended beyond its time.

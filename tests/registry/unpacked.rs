@@ -82,8 +82,7 @@ fn directories(rig: &Rig, namespace: &str, layers: &[&Archive]) -> Vec<PathBuf> 
     let mut chain = String::new();
     for archive in layers {
         let diff_id = digest(&(*archive).clone().end());
-        chain =
-            if chain.is_empty() { diff_id } else { digest(format!("{chain} {diff_id}").as_bytes()) };
+        chain = if chain.is_empty() { diff_id } else { digest(format!("{chain} {diff_id}").as_bytes()) };
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let key = format!("look-{}", ulid::Ulid::generate());
@@ -180,7 +179,12 @@ fn what_is_unusual_in_a_layer_is_left_to_containerd() {
         Archive::new().dir("d/", 0o755).pax(&[("SCHILY.xattr.user.odd", b"x")]).file("f", "x"),
         Archive::new().dir("d/", 0o755).file("d/f", "x").hard("d/again", "d/../d/f"),
         Archive::new().dir("d/", 0o755).file("bin/link/in-its-place", "x"),
-        Archive::new().dir("d/", 0o755).dir("etc/", 0o755).dir("etc/", 0o700).file("etc/f", "").dir("etc/f", 0o755),
+        Archive::new()
+            .dir("d/", 0o755)
+            .dir("etc/", 0o755)
+            .dir("etc/", 0o700)
+            .file("etc/f", "")
+            .dir("etc/f", 0o755),
     ];
     for archive in unusual {
         let Some(done) = compare(&[marked(lowest()), marked(archive), marked(upper())], Packing::Gzip)

@@ -141,7 +141,10 @@ impl Entry {
             None => seconds(below(field(&old.mtime, header.mtime())?, MAX_SECONDS)?.cast_signed()),
         };
         // GNU's form has one, too, if it is not zero.
-        if header.as_gnu().is_some_and(|gnu| gnu.atime.iter().any(|byte| !matches!(byte, 0 | b'0' | b' '))) {
+        if header
+            .as_gnu()
+            .is_some_and(|gnu| gnu.atime.iter().any(|byte| !matches!(byte, 0 | b'0' | b' ')))
+        {
             return Err(unusual("a time of the last access"));
         }
         let accessed = known("atime")?.map_or(Ok(modified), |text| time(&text))?;
@@ -262,10 +265,7 @@ fn time(text: &[u8]) -> io::Result<Timespec> {
         return Err(unusual("a time that is none"));
     }
     nanoseconds.resize(9, b'0');
-    Ok(Timespec {
-        tv_sec: seconds.cast_signed(),
-        tv_nsec: below(number(&nanoseconds)?, 999_999_999)?,
-    })
+    Ok(Timespec { tv_sec: seconds.cast_signed(), tv_nsec: below(number(&nanoseconds)?, 999_999_999)? })
 }
 
 fn later(one: Timespec, other: Timespec) -> bool {

@@ -45,8 +45,7 @@ pub(super) struct Form {
 /// Unpack a layer into an empty directory.
 pub(super) fn extract<'a>(packed: impl Read + 'a, into: &OwnedFd, form: Form) -> io::Result<Extracted> {
     let mut packed = BufReader::with_capacity(PIECE, packed);
-    let is_gzip =
-        form.may_be_packed && io::BufRead::fill_buf(&mut packed)?.starts_with(&[0x1f, 0x8b]);
+    let is_gzip = form.may_be_packed && io::BufRead::fill_buf(&mut packed)?.starts_with(&[0x1f, 0x8b]);
     let archive: Box<dyn Read + 'a> =
         if is_gzip { Box::new(MultiGzDecoder::new(packed)) } else { Box::new(packed) };
     let mut hashed = Hashed { archive, hash: Context::new(&SHA256) };
@@ -107,7 +106,8 @@ impl Tree<'_> {
         let parent = self.parent(&entry.place.parent)?;
         match &entry.kind {
             Kind::File => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let flags =
+                    OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let file = File::from(fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?);
                 set_content(&file, content, &mut self.piece)?;
                 set(&entry, file.as_fd())

@@ -61,8 +61,7 @@ fn has_attributes(directory: BorrowedFd<'_>) -> io::Result<bool> {
         Err(error) => return Err(error.into()),
     };
     let names = names.get(..length).unwrap_or_default().split(|byte| *byte == 0);
-    let plain = |name: &[u8]| {
-        name.is_empty() || name.starts_with(b"trusted.") || name == b"security.selinux"
-    };
+    let plain =
+        |name: &[u8]| name.is_empty() || name.starts_with(b"trusted.") || name == b"security.selinux";
     Ok(!names.into_iter().all(plain))
 }

@@ -203,9 +203,9 @@ impl<'a> Snapshots<'a> {
         let key = format!("extract-{} {name}", Ulid::generate());
         let mounts = self.prepare(&key, parent).await?;
         let committed = async {
-            if !unpacked.is_some_and(|unpacked| {
-                unpacked.exchange(&mounts, parent.is_empty(), &layer.diff_id)
-            }) {
+            if !unpacked
+                .is_some_and(|unpacked| unpacked.exchange(&mounts, parent.is_empty(), &layer.diff_id))
+            {
                 self.apply(layer, mounts).await?;
             }
             self.commit(&key, name).await
@@ -220,7 +220,8 @@ impl<'a> Snapshots<'a> {
     /// Let containerd unpack a layer.
     async fn apply(&self, layer: &Layer, mounts: Vec<Mount>) -> Result<()> {
         let apply = ApplyRequest { diff: Some(descriptor(layer)), mounts, ..ApplyRequest::default() };
-        let applied = self.calls.diff().apply(apply).await.map_err(|status| self.daemon.error(status))?;
+        let applied =
+            self.calls.diff().apply(apply).await.map_err(|status| self.daemon.error(status))?;
         let applied = applied.into_inner().applied.unwrap_or_default().digest;
         if applied != layer.diff_id {
             let wanted = &layer.diff_id;
@@ -248,9 +249,8 @@ impl<'a> Snapshots<'a> {
 /// Read the entries of an archive: none leads out of the directory that it is unpacked into.
 #[cfg(feature = "fuzzing")]
 pub(super) fn check_entries(archive: &[u8]) {
-    let is_name = |name: &[u8]| {
-        !name.contains(&0) && !name.contains(&b'/') && !matches!(name, b"" | b"." | b"..")
-    };
+    let is_name =
+        |name: &[u8]| !name.contains(&0) && !name.contains(&b'/') && !matches!(name, b"" | b"." | b"..");
     let is_within = |place: &entry::Place| {
         let path = place.path();
         path.is_empty() || path.split(|byte| *byte == b'/').all(is_name)
