@@ -7,39 +7,46 @@ use crate::sync::{Condvar, Mutex};
 /// The number of changes noticed.
 #[derive(Default)]
 pub(super) struct Changes {
-    count: Mutex<u64>,
+    state: Mutex<State>,
     news: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    count: u64,
+    /// Threads that wait. Without any, a call of the system is saved that is slow beside many other waits.
+    waiting: usize,
 }
 
 impl Changes {
     /// Count a change of the store.
     pub(super) fn tell(&self) {
-        *self.count.lock() += 1;
-        self.news.notify_all();
+        let mut state = self.state.lock();
+        state.count += 1;
+        if state.waiting > 0 {
+            self.news.notify_all();
+        }
     }
 
     /// The count now. Take it before looking at the store, so that no change is missed.
     pub(super) fn seen(&self) -> u64 {
-        *self.count.lock()
+        self.state.lock().count
     }
 
     /// Wait for a change after `seen`, at most for `limit`. False if there was none.
     pub(super) fn wait(&self, seen: u64, limit: Option<Duration>) -> bool {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let mut count = self.count.lock();
-        while *count == seen {
+        let mut state = self.state.lock();
+        state.waiting += 1;
+        let mut over = false;
+        while state.count == seen && !over {
             match deadline {
-                None => count = self.news.wait(count),
-                Some(deadline) => {
-                    let over;
-                    (count, over) = self.news.wait_until(count, deadline);
-                    if over {
-                        return *count != seen;
-                    }
-                }
+                None => state = self.news.wait(state),
+                Some(deadline) => (state, over) = self.news.wait_until(state, deadline),
             }
         }
-        true
+        state.waiting -= 1;
+        state.count != seen
     }
 }
 

@@ -18,6 +18,16 @@ pub struct Changes {
     pub jobs: Option<Vec<(String, Option<JobState>)>>,
 }
 
+impl Changes {
+    /// No changes after this one, which is the last.
+    pub(super) fn none_after(last: i64) -> Self {
+        Self { last, jobs: Some(Vec::new()) }
+    }
+}
+
+/// A query for the number of the last change.
+pub(super) const LAST: &str = "SELECT coalesce(max(number), 0) FROM changes";
+
 impl Store {
     /// The number of the last change.
     pub fn last_change(&self) -> Result<i64> {
@@ -34,7 +44,7 @@ impl Store {
 pub(super) fn since(sql: &Connection, seen: i64) -> Failable<Changes> {
     let last = last(sql)?;
     if last == seen {
-        return Ok(Changes { last, jobs: Some(Vec::new()) });
+        return Ok(Changes::none_after(last));
     }
     let kept = sql
         .prepare_cached("SELECT number FROM changes ORDER BY number LIMIT 1")?
@@ -54,9 +64,7 @@ pub(super) fn since(sql: &Connection, seen: i64) -> Failable<Changes> {
 }
 
 fn last(sql: &Connection) -> Failable<i64> {
-    let query = "SELECT number FROM changes ORDER BY number DESC LIMIT 1";
-    let last = sql.prepare_cached(query)?.query_row([], |row| row.get(0)).optional()?;
-    Ok(last.unwrap_or(0))
+    Ok(sql.prepare_cached(LAST)?.query_row([], |row| row.get(0))?)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use once_cell::sync::Lazy;
 use rusqlite::{Connection, params};
 
-use super::changes::{self, Changes};
+use super::changes::{self, Changes, LAST};
 use super::queue::{ANY_WAITS, any_late, any_outlasts, next_time};
 use super::work::{any_overdue, claimed, claimers};
 use super::{Claim, Failable, Store, Unsettled};
@@ -13,7 +13,10 @@ use crate::model::{Millis, Result};
 static QUERY: Lazy<String> = Lazy::new(|| {
     let overdue = [any_outlasts(), any_late(), any_overdue()].map(|query| format!("EXISTS ({query})"));
     let (overdue, next) = (overdue.join(" OR "), next_time());
-    format!("SELECT {overdue}, EXISTS ({ANY_WAITS}), EXISTS (SELECT 1 FROM mails), ({next})")
+    format!(
+        "SELECT {overdue}, EXISTS ({ANY_WAITS}), EXISTS (SELECT 1 FROM mails), ({next}),
+             EXISTS (SELECT 1 FROM jobs WHERE claim = ?2), ({LAST})"
+    )
 });
 
 /// The pending work at one moment.
@@ -44,7 +47,7 @@ impl Glance {
 impl Store {
     /// Look at the pending work, that of the process `mine` and of nobody.
     pub fn glance(&self, mine: &Claim, now: Millis) -> Result<Glance> {
-        self.read(|sql| look(sql, mine, now))
+        self.read(|sql| Ok(look(sql, mine, now)?.0))
     }
 
     /// The same at one moment with the changes since one, if it is given.
@@ -55,7 +58,11 @@ impl Store {
         seen: Option<i64>,
     ) -> (Result<Glance>, Option<Result<Changes>>) {
         let read = self.read(|sql| {
-            Ok((look(sql, mine, now)?, seen.map(|seen| changes::since(sql, seen)).transpose()?))
+            let (glance, last) = look(sql, mine, now)?;
+            let changes = |seen| {
+                if seen == last { Ok(Changes::none_after(last)) } else { changes::since(sql, seen) }
+            };
+            Ok((glance, seen.map(changes).transpose()?))
         });
         match read {
             Ok((glance, changes)) => (Ok(glance), changes.map(Ok)),
@@ -64,12 +71,14 @@ impl Store {
     }
 }
 
-fn look(sql: &Connection, mine: &Claim, now: Millis) -> Failable<Glance> {
-    let (overdue, waits, mails, next) = sql
-        .prepare_cached(&QUERY)?
-        .query_row(params![now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-    let (claimed, claimers) = (claimed(sql, mine)?, claimers(sql)?);
-    Ok(Glance { overdue, waits, mails, next, claimed, claimers })
+/// The pending work, and the number of the last change.
+fn look(sql: &Connection, mine: &Claim, now: Millis) -> Failable<(Glance, i64)> {
+    let mut query = sql.prepare_cached(&QUERY)?;
+    let (overdue, waits, mails, next, works, last) = query.query_row(params![now, mine], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+    })?;
+    let claimed = if works { claimed(sql, mine)? } else { Vec::new() };
+    Ok((Glance { overdue, waits, mails, next, claimed, claimers: claimers(sql)? }, last))
 }
 
 #[cfg(test)]
