@@ -47,7 +47,7 @@ fn file(path: &Path, about: &fs::Metadata) -> File {
         write!(text, ", device {}", about.rdev()).unwrap();
     }
     // A directory that no layer has is as old as the snapshot, and so is a whiteout.
-    if !kind.is_dir() && !(kind.is_char_device() && about.rdev() == 0) {
+    if !(kind.is_dir() || kind.is_char_device() && about.rdev() == 0) {
         let (size, links) = (about.size(), about.nlink());
         let time = (about.mtime(), about.mtime_nsec());
         write!(text, ", {size} bytes, {links} links, of {time:?}").unwrap();
