@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use containerd_client::services::v1::snapshots::{RemoveSnapshotRequest, ViewSnapshotRequest};
 use containerd_client::tonic::Request;
+use nix::mount::{MsFlags, mount};
 use serde_json::json;
 
 use super::archive::{Archive, kind};
@@ -192,5 +193,52 @@ fn what_is_unusual_in_a_layer_is_left_to_containerd() {
             return;
         };
         assert_eq!(done, [true, false, true]);
+    }
+}
+
+/// Have this thread, and those that it starts, see other directories in the place of containerd's snapshots.
+fn hide(snapshots: &Path, number: u64) {
+    // SAFETY: a plain call.
+    assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNS) }, 0, "{}", std::io::Error::last_os_error());
+    let none: Option<&str> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+    mount(none, snapshots, Some("tmpfs"), MsFlags::empty(), none).unwrap();
+    for next in number..number + 200 {
+        fs::create_dir_all(snapshots.join(next.to_string()).join("fs")).unwrap();
+    }
+}
+
+#[test]
+fn a_process_that_sees_other_directories_leaves_layers_to_containerd() {
+    let Some(rig) = Rig::new() else { return };
+    let shelf = Shelf::start();
+    let pull = |rig: &Rig, name: &str| {
+        let archives = [lowest(), marked(upper())];
+        let layers = archives.iter().map(|archive| layer(archive.clone(), Packing::Gzip)).collect();
+        let image = Image::new(layers, json!({ "Env": ["PATH=/bin"] }));
+        rig.run(&shelf.put(name, Stock::of(&image)), "true");
+        directories(rig, &rig.settings.namespace, &archives.iter().collect::<Vec<_>>())
+    };
+    let seen = pull(&rig, "seen");
+    assert!(is_exchanged(&seen[0]));
+    let own = seen[0].parent().unwrap();
+    let number = own.file_name().unwrap().to_str().unwrap().parse::<u64>().unwrap();
+    let snapshots = own.parent().unwrap();
+    let hidden = std::thread::scope(|scope| {
+        let elsewhere = scope.spawn(|| {
+            hide(snapshots, number);
+            let pulled = pull(&Rig::new().unwrap(), "hidden");
+            for directory in &pulled {
+                let found = fs::read_dir(directory).map_or(0, Iterator::count);
+                assert_eq!(found, 0, "{}", directory.display());
+            }
+            pulled
+        });
+        elsewhere.join().unwrap()
+    });
+    assert_eq!(hidden.len(), 2);
+    for directory in &hidden {
+        assert!(!is_exchanged(directory), "{}", directory.display());
+        assert!(fs::read_dir(directory).unwrap().count() > 0, "{}", directory.display());
     }
 }
