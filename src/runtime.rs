@@ -12,8 +12,8 @@ use crate::sync::Mutex;
 /// Worker threads of the runtime: enough to overlap RPCs, few enough for a guest in a process.
 const WORKERS: usize = 2;
 
-/// Threads for work that may block: one for each pull that waits for its turn, and some for work on files.
-const BLOCKING: usize = 12;
+/// Threads for work that may block, which is work on files and credentials.
+const BLOCKING: usize = 6;
 /// A thread of those stays for ever. If the system allows no other when there is work, tokio leaves the work to those
 /// that are there; without any, it would never be done.
 const KEPT: Duration = Duration::from_secs(u32::MAX as u64);

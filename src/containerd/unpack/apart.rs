@@ -19,8 +19,8 @@ use super::extract::{Extracted, Form, extract, open};
 use super::implied;
 use crate::runtime;
 
-/// Layers that a process unpacks at a time, each on a thread.
-const LAYERS: usize = 4;
+/// Layers that a process unpacks at a time, each on a thread: as many as a pull reads.
+const LAYERS: usize = 3;
 /// Pieces on their way to the thread.
 const PIECES: usize = 2;
 
