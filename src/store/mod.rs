@@ -191,7 +191,7 @@ impl Store {
         let _turn = turn.map_err(|error| error.of(format_args!("job store {}", self.path.display())))?;
         let mut connection = self.connection(writer.take())?;
         self.written.store(true, Ordering::Relaxed);
-        let value = transact(&mut connection, TransactionBehavior::Immediate, body);
+        let value = transact(&mut connection, body);
         let value = value.map_err(|failure| self.error(failure));
         *writer = Some(connection);
         value
@@ -201,10 +201,10 @@ impl Store {
     fn read<T>(&self, body: impl FnOnce(&Connection) -> Failable<T>) -> Result<T> {
         let _whole = fork::whole();
         let mut place = self.readers.take();
-        let mut connection = self.connection(place.connection.take())?;
-        let value = transact(&mut connection, TransactionBehavior::Deferred, |sql| body(sql));
-        let value = value.map_err(|failure| self.error(failure));
-        place.connection = Some(connection);
+        let connection = self.connection(place.connection.take())?;
+        let value = at_one_moment(&connection, body).map_err(|failure| self.error(failure));
+        // One whose transaction did not end is closed.
+        place.connection = Some(connection).filter(Connection::is_autocommit);
         value
     }
 
@@ -240,12 +240,25 @@ impl From<Error> for Failure {
     }
 }
 
+/// Read in a transaction. Its begin and its end are statements that are kept: they are as much work as a short query.
+fn at_one_moment<T>(
+    connection: &Connection,
+    body: impl FnOnce(&Connection) -> Failable<T>,
+) -> Failable<T> {
+    connection.prepare_cached("BEGIN")?.execute([])?;
+    let value = body(connection);
+    // There is nothing to undo.
+    let end = connection.prepare_cached("COMMIT").and_then(|mut end| end.execute([]));
+    let value = value?;
+    end?;
+    Ok(value)
+}
+
 fn transact<T>(
     connection: &mut Connection,
-    behavior: TransactionBehavior,
     body: impl FnOnce(&Transaction<'_>) -> Failable<T>,
 ) -> Failable<T> {
-    let transaction = connection.transaction_with_behavior(behavior)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let value = body(&transaction)?;
     transaction.commit()?;
     Ok(value)
