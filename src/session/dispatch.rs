@@ -157,14 +157,14 @@ impl Dispatcher {
         }
         wakes.extend(engines.iter().map(|engine| engine.next_try().map(|at| time_of(at, now))));
         let watched = claimers.and_then(|claimers| self.watch_others(world, &engines, claimers));
-        round.step("watch other processes", watched);
+        let all_watched = round.step("watch other processes", watched);
         if sends {
             wakes.push(round.step("send mails", self.send_mails(world)));
         }
         let more = round.step("give space back", world.store.shrink());
         wakes.push(more.then_some(now));
         wakes.push(round.failed.then_some(now + RETRY));
-        world.pending.idle(idle.filter(|_| !round.failed));
+        world.pending.idle(idle.filter(|_| all_watched && !round.failed));
         wakes.into_iter().flatten().min()
     }
 
@@ -227,16 +227,16 @@ impl Dispatcher {
     }
 
     /// Watch for the death of every process that works on jobs, sends mails about them, or listens to
-    /// their states.
+    /// their states. Returns whether that is possible for all of them; if not, each change is a reason to look again.
     fn watch_others(
         &mut self,
         world: &World,
         engines: &[Arc<Engine>],
         claimers: Vec<Claim>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         self.others.retain(|claim, _| claimers.contains(claim));
         self.dead.retain(|claim| claimers.contains(claim));
-        let mut dead = Vec::new();
+        let (mut dead, mut all_watched) = (Vec::new(), true);
         for claim in claimers {
             if claim == world.mine || self.others.contains_key(&claim) || self.dead.contains(&claim) {
                 continue;
@@ -247,7 +247,10 @@ impl Dispatcher {
                 (true, Some(descriptor)) => {
                     self.others.insert(claim, descriptor);
                 }
-                (true, None) => tracing::debug!(%claim, "the death of this process will not be noticed"),
+                (true, None) => {
+                    tracing::debug!(%claim, "the death of this process will not be noticed");
+                    all_watched = false;
+                }
                 (false, _) => dead.push(claim),
             }
         }
@@ -257,7 +260,7 @@ impl Dispatcher {
             // Only when all is done: after an error it is tried again.
             self.dead.extend(dead);
         }
-        Ok(())
+        Ok(all_watched)
     }
 }
 

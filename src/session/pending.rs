@@ -30,9 +30,12 @@ impl Pending {
         true
     }
 
-    /// The last look, unless it was taken before.
+    /// The last look, unless it was taken before. Until [`Self::idle`] each later one wakes the dispatcher again: what
+    /// it does by this one need not fit any more.
     pub(super) fn take(&self) -> Option<Glance> {
-        self.0.lock().new.take()
+        let mut looks = self.0.lock();
+        looks.idle = None;
+        looks.new.take()
     }
 
     /// Nothing is to be done until a look shows something else than this one.
@@ -66,11 +69,21 @@ mod tests {
         assert!(pending.note(Ok(glance(1))));
         pending.idle(Some(glance(1)));
         assert!(!pending.note(Ok(glance(1))));
-        assert_eq!(pending.take(), None);
         assert!(pending.note(Ok(glance(2))));
         assert!(pending.note(Err(Error::internal("no look"))));
         assert_eq!(pending.take(), None);
         pending.idle(None);
         assert!(pending.note(Ok(glance(1))));
+    }
+
+    #[test]
+    fn what_was_before_is_news_while_the_dispatcher_works() {
+        let pending = Pending::default();
+        pending.idle(Some(glance(1)));
+        assert!(pending.note(Ok(glance(2))));
+        assert_eq!(pending.take(), Some(glance(2)));
+        assert!(pending.note(Ok(glance(1))));
+        pending.idle(Some(glance(2)));
+        assert_eq!(pending.take(), Some(glance(1)));
     }
 }
