@@ -51,7 +51,7 @@ use std::time::Duration;
 
 use nix::unistd::{AccessFlags, access};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::fork;
 use crate::model::{Error, ErrorCode, Result};
@@ -103,6 +103,8 @@ pub struct Store {
     ballast: Ballast,
     /// There was a transaction since the last look for free space.
     written: AtomicBool,
+    /// The file is there. If it is deleted later, with the state directory, none is made in its place.
+    made: AtomicBool,
 }
 
 impl Store {
@@ -115,9 +117,10 @@ impl Store {
         let ballast = Ballast::of(state_dir);
         let turns = Turns::of(bell, BUSY);
         let (writer, readers, written) = (Mutex::default(), Readers::default(), AtomicBool::new(true));
-        let store = Self { path, writer, readers, turns, ballast, written };
+        let store = Self { path, writer, readers, turns, ballast, written, made: AtomicBool::default() };
         // Without a need to write, no writer can keep this one waiting.
         let found = store.read(|sql| Ok(version(sql)?))?;
+        store.made.store(true, Ordering::Relaxed);
         if found != SCHEMA_VERSION {
             store.write(|transaction| migrate(transaction, &store.path))?;
         }
@@ -209,7 +212,8 @@ impl Store {
     }
 
     fn connection(&self, kept: Option<Connection>) -> Result<Connection> {
-        kept.map_or_else(|| connect(&self.path).map_err(|failure| self.error(failure)), Ok)
+        let make = !self.made.load(Ordering::Relaxed);
+        kept.map_or_else(|| connect(&self.path, make).map_err(|failure| self.error(failure)), Ok)
     }
 
     fn error(&self, failure: Failure) -> Error {
@@ -264,9 +268,11 @@ fn transact<T>(
     Ok(value)
 }
 
-fn connect(path: &Path) -> Failable<Connection> {
+fn connect(path: &Path, make: bool) -> Failable<Connection> {
     pages::provide();
-    let connection = Connection::open(path)?;
+    let mut flags = OpenFlags::default();
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, make);
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     // It counts for a new file, and there before anything else.
     connection.pragma_update(None, "auto_vacuum", "incremental")?;
@@ -359,6 +365,18 @@ pub fn jobs_dir(state_dir: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deleted_store_is_not_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        let store = Store::open(&state).unwrap();
+        fs::remove_dir_all(&state).unwrap();
+        fs::create_dir(&state).unwrap();
+        store.abandon();
+        assert!(store.any_mail().is_err());
+        assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_store_opens_twice_and_refuses_a_newer_schema() {
