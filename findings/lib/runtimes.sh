@@ -47,6 +47,17 @@ get_runtimes() {
     make_bundle
 }
 
+# get_youki VERSION: from the registry of crates, compiled without what needs other libraries. It takes minutes.
+get_youki() {
+    need cargo
+    if [ ! -x "$CACHE/youki-$1/bin/youki" ]; then
+        cargo install --quiet --locked --no-default-features --features v1,v2 --root "$CACHE/youki-$1" "youki@$1" >&2 ||
+            cannot "youki $1 is not to be had"
+    fi
+    mkdir -p "$WORK/state.youki-$1"
+    echo "$CACHE/youki-$1/bin/youki" >"$WORK/state.youki-$1/runtime"
+}
+
 make_bundle() {
     local applet rootfs=$BUNDLE/rootfs
     get bookworm "$BUSYBOX"
