@@ -182,6 +182,11 @@ fn what_is_unusual_in_a_layer_is_left_to_containerd() {
         Archive::new().dir("d/", 0o755).file("bin/link/in-its-place", "x"),
         Archive::new()
             .dir("d/", 0o755)
+            .pax(&[("comment", b"one")])
+            .pax(&[("mtime", b"1234567890")])
+            .file("d/described-twice", "x"),
+        Archive::new()
+            .dir("d/", 0o755)
             .dir("etc/", 0o755)
             .dir("etc/", 0o700)
             .file("etc/f", "")

@@ -63,7 +63,7 @@ pub(super) struct Entry {
 struct Described {
     name: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
-    extensions: HashMap<Vec<u8>, Vec<u8>>,
+    extensions: Option<HashMap<Vec<u8>, Vec<u8>>>,
 }
 
 /// The error for what is left to containerd.
@@ -92,31 +92,32 @@ pub(super) fn each<R: Read>(
 impl Described {
     /// Take what is a description; returns whether it is one.
     fn add(&mut self, raw: &mut tar::Entry<'_, impl Read>) -> io::Result<bool> {
-        let slot = match raw.header().entry_type() {
-            EntryType::XHeader => None,
-            EntryType::GNULongName => Some(&mut self.name),
-            EntryType::GNULongLink => Some(&mut self.link),
+        let kind = raw.header().entry_type();
+        // Each once, so that all of them are within bounds.
+        let is_there = match kind {
+            EntryType::XHeader => self.extensions.is_some(),
+            EntryType::GNULongName => self.name.is_some(),
+            EntryType::GNULongLink => self.link.is_some(),
             _ => return Ok(false),
         };
         let size = raw.size();
-        if size > MAX_DESCRIPTION {
-            return Err(unusual("a description of more than 1 MiB"));
+        if is_there || size > MAX_DESCRIPTION {
+            return Err(unusual("two descriptions of a kind, or one of more than 1 MiB"));
         }
         let mut text = Vec::new();
         raw.take(size).read_to_end(&mut text)?;
-        match slot {
-            Some(slot) => {
-                text.truncate(text.iter().position(|byte| *byte == 0).unwrap_or(text.len()));
-                *slot = Some(text);
+        if kind == EntryType::XHeader {
+            let mut extensions = HashMap::new();
+            for extension in PaxExtensions::new(&text) {
+                let extension = extension?;
+                extensions.insert(extension.key_bytes().to_vec(), extension.value_bytes().to_vec());
             }
-            None => {
-                for extension in PaxExtensions::new(&text) {
-                    let extension = extension?;
-                    let (key, value) = (extension.key_bytes(), extension.value_bytes());
-                    self.extensions.insert(key.to_vec(), value.to_vec());
-                }
-            }
+            self.extensions = Some(extensions);
+            return Ok(true);
         }
+        text.truncate(text.iter().position(|byte| *byte == 0).unwrap_or(text.len()));
+        let slot = if kind == EntryType::GNULongName { &mut self.name } else { &mut self.link };
+        *slot = Some(text);
         Ok(true)
     }
 }
@@ -124,7 +125,8 @@ impl Described {
 impl Entry {
     /// An entry by its header and the descriptions before it.
     fn read(header: &Header, described: Described) -> io::Result<Self> {
-        let Described { name, link, mut extensions } = described;
+        let Described { name, link, extensions } = described;
+        let mut extensions = extensions.unwrap_or_default();
         let mut known = |key: &str| match extensions.remove(key.as_bytes()) {
             Some(value) if value.is_empty() => Err(unusual("an extension that takes something back")),
             value => Ok(value),

@@ -20,8 +20,8 @@ use super::entry::{self, CAPABILITY, Entry, Kind, Place, unusual};
 
 /// Bytes that are unpacked, hashed and written at a time.
 const PIECE: usize = 64 << 10;
-/// Directories whose times are kept until all is in them.
-const MAX_DIRECTORIES: usize = 1 << 16;
+/// Bytes that are kept of directories until all is in them: of a hundred thousand, as paths usually are.
+const MAX_KEPT: usize = 16 << 20;
 /// The mark of a directory of which nothing below is seen.
 const OPAQUE: &str = "trusted.overlay.opaque";
 
@@ -56,6 +56,7 @@ pub(super) fn extract<'a>(packed: impl Read + 'a, into: &OwnedFd, form: Form) ->
         last: None,
         directories: Vec::new(),
         implied: Vec::new(),
+        kept: 0,
         piece: vec![0; PIECE],
     };
     entry::each(&mut whole, |entry, content| tree.add(entry, content))?;
@@ -89,6 +90,8 @@ struct Tree<'a> {
     last: Option<(Vec<u8>, OwnedFd)>,
     directories: Vec<(Place, Timestamps)>,
     implied: Vec<Vec<u8>>,
+    /// Bytes of the last two.
+    kept: usize,
     piece: Vec<u8>,
 }
 
@@ -168,9 +171,7 @@ impl Tree<'_> {
             };
             directory = open_directory(directory.as_fd(), name)?;
             if made {
-                if self.implied.len() == MAX_DIRECTORIES {
-                    return Err(unusual("too many directories"));
-                }
+                self.keep(end)?;
                 self.implied.push(path.get(..end).unwrap_or_default().to_vec());
                 fs::fchown(&directory, Some(Uid::ROOT), Some(Gid::ROOT))?;
                 fs::fchmod(&directory, Mode::from_raw_mode(0o755))?;
@@ -181,11 +182,18 @@ impl Tree<'_> {
     }
 
     fn directory(&mut self, entry: &Entry, directory: OwnedFd) -> io::Result<()> {
-        if self.directories.len() == MAX_DIRECTORIES {
-            return Err(unusual("too many directories"));
-        }
+        self.keep(entry.place.parent.len() + entry.place.name.len())?;
         self.directories.push((entry.place.clone(), entry.times.clone()));
         set(entry, directory.as_fd())
+    }
+
+    /// Count the path of a directory, which is kept, of this length.
+    fn keep(&mut self, length: usize) -> io::Result<()> {
+        self.kept += length + size_of::<(Place, Timestamps)>();
+        if self.kept > MAX_KEPT {
+            return Err(unusual("too many directories"));
+        }
+        Ok(())
     }
 
     fn node(&mut self, entry: &Entry, kind: FileType, device: u64) -> io::Result<()> {
