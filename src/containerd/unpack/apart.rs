@@ -123,15 +123,21 @@ pub(in crate::containerd) struct Unpacked {
 }
 
 impl Unpacked {
-    /// Give its files to the snapshot of these mounts, which is empty; returns whether they are there.
-    pub(super) fn exchange(&self, mounts: &[Mount], lowest: bool, diff_id: &str) -> bool {
-        let extracted = self.extracted.as_ref().filter(|extracted| extracted.diff_id == diff_id);
-        let Some((extracted, other)) = extracted.zip(place(mounts, lowest)) else { return false };
+    /// Returns whether the layer was unpacked, and is this one.
+    pub(super) fn is(&self, diff_id: &str) -> bool {
+        self.extracted.as_ref().is_some_and(|extracted| extracted.diff_id == diff_id)
+    }
+
+    /// The directory of the snapshot of these mounts, if it can have the layer's.
+    pub(super) fn place(&self, mounts: &[Mount], lowest: bool) -> Option<PathBuf> {
         // Both are the same daemon's, in the directory where it has all of them.
-        if root(&other) != root(&self.path) {
-            return false;
-        }
-        match exchange(&self.path, &other, &extracted.implied, &lower(mounts)) {
+        place(mounts, lowest).filter(|place| root(place) == root(&self.path))
+    }
+
+    /// Give its files to a snapshot with this directory, which is empty; returns whether they are there.
+    pub(super) fn exchange(&self, place: &Path, mounts: &[Mount]) -> bool {
+        let parents = self.extracted.as_ref().map(|extracted| extracted.implied.as_slice());
+        match exchange(&self.path, place, parents.unwrap_or_default(), &lower(mounts)) {
             Ok(()) => true,
             Err(error) => {
                 tracing::debug!(%error, "a layer is left to containerd");

@@ -6,6 +6,7 @@ mod extract;
 mod implied;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use containerd_client::services::v1::snapshots::{
@@ -68,6 +69,8 @@ pub(super) struct Snapshots<'a> {
     quick: Calls,
     /// The keys of those in which layers are unpacked that have no place yet.
     apart: Mutex<Vec<String>>,
+    /// A layer that was unpacked has no place in its snapshot, so others will have none.
+    in_vain: AtomicBool,
 }
 
 impl<'a> Snapshots<'a> {
@@ -75,7 +78,15 @@ impl<'a> Snapshots<'a> {
     pub(super) fn under(daemon: &'a Daemon, snapshotter: &'a str, lease: &'a str) -> Result<Self> {
         let calls = daemon.within(UNPACK)?.leased(lease)?;
         let quick = daemon.within(QUICK)?.leased(lease)?;
-        Ok(Self { daemon, snapshotter, lease, calls, quick, apart: Mutex::default() })
+        Ok(Self {
+            daemon,
+            snapshotter,
+            lease,
+            calls,
+            quick,
+            apart: Mutex::default(),
+            in_vain: AtomicBool::default(),
+        })
     }
 
     /// Make that of a layer, whose content is there, on that of the layer below.
@@ -103,6 +114,9 @@ impl<'a> Snapshots<'a> {
     /// Begin to unpack a layer as its bytes come, if this process can do that.
     pub(super) async fn apart(&self, layer: &Layer) -> Option<Apart> {
         if self.snapshotter != OVERLAYFS || !is_plain(layer.content.media_type()) {
+            return None;
+        }
+        if self.in_vain.load(Ordering::Relaxed) {
             return None;
         }
         let turn = apart::turn()?;
@@ -203,9 +217,12 @@ impl<'a> Snapshots<'a> {
         let key = format!("extract-{} {name}", Ulid::generate());
         let mounts = self.prepare(&key, parent).await?;
         let committed = async {
-            if !unpacked
-                .is_some_and(|unpacked| unpacked.exchange(&mounts, parent.is_empty(), &layer.diff_id))
-            {
+            let unpacked = unpacked.filter(|unpacked| unpacked.is(&layer.diff_id));
+            let place = unpacked.and_then(|unpacked| unpacked.place(&mounts, parent.is_empty()));
+            self.in_vain.fetch_or(unpacked.is_some() && place.is_none(), Ordering::Relaxed);
+            let is_there =
+                unpacked.zip(place).is_some_and(|(unpacked, place)| unpacked.exchange(&place, &mounts));
+            if !is_there {
                 self.apply(layer, mounts).await?;
             }
             self.commit(&key, name).await
