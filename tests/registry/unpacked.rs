@@ -134,10 +134,20 @@ fn times(root: &Path) -> BTreeMap<PathBuf, (i64, i64)> {
     times
 }
 
+/// A rig, unless its containerd cannot have the one snapshotter that this is about.
+fn on_overlayfs() -> Option<Rig> {
+    let snapshotter = usual_snapshotter();
+    if snapshotter != "overlayfs" {
+        eprintln!("SKIPPED: the snapshotter is {snapshotter}; layers are left to containerd");
+        return None;
+    }
+    Rig::new()
+}
+
 /// Pull an image of archives by the library and by `ctr`, and compare what is stored of each layer. Returns which of the
 /// library's, the uppermost first, were unpacked by itself.
 fn compare(archives: &[Archive], packing: Packing) -> Option<Vec<bool>> {
-    let rig = Rig::new()?;
+    let rig = on_overlayfs()?;
     let (shelf, peer) = (Shelf::start(), Peer::of(&rig));
     let layers = archives.iter().map(|archive| layer(archive.clone(), packing)).collect();
     let image = Image::new(layers, json!({ "Env": ["PATH=/bin"] }));
@@ -215,7 +225,7 @@ fn hide(snapshots: &Path, number: u64) {
 
 #[test]
 fn a_process_that_sees_other_directories_leaves_layers_to_containerd() {
-    let Some(rig) = Rig::new() else { return };
+    let Some(rig) = on_overlayfs() else { return };
     let shelf = Shelf::start();
     let pull = |rig: &Rig, name: &str| {
         let archives = [lowest(), marked(upper())];
