@@ -19,6 +19,8 @@ struct Pool {
     idle: Vec<Connection>,
     /// Connections, or rights to make one, that are in use.
     used: usize,
+    /// Threads that wait for one. Without any, a call of the system is saved that is slow beside many other waits.
+    waiting: usize,
 }
 
 impl Readers {
@@ -26,7 +28,9 @@ impl Readers {
     pub(super) fn take(&self) -> Place<'_> {
         let mut pool = self.pool.lock();
         while pool.used == MOST {
+            pool.waiting += 1;
             pool = self.returned.wait(pool);
+            pool.waiting -= 1;
         }
         pool.used += 1;
         Place { readers: self, connection: pool.idle.pop() }
@@ -50,7 +54,8 @@ impl Drop for Place<'_> {
         let mut pool = self.readers.pool.lock();
         pool.used -= 1;
         pool.idle.extend(self.connection.take());
-        drop(pool);
-        self.readers.returned.notify_one();
+        if pool.waiting > 0 {
+            self.readers.returned.notify_one();
+        }
     }
 }
