@@ -15,7 +15,7 @@ use containerd_client::tonic::metadata::{Ascii, MetadataValue};
 
 use serde_json::json;
 
-use crate::image::{Image, Layer};
+use crate::image::{Image, Layer, Packing};
 use crate::processes;
 use crate::server::Server;
 
@@ -103,7 +103,9 @@ impl Daemon {
 
     /// Put a new image, which nobody has yet, into a registry; its name.
     pub fn unknown_image(&self) -> String {
-        let layers = vec![Layer::busybox(), Layer::random(1 << 20)];
+        // The last is one that containerd unpacks.
+        let left = Layer::new(&[("left", b"to containerd", 0o644)], Packing::Zstd);
+        let layers = vec![Layer::busybox(), Layer::random(1 << 20), left];
         let image = Image::new(layers, json!({ "Env": ["PATH=/bin"] }));
         self.registry
             .get_or_init(Server::start)

@@ -25,10 +25,13 @@ impl fmt::Display for Cell {
 
 const MAKING: [&str; 3] = ["Containers.Create", "Snapshots.Prepare", "Tasks.Create"];
 const STARTING: [&str; 1] = ["Tasks.Start"];
-const PULLING: [&str; 6] = [
+const PULLING: [&str; 9] = [
     "Leases.Create",
+    "Snapshots.Prepare",
+    "Snapshots.Usage",
     "Content.Write",
     "Diff.Apply",
+    "Snapshots.Remove",
     "Snapshots.Commit",
     "Images.Create",
     "Leases.Delete",
@@ -104,7 +107,13 @@ pub fn all() -> Vec<Cell> {
     cells.calls(Scene::Pull, Submitter, &[&["Content.Write"]], 3, &DEATHS);
     let unheard = At::Call(Trap { method: Some("Content.Write".to_owned()), nth: 1, side: Before });
     cells.add(Scene::Pull, Submitter, &unheard, &[Silence]);
-    cells.calls(Scene::Pull, Agent, &[&["Content.Write", "Diff.Apply"]], 1, &[KillCaller, KillBoth]);
+    cells.calls(
+        Scene::Pull,
+        Agent,
+        &[&["Content.Write", "Diff.Apply", "Snapshots.Remove"]],
+        1,
+        &[KillCaller, KillBoth],
+    );
 
     let victims = [KillCaller, StopCaller, KillDaemon, KillDaemonLong, KillBoth, KillShim, KillInit];
     cells.moments(Scene::Running, Submitter, &["running"], &victims);

@@ -124,7 +124,7 @@ impl<'a> Snapshots<'a> {
             return None;
         }
         let key = format!("extract-{} {} apart", Ulid::generate(), layer.chain_id);
-        let mounts = self.prepare(&key, "").await.ok()?;
+        let mounts = self.prepare(&self.quick, &key, "").await.ok()?;
         let form = Form {
             is_lowest: layer.chain_id == layer.diff_id,
             // containerd does not look whether a layer that is said to be plain is packed.
@@ -193,14 +193,14 @@ impl<'a> Snapshots<'a> {
         }
     }
 
-    async fn prepare(&self, key: &str, parent: &str) -> Result<Vec<Mount>> {
+    async fn prepare(&self, calls: &Calls, key: &str, parent: &str) -> Result<Vec<Mount>> {
         let request = PrepareSnapshotRequest {
             snapshotter: self.snapshotter.to_owned(),
             key: key.to_owned(),
             parent: parent.to_owned(),
             labels: HashMap::new(),
         };
-        let prepared = self.calls.snapshots().prepare(request).await;
+        let prepared = calls.snapshots().prepare(request).await;
         Ok(prepared.map_err(|status| self.daemon.error(status))?.into_inner().mounts)
     }
 
@@ -215,7 +215,7 @@ impl<'a> Snapshots<'a> {
         let name = &layer.chain_id;
         // A key of its own, in the form containerd's own tools use.
         let key = format!("extract-{} {name}", Ulid::generate());
-        let mounts = self.prepare(&key, parent).await?;
+        let mounts = self.prepare(&self.calls, &key, parent).await?;
         let committed = async {
             let unpacked = unpacked.filter(|unpacked| unpacked.is(&layer.diff_id));
             let place = unpacked.and_then(|unpacked| unpacked.place(&mounts, parent.is_empty()));
