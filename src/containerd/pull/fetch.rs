@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::super::connect::{Calls, Daemon, QUICK};
 use super::super::document::{self, Kind};
 use super::super::image::{self, Layer, MAX_DEPTH};
-use super::super::unpack::{Snapshots, Unpacked};
+use super::super::unpack::{Snapshots, Turns, Unpacked};
 use super::super::{platform, status};
 use super::ingest::{Content, Ingest, label, signed};
 use super::lease::{Lease, Leases};
@@ -51,6 +51,7 @@ pub(super) struct Fetch<'a> {
     pub(super) settings: &'a Settings,
     /// The directory of the lock that keeps other pulls of the image away.
     pub(super) locks: &'a Path,
+    pub(super) unpacks: &'a Turns,
     /// The image's full name.
     pub(super) name: &'a str,
     pub(super) progress: &'a Progress,
@@ -100,7 +101,7 @@ impl Fetch<'_> {
         let reading = self.daemon.within(QUICK)?;
         let checked = image::config(self.daemon, &reading, &manifest, says_platform).await;
         let parts = image::layers(&manifest, &checked.map_err(Error::from)?);
-        let snapshots = Snapshots::under(self.daemon, self.snapshotter, lease.id())?;
+        let snapshots = Snapshots::under(self.daemon, self.snapshotter, lease.id(), Some(self.unpacks))?;
         let reads = parts.iter().map(|layer| {
             self.blob(&writing, "layer", &layer.content, Some((&snapshots, layer))).boxed()
         });

@@ -103,6 +103,7 @@ async fn pull(core: Arc<Core>, wanted: Wanted, progress: Progress) -> Result<()>
         snapshotter: &snapshotter,
         settings: &registry,
         locks: &settings.pulls_dir,
+        unpacks: &core.pulls.unpacks,
         name: &name,
         progress: &progress,
     };

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use futures_util::future::{Shared, WeakShared};
 use tokio::sync::{Semaphore, watch};
 
+use super::super::unpack::Turns;
 use super::progress::{Progress, State};
 use crate::model::Result;
 use crate::registry;
@@ -24,6 +25,8 @@ pub(in crate::containerd) struct Pulls {
     running: Mutex<HashMap<Wanted, Known>>,
     /// The turns of pulls.
     pub(super) turns: Arc<Semaphore>,
+    /// The turns to unpack a layer of any of them.
+    pub(super) unpacks: Turns,
 }
 
 /// A request for a pull. Jobs with equal requests share one.
@@ -52,7 +55,7 @@ pub(super) struct Joined {
 
 impl Pulls {
     pub(in crate::containerd) fn new() -> Self {
-        Self { running: Mutex::default(), turns: Arc::new(Semaphore::new(PULLS)) }
+        Self { running: Mutex::default(), turns: Arc::new(Semaphore::new(PULLS)), unpacks: Turns::new() }
     }
 
     /// The pull of an image, which may be under way; if not, `pull` makes it.

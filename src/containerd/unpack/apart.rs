@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use containerd_client::types::Mount;
-use once_cell::sync::Lazy;
 use rustix::fs::{self, AtFlags, CWD, Gid, Mode, RenameFlags, Uid};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -19,18 +18,26 @@ use super::extract::{Extracted, Form, extract, open};
 use super::implied;
 use crate::runtime;
 
-/// Layers that a process unpacks at a time, each on a thread: as many as a pull reads.
+/// Layers that are unpacked at a time, each on a thread: as many as a pull reads.
 const LAYERS: usize = 3;
 /// Pieces on their way to the thread.
 const PIECES: usize = 2;
 
-static TURNS: Lazy<Arc<Semaphore>> = Lazy::new(|| Arc::new(Semaphore::new(LAYERS)));
+/// The turns to unpack a layer.
+pub(in crate::containerd) struct Turns(Arc<Semaphore>);
 
-/// A turn to unpack a layer, if there is one now, and nothing about this process speaks against it.
-pub(super) fn turn() -> Option<OwnedSemaphorePermit> {
-    // A write beyond the limit would be a signal to the host.
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
-    limit.current.is_none().then(|| Arc::clone(&TURNS).try_acquire_owned().ok())?
+impl Turns {
+    /// All of them.
+    pub(in crate::containerd) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(LAYERS)))
+    }
+
+    /// One of them, if there is one now, and nothing about this process speaks against it.
+    pub(super) fn take(&self) -> Option<OwnedSemaphorePermit> {
+        // A write beyond the limit would be a signal to the host.
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
+        limit.current.is_none().then(|| Arc::clone(&self.0).try_acquire_owned().ok())?
+    }
 }
 
 /// The directory of a snapshot without a parent, empty.

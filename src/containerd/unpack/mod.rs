@@ -21,7 +21,7 @@ use containerd_client::types::{Descriptor, Mount};
 use oci_spec::image::MediaType;
 use ulid::Ulid;
 
-pub(super) use self::apart::{Apart, Unpacked};
+pub(super) use self::apart::{Apart, Turns, Unpacked};
 use self::extract::Form;
 use super::connect::{Calls, Daemon, QUICK, RUN, UNPACK};
 use super::image::{Image, Layer};
@@ -50,7 +50,7 @@ pub(super) async fn unpack(daemon: &Daemon, snapshotter: &str, image: &Image) ->
 }
 
 async fn unpack_leased(daemon: &Daemon, snapshotter: &str, image: &Image, lease: &str) -> Result<()> {
-    let snapshots = Snapshots::under(daemon, snapshotter, lease)?;
+    let snapshots = Snapshots::under(daemon, snapshotter, lease, None)?;
     let mut parent = "";
     for layer in &image.layers {
         snapshots.make(parent, layer, None).await?;
@@ -67,6 +67,8 @@ pub(super) struct Snapshots<'a> {
     /// A snapshotter may copy all that is below a layer.
     calls: Calls,
     quick: Calls,
+    /// The turns to unpack layers here; without, all are left to containerd.
+    turns: Option<&'a Turns>,
     /// The keys of those in which layers are unpacked that have no place yet.
     apart: Mutex<Vec<String>>,
     /// A layer that was unpacked has no place in its snapshot, so others will have none.
@@ -75,7 +77,12 @@ pub(super) struct Snapshots<'a> {
 
 impl<'a> Snapshots<'a> {
     /// None yet; the lease is there.
-    pub(super) fn under(daemon: &'a Daemon, snapshotter: &'a str, lease: &'a str) -> Result<Self> {
+    pub(super) fn under(
+        daemon: &'a Daemon,
+        snapshotter: &'a str,
+        lease: &'a str,
+        turns: Option<&'a Turns>,
+    ) -> Result<Self> {
         let calls = daemon.within(UNPACK)?.leased(lease)?;
         let quick = daemon.within(QUICK)?.leased(lease)?;
         Ok(Self {
@@ -84,6 +91,7 @@ impl<'a> Snapshots<'a> {
             lease,
             calls,
             quick,
+            turns,
             apart: Mutex::default(),
             in_vain: AtomicBool::default(),
         })
@@ -119,7 +127,7 @@ impl<'a> Snapshots<'a> {
         if self.in_vain.load(Ordering::Relaxed) {
             return None;
         }
-        let turn = apart::turn()?;
+        let turn = self.turns?.take()?;
         if !matches!(self.has(&layer.chain_id).await, Ok(false)) {
             return None;
         }
@@ -206,7 +214,7 @@ impl<'a> Snapshots<'a> {
 
     async fn remove(&self, key: String) {
         let request = RemoveSnapshotRequest { snapshotter: self.snapshotter.to_owned(), key };
-        if let Err(status) = self.calls.snapshots().remove(request).await {
+        if let Err(status) = self.quick.snapshots().remove(request).await {
             tracing::debug!(%status, "cannot remove an unfinished snapshot; the collector will");
         }
     }
