@@ -60,10 +60,10 @@ for version in 1.9.3 1.18.0 1.22.0; do
     for driver in overlay vfs; do
         STORAGE=$WORK/storage.$version.$driver
         skopeo "$version" copy --quiet "oci:$WORK/image:1" \
-            "containers-storage:[$driver@$STORAGE/root+$STORAGE/run]localhost/root:1"
+            "containers-storage:[$driver@$STORAGE/files+$STORAGE/run]localhost/root:1"
         case $driver in
-        overlay) expect "skopeo $version, overlay" ". 555 0 etc 750 1000" "$(look "$STORAGE"/root/overlay/*/diff)" ;;
-        vfs) expect "skopeo $version, vfs" ". 711 1000 etc 750 1000" "$(look "$STORAGE"/root/vfs/dir/*)" ;;
+        overlay) expect "skopeo $version, overlay" ". 555 0 etc 750 1000" "$(look "$STORAGE"/files/overlay/*/diff)" ;;
+        vfs) expect "skopeo $version, vfs" ". 711 1000 etc 750 1000" "$(look "$STORAGE"/files/vfs/dir/*)" ;;
         esac
     done
 done

@@ -18,13 +18,6 @@ pub struct Changes {
     pub jobs: Option<Vec<(String, Option<JobState>)>>,
 }
 
-impl Changes {
-    /// No changes after this one, which is the last.
-    pub(super) fn none_after(last: i64) -> Self {
-        Self { last, jobs: Some(Vec::new()) }
-    }
-}
-
 /// A query for the number of the last change.
 pub(super) const LAST: &str = "SELECT coalesce(max(number), 0) FROM changes";
 
@@ -36,15 +29,14 @@ impl Store {
 
     /// The changes after the change `seen`.
     pub fn changes_since(&self, seen: i64) -> Result<Changes> {
-        self.read(|sql| since(sql, seen))
+        self.read(|sql| since(sql, seen, last(sql)?))
     }
 }
 
-/// See [`Store::changes_since`].
-pub(super) fn since(sql: &Connection, seen: i64) -> Failable<Changes> {
-    let last = last(sql)?;
+/// See [`Store::changes_since`]; `last` is the last change.
+pub(super) fn since(sql: &Connection, seen: i64, last: i64) -> Failable<Changes> {
     if last == seen {
-        return Ok(Changes::none_after(last));
+        return Ok(Changes { last, jobs: Some(Vec::new()) });
     }
     let kept = sql
         .prepare_cached("SELECT number FROM changes ORDER BY number LIMIT 1")?

@@ -59,10 +59,8 @@ impl Store {
     ) -> (Result<Glance>, Option<Result<Changes>>) {
         let read = self.read(|sql| {
             let (glance, last) = look(sql, mine, now)?;
-            let changes = |seen| {
-                if seen == last { Ok(Changes::none_after(last)) } else { changes::since(sql, seen) }
-            };
-            Ok((glance, seen.map(changes).transpose()?))
+            let changes = seen.map(|seen| changes::since(sql, seen, last));
+            Ok((glance, changes.transpose()?))
         });
         match read {
             Ok((glance, changes)) => (Ok(glance), changes.map(Ok)),

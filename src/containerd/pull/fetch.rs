@@ -57,7 +57,7 @@ pub(super) struct Fetch<'a> {
     pub(super) progress: &'a Progress,
 }
 
-/// Where blobs come from, and how they are written.
+/// The source of blobs, and the way to the daemon's store.
 #[derive(Clone, Copy)]
 struct Writing<'a> {
     registry: &'a Registry,

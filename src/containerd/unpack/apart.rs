@@ -156,7 +156,7 @@ impl Unpacked {
 
 fn exchange(ours: &Path, other: &Path, parents: &[Vec<u8>], lower: &[&Path]) -> io::Result<()> {
     implied::adopt(&open(ours)?, parents, lower)?;
-    // What containerd has given it is like that of the layer below.
+    // Owner and mode from containerd are those of the layer below.
     let stat = fs::statat(CWD, other, AtFlags::SYMLINK_NOFOLLOW)?;
     let (uid, gid) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     fs::chownat(CWD, ours, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;

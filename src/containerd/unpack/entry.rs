@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use rustix::fs::{Timespec, Timestamps};
 use tar::{EntryType, Header, PaxExtensions};
 
-/// What precedes an entry, to describe it: Go's reader, which containerd uses, allows as much.
+/// The most bytes that precede an entry, to describe it: Go's reader, which containerd uses, allows as many.
 const MAX_DESCRIPTION: u64 = 1 << 20;
 /// An extension whose rest is the name of an extended attribute.
 const XATTR: &[u8] = b"SCHILY.xattr.";

@@ -25,7 +25,7 @@ const MAX_KEPT: usize = 16 << 20;
 /// The mark of a directory of which nothing below is seen.
 const OPAQUE: &str = "trusted.overlay.opaque";
 
-/// What became of an archive.
+/// The result of an archive.
 pub(super) struct Extracted {
     /// The digest of the archive.
     pub(super) diff_id: String,
@@ -33,7 +33,7 @@ pub(super) struct Extracted {
     pub(super) implied: Vec<Vec<u8>>,
 }
 
-/// What is known of an archive before it is read.
+/// The properties of an archive that are known before it is read.
 #[derive(Clone, Copy)]
 pub(super) struct Form {
     /// Its layer is above no other, so it has nothing to hide.
@@ -60,7 +60,7 @@ pub(super) fn extract<'a>(packed: impl Read + 'a, into: &OwnedFd, form: Form) ->
         piece: vec![0; PIECE],
     };
     entry::each(&mut whole, |entry, content| tree.add(entry, content))?;
-    // What follows the end of the archive is part of the digest.
+    // The bytes behind the end of the archive are part of the digest.
     io::copy(&mut whole, &mut io::sink())?;
     let implied = tree.finish()?;
     let digest = hashed.hash.finish();
