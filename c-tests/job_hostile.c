@@ -8,15 +8,17 @@
 /* So much does the loud job write. */
 #define FLOOD (400L << 20)
 
-/* Another job, while this one does what it does. */
-static void others_run(drmaa2_jsession js)
+/* Tells of snapshots that are removed, where there is little room. */
+static int removals = -1;
+
+/* A call has found no room to note something: wait until some is given back, and make it again. */
+static int room_comes(const char *call)
 {
-    drmaa2_j j = run(js, shell("exit 3"));
-    drmaa2_jinfo ji = finish(j);
-    CHECK_INT(ji->exitStatus, 3);
-    drmaa2_jinfo_free(&ji);
-    CHECK_INT(drmaa2_j_reap(j), DRMAA2_SUCCESS);
-    drmaa2_j_free(&j);
+    char events[4096];
+    if (removals < 0 || drmaa2_lasterror() != DRMAA2_OUT_OF_RESOURCE)
+        give_up(call);
+    await_readable(removals, "room that is given back");
+    return read(removals, events, sizeof events) > 0;
 }
 
 static void ends_with(drmaa2_j j, int code)
@@ -25,8 +27,20 @@ static void ends_with(drmaa2_j j, int code)
     CHECK_INT(ji->exitStatus, code);
     CHECK(ji->terminatingSignal == NULL);
     drmaa2_jinfo_free(&ji);
-    CHECK_INT(drmaa2_j_reap(j), DRMAA2_SUCCESS);
+    while (drmaa2_j_reap(j) != DRMAA2_SUCCESS && room_comes("reap"))
+        ;
     drmaa2_j_free(&j);
+}
+
+/* Another job, while this one does what it does. */
+static void others_run(drmaa2_jsession js)
+{
+    drmaa2_jtemplate jt = shell("exit 3");
+    drmaa2_j j;
+    while ((j = drmaa2_jsession_run_job(js, jt)) == NULL && room_comes("run_job"))
+        ;
+    drmaa2_jtemplate_free(&jt);
+    ends_with(j, 3);
 }
 
 /* It has no streams any more, and is followed all the same. */
@@ -119,7 +133,15 @@ static void ends_beside_one_that_fills_it(drmaa2_jsession js)
     release(filler);
     ends_with(full, 6);
     CHECK(close(fd) == 0 && close(watch) == 0 && remove(output) == 0);
-    others_run(js);
+}
+
+static void watch_removals(const char *room)
+{
+    char snapshots[160];
+    snprintf(snapshots, sizeof snapshots, "%s/root/io.containerd.snapshotter.v1.%s/snapshots", room,
+             needed("CONTAINERD_SNAPSHOTTER"));
+    removals = inotify_init1(IN_CLOEXEC);
+    CHECK(removals >= 0 && inotify_add_watch(removals, snapshots, IN_DELETE) >= 0);
 }
 
 /* In a containerd with little room, on a file system that it shares with the library's own files. */
@@ -136,6 +158,7 @@ static void fills_its_file_system(const char *room)
     js = drmaa2_create_jsession(NULL, contact);
     if (js == NULL)
         give_up("create_jsession");
+    watch_removals(room);
     j = run(js, shell("cat /dev/zero > /fill && exit 0; rm /fill; exit 5"));
     ends_with(j, 5);
     others_run(js);
@@ -146,6 +169,7 @@ static void fills_its_file_system(const char *room)
         others_run(js);
     }
     ends_beside_one_that_fills_it(js);
+    others_run(js);
     done_with(&js);
 }
 

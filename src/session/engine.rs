@@ -288,8 +288,10 @@ impl Engine {
     }
 
     /// The thread of the facts. A fact that could not be stored, for instance on a full disk, is not
-    /// lost: the jobs are compared with the runtime until that works.
+    /// lost: the jobs are compared with the runtime until that works. A start is kept: until it is stored
+    /// this process works on the job.
     fn follow(&self, news: &Receiver<News>) {
+        let mut kept: Vec<Fact> = Vec::new();
         // The time of the next comparison of the jobs, and the pause after a failure of it.
         let mut retry: Option<(Instant, Duration)> = None;
         loop {
@@ -298,20 +300,31 @@ impl Engine {
                 None => news.recv().map_err(Into::into),
             };
             let done = match item {
-                Ok(News::Fact(fact)) => self.take(*fact),
+                Ok(News::Fact(fact)) => self.take_or_keep(*fact, &mut kept),
                 Ok(News::Settle) => self.settle_all(),
                 Err(RecvTimeoutError::Timeout) => {
                     self.kick.ring();
-                    self.settle_all().inspect(|()| retry = None)
+                    let again = std::mem::take(&mut kept).into_iter();
+                    let taken =
+                        again.map(|fact| self.take_or_keep(fact, &mut kept)).fold(Ok(()), Result::and);
+                    taken.and(self.settle_all()).inspect(|()| retry = None)
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             if let Err(error) = done {
                 tracing::error!(%error, "it will be looked into again");
-                let pause = next_pause(retry);
-                retry = Some((Instant::now() + pause, pause));
+                // What fails before that has the same reason, most likely, and does not put it off.
+                if retry.is_none_or(|(at, _)| at <= Instant::now()) {
+                    let pause = next_pause(retry);
+                    retry = Some((Instant::now() + pause, pause));
+                }
             }
         }
+    }
+
+    fn take_or_keep(&self, fact: Fact, kept: &mut Vec<Fact>) -> Result<()> {
+        let start = matches!(fact, Fact::Started { .. }).then(|| fact.clone());
+        self.take(fact).inspect_err(|_| kept.extend(start))
     }
 
     pub(super) fn take(&self, fact: Fact) -> Result<()> {
@@ -399,7 +412,7 @@ impl Engine {
     }
 
     pub(super) fn started(&self, id: &str, at: Millis, image: Option<&ImageRef>) -> Result<()> {
-        let Some(news) = self.store_started(id, at, image).inspect_err(|_| self.done(id))? else {
+        let Some(news) = self.store_started(id, at, image)? else {
             self.starts_no_more(id);
             return Ok(());
         };

@@ -1,6 +1,7 @@
 //! The queue on a fake tracker: holds, slots, start times, arrays, ends and waits of many jobs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::jobs::settle;
 use super::tests::{Bench, code, fresh, start, template};
@@ -30,6 +31,24 @@ fn a_runtime_that_is_away_is_not_the_end_of_a_job() {
         assert_eq!(job.state().unwrap().0, JobState::Queued);
         bench.tracker.wait_until_starting(&job.id);
     }
+}
+
+/// A job that fills the disk, for instance. It runs, so nobody starts it again.
+#[test]
+fn a_start_that_cannot_be_stored_is_stored_later() {
+    let (dir, bench, session) = fresh();
+    let sql = rusqlite::Connection::open(dir.path().join("drmaa2.db")).unwrap();
+    let refusal =
+        "CREATE TRIGGER no_room BEFORE UPDATE OF started ON jobs BEGIN SELECT raise(FAIL, 'full'); END";
+    sql.execute_batch(refusal).unwrap();
+    let job = session.run_job(template("sleep")).unwrap();
+    let timeout = Timeout::After(Duration::from_millis(100));
+    assert_eq!(code(job.wait_started(timeout)), ErrorCode::Timeout);
+    assert_eq!(job.state().unwrap(), (JobState::Queued, Some("creating".into())));
+    sql.execute_batch("DROP TRIGGER no_room").unwrap();
+    job.wait_started(Timeout::Infinite).unwrap();
+    assert_eq!(job.state().unwrap().0, JobState::Running);
+    assert_eq!(bench.tracker.orders().len(), 1);
 }
 
 /// To every process, the end of a task that cannot be started looks like the end of the job.

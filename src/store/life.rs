@@ -51,7 +51,12 @@ impl Store {
     /// Store that the job's command has started. True if that was news. Not stored for a job that is to
     /// be held: its start may still be withdrawn.
     pub fn job_started(&self, id: &str, at: Millis, image: Option<&ImageRef>) -> Result<bool> {
-        self.start(id, at, image, false)
+        match self.start(id, at, image, false) {
+            Err(error) if error.code == ErrorCode::OutOfResource && self.ballast.lower() => {
+                self.start(id, at, image, false)
+            }
+            stored => stored,
+        }
     }
 
     /// The same for a job whose start can no longer be withdrawn.
