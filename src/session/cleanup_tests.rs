@@ -44,9 +44,9 @@ fn who_only_opens_a_session_removes_what_others_have_left_before_it_closes_it() 
 fn what_cannot_be_removed_is_tried_again_each_time_later_and_shows() {
     let (_dir, bench, session) = fresh();
     bench.tracker.set_stuck(true);
+    let begun = Instant::now();
     let job = session.run_job(template("0")).unwrap();
     job.wait_terminated(Timeout::Infinite).unwrap();
-    let begun = Instant::now();
     // Each failure after the first changes the store.
     let annotation = loop {
         let seen = bench.world.changes.seen();

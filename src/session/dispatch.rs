@@ -127,6 +127,8 @@ impl Dispatcher {
             None => round.step("find the next time to work", world.store.next_change(now)),
         };
         let mut wakes = vec![next];
+        // Before the work is done: what rests then has its time here, even if that comes meanwhile.
+        wakes.extend(engines.iter().map(|engine| engine.next_try().map(|at| time_of(at, now))));
         let mut live: Vec<&Arc<Engine>> = Vec::new();
         for engine in &engines {
             match engine.is_ready() {
@@ -155,7 +157,6 @@ impl Dispatcher {
         for engine in &live {
             engine.delete_leftovers();
         }
-        wakes.extend(engines.iter().map(|engine| engine.next_try().map(|at| time_of(at, now))));
         let watched = claimers.and_then(|claimers| self.watch_others(world, &engines, claimers));
         let all_watched = round.step("watch other processes", watched);
         if sends {
