@@ -94,8 +94,13 @@ impl Engine {
 
     /// Store that the start of a job, most often one of this process, was withdrawn.
     pub(super) fn withdrawn(&self, id: &str) -> Result<()> {
+        // The dispatcher sees both or neither: it may start the job again as soon as it is released.
+        let mut progress = self.progress.lock();
         let stored = self.store.start_withdrawn(id, &self.mine);
-        self.starts_no_more(id);
+        progress.starts_no_more(id);
+        drop(progress);
+        self.changed.notify_all();
+        self.kick.ring();
         match stored? {
             Some(_) => self.tell(Ok(true)),
             None => self.settle(id),
