@@ -113,6 +113,7 @@ fn fill(store: &Store) -> Result<()> {
             terms: &terms(),
             tasks,
             failure: None,
+            hand_over: None,
         })?;
     }
     store.listen(&mine)?;

@@ -130,7 +130,7 @@ mod tests {
             job_environment: Some(vec![("TASK_ID".into(), "template".into())]),
             ..JobTemplate::default()
         };
-        let task = |range| Some(Task { array: "01a".into(), index: 7, range });
+        let task = |range| Some(Task { array: "01a".into(), index: 7, range, max_parallel: None });
         let range = TaskRange { first: 1, last: 10, step: 3 };
         let told = environment(template.clone(), None, task(Some(range)));
         let expected = [

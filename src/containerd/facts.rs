@@ -271,7 +271,8 @@ impl Facts {
 /// The job that a fact is about.
 fn subject(fact: &Fact) -> Option<&str> {
     match fact {
-        Fact::Started { id, .. }
+        Fact::Waits { id, .. }
+        | Fact::Started { id, .. }
         | Fact::Suspended { id, .. }
         | Fact::Resumed { id, .. }
         | Fact::Ended { id, .. }

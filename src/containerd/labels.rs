@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_task_bears_its_array_and_its_index() {
-        let task = Some(Task { array: "01a".into(), index: 3, range: None });
+        let task = Some(Task { array: "01a".into(), index: 3, range: None, max_parallel: None });
         let mut job = NewJob { task, ..NewJob::for_tests("01a.3") };
         let image = ImageRef { name: "i".into(), digest: Some("sha256:d".into()) };
         let further = [("site".to_owned(), "a".to_owned())];

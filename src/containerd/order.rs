@@ -366,7 +366,7 @@ mod tests {
             working_directory: Some("/$DRMAA2_INDEX$/$DRMAA2_INDEX$".into()),
             ..JobTemplate::default()
         };
-        let task = Some(Task { array: "01a".into(), index: 7, range: None });
+        let task = Some(Task { array: "01a".into(), index: 7, range: None, max_parallel: None });
         let order = order(&NewJob { task, ..job(template, 0) }, &image(), patience(0), &Host::default())
             .unwrap();
         assert_eq!(order.directory, b"/7/7");

@@ -77,6 +77,11 @@ impl JobState {
         matches!(self, Self::Queued | Self::QueuedHeld | Self::Requeued | Self::RequeuedHeld)
     }
 
+    /// One of the two states in which a job waits and is held.
+    pub fn is_held(self) -> bool {
+        matches!(self, Self::QueuedHeld | Self::RequeuedHeld)
+    }
+
     /// The state that `control` leads to from here, or the error INVALID_STATE.
     pub fn after(self, control: Control) -> Result<Self> {
         use Control::{Hold, Kill, Release, Resume, Suspend, Terminate};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::behalf::Behalf;
-use super::hold::hold;
+use super::hold::hold_or_release;
 use super::job::JobRef;
 use super::jobs::{settle, settled};
 use super::process;
@@ -52,13 +52,12 @@ impl JobArray {
         self.within(|world| {
             let which = Which::Array(&self.id);
             let acted = match control {
-                Control::Hold => hold(world, which)?,
-                Control::Release => world.store.release(which)?,
+                Control::Hold | Control::Release => hold_or_release(world, which, control)?,
                 Control::Terminate | Control::Kill => {
                     let terminating = world.store.terminate(which, control)?;
                     let jobs = world.store.array_jobs(&self.id)?;
-                    let started = |job: &&Job| terminating.started.contains(&job.info.id);
-                    ask(world, jobs.iter().filter(started), control)?;
+                    let begun = |job: &&Job| terminating.begun.contains(&job.info.id);
+                    ask(world, jobs.iter().filter(begun), control)?;
                     terminating.found
                 }
                 Control::Suspend | Control::Resume => self.pause(world, control)?,

@@ -18,7 +18,7 @@ use crate::model::{Control, Millis, Result, now};
 use crate::procfs;
 use crate::runtime;
 use crate::scheduler::{Candidate, plan};
-use crate::store::{Claim, Glance, NextMail, Queue, Targets};
+use crate::store::{Claim, Glance, NextMail, Queue, Targets, Unsettled};
 
 /// Launches in flight for each core: a launch mostly waits for programs that the runtime starts, and
 /// with more of them the rate falls again.
@@ -61,7 +61,7 @@ impl Round {
     }
 }
 
-/// End a job that has started.
+/// End a job that has started, or waits in the queue of its runtime.
 fn terminate(world: &World, id: &str) -> Result<()> {
     if let Some(job) = world.store.unsettled_job(id)? {
         world.engine(&job.target)?.control(job.id, Control::Terminate);
@@ -149,9 +149,16 @@ impl Dispatcher {
                 (round.step("find the jobs to work on", claimed), world.store.claimers())
             }
         };
-        for job in claimed {
-            if let Some(engine) = live.iter().find(|engine| engine.target == job.target) {
-                engine.work(&job);
+        // The tasks of an array are handed over together.
+        let together = |one: &Unsettled, other: &Unsettled| {
+            one.submission == other.submission
+                && [one, other].into_iter().all(Unsettled::is_to_be_handed_over)
+        };
+        for jobs in claimed.chunk_by(together) {
+            match (live.iter().find(|engine| engine.target == jobs[0].target), jobs) {
+                (Some(engine), [job]) => engine.work(job),
+                (Some(engine), _) => engine.hand_over(jobs),
+                (None, _) => {}
             }
         }
         for engine in &live {
@@ -174,7 +181,9 @@ impl Dispatcher {
         for id in round.step("end what outlasts its reservation", world.store.expire_reservations(now)) {
             round.step("end a job with its reservation", terminate(world, &id));
         }
-        round.step("end what waits beyond its deadline", world.store.expire_deadlines(now));
+        for id in round.step("end what waits beyond its deadline", world.store.expire_deadlines(now)) {
+            round.step("end a job at its deadline", terminate(world, &id));
+        }
         for job in round.step("find what is suspended beyond its time", world.store.overdue_jobs(now)) {
             // Its init ends it after it is resumed.
             let engine = world.engine(&job.target);

@@ -207,6 +207,9 @@ impl Engine {
     /// Do the work for a job that the store assigns to this process.
     pub(super) fn work(&self, job: &Unsettled) {
         let Some(doing) = task(job) else { return };
+        if job.is_to_be_handed_over() {
+            return self.hand_over(std::slice::from_ref(job));
+        }
         let id = &job.id;
         if matches!(doing, Doing::Cleaning | Doing::Undoing) && self.progress.lock().rests(id) {
             return;
@@ -228,25 +231,21 @@ impl Engine {
         }
         // Facts are stored before they end the work. So the job was without work a moment ago, and if
         // the store still assigns this work now, it is not over already.
-        match self.store.unsettled_job(id) {
-            Ok(Some(now))
-                if (&now.claim, now.run) == (&job.claim, job.run) && task(&now) == Some(doing) => {}
-            _ => return self.done(id),
+        if !self.is_assigned(job, doing) {
+            return self.done(id);
         }
         if doing == Doing::Starting && job.terminate.is_some() {
             return self.give_up(job);
         }
         if let Err(error) = self.begin(job, doing) {
-            let id = id.clone();
-            let fact = match doing {
-                Doing::Undoing | Doing::Cleaning => Fact::NotDeleted { id, error },
-                Doing::Preparing => Fact::NotPrepared { id, error },
-                _ if error.may_pass() => Fact::NotStarted { id, error },
-                _ => Fact::Ended { id, outcome: Outcome::failed(error.message) },
-            };
-            // The receiver lives as long as the process.
-            let _ = self.news.send(News::Fact(Box::new(fact)));
+            self.not_begun(id, doing, error);
         }
+    }
+
+    /// Have a fact taken as one of the tracker's.
+    pub(super) fn report(&self, fact: Fact) {
+        // The receiver lives as long as the process.
+        let _ = self.news.send(News::Fact(Box::new(fact)));
     }
 
     /// Note that this work is in progress. False if other work is that it does not follow on.
@@ -270,7 +269,7 @@ impl Engine {
     }
 
     /// End a job that was about to be started, unless a process that died has started it.
-    fn give_up(&self, job: &Unsettled) {
+    pub(super) fn give_up(&self, job: &Unsettled) {
         let id = &job.id;
         let given_up = match self.tracker.job_info(id) {
             Ok(info) if info.state.is_started() || info.state.is_terminated() => self.adopt(job, &info),
@@ -283,7 +282,7 @@ impl Engine {
         }
     }
 
-    fn order(&self, id: &str) -> Result<NewJob> {
+    pub(super) fn order(&self, id: &str) -> Result<NewJob> {
         self.store.order(id)?.ok_or_else(|| Error::argument(format!("job {id} does not exist")))
     }
 
@@ -333,6 +332,7 @@ impl Engine {
                 self.started(&id, at, image.as_ref())
             }
             Fact::Started { .. } => Ok(()),
+            Fact::Waits { id, how } => self.is_said_to_wait(&id, &how),
             Fact::Suspended { id, at } => {
                 let news = self.store.job_suspended(&id, Word::Told { at });
                 self.switched(&id, JobState::Suspended, news)

@@ -1,15 +1,25 @@
 //! Holding jobs, including those that are being started: see `store/hold.rs`.
 
 use super::engine::Engine;
+use super::hand_over::pass_on;
 use super::jobs::settle;
 use super::world::World;
-use crate::model::{Error, ErrorCode, ImageRef, JobState, Millis, Result};
+use crate::model::{Control, Error, ErrorCode, ImageRef, JobState, Millis, Result};
 use crate::store::{Holding, Unsettled, Which};
 use crate::tracker::Withdrawn;
 
+/// Keep jobs from starting, or let them. Returns the number of those that are held, or released, then.
+pub(super) fn hold_or_release(world: &World, which: Which<'_>, control: Control) -> Result<usize> {
+    let here = match control {
+        Control::Hold => hold(world, which)?,
+        _ => world.store.release(which)?,
+    };
+    Ok(here + pass_on(world, which, control)?)
+}
+
 /// Keep jobs from starting. Returns their number; the stored state of all others shows that they have
 /// begun.
-pub(super) fn hold(world: &World, which: Which<'_>) -> Result<usize> {
+fn hold(world: &World, which: Which<'_>) -> Result<usize> {
     let Holding { mut held, starting } = world.store.hold(which)?;
     let mut failed = None;
     for (id, target) in starting {

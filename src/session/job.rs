@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::behalf::Behalf;
-use super::hold::hold;
+use super::hold::hold_or_release;
 use super::jobs::settle;
 use super::process::Kind;
 use super::waits::{Known, Look};
@@ -77,8 +77,7 @@ impl JobRef {
             let next = world.store.check_control(&self.id, control)?;
             let which = Which::Job(&self.id);
             let acted = match control {
-                Control::Hold => hold(world, which)?,
-                Control::Release => world.store.release(which)?,
+                Control::Hold | Control::Release => hold_or_release(world, which, control)?,
                 Control::Terminate | Control::Kill => return self.end(world, &job, control),
                 Control::Suspend | Control::Resume => {
                     world.engine(&job.target)?.tracker().job_control(&self.id, control)?;
@@ -92,7 +91,7 @@ impl JobRef {
 
     fn end(&self, world: &World, job: &Job, how: Control) -> Result<()> {
         let terminating = world.store.terminate(Which::Job(&self.id), how)?;
-        if terminating.started.is_empty() {
+        if terminating.begun.is_empty() {
             return Ok(());
         }
         match world.engine(&job.target)?.tracker().job_control(&self.id, how) {

@@ -11,6 +11,9 @@ mod dispatch;
 mod engine;
 mod failed_start;
 mod files;
+mod hand_over;
+#[cfg(test)]
+mod hand_over_tests;
 mod hold;
 mod job;
 mod job_session;

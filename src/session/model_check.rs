@@ -74,6 +74,10 @@ struct Machine {
     runtime: Arc<Mutex<Runtime>>,
     processes: Vec<Process>,
     submitted: Vec<String>,
+    /// The runtime has a queue of its own.
+    queues: bool,
+    /// It has not always answered questions.
+    was_mute: bool,
     /// Jobs that are to be held while they are being started, with the number of start requests at that
     /// time; the result, once it is known.
     holding: VecDeque<((String, usize), Option<Withdrawn>)>,
@@ -81,11 +85,12 @@ struct Machine {
 }
 
 impl Machine {
-    fn new() -> Self {
+    fn new(queues: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(dir.path()).unwrap());
         let session = store.create_session("s", None, "me").unwrap();
         let runtime = Runtime {
+            queues,
             requests: vec![VecDeque::new(); PROCESSES],
             facts: vec![VecDeque::new(); PROCESSES],
             ..Runtime::default()
@@ -98,12 +103,14 @@ impl Machine {
             runtime,
             processes,
             submitted: Vec::new(),
+            queues,
+            was_mute: false,
             holding: VecDeque::new(),
             _dir: dir,
         }
     }
 
-    fn submit(&mut self, tasks: i64, hold: bool, parallel: Option<i64>) {
+    fn submit(&mut self, process: usize, tasks: i64, hold: bool, parallel: Option<i64>) {
         let id = format!("a{}", self.submitted.len());
         let pool = Pool { slots: Some(SLOTS), memory: None, queue: "q".into(), queue_slots: None };
         let terms = Terms {
@@ -137,6 +144,7 @@ impl Machine {
                 terms: &terms,
                 tasks: Some(&tasks),
                 failure: None,
+                hand_over: self.queues.then_some(&self.processes[process].engine.mine),
             })
             .unwrap();
         self.submitted.extend(tasks.iter().map(|task| format!("{id}.{}", task.index)));
@@ -181,11 +189,21 @@ impl Machine {
     }
 
     fn hold(&mut self, which: Which<'_>) {
+        for (id, _) in self.store.waiting_there(which, false).unwrap() {
+            self.runtime.lock().switch(&id, true);
+        }
         let holding = self.store.hold(which).unwrap();
         let asked = |id: String| (self.asked(&id), id);
         let starting = holding.starting.into_iter().map(|(id, _)| asked(id));
         let starting: Vec<_> = starting.map(|(asked, id)| ((id, asked), None)).collect();
         self.holding.extend(starting);
+    }
+
+    fn release(&self, which: Which<'_>) {
+        for (id, _) in self.store.waiting_there(which, true).unwrap() {
+            self.runtime.lock().switch(&id, false);
+        }
+        self.store.release(which).unwrap();
     }
 
     fn asked(&self, id: &str) -> usize {
@@ -215,7 +233,7 @@ impl Machine {
 
     fn check(&self) {
         let runtime = self.runtime.lock();
-        assert!(runtime.running() <= SLOTS as usize, "slots are given away twice");
+        assert!(self.queues || runtime.running() <= SLOTS as usize, "slots are given away twice");
         for (id, runs) in &runtime.runs {
             let losses = runtime.losses.get(id).unwrap_or(&0);
             assert!(*runs <= 1 + losses, "{id} ran {runs} times, lost {losses} times");
@@ -227,9 +245,12 @@ impl Machine {
         let job = self.submitted.get(choice % self.submitted.len()).cloned().unwrap_or_default();
         let which = Which::Job(&job);
         match act {
-            Act::Submit => {
-                self.submit(1 + choice as i64 % 4, choice % 7 == 0, (choice % 5 == 0).then_some(1))
-            }
+            Act::Submit => self.submit(
+                process,
+                1 + choice as i64 % 4,
+                choice % 7 == 0,
+                (choice % 5 == 0).then_some(1),
+            ),
             Act::Admit => self.admit(process),
             Act::Look => stale[process] = self.claimed(process),
             Act::Work => self.work(process, &stale[process], choice),
@@ -242,22 +263,24 @@ impl Machine {
                     runtime.exit(&running[choice % running.len()], choice as i32 % 3);
                 }
             }
+            Act::Lose if self.queues => self.runtime.lock().forget_or_requeue(&job),
             Act::Lose => self.runtime.lock().lose(&job),
             Act::Hold => self.hold(which),
             Act::Withdraw => self.withdraw(),
             Act::Begin => self.runtime.lock().begin(&job),
             Act::Release => {
-                self.store.release(which).unwrap();
+                self.release(which);
                 self.runtime.lock().held.remove(&job);
             }
             Act::Terminate => {
-                for id in self.store.terminate(which, Control::Terminate).unwrap().started {
-                    self.runtime.lock().exit(&id, 143);
+                for id in self.store.terminate(which, Control::Terminate).unwrap().begun {
+                    self.runtime.lock().terminate(&id);
                 }
             }
             Act::Mute => {
                 let mute = &mut self.runtime.lock().mute;
                 *mute = !*mute;
+                self.was_mute = true;
             }
             Act::Settle => match self.processes[process].engine.settle_all() {
                 // The thread of the facts would try it again.
@@ -267,20 +290,41 @@ impl Machine {
             Act::Die => {
                 self.processes[process] = Process::start(process, &self.store, &self.runtime);
                 stale[process].clear();
+                // It does not get the facts that came before.
+                if self.queues && !self.runtime.lock().mute {
+                    self.processes[process].engine.settle_all().unwrap();
+                }
             }
         }
         self.check();
     }
 
+    /// Check that the stored states are those of the runtime once all that it has told is heard, late or not.
+    fn check_states(&self) {
+        while self.runtime.lock().facts.iter().any(|facts| !facts.is_empty()) {
+            (0..PROCESSES).for_each(|process| self.hear(process));
+        }
+        let runtime = self.runtime.lock();
+        for (id, state) in runtime.jobs.iter().filter(|(_, state)| !state.is_terminated()) {
+            assert_eq!(self.store.job_state(id).unwrap(), Some(*state), "{id}");
+            let runs = self.store.unsettled_job(id).unwrap().map_or(0, |job| job.run);
+            let losses = runtime.losses.get(id).copied().unwrap_or_default();
+            assert!(runs <= losses as i64, "{id} lost {losses} runs, and is said to have lost {runs}");
+        }
+    }
+
     /// Let everything end without further interference.
     fn finish(&mut self) {
+        if self.queues && !self.was_mute {
+            self.check_states();
+        }
         self.runtime.lock().mute = false;
         self.runtime.lock().held.clear();
         self.holding.clear();
         for round in 0.. {
             // A job that a process wanted to hold may be held only now.
             for id in &self.submitted {
-                self.store.release(Which::Job(id)).unwrap();
+                self.release(Which::Job(id));
             }
             for process in 0..PROCESSES {
                 self.processes[process].engine.settle_all().unwrap();
@@ -381,12 +425,20 @@ proptest! {
 
     #[test]
     fn no_interleaving_loses_a_job_runs_it_twice_or_leaves_a_claim(steps in steps()) {
-        let mut machine = Machine::new();
-        let mut stale = vec![Vec::new(); PROCESSES];
-        machine.submit(3, false, None);
-        for step in &steps {
-            machine.step(step, &mut stale);
-        }
-        machine.finish();
+        run(Machine::new(false), &steps);
     }
+
+    #[test]
+    fn nor_does_one_with_a_runtime_that_queues_itself(steps in steps()) {
+        run(Machine::new(true), &steps);
+    }
+}
+
+fn run(mut machine: Machine, steps: &[Step]) {
+    let mut stale = vec![Vec::new(); PROCESSES];
+    machine.submit(0, 3, false, None);
+    for step in steps {
+        machine.step(step, &mut stale);
+    }
+    machine.finish();
 }

@@ -221,7 +221,7 @@ pub(super) enum Link {
 pub(super) fn task(job: &Unsettled) -> Option<Doing> {
     match (job.phase, job.state.is_queued()) {
         (Phase::Ready, true) => Some(Doing::Preparing),
-        (Phase::Active, true) => Some(Doing::Starting),
+        (Phase::Active | Phase::There, true) => Some(Doing::Starting),
         (Phase::Undoing, true) => Some(Doing::Undoing),
         (Phase::Idle, false) if job.state.is_terminated() => Some(Doing::Cleaning),
         _ => None,

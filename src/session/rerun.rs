@@ -56,7 +56,9 @@ impl Engine {
     fn is_started_elsewhere(&self, id: &str) -> Result<bool> {
         let job = self.store.unsettled_job(id)?;
         Ok(job.is_some_and(|job| {
-            job.phase == Phase::Active && job.state.is_queued() && job.claim.as_ref() != Some(&self.mine)
+            let starter =
+                job.claim.as_ref().filter(|_| matches!(job.phase, Phase::Active | Phase::There));
+            job.state.is_queued() && starter.is_some_and(|starter| starter != &self.mine)
         }))
     }
 
@@ -75,7 +77,7 @@ impl Engine {
 
     /// The runtime's view of a job, if it has it. Without an answer, the thread of the facts compares all
     /// jobs later: nothing else may come that makes it look again.
-    fn look(&self, id: &str) -> Result<Option<JobInfo>> {
+    pub(super) fn look(&self, id: &str) -> Result<Option<JobInfo>> {
         match self.tracker.job_info(id) {
             Ok(info) => Ok(Some(info)),
             Err(error) if error.code == ErrorCode::InvalidArgument => Ok(None),

@@ -5,10 +5,10 @@ use super::engine::Engine;
 use super::progress::{Doing, Link};
 use crate::model::{Error, ErrorCode, JobInfo, JobState, Outcome, Result, now};
 use crate::store::{Claim, Phase, Unsettled, Word};
-use crate::tracker::JobTracker;
+use crate::tracker::{JobTracker, Waiting};
 
 /// The runtime as a source of accounts. One that does not answer is asked once, and not for each job.
-struct Runtime<'a> {
+pub(super) struct Runtime<'a> {
     tracker: &'a dyn JobTracker,
     /// It does not answer, for this reason.
     silent: Option<Error>,
@@ -16,7 +16,7 @@ struct Runtime<'a> {
 
 impl Runtime<'_> {
     /// The account of a job. If the runtime does not answer, the job's record may do.
-    fn job_info(&mut self, id: &str) -> Result<JobInfo> {
+    pub(super) fn job_info(&mut self, id: &str) -> Result<JobInfo> {
         let error = match &self.silent {
             Some(error) => error.clone(),
             None => match self.tracker.job_info(id) {
@@ -69,18 +69,21 @@ impl Engine {
         }
         let id = &job.id;
         let holder = job.claim.as_ref();
+        if job.phase == Phase::There && holder.is_none() {
+            return self.compare_waiting(job, runtime);
+        }
         let is_mine = holder == Some(&self.mine);
         if !is_mine && holder.is_some_and(Claim::is_alive) {
             return Ok(());
         }
         // A job that was being started is checked before any process starts it again, and by one thread.
-        let looks = job.phase == Phase::Active;
+        let looks = matches!(job.phase, Phase::Active | Phase::There);
         if looks && !self.take_up(job, Doing::Starting) {
             return Ok(());
         }
         let taken = if is_mine { Ok(true) } else { self.store.take_over(id, holder, &self.mine) };
         match (taken, job.phase) {
-            (Ok(true), Phase::Active) => self.compare(job, runtime),
+            (Ok(true), Phase::Active | Phase::There) => self.compare(job, runtime),
             (Ok(true), Phase::Idle) => {
                 if !self.progress.lock().rests(id) {
                     self.clean_up(id);
@@ -101,6 +104,9 @@ impl Engine {
     fn compare(&self, job: &Unsettled, runtime: &mut Runtime<'_>) -> Result<()> {
         let id = &job.id;
         let compared = match runtime.job_info(id) {
+            Ok(info) if job.phase == Phase::There && info.state.is_queued() => {
+                Waiting::of(&info).map_or(Ok(()), |how| self.waits_there(id, &how))
+            }
             Ok(info) if info.state.is_started() || info.state.is_terminated() => {
                 let adopted = self.adopt(job, &info);
                 // Whatever its state, it is begun.

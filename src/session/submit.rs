@@ -185,7 +185,10 @@ fn check(
     let mailer = program.map(|program| Mailer { program, uid: process.uid });
     let settings = drms::job_settings(config, template, process)?;
     rights::of(&submitter, || engine.tracker().check_template(template, &settings))?;
-    let terms = terms(world, config, template, contact, limits, &submitter.user)?;
+    let terms = match engine.queues_itself() {
+        true => terms_there(template)?,
+        false => terms(world, config, template, contact, limits, &submitter.user)?,
+    };
     Ok(Checked { engine, target, submitter, settings, mailer, terms })
 }
 
@@ -203,7 +206,11 @@ impl Checked {
     ) -> Result<()> {
         // Before anything is stored: if no agent can be started, nothing is submitted.
         agent::ensure(world)?;
-        world.store.submit(&Submission {
+        let there =
+            if self.engine.queues_itself() { to_hand_over(id, tasks, failure) } else { Vec::new() };
+        // The dispatcher leaves them to this thread.
+        there.iter().for_each(|id| self.engine.takes_up_new(id));
+        let submitted = world.store.submit(&Submission {
             id,
             session: session.id,
             target: &self.target,
@@ -215,15 +222,53 @@ impl Checked {
             terms: &self.terms,
             tasks,
             failure,
-        })?;
+            hand_over: self.engine.queues_itself().then_some(&world.mine),
+        });
+        submitted.inspect_err(|_| there.iter().for_each(|id| self.engine.done(id)))?;
         world.accepted(session.id, id, &self.engine);
         self.engine.subscribe();
+        if let Err(error) = self.engine.hand_over_now(&there) {
+            let withdrawn = world.store.withdraw(id);
+            there.iter().for_each(|id| self.engine.done(id));
+            if withdrawn? {
+                return Err(error);
+            }
+        }
         // The agent may have left just before. From now on the job does not depend on this process.
         match agent::ensure(world) {
             Err(error) if world.store.withdraw(id)? => Err(error),
             _ => Ok(()),
         }
     }
+}
+
+/// The jobs of a submission that are to be handed over: those that have not failed already.
+fn to_hand_over(id: &str, tasks: Option<&[NewTask]>, failure: Option<&str>) -> Vec<String> {
+    match tasks {
+        None => failure.is_none().then(|| id.to_owned()).into_iter().collect(),
+        Some(tasks) => {
+            let fit = tasks.iter().filter(|task| task.failure.is_none());
+            fit.map(|task| task_id(id, task.index)).collect()
+        }
+    }
+}
+
+/// The view of a job that the scheduler has no part in: its runtime judges what it asks for.
+fn terms_there(template: &JobTemplate) -> Result<Terms> {
+    let queue = template.queue_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string);
+    let queue = queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
+    Ok(Terms {
+        pool: Pool { slots: None, memory: None, queue, queue_slots: None },
+        rank: 0,
+        priority: 0,
+        slots: template.slots()?,
+        memory: 0,
+        max_parallel: None,
+        start: template.starts_at()?,
+        wall_clock: template.wall_clock()?,
+        reservation: None,
+        deadline: template.ends_at()?,
+    })
 }
 
 /// The scheduler's view of a job; INVALID_ARGUMENT if it could never run.

@@ -34,23 +34,24 @@ impl Which<'_> {
 pub struct Terminating {
     /// The number of jobs of the call that had not ended.
     pub found: usize,
-    /// The ones among them that have started.
-    pub started: Vec<String>,
+    /// The ones among them that have started, or wait in the queue of their runtime.
+    pub begun: Vec<String>,
 }
 
 impl Store {
     /// Let held jobs start. Returns their number.
     pub fn release(&self, which: Which<'_>) -> Result<usize> {
         self.write(|sql| {
-            let query =
-                format!("UPDATE jobs SET state = state - 1 WHERE ({WITHIN}) AND state IN (2, 6)");
+            let query = format!(
+                "UPDATE jobs SET state = state - 1 WHERE ({WITHIN}) AND state IN (2, 6) AND phase <> 4"
+            );
             Ok(sql.prepare_cached(&query)?.execute(which.ids())?)
         })
     }
 
     /// Note that jobs shall end, terminated or killed according to `how`. A job that nothing is being
     /// done for ends right here; one that was made ready is undone by its claimer; one that is being
-    /// started is ended by the process that starts it.
+    /// started, or handed over to its runtime, is ended by the process that does that.
     pub fn terminate(&self, which: Which<'_>, how: Control) -> Result<Terminating> {
         let [job, array] = which.ids();
         let ids = params![job, array];
@@ -102,8 +103,11 @@ pub(super) fn terminate(
          WHERE ({within}) AND state NOT IN (7, 8)"
     );
     let found = sql.prepare_cached(&query)?.execute(ids)?;
-    let query = format!("SELECT id FROM jobs WHERE ({within}) AND state IN (3, 4)");
-    let started = sql
+    let query = format!(
+        "SELECT id FROM jobs
+         WHERE ({within}) AND (state IN (3, 4) OR (phase = 4 AND claim IS NULL AND state NOT IN (7, 8)))"
+    );
+    let begun = sql
         .prepare_cached(&query)?
         .query_map(ids, |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
@@ -113,5 +117,5 @@ pub(super) fn terminate(
         now()
     );
     sql.execute(&query, ids)?;
-    Ok(Terminating { found, started })
+    Ok(Terminating { found, begun })
 }

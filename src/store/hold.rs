@@ -5,12 +5,13 @@
 //! the job, has its start withdrawn and stores the result. The job waits on, or has started; no state in
 //! between stays undecided, whichever process dies.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::control::{WITHIN, Which};
-use super::query::state;
+use super::query::{asked, state};
 use super::{Claim, Store};
-use crate::model::{JobState, Result, now, now_nanos};
+use crate::model::{Control, JobState, Result, now, now_nanos};
+use crate::tracker::Waiting;
 
 /// The result of holding jobs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Store {
             // The process that made a job ready undoes that.
             let query = format!(
                 "UPDATE jobs SET state = state + 1, phase = CASE phase WHEN 1 THEN 3 ELSE phase END
-                 WHERE ({WITHIN}) AND state IN (1, 5) AND phase <> 2"
+                 WHERE ({WITHIN}) AND state IN (1, 5) AND phase NOT IN (2, 4)"
             );
             let held = sql.prepare_cached(&query)?.execute(which.ids())?;
             let query =
@@ -43,6 +44,60 @@ impl Store {
             let mut starting = sql.prepare_cached(&query)?;
             let starting = starting.query_map(which.ids(), |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(Holding { held, starting: starting.collect::<rusqlite::Result<_>>()? })
+        })
+    }
+
+    /// The jobs that wait in the queue of their runtime, held ones or others: id and runtime.
+    pub fn waiting_there(&self, which: Which<'_>, held: bool) -> Result<Vec<(String, String)>> {
+        self.read(|sql| {
+            let query = format!(
+                "SELECT id, (SELECT target FROM submissions WHERE number = submission) FROM jobs
+                 WHERE ({WITHIN}) AND phase = 4 AND state IN ({})",
+                if held { "2, 6" } else { "1, 5" }
+            );
+            let mut query = sql.prepare_cached(&query)?;
+            let jobs = query.query_map(which.ids(), |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(jobs.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Returns whether a job was handed over to the queue of its runtime before, and its state is another one than
+    /// this.
+    pub fn waits_otherwise(&self, id: &str, how: &Waiting) -> Result<bool> {
+        let query =
+            "SELECT 1 FROM jobs WHERE id = ?1 AND phase = 4 AND claim IS NULL AND (state IN (3, 4)
+                     OR (state IN (1, 2, 5, 6) AND state <> iif(?3 OR state IN (5, 6), 5, 1) + ?2))";
+        self.read(|sql| Ok(sql.prepare_cached(query)?.exists(params![id, how.held, how.again])?))
+    }
+
+    /// Store that a job waits in the queue of its runtime. Returns whether its state was another one, and whether its
+    /// end was asked for.
+    pub fn job_waits(&self, id: &str, how: &Waiting) -> Result<(bool, Option<Control>)> {
+        let Waiting { held, again, reason } = how;
+        let known = "SELECT 1 FROM jobs WHERE id = ?1 AND phase = 4 AND claim IS NULL AND progress IS ?4
+                     AND state = iif(?3 OR state IN (5, 6), 5, 1) + ?2";
+        let is_known =
+            self.read(|sql| Ok(sql.prepare_cached(known)?.exists(params![id, held, again, reason])?))?;
+        if is_known {
+            return Ok((false, None));
+        }
+        self.write(|sql| {
+            let before: Option<i32> = sql
+                .prepare_cached("SELECT state FROM jobs WHERE id = ?")?
+                .query_row([id], |row| row.get(0))
+                .optional()?;
+            let mut query = sql.prepare_cached(
+                // A run that is over is counted: a late report about it is none about the next.
+                "UPDATE jobs SET claim = NULL, progress = ?4, attempts = 0,
+                     losses = losses + (state IN (3, 4)), slots = NULL,
+                     switched = iif(state IN (3, 4), max(switched, ?5), switched),
+                     state = iif(?3 OR state IN (5, 6), 5, 1) + ?2
+                 WHERE id = ?1 AND phase = 4 AND (state IN (1, 2, 5, 6) OR (?3 AND state IN (3, 4)))
+                 RETURNING state, terminate",
+            )?;
+            let mut rows = query.query(params![id, held, again, reason, now_nanos()])?;
+            let Some(row) = rows.next()? else { return Ok((false, None)) };
+            Ok((row.get::<_, Option<i32>>(0)? != before, asked(row, 1)?))
         })
     }
 

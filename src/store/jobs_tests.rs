@@ -86,6 +86,7 @@ fn submit_tasks(
             terms,
             tasks,
             failure: None,
+            hand_over: None,
         })
         .unwrap();
 }
@@ -329,7 +330,7 @@ fn terminating_ends_a_job_that_nobody_works_on_and_marks_the_others() {
     admit(&store, &mine, 2, 1);
     store.job_started("a.1", 5, None).unwrap();
     let terminating = store.terminate(Which::Array("a"), Control::Terminate).unwrap();
-    assert_eq!(terminating, Terminating { found: 4, started: vec!["a.1".into()] });
+    assert_eq!(terminating, Terminating { found: 4, begun: vec!["a.1".into()] });
     let state = |id| job(&store, id).info.state;
     assert_eq!((state("a.2"), state("a.3")), (JobState::Queued, JobState::Queued));
     assert_eq!(state("a.4"), JobState::Failed);

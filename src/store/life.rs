@@ -8,6 +8,7 @@
 //! | 1 | the claimer makes it ready, or has done so: it can be started at once when its turn comes |
 //! | 2 | it holds its slots: the claimer starts it, and once it has started there is no claim |
 //! | 3 | the claimer undoes what made it ready, or removes what is left of a run that was lost or withdrawn |
+//! | 4 | it belongs to a runtime with a queue of its own: the claimer hands it over, and then there is no claim; it stays in this phase until its end, and takes no part in admission |
 //!
 //! A job that has ended is in phase 0; while there is something to clean up it has a claim.
 
@@ -69,11 +70,11 @@ impl Store {
             sql.prepare_cached(
                 // For a job that waits to run again, only a report of the run that it was admitted to
                 // counts.
-                "UPDATE jobs SET state = 3, phase = 2, dispatched = coalesce(dispatched, ?2),
+                "UPDATE jobs SET state = 3, phase = iif(phase = 4, 4, 2), dispatched = coalesce(dispatched, ?2),
                      started = ?2, claim = NULL, hold = 0, leftovers = 1, slots = coalesce(slots, 1),
                      annotation = NULL, image = coalesce(?3, image),
                      image_digest = iif(?3 IS NULL, image_digest, ?4)
-                 WHERE id = ?1 AND state NOT IN (3, 4, 7, 8) AND (phase = 2 OR state IN (1, 2))
+                 WHERE id = ?1 AND state NOT IN (3, 4, 7, 8) AND (phase IN (2, 4) OR state IN (1, 2))
                      AND (hold = 0 OR ?5)",
             )?
             .execute(params![
@@ -143,7 +144,8 @@ impl Store {
                 if outcome.started.is_some() {
                     // The start was not reported, but the job has run: so listeners get the event.
                     sql.prepare_cached(
-                        "UPDATE jobs SET state = 3 WHERE id = ? AND phase = 2 AND state IN (1, 5)",
+                        "UPDATE jobs SET state = 3
+                         WHERE id = ? AND ((phase = 2 AND state IN (1, 5)) OR (phase = 4 AND state IN (1, 2, 5, 6)))",
                     )?
                     .execute([id])?;
                 }
@@ -196,7 +198,8 @@ impl Store {
                 .prepare_cached(
                     "UPDATE jobs SET state = 8, finished = ?3, phase = 0, hold = 0, leftovers = 0,
                          claim = NULL, annotation = iif(terminate <> 0, annotation, ?4)
-                     WHERE id = ?1 AND claim = ?2 AND phase = 2 AND state IN (1, 5)
+                     WHERE id = ?1 AND claim = ?2 AND state NOT IN (3, 4, 7, 8)
+                         AND ((phase = 2 AND state IN (1, 5)) OR phase = 4)
                          AND (terminate <> 0 OR attempts + 1 >= ?5)",
                 )?
                 .execute(params![id, mine, now(), reason, attempts])?;
@@ -210,7 +213,14 @@ impl Store {
                      WHERE id = ?1 AND claim = ?2 AND phase = 2 AND state IN (1, 5)",
                 )?
                 .execute(params![id, mine, attempts])?;
-            Ok(if waits == 1 { Retry::Waits } else { Retry::NotMine })
+            // It was not handed over: this process tries it again.
+            let tries = sql
+                .prepare_cached(
+                    "UPDATE jobs SET attempts = attempts + (?3 IS NOT NULL)
+                     WHERE id = ?1 AND claim = ?2 AND phase = 4 AND state NOT IN (3, 4, 7, 8)",
+                )?
+                .execute(params![id, mine, attempts])?;
+            Ok(if waits + tries == 1 { Retry::Waits } else { Retry::NotMine })
         })
     }
 
@@ -235,7 +245,7 @@ impl Store {
         self.write(|sql| {
             let begun =
                 "SELECT 1 FROM jobs WHERE submission = (SELECT number FROM submissions WHERE id = ?1)
-                             AND (phase <> 0 OR state IN (3, 4, 7, 8))";
+                             AND (phase NOT IN (0, 4) OR state IN (3, 4, 7, 8) OR (phase = 4 AND claim IS NULL))";
             if sql.prepare_cached(begun)?.exists([id])? {
                 return Ok(false);
             }

@@ -68,7 +68,7 @@ impl Store {
                              b.wall_clock, r.ends, b.deadline,
                              CASE WHEN p.slots IS NOT NULL OR p.queue_slots IS NOT NULL
                                  THEN coalesce(j.slots, b.min_slots) END, b.settings,
-                             b.first_task, b.last_task, b.task_step
+                             b.first_task, b.last_task, b.task_step, b.max_parallel, j.state IN (2, 6)
                          FROM jobs j
                          JOIN submissions b ON b.number = j.submission
                          JOIN pools p ON p.id = b.pool
@@ -84,13 +84,20 @@ impl Store {
                 // An array of an earlier version.
                 _ => None,
             };
+            let max_parallel = row.get(14)?;
             Ok(Some(NewJob {
                 id: id.to_owned(),
                 session: row.get(0)?,
                 template: parsed(&row.get::<_, String>(1)?)?,
                 submitter: parsed(&row.get::<_, String>(2)?)?,
                 stdio: parsed(&row.get::<_, String>(3)?)?,
-                task: row.get::<_, Option<i64>>(5)?.map(|index| Task { array, index, range }),
+                task: row.get::<_, Option<i64>>(5)?.map(|index| Task {
+                    array,
+                    index,
+                    range,
+                    max_parallel,
+                }),
+                held: row.get(15)?,
                 wall_clock: row.get(6)?,
                 ends: end(row.get(7)?, row.get(8)?),
                 slots: row.get(9)?,
@@ -255,7 +262,7 @@ fn job(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
         accounting_id: row.get(31)?,
         ..JobInfo::new(id, state)
     };
-    let begun = !state.is_terminated() && (phase == 2 || state.is_started());
+    let begun = !state.is_terminated() && (matches!(phase, 2 | 4) || state.is_started());
     let terminate = asked(row, 9)?;
     Ok(Job { info, target: row.get(4)?, orphaned: row.get(3)?, terminate, begun })
 }
@@ -282,7 +289,7 @@ fn substate(row: &Row<'_>, phase: i64, now: Millis) -> rusqlite::Result<Option<S
     let later =
         |column: usize| Ok::<_, rusqlite::Error>(row.get::<_, Option<Millis>>(column)? > Some(now));
     let progress: Option<String> = row.get(32)?;
-    if matches!(phase, 1 | 2) && progress.is_some() {
+    if matches!(phase, 1 | 2 | 4) && progress.is_some() {
         return Ok(progress);
     }
     let limit: Option<i64> = row.get(20)?;

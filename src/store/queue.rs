@@ -74,13 +74,16 @@ impl Store {
         })
     }
 
-    /// Returns whether one of these jobs or job arrays waits although its time has come.
+    /// Returns whether one of these jobs or job arrays waits although its time has come, or is to be handed over.
     pub fn any_waits<'a>(&self, ids: impl IntoIterator<Item = &'a String>, now: Millis) -> Result<bool> {
         self.read(|sql| {
             let mut query = sql.prepare_cached(
                 "SELECT 1 FROM submissions b LEFT JOIN reservations r ON r.number = b.reservation
                  WHERE b.id = ?1 AND b.waiting > 0 AND (b.start_time IS NULL OR b.start_time <= ?2)
-                     AND (r.begins IS NULL OR r.begins <= ?2)",
+                     AND (r.begins IS NULL OR r.begins <= ?2)
+                 UNION ALL
+                 SELECT 1 FROM submissions b CROSS JOIN jobs j ON j.submission = b.number
+                 WHERE b.id = ?1 AND j.phase = 4 AND j.claim IS NOT NULL",
             )?;
             for id in ids {
                 if query.exists(params![id, now])? {
@@ -105,17 +108,18 @@ impl Store {
         }
         let over = "its reservation is over";
         let ended = self.write(|sql| terminate(sql, OUTLASTS, params![now], Control::Terminate, over));
-        Ok(ended?.started)
+        Ok(ended?.begun)
     }
 
     /// End the jobs that wait although their deadline has come. A job that has started, or is being
-    /// started, is ended by its init.
-    pub fn expire_deadlines(&self, now: Millis) -> Result<()> {
-        if self.read(|sql| Ok(sql.prepare_cached(&any_late())?.exists([now])?))? {
-            let over = "its deadline has come before it could run";
-            self.write(|sql| terminate(sql, LATE, params![now], Control::Terminate, over))?;
+    /// started, is ended by its init. Returns those that wait in the queue of their runtime.
+    pub fn expire_deadlines(&self, now: Millis) -> Result<Vec<String>> {
+        if !self.read(|sql| Ok(sql.prepare_cached(&any_late())?.exists([now])?))? {
+            return Ok(Vec::new());
         }
-        Ok(())
+        let over = "its deadline has come before it could run";
+        let ended = self.write(|sql| terminate(sql, LATE, params![now], Control::Terminate, over));
+        Ok(ended?.begun)
     }
 }
 
@@ -149,7 +153,7 @@ pub(super) fn next_time() -> String {
              UNION ALL SELECT min(deadline) FROM submissions WHERE unsettled > 0 AND deadline > ?1
              UNION ALL SELECT min({RUNS_UNTIL})
                  FROM jobs j CROSS JOIN submissions b ON b.number = j.submission
-                 WHERE j.phase = 2 AND j.state = 4 AND {RUNS_UNTIL} > ?1)"
+                 WHERE j.phase IN (2, 4) AND j.state = 4 AND {RUNS_UNTIL} > ?1)"
     )
 }
 

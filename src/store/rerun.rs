@@ -35,7 +35,9 @@ impl Store {
     pub fn loss(&self, id: &str, mine: &Claim) -> Result<Loss> {
         self.read(|sql| {
             let query =
-                "SELECT j.state, j.phase = 2, j.claim, j.losses, b.rerunnable AND NOT j.terminate
+                // A runtime with a queue of its own lets its jobs run again itself.
+                "SELECT j.state, j.phase IN (2, 4), j.claim, j.losses,
+                             b.rerunnable AND NOT j.terminate AND j.phase <> 4
                          FROM jobs j JOIN submissions b ON b.number = j.submission WHERE j.id = ?";
             let loss = sql
                 .prepare_cached(query)?

@@ -147,7 +147,7 @@ CREATE INDEX job_waiting ON jobs (submission, phase DESC, number) WHERE state IN
 CREATE INDEX job_active ON jobs (submission, slots, started) WHERE phase = 2;
 -- What somebody has still to do something about.
 CREATE INDEX job_unsettled ON jobs (submission, number) WHERE state NOT IN (7, 8) OR leftovers = 1;
-CREATE INDEX job_suspended ON jobs (submission) WHERE state = 4 AND phase = 2;
+CREATE INDEX job_suspended ON jobs (submission) WHERE state = 4 AND phase IN (2, 4);
 -- Those are few.
 CREATE INDEX job_given_up ON jobs (submission) WHERE leftovers = 2;
 CREATE INDEX job_gone ON jobs (number) WHERE reaped = 1 AND leftovers = 0;
@@ -303,4 +303,4 @@ CREATE INDEX reservation_by_session ON reservations (session, number);
 -- Those that are over are many and never looked for.
 CREATE INDEX reservation_by_end ON reservations (ends);
 
-PRAGMA user_version = 8;
+PRAGMA user_version = 9;

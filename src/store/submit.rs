@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
-use super::{Failable, Mailer, Store};
+use super::{Claim, Failable, Mailer, Store};
 use crate::model::{Error, JobState, JobTemplate, Millis, Result, Text, now};
 use crate::scheduler::Pool;
 use crate::tracker::{Settings, Stdio, Submitter, TaskRange};
@@ -32,6 +32,8 @@ pub struct Submission<'a> {
     pub tasks: Option<&'a [NewTask]>,
     /// The reason why a single job has failed already, if it has.
     pub failure: Option<&'a str>,
+    /// The process that hands it over to a runtime with a queue of its own. `None` lets it wait here.
+    pub hand_over: Option<&'a Claim>,
 }
 
 /// A task of a job array.
@@ -139,12 +141,16 @@ impl Store {
             let state =
                 if new.template.submit_as_hold { JobState::QueuedHeld } else { JobState::Queued };
             let mut insert = sql.prepare_cached(
-                "INSERT INTO jobs (id, submission, task, stdio, state, finished, annotation)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO jobs (id, submission, task, stdio, state, finished, annotation, phase, claim, leftovers)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?;
             let mut add = |id: &str, task: Option<i64>, stdio: Option<String>, failure: Option<&str>| {
-                let state = failure.map_or(state, |_| JobState::Failed) as i32;
-                insert.execute(params![id, number, task, stdio, state, failure.map(|_| now()), failure])
+                let claim = new.hand_over.filter(|_| failure.is_none());
+                let (state, finished) = (failure.map_or(state, |_| JobState::Failed) as i32, failure.map(|_| now()));
+                let (phase, leftovers) = if claim.is_some() { (4, 1) } else { (0, 0) };
+                insert.execute(params![
+                    id, number, task, stdio, state, finished, failure, phase, claim, leftovers
+                ])
             };
             match new.tasks {
                 None => {

@@ -34,6 +34,13 @@ pub struct Unsettled {
     pub submission: i64,
 }
 
+impl Unsettled {
+    /// Returns whether the claimer has to hand it over to the queue of its runtime.
+    pub fn is_to_be_handed_over(&self) -> bool {
+        self.phase == Phase::There && self.claim.is_some() && self.state.is_queued()
+    }
+}
+
 /// The work in progress for a job, see life.rs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -45,6 +52,8 @@ pub enum Phase {
     Active,
     /// Its preparation is undone.
     Undoing,
+    /// It belongs to a runtime with a queue of its own, or is being handed over to it.
+    There,
 }
 
 const COLUMNS: &str = "SELECT j.id, b.target, j.state, j.phase, j.claim, j.terminate, j.hold,
@@ -159,7 +168,7 @@ pub(super) fn claimers(sql: &Connection) -> Failable<Vec<Claim>> {
 fn overdue() -> String {
     format!(
         "LEFT JOIN reservations r ON r.number = b.reservation
-         WHERE j.state = 4 AND j.phase = 2
+         WHERE j.state = 4 AND j.phase IN (2, 4)
              AND ({RUNS_UNTIL} <= ?1 OR r.ends <= ?1 OR b.deadline <= ?1)"
     )
 }
@@ -174,6 +183,7 @@ fn unsettled(row: &Row<'_>) -> rusqlite::Result<Unsettled> {
         1 => Phase::Ready,
         2 => Phase::Active,
         3 => Phase::Undoing,
+        4 => Phase::There,
         _ => Phase::Idle,
     };
     Ok(Unsettled {

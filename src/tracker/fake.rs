@@ -1,13 +1,16 @@
 //! A tracker for tests: it runs nothing, and follows the test's instructions.
 
+mod monitoring;
+mod queue;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, Settings, Withdrawn};
+use super::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, Queueing, Settings, Withdrawn};
 use crate::model::{
-    Control, Cpu, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Os, Outcome, Queue, Result,
-    Version, now, now_nanos, signal_name, signal_number,
+    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Outcome, Result, Version, now, now_nanos,
+    signal_name, signal_number,
 };
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
@@ -32,8 +35,10 @@ struct State {
     prepared: Vec<NewJob>,
     /// Jobs that were asked to end.
     terminated: BTreeSet<String>,
-    /// Jobs whose start waits for [`FakeTracker::set_slow`].
+    /// Jobs whose start waits for [`FakeTracker::set_slow`]; with a queue of its own, also those that are held.
     starting: Vec<NewJob>,
+    /// It has a queue of its own.
+    queues: bool,
     /// Jobs whose start was withdrawn.
     withdrawn: BTreeSet<String>,
     slow: bool,
@@ -94,9 +99,18 @@ impl FakeTracker {
     pub fn set_slow(&self, slow: bool) {
         let mut state = self.state.lock();
         state.slow = slow;
-        let waiting = if slow { Vec::new() } else { std::mem::take(&mut state.starting) };
         drop(state);
-        waiting.into_iter().for_each(|job| self.start(job));
+        self.start_waiting();
+    }
+
+    /// Start what waits, unless it is held or no job starts.
+    fn start_waiting(&self) {
+        let mut state = self.state.lock();
+        let State { slow, starting, jobs, .. } = &mut *state;
+        let is_held = |job: &mut NewJob| jobs.get(&job.id).is_some_and(|info| info.state.is_held());
+        let ready: Vec<_> = starting.extract_if(.., |job| !*slow && !is_held(job)).collect();
+        drop(state);
+        ready.into_iter().for_each(|job| self.start(job));
     }
 
     /// Wait until the start of a job waits for [`set_slow`](Self::set_slow).
@@ -139,7 +153,9 @@ impl FakeTracker {
 
     /// Let the runtime lose a job.
     pub fn lose(&self, id: &str) {
-        self.state.lock().jobs.remove(id);
+        let mut state = self.state.lock();
+        state.jobs.remove(id);
+        state.starting.retain(|job| job.id != id);
     }
 
     /// All started jobs, in order.
@@ -277,6 +293,10 @@ impl JobTracker for FakeTracker {
 
     fn add_job(&self, job: NewJob) -> Result<()> {
         let mut state = self.up()?;
+        if state.queues {
+            drop(state);
+            return self.take_into_queue(job);
+        }
         let id = job.id.clone();
         state.unprepare(&id);
         if state.terminated.remove(&id) {
@@ -341,6 +361,7 @@ impl JobTracker for FakeTracker {
 
     fn job_control(&self, id: &str, control: Control) -> Result<()> {
         let mut state = self.answer()?;
+        let queues = state.queues;
         let job = state.job(id)?;
         let next = job.state.after(control)?;
         match control {
@@ -351,6 +372,11 @@ impl JobTracker for FakeTracker {
             Control::Resume => {
                 job.state = next;
                 state.say(Fact::Resumed { id: id.to_owned(), at: now_nanos() });
+            }
+            _ if next == JobState::Failed && job.state.is_queued() && queues => {
+                state.starting.retain(|job| job.id != id);
+                drop(state);
+                self.finish(id, Outcome::failed("terminated before it started"));
             }
             _ if next == JobState::Failed && job.state.is_queued() => {
                 state.terminated.insert(id.to_owned());
@@ -439,6 +465,10 @@ impl JobTracker for FakeTracker {
         self.up().map(|_| Contact { name: "fake".into(), version: Version::parse("1.2.3") })
     }
 
+    fn queueing(&self) -> Option<&dyn Queueing> {
+        self.state.lock().queues.then_some(self as &dyn Queueing)
+    }
+
     fn monitoring(&self) -> Option<&dyn Monitoring> {
         Some(self)
     }
@@ -448,33 +478,5 @@ impl JobTracker for FakeTracker {
         state.sink = Some(sink);
         let down = state.down.clone();
         state.say(down.map_or(Fact::Live, |error| Fact::Lost { error }));
-    }
-}
-
-impl Monitoring for FakeTracker {
-    fn all_jobs(&self) -> Result<Vec<JobInfo>> {
-        let state = self.up()?;
-        Ok(state.jobs.values().chain(&state.removed).cloned().collect())
-    }
-
-    fn all_queues(&self) -> Result<Vec<Queue>> {
-        self.up().map(|_| vec![Queue { name: "fake-queue".into() }])
-    }
-
-    fn all_machines(&self) -> Result<Vec<Machine>> {
-        let machine = Machine {
-            name: "fake-host".into(),
-            available: true,
-            sockets: 1,
-            cores_per_socket: 2,
-            threads_per_core: 1,
-            load: None,
-            phys_memory: 1024,
-            virt_memory: 2048,
-            os: Os::Linux,
-            os_version: None,
-            arch: Cpu::X64,
-        };
-        self.up().map(|_| vec![machine])
     }
 }

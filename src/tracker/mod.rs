@@ -1,8 +1,8 @@
 //! The seam between the API's meaning and the system that runs jobs.
 //!
-//! A tracker starts jobs, controls them and reports facts about them. It does not queue, and keeps no
-//! history: the session module does that over the store, for every tracker alike. The methods have the
-//! names of the DRMAA2 JobTracker interface. All are synchronous and may be called from any thread; see
+//! A tracker starts jobs, controls them and reports facts about them. It keeps no history, and queues only
+//! if its system has a queue of its own ([`Queueing`]): the session module does that over the store, for every
+//! tracker alike. The methods have the names of the DRMAA2 JobTracker interface. All are synchronous and may be called from any thread; see
 //! `docs/adding-a-tracker.md`.
 
 #[cfg(any(test, feature = "fake-tracker"))]
@@ -88,6 +88,8 @@ pub struct NewJob {
     pub settings: Settings,
     /// Its place in a job array.
     pub task: Option<Task>,
+    /// It is to be held in the queue of its runtime.
+    pub held: bool,
     /// Its allotted slots, if slots are counted; a job that is made ready before its allotment has its
     /// minimum.
     pub slots: Option<i64>,
@@ -110,6 +112,7 @@ impl NewJob {
             stdio: Stdio::default(),
             settings: Settings::default(),
             task: None,
+            held: false,
             slots: None,
             wall_clock: None,
             ends: None,
@@ -135,6 +138,8 @@ pub struct Task {
     pub index: i64,
     /// The indices of all tasks, if known.
     pub range: Option<TaskRange>,
+    /// The most tasks that may run at one time.
+    pub max_parallel: Option<i64>,
 }
 
 /// The indices of the tasks of a job array.
@@ -158,6 +163,14 @@ impl TaskRange {
 /// An event of a job's life. Facts of one job come in order; a fact may come twice.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fact {
+    /// It waits in the queue of its runtime, see [`Queueing`]: it was handed over, held or released, or waits to
+    /// run again.
+    Waits {
+        /// The job.
+        id: String,
+        /// How it waits.
+        how: Waiting,
+    },
     /// Its command has started.
     Started {
         /// The job.
@@ -348,6 +361,13 @@ pub trait JobTracker: Send + Sync {
         None
     }
 
+    /// The queue of the system, if it has one of its own. Then the library does not schedule its jobs: each is
+    /// given to `add_job`, or all tasks of an array to `add_array_job`, as soon as it is submitted, held ones too,
+    /// and `Waits` follows before anything else.
+    fn queueing(&self) -> Option<&dyn Queueing> {
+        None
+    }
+
     /// The whole system, if the tracker can see it.
     fn monitoring(&self) -> Option<&dyn Monitoring> {
         None
@@ -355,6 +375,31 @@ pub trait JobTracker: Send + Sync {
 
     /// Begin to report facts to `sink`, among them soon `Live` or `Lost`. Called once.
     fn subscribe(&self, sink: Arc<dyn EventSink>);
+}
+
+/// The place of a job in the queue of its runtime.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// It is held.
+    pub held: bool,
+    /// It has run, and waits to run again.
+    pub again: bool,
+    /// The reason why it waits, for people.
+    pub reason: Option<String>,
+}
+
+impl Waiting {
+    /// The place of a job by its account; `None` if it does not wait.
+    pub fn of(info: &JobInfo) -> Option<Self> {
+        let (held, again) = match info.state {
+            JobState::Queued => (false, false),
+            JobState::QueuedHeld => (true, false),
+            JobState::Requeued => (false, true),
+            JobState::RequeuedHeld => (true, true),
+            _ => return None,
+        };
+        Some(Self { held, again, reason: info.substate.clone() })
+    }
 }
 
 /// The result of withdrawing the start of a job.
@@ -379,6 +424,15 @@ pub struct Contact {
 pub trait TemplateSource {
     /// The known part of the template; INVALID_ARGUMENT for an unknown job.
     fn job_template(&self, id: &str) -> Result<JobTemplate>;
+}
+
+/// A tracker whose system has a queue of its own: it decides when a job starts, and whether it runs again.
+pub trait Queueing {
+    /// Keep waiting jobs from starting. Returns when the system has accepted it; `Waits` follows for each, or
+    /// whatever else has become of it: one that has begun is left alone.
+    fn hold(&self, ids: &[String]) -> Result<()>;
+    /// Let held jobs start. Returns as above.
+    fn release(&self, ids: &[String]) -> Result<()>;
 }
 
 /// A tracker that sees more than the jobs given to it.

@@ -153,6 +153,7 @@ pub(crate) fn submitter(uid: u32) -> Submitter {
 
 pub(crate) fn job(template: JobTemplate) -> NewJob {
     NewJob {
+        held: false,
         id: ulid::Ulid::generate().to_string().to_lowercase(),
         session: "session".into(),
         settings: resolved(&template),
@@ -168,7 +169,8 @@ pub(crate) fn job(template: JobTemplate) -> NewJob {
 
 pub(crate) fn id_of(fact: &Fact) -> Option<&str> {
     match fact {
-        Fact::Started { id, .. }
+        Fact::Waits { id, .. }
+        | Fact::Started { id, .. }
         | Fact::Suspended { id, .. }
         | Fact::Resumed { id, .. }
         | Fact::Ended { id, .. }

@@ -172,6 +172,7 @@ impl Rig {
         let image = template.job_category.as_ref().map(ToString::to_string);
         let settings = JobSettings { image, ..self.configured.clone() };
         let job = NewJob {
+            held: false,
             settings: tracker::Settings::of(&settings).unwrap(),
             slots: None,
             id: ulid::Ulid::generate().to_string().to_lowercase(),

@@ -1,9 +1,12 @@
-//! What every job tracker must do, seen from outside. Runs against the fake and against containerd.
+//! What every job tracker must do, seen from outside. Runs against the fake, with and without a queue of its own, and
+//! against containerd.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod queue;
 mod starts;
 
+use queue::*;
 use starts::*;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -51,6 +54,14 @@ fn subject(
 }
 
 fn fake() -> Subject {
+    fake_of(FakeTracker::new())
+}
+
+fn fake_with_queue() -> Subject {
+    fake_of(FakeTracker::with_queue())
+}
+
+fn fake_of(fake: Arc<FakeTracker>) -> Subject {
     fn template(command: String) -> JobTemplate {
         JobTemplate {
             remote_command: Some(command.into()),
@@ -58,7 +69,7 @@ fn fake() -> Subject {
             ..JobTemplate::default()
         }
     }
-    subject(FakeTracker::new(), |code| template(code.to_string()), || template("sleep".into()), None)
+    subject(fake, |code| template(code.to_string()), || template("sleep".into()), None)
 }
 
 fn image() -> String {
@@ -128,6 +139,7 @@ impl Subject {
             },
             stdio: Stdio::default(),
             task: None,
+            held: false,
             slots: None,
             wall_clock: None,
             ends: None,
@@ -150,7 +162,8 @@ impl Subject {
     /// The next fact about this very job.
     fn next(&self, job: &str) -> Fact {
         self.until(|fact| match fact {
-            Fact::Started { id, .. }
+            Fact::Waits { id, .. }
+            | Fact::Started { id, .. }
             | Fact::Suspended { id, .. }
             | Fact::Resumed { id, .. }
             | Fact::Ended { id, .. }
@@ -384,34 +397,52 @@ fn live_is_told(subject: &Subject) {
     subject.until(|fact| matches!(fact, Fact::Live).then_some(()));
 }
 
-/// Each rule becomes a test for each tracker.
+/// Each rule becomes a test for each tracker: there are rules for all, for systems without a queue of their own, and
+/// for systems that have one.
 macro_rules! contract {
-    ($($rule:ident)*) => {
-        mod on_the_fake { $(#[test] fn $rule() { super::$rule(&super::fake()); })* }
-        mod on_containerd { $(#[test] fn $rule() {
-            if super::may_run() { super::$rule(&super::containerd()); }
+    (all { $($all:ident)* } without { $($without:ident)* } with { $($with:ident)* }) => {
+        mod on_the_fake { $(#[test] fn $all() { super::$all(&super::fake()); })*
+            $(#[test] fn $without() { super::$without(&super::fake()); })* }
+        mod on_the_fake_with_a_queue { $(#[test] fn $all() { super::$all(&super::fake_with_queue()); })*
+            $(#[test] fn $with() { super::$with(&super::fake_with_queue()); })* }
+        mod on_containerd { $(#[test] fn $all() {
+            if super::may_run() { super::$all(&super::containerd()); }
+        })* $(#[test] fn $without() {
+            if super::may_run() { super::$without(&super::containerd()); }
         })* }
     };
 }
 
 contract! {
-    live_is_told
-    a_job_starts_ends_and_is_deleted
-    a_running_job_is_controlled
-    a_suspended_job_can_be_terminated
-    a_job_is_killed_whatever_it_does
-    an_unknown_job_is_an_error_that_names_it
-    a_template_that_can_never_run_is_refused
-    the_system_tells_about_itself
-    deleting_twice_is_harmless
-    a_prepared_job_waits_for_its_start
-    a_job_is_started_while_it_is_being_prepared
-    a_preparation_can_be_undone
-    a_prepared_job_that_is_terminated_does_not_run
-    a_start_that_is_withdrawn_in_time_does_not_happen
-    a_prepared_job_that_is_withdrawn_does_not_run
-    a_start_that_is_withdrawn_can_be_undone_at_once
-    what_has_begun_is_not_withdrawn
+    all {
+        live_is_told
+        a_job_starts_ends_and_is_deleted
+        a_running_job_is_controlled
+        a_suspended_job_can_be_terminated
+        a_job_is_killed_whatever_it_does
+        an_unknown_job_is_an_error_that_names_it
+        a_template_that_can_never_run_is_refused
+        the_system_tells_about_itself
+        deleting_twice_is_harmless
+    }
+    without {
+        a_prepared_job_waits_for_its_start
+        a_job_is_started_while_it_is_being_prepared
+        a_preparation_can_be_undone
+        a_prepared_job_that_is_terminated_does_not_run
+        a_start_that_is_withdrawn_in_time_does_not_happen
+        a_prepared_job_that_is_withdrawn_does_not_run
+        a_start_that_is_withdrawn_can_be_undone_at_once
+        what_has_begun_is_not_withdrawn
+    }
+    with {
+        a_job_waits_before_anything_else
+        a_held_job_waits_for_its_release
+        a_job_that_has_begun_is_not_held
+        a_job_is_taken_into_the_queue_once
+        all_tasks_of_an_array_are_taken_into_the_queue
+        a_job_that_waits_can_be_ended
+    }
 }
 
 /// Is there a containerd to test with? Where there has to be one, its absence is a failure.

@@ -8,7 +8,9 @@ use crate::model::{
     Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Outcome, Result, Version, now,
 };
 use crate::sync::Mutex;
-use crate::tracker::{Contact, EventSink, Fact, JobTracker, NewJob, Settings, Withdrawn};
+use crate::tracker::{
+    Contact, EventSink, Fact, JobTracker, NewJob, Queueing, Settings, Waiting, Withdrawn,
+};
 
 /// A request of a process to the runtime.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +42,10 @@ pub(super) struct Runtime {
     pub(super) requests: Vec<VecDeque<Request>>,
     /// Facts that are not delivered yet, by process.
     pub(super) facts: Vec<VecDeque<Fact>>,
+    /// It has a queue of its own.
+    pub(super) queues: bool,
+    /// Jobs that are to be held from the beginning.
+    pub(super) submitted_held: BTreeSet<String>,
     /// It does not answer questions.
     pub(super) mute: bool,
 }
@@ -51,6 +57,12 @@ impl Runtime {
 
     /// Let the command of a started job begin.
     pub(super) fn begin(&mut self, id: &str) {
+        let waits = matches!(self.jobs.get(id), Some(JobState::Queued | JobState::Requeued));
+        if self.queues && waits {
+            self.jobs.insert(id.to_owned(), JobState::Running);
+            *self.runs.entry(id.to_owned()).or_default() += 1;
+            return self.tell_all(&Fact::Started { id: id.to_owned(), at: now(), image: None });
+        }
         if self.starting.remove(id) {
             assert!(!self.held.contains(id), "{id} runs though it is held");
             *self.runs.entry(id.to_owned()).or_default() += 1;
@@ -80,6 +92,49 @@ impl Runtime {
         }
     }
 
+    /// End a job that was begun; one that waits in the queue does not run.
+    pub(super) fn terminate(&mut self, id: &str) {
+        if !self.queues || !self.jobs.get(id).is_some_and(|state| state.is_queued()) {
+            return self.exit(id, 143);
+        }
+        self.jobs.insert(id.to_owned(), JobState::Failed);
+        let outcome = Outcome::failed("terminated before it started");
+        self.tell_all(&Fact::Ended { id: id.to_owned(), outcome });
+    }
+
+    /// Hold or release a job that waits in the queue.
+    pub(super) fn switch(&mut self, id: &str, held: bool) {
+        use JobState::{Queued, QueuedHeld, Requeued, RequeuedHeld};
+        let next = match (self.jobs.get(id), held) {
+            (Some(Queued), true) => QueuedHeld,
+            (Some(Requeued), true) => RequeuedHeld,
+            (Some(QueuedHeld), false) => Queued,
+            (Some(RequeuedHeld), false) => Requeued,
+            _ => return,
+        };
+        self.jobs.insert(id.to_owned(), next);
+        self.tell_waiting(id);
+    }
+
+    /// Let a job that runs wait to run again, and one that waits be unknown.
+    pub(super) fn forget_or_requeue(&mut self, id: &str) {
+        match self.jobs.get(id) {
+            Some(JobState::Queued | JobState::QueuedHeld) => drop(self.jobs.remove(id)),
+            Some(state) if state.is_started() => {
+                self.jobs.insert(id.to_owned(), JobState::Requeued);
+                *self.losses.entry(id.to_owned()).or_default() += 1;
+                self.tell_waiting(id);
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_waiting(&mut self, id: &str) {
+        if let Some(how) = self.jobs.get(id).and_then(|state| Waiting::of(&JobInfo::new(id, *state))) {
+            self.tell_all(&Fact::Waits { id: id.to_owned(), how });
+        }
+    }
+
     /// Let the job's command vanish without a result.
     pub(super) fn lose(&mut self, id: &str) {
         self.begin(id);
@@ -102,7 +157,7 @@ impl Runtime {
             }
             Request::Prepare(id) | Request::Start(id)
                 if (!works || self.withdrawn.contains(&id))
-                    && self.jobs.get(&id).is_none_or(|state| state.is_queued()) =>
+                    && self.jobs.get(&id).is_none_or(|state| state.is_queued() && !self.queues) =>
             {
                 self.jobs.remove(&id);
                 let error = Error::new(ErrorCode::TryLater, "full");
@@ -116,10 +171,20 @@ impl Runtime {
             Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_started()) => {
                 self.tell_all(&Fact::Started { id, at: now(), image: None });
             }
+            Request::Start(id)
+                if self.queues && self.jobs.get(&id).is_some_and(|state| state.is_queued()) =>
+            {
+                self.tell_waiting(&id);
+            }
             Request::Start(id) if self.lost.contains(&id) => self.tell_all(&end_of_lost(&id)),
             Request::Start(id) if self.jobs.get(&id).is_some_and(|state| state.is_terminated()) => {
                 let outcome = Outcome { exit_status: Some(0), finished: now(), ..Outcome::default() };
                 self.tell_all(&Fact::Ended { id, outcome });
+            }
+            Request::Start(id) if self.queues => {
+                let held = self.submitted_held.contains(&id);
+                self.jobs.insert(id.clone(), if held { JobState::QueuedHeld } else { JobState::Queued });
+                self.tell_waiting(&id);
             }
             Request::Start(id) => {
                 self.starting.insert(id.clone());
@@ -176,7 +241,12 @@ impl JobTracker for Reach {
     }
 
     fn add_job(&self, job: NewJob) -> Result<()> {
-        *self.runtime.lock().asked.entry(job.id.clone()).or_default() += 1;
+        let mut runtime = self.runtime.lock();
+        *runtime.asked.entry(job.id.clone()).or_default() += 1;
+        if job.held {
+            runtime.submitted_held.insert(job.id.clone());
+        }
+        drop(runtime);
         self.ask(Request::Start(job.id))
     }
 
@@ -215,6 +285,10 @@ impl JobTracker for Reach {
         self.ask(Request::Delete(id.to_owned()))
     }
 
+    fn queueing(&self) -> Option<&dyn Queueing> {
+        self.runtime.lock().queues.then_some(self as &dyn Queueing)
+    }
+
     fn list_job_categories(&self) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
@@ -224,4 +298,16 @@ impl JobTracker for Reach {
     }
 
     fn subscribe(&self, _: Arc<dyn EventSink>) {}
+}
+
+impl Queueing for Reach {
+    fn hold(&self, ids: &[String]) -> Result<()> {
+        ids.iter().for_each(|id| self.runtime.lock().switch(id, true));
+        Ok(())
+    }
+
+    fn release(&self, ids: &[String]) -> Result<()> {
+        ids.iter().for_each(|id| self.runtime.lock().switch(id, false));
+        Ok(())
+    }
 }
