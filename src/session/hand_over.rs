@@ -23,15 +23,23 @@ pub(super) fn pass_on(world: &World, which: Which<'_>, control: Control) -> Resu
         let ids: Vec<String> = jobs.iter().map(|(id, _)| id.clone()).collect();
         let queue = engine.tracker().queueing();
         let queue = queue.ok_or_else(|| Error::internal("a runtime without a queue of its own"))?;
-        if releases {
-            queue.release(&ids)?
-        } else {
-            queue.hold(&ids)?
-        }
+        let accepted = if releases { queue.release(&ids) } else { queue.hold(&ids) };
+        accepted.map_err(|error| match error.code {
+            // Its process has not handed it over yet.
+            ErrorCode::InvalidArgument => Error { code: ErrorCode::TryLater, ..error },
+            _ => error,
+        })?;
         for id in &ids {
-            settle(world, id, |state| !state.is_queued() || state.is_held() != releases)?;
             let is_done = |state: JobState| state.is_held() != releases;
-            acted += usize::from(world.store.job_state(id)?.is_some_and(is_done));
+            settle(world, id, |state| !state.is_queued() || is_done(state))?;
+            match world.store.job_state(id)? {
+                Some(state) if is_done(state) => acted += 1,
+                Some(state) if state.is_queued() => {
+                    let text = format!("job {id}: the runtime has accepted it, but has not said so yet");
+                    return Err(Error::new(ErrorCode::TryLater, text));
+                }
+                _ => {}
+            }
         }
     }
     Ok(acted)

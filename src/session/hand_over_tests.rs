@@ -167,6 +167,7 @@ fn a_job_that_the_runtime_forgets_is_handed_over_again() {
         std::thread::yield_now();
     }
     bench.tracker.lose(&job.id);
+    assert_eq!(code(job.control(Control::Release)), ErrorCode::TryLater);
     bench.world.default_engine().unwrap().settle_all().unwrap();
     while bench.tracker.job_state(&job.id).is_err() {
         std::thread::yield_now();
