@@ -10,6 +10,7 @@ CACHE=${FINDINGS_CACHE:-$WORK/cache}
 CHANGED=0
 PIDS=()
 DAEMONS=()
+CLUSTERS=()
 
 cannot() {
     echo "cannot be looked at here: $*" >&2
@@ -20,6 +21,7 @@ clean_up() {
     local status=$? daemon pid container
     trap '' INT TERM
     exec >"$WORK/clean-up.log" 2>&1
+    for daemon in "${CLUSTERS[@]}"; do cluster "$daemon" stop; done
     for daemon in "${DAEMONS[@]}"; do in_tools "$daemon" "$CONTAINERD_SCRIPT" stop "$WORK/$daemon.d"; done
     for pid in "${PIDS[@]}"; do kill -KILL "$pid" || true; done
     for container in "$WORK"/state.*/*/; do
@@ -49,22 +51,28 @@ in_suite() {
         -o Dir::State::status=/dev/null -o Dir::Cache="$dir" -o APT::Sandbox::User=root "$@"
 }
 
+# lists SUITE: let apt know what the suite has.
+lists() {
+    local suite=$1 dir=$CACHE/apt/$1 mirror
+    need apt-get dpkg-deb
+    [ ! -e "$dir/sources.list" ] || return 0
+    mkdir -p "$dir"/{lists/partial,archives/partial,apt.conf.d,preferences.d,debs}
+    # shellcheck disable=SC2016
+    mirror=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Created-By: Packages' |
+        sed -n 's/^Debian|Debian|//p' | head -n 1)
+    [ -n "$mirror" ] || cannot "apt knows no mirror of Debian"
+    echo "deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" \
+        >"$dir/sources.list"
+    in_suite "$suite" apt-get update >&2 || cannot "apt-get update for $suite fails"
+}
+
 # get SUITE PACKAGE[=VERSION]...: unpack them in $WORK/SUITE, with the suite's own C library, and let
 # the programs use that.
 get() {
-    local suite=$1 dir=$CACHE/apt/$1 package mirror file interpreter
+    local suite=$1 dir=$CACHE/apt/$1 package file interpreter
     local -a packages=(libc6 libgcc-s1 "${@:2}")
-    need apt-get dpkg-deb patchelf
-    if [ ! -e "$dir/sources.list" ]; then
-        mkdir -p "$dir"/{lists/partial,archives/partial,apt.conf.d,preferences.d,debs}
-        # shellcheck disable=SC2016
-        mirror=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' 'Created-By: Packages' |
-            sed -n 's/^Debian|Debian|//p' | head -n 1)
-        [ -n "$mirror" ] || cannot "apt knows no mirror of Debian"
-        echo "deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" \
-            >"$dir/sources.list"
-        in_suite "$suite" apt-get update >&2 || cannot "apt-get update for $suite fails"
-    fi
+    need patchelf
+    lists "$suite"
     for package in "${packages[@]}"; do
         file=$dir/debs/$package.deb
         if [ ! -e "$file" ]; then
