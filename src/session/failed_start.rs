@@ -12,8 +12,14 @@ impl Engine {
     /// Let a job that could not be started wait for another attempt, after a pause.
     pub(super) fn not_started(&self, id: &str, error: &Error) -> Result<()> {
         tracing::warn!(job = %id, %error, "cannot start a job");
-        // A runtime that is away starts nothing, so the attempt does not count.
-        let attempts = (error.code != ErrorCode::DrmCommunication).then_some(ATTEMPTS);
+        // A runtime that is away starts nothing, and one whose queue is full says nothing of the job, so the attempt
+        // does not count.
+        let counts = match error.code {
+            ErrorCode::DrmCommunication => false,
+            ErrorCode::TryLater => !self.queues_itself(),
+            _ => true,
+        };
+        let attempts = counts.then_some(ATTEMPTS);
         let retry = self.store.job_not_started(id, &error.message, attempts, &self.mine);
         let mut progress = self.progress.lock();
         progress.working.remove(id);

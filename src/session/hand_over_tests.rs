@@ -93,8 +93,14 @@ fn what_the_runtime_refuses_is_not_submitted() {
 #[test]
 fn what_cannot_be_handed_over_now_is_handed_over_later() {
     let (_dir, bench, session) = fresh();
-    bench.tracker.refuse_next(Error::new(ErrorCode::TryLater, "too many jobs"));
+    let full = || Error::new(ErrorCode::TryLater, "too many jobs");
+    bench.tracker.refuse_next(full());
     let job = session.run_job(template("0")).unwrap();
+    // However often that is.
+    let engine = bench.world.default_engine().unwrap();
+    for _ in 0..9 {
+        engine.take(Fact::NotStarted { id: job.id.clone(), error: full() }).unwrap();
+    }
     job.wait_terminated(Timeout::Infinite).unwrap();
     assert_eq!((job.info().unwrap().exit_status, bench.tracker.orders().len()), (Some(0), 1));
 }
