@@ -312,7 +312,7 @@ impl Engine {
             };
             if let Err(error) = done {
                 tracing::error!(%error, "it will be looked into again");
-                // What fails before that has the same reason, most likely, and does not put it off.
+                // Failures before that have the same reason, most likely, and do not put it off.
                 if retry.is_none_or(|(at, _)| at <= Instant::now()) {
                     let pause = next_pause(retry);
                     retry = Some((Instant::now() + pause, pause));

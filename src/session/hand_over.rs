@@ -108,7 +108,7 @@ impl Engine {
         }
         match self.look(id)?.as_ref().and_then(Waiting::of) {
             Some(how) => self.waits_there(id, &how),
-            // What has become of it is reported as well.
+            // Its start or its end is reported as well.
             None => Ok(()),
         }
     }

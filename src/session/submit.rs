@@ -253,12 +253,15 @@ fn to_hand_over(id: &str, tasks: Option<&[NewTask]>, failure: Option<&str>) -> V
     }
 }
 
+fn queue_name(template: &JobTemplate) -> String {
+    let name = template.queue_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string);
+    name.unwrap_or_else(|| DEFAULT_QUEUE.to_owned())
+}
+
 /// The view of a job that the scheduler has no part in: its runtime judges what it asks for.
 fn terms_there(template: &JobTemplate) -> Result<Terms> {
-    let queue = template.queue_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string);
-    let queue = queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
     Ok(Terms {
-        pool: Pool { slots: None, memory: None, queue, queue_slots: None },
+        pool: Pool { slots: None, memory: None, queue: queue_name(template), queue_slots: None },
         rank: 0,
         priority: 0,
         slots: template.slots()?,
@@ -280,8 +283,7 @@ fn terms(
     limits: Limits,
     user: &str,
 ) -> Result<Terms> {
-    let name = template.queue_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string);
-    let name = name.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
+    let name = queue_name(template);
     let queue = config.queues.get(&name);
     let queue =
         queue.ok_or_else(|| Error::argument(format!("queueName \"{name}\": there is no such queue")))?;

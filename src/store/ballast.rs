@@ -32,9 +32,12 @@ impl Ballast {
                 && let Err(error) = posix_fallocate(&file, 0, wanted)
             {
                 tracing::debug!(%error, "no room is kept for the ends of jobs");
-                // What was had before the failure stays allocated otherwise.
-                let kept = if wanted > FOR_ENDS { FOR_ENDS } else { length };
-                let _ = file.set_len(kept.cast_unsigned());
+                // The failure may have left a part.
+                if wanted > FOR_ENDS {
+                    let _ = file.set_len(FOR_ENDS.cast_unsigned());
+                } else {
+                    self.drop();
+                }
                 return;
             }
         }

@@ -103,22 +103,21 @@ impl Store {
     /// End the jobs that wait in reservations that are over. Returns the jobs in them that still run:
     /// their init ends them, unless the reservation was terminated before its time.
     pub fn expire_reservations(&self, now: Millis) -> Result<Vec<String>> {
-        if !self.read(|sql| Ok(sql.prepare_cached(&any_outlasts())?.exists([now])?))? {
-            return Ok(Vec::new());
-        }
-        let over = "its reservation is over";
-        let ended = self.write(|sql| terminate(sql, OUTLASTS, params![now], Control::Terminate, over));
-        Ok(ended?.begun)
+        self.expire(&any_outlasts(), OUTLASTS, now, "its reservation is over")
     }
 
     /// End the jobs that wait although their deadline has come. A job that has started, or is being
     /// started, is ended by its init. Returns those that wait in the queue of their runtime.
     pub fn expire_deadlines(&self, now: Millis) -> Result<Vec<String>> {
-        if !self.read(|sql| Ok(sql.prepare_cached(&any_late())?.exists([now])?))? {
+        self.expire(&any_late(), LATE, now, "its deadline has come before it could run")
+    }
+
+    /// End the jobs that `within` selects, if the query `any` finds one. Returns those that the runtime has to end.
+    fn expire(&self, any: &str, within: &str, now: Millis, reason: &str) -> Result<Vec<String>> {
+        if !self.read(|sql| Ok(sql.prepare_cached(any)?.exists([now])?))? {
             return Ok(Vec::new());
         }
-        let over = "its deadline has come before it could run";
-        let ended = self.write(|sql| terminate(sql, LATE, params![now], Control::Terminate, over));
+        let ended = self.write(|sql| terminate(sql, within, params![now], Control::Terminate, reason));
         Ok(ended?.begun)
     }
 }
