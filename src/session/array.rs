@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::behalf::Behalf;
 use super::hold::hold_or_release;
 use super::job::JobRef;
-use super::jobs::{settle, settled};
+use super::jobs::{has_ended, settle, settled};
 use super::process;
 use super::process::Kind;
 use super::world::World;
-use crate::model::{Control, Error, ErrorCode, JobState, JobTemplate, Result};
+use crate::model::{Control, Error, JobState, JobTemplate, Result};
 use crate::runtime;
 use crate::store::{Array, Job, Which};
 use crate::sync::Mutex;
@@ -153,7 +153,7 @@ fn ask<'a>(
                 world.engine(&job.target).and_then(|engine| engine.tracker().job_control(id, control));
             match asked {
                 Ok(()) => done.lock().push(id.clone()),
-                Err(error) if error.code == ErrorCode::InvalidState => {}
+                Err(error) if has_ended(world, id, &error) => {}
                 Err(error) => *failed.lock() = Some(error),
             }
         }

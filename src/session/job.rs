@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::behalf::Behalf;
 use super::hold::hold_or_release;
-use super::jobs::settle;
+use super::jobs::{has_ended, settle};
 use super::process::Kind;
 use super::waits::{Known, Look};
 use super::world::World;
@@ -96,7 +96,7 @@ impl JobRef {
         }
         match world.engine(&job.target)?.tracker().job_control(&self.id, how) {
             // It ended by itself meanwhile, which is equivalent.
-            Err(error) if error.code == ErrorCode::InvalidState => Ok(()),
+            Err(error) if has_ended(world, &self.id, &error) => Ok(()),
             result => result,
         }
     }

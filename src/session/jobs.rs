@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::waits::{Known, Look};
 use super::world::World;
-use crate::model::{JobState, Result};
+use crate::model::{Error, ErrorCode, JobState, Result};
 use crate::store::Job;
 
 /// The longest time that a control call waits until the state shows the accepted change.
@@ -30,4 +30,16 @@ pub(super) fn settle(world: &World, id: &str, settled: impl Fn(JobState) -> bool
         })
     };
     world.waits.wait(&world.store, &[id], deadline, look).map(|_| ())
+}
+
+/// Returns whether a runtime has refused a control because the job has ended meanwhile. It may have been cleaned up since:
+/// then the runtime does not know it any more.
+pub(super) fn has_ended(world: &World, id: &str, refusal: &Error) -> bool {
+    match refusal.code {
+        ErrorCode::InvalidState => true,
+        ErrorCode::InvalidArgument => {
+            world.store.job_state(id).is_ok_and(|state| state.is_none_or(JobState::is_terminated))
+        }
+        _ => false,
+    }
 }
