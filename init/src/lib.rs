@@ -42,6 +42,18 @@ pub const TERMINATE_FILE: &str = "terminate";
 /// Name of the file by which init reports that the command has ended and its files are being copied out,
 /// which may take longer than the grace of a job that was asked to end.
 pub const STAGE_OUT_FILE: &str = "staging-out";
+/// Name of the file, in the directory of a job on a cluster, whose presence asks the program on the node to kill the
+/// job. It is written before a signal is sent.
+pub const KILL_FILE: &str = "kill";
+/// Name of the file in that directory that allows another run after one that was interrupted.
+pub const RERUNNABLE_FILE: &str = "rerunnable";
+/// Names of the claims in that directory, each followed by the number of the run.
+pub const CLAIM: &str = "claim.";
+/// Names of the directories of the runs, likewise.
+pub const RUN: &str = "run.";
+/// The directory, beside that of all jobs, in which a file with the name of a job is written when there is something
+/// new about it.
+pub const NEWS_DIR: &str = "news";
 /// The `PATH` of a job whose environment has none; the one Docker gives.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The text that a working directory starts with to mean the job user's home in the image.
@@ -125,6 +137,8 @@ pub struct Order {
     /// File system and number of the job's directory on the host: a runtime that shows files under numbers
     /// of its own is known by it.
     pub place: Option<(u64, u64)>,
+    /// Path of a FIFO; the job is killed once nobody has it open for writing. Empty is none.
+    pub lifeline: Vec<u8>,
     /// Copied before the command starts.
     pub stage_in: Vec<Transfer>,
     /// Copied when the job's last process has ended.
@@ -221,6 +235,7 @@ impl Order {
         if let Some((device, inode)) = self.place {
             [device, inode].iter().for_each(|number| out.number("place", number));
         }
+        out.bytes("lifeline", &self.lifeline);
         Transfer::write(&self.stage_in, "stage-in", &mut out);
         Transfer::write(&self.stage_out, "stage-out", &mut out);
         out.write(job_dir, ORDER_FILE)
@@ -260,6 +275,7 @@ impl Order {
                 "submitter" => submitter.push(value.to_vec()),
                 "origin" => origins.push(value.to_vec()),
                 "place" => place.push(codec::number(value)?),
+                "lifeline" => order.lifeline = value.to_vec(),
                 "stage-in" => stage_in.push(value.to_vec()),
                 "stage-out" => stage_out.push(value.to_vec()),
                 _ => {}
@@ -397,6 +413,7 @@ pub(crate) mod tests {
                 device: u64::MAX,
                 inode: 5,
             }],
+            lifeline: b"/l".to_vec(),
             stage_in: vec![transfer(b"/a"), transfer(b"")],
             stage_out: vec![transfer(b"/b")],
         };

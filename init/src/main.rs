@@ -1,8 +1,9 @@
 //! PID 1 of a job: runs the order's command and records how it ended.
 //!
-//! `drmaa2-init [JOB_DIR]` makes the [`Fence`] in the job's directory, reads the [`Order`], starts the
+//! `drmaa2-init [--shared] [JOB_DIR]` makes the [`Fence`] in the job's directory, reads the [`Order`], starts the
 //! command as its child, supervises it, and writes the [`Record`] before it exits with the command's
-//! code, or 128 plus the signal that ended it. It holds no state but these files, so nothing that
+//! code, or 128 plus the signal that ended it. With `--shared` it need not be PID 1: the job shares the
+//! processes of the machine with others, and consists of its descendants. It holds no state but these files, so nothing that
 //! happens outside the container can lose how the job ended.
 
 mod accounts;
@@ -11,7 +12,9 @@ mod child;
 mod clock;
 mod exec;
 mod failure;
+mod family;
 mod identity;
+mod lifeline;
 mod limit;
 mod origin;
 mod output;
@@ -49,12 +52,14 @@ fn main() -> ExitCode {
     // First of all: a signal that arrives from now on is kept, and a request from before has left its
     // file.
     let signals = Signals::block();
-    if std::process::id() != 1 {
+    let mut args = std::env::args_os().skip(1).peekable();
+    let is_shared = args.next_if(|arg| arg == "--shared").is_some();
+    if std::process::id() != 1 && !(is_shared && family::adopt_orphans()) {
         // Init ends a job by killing every process that it can see.
         complain("must be PID 1 of a container");
         return ExitCode::from(REFUSED);
     }
-    let job_dir = std::env::args_os().nth(1).map_or(JOB_DIR.into(), PathBuf::from);
+    let job_dir = args.next().map_or(JOB_DIR.into(), PathBuf::from);
     let group = Group::find();
     let account = Account::begin(&group);
     let begun = now();
@@ -73,6 +78,7 @@ fn main() -> ExitCode {
     (record.cpu_time, record.max_rss) = usage::reaped();
     account.close(&mut record);
     explain_kill(&mut record);
+    lifeline::explain(&mut record);
     if let Err(error) = record.write(&job_dir) {
         complain(format_args!("cannot write the record: {error}"));
     }
@@ -118,10 +124,12 @@ fn run(job_dir: &Path, signals: &Signals, group: &Group) -> Record {
         Err(error) => return not_begun(Failure::new("cannot start a process", &error)),
     };
     let command = child.pid;
-    let copying = match outputs.copy(move || supervise::signal_group(command, libc::SIGXFSZ)) {
+    // After the fork: a process with threads must not fork.
+    lifeline::hold(&order.lifeline);
+    let copying = match outputs.copy(move || family::signal_group(command, libc::SIGXFSZ)) {
         Ok(copying) => copying,
         Err(error) => {
-            supervise::kill_all();
+            family::kill_all();
             return failed(Failure::new("cannot start a thread", &error));
         }
     };

@@ -1,6 +1,5 @@
 //! The life of a running job: pass signals on, reap, end it when asked to, leave nothing behind.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,6 +7,7 @@ use std::time::{Duration, Instant};
 use drmaa2_init::is_marked;
 use libc::{c_int, pid_t};
 
+use crate::family::{self, ask_to_end, kill};
 use crate::limit::Limits;
 use crate::signals::Signals;
 
@@ -165,7 +165,7 @@ impl Job {
         match self.phase {
             Phase::Runs => self.begin(Phase::Lingers, self.patience.linger),
             // The command's process group was asked already.
-            Phase::Ends => outside(self.command).for_each(|pid| _ = ask_to_end(pid, self.stop)),
+            Phase::Ends => family::outside(self.command).for_each(|pid| _ = ask_to_end(pid, self.stop)),
             Phase::Lingers | Phase::Killed { .. } => {}
         }
     }
@@ -184,7 +184,7 @@ impl Job {
                 ask_to_end(self.command, self.stop);
             }
             Phase::Runs => {}
-            Phase::Lingers => _ = ask_to_end(ALL, self.stop),
+            Phase::Lingers => family::ask_all(self.stop),
             // The signal is sent once; but the request now concerns more than the processes that
             // outlived the command.
             Phase::Ends | Phase::Killed { .. } => {
@@ -205,12 +205,12 @@ impl Job {
                     self.ask();
                 } else if self.until.is_some_and(|until| until <= Instant::now()) {
                     self.outstayed = true;
-                    ask_to_end(ALL, self.stop);
+                    family::ask_all(self.stop);
                     self.begin(Phase::Ends, self.patience.grace);
                 }
             }
             Phase::Ends => {
-                kill_all();
+                family::kill_all();
                 (self.phase, self.until) = (Phase::Killed { command: self.status.is_none() }, None);
             }
             Phase::Killed { .. } => {}
@@ -267,45 +267,6 @@ fn name(signal: c_int) -> String {
         libc::SIGTERM => "SIGTERM".to_owned(),
         other => format!("signal {other}"),
     }
-}
-
-/// Every process of the container but this one, as kill(2) takes it.
-const ALL: pid_t = -1;
-
-/// Send the stop signal to a process or a group, and continue stopped processes: they could not act on
-/// the signal. False if there is no receiver.
-fn ask_to_end(whom: pid_t, stop: c_int) -> bool {
-    // Outside a container of its own, ALL would be every process of the machine.
-    (whom != ALL || std::process::id() == 1) && kill(whom, stop) && kill(whom, libc::SIGCONT)
-}
-
-/// The processes of the container that are not in this process group.
-fn outside(group: pid_t) -> impl Iterator<Item = pid_t> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(move |pid: &pid_t| {
-        // SAFETY: takes and returns plain numbers.
-        *pid != 1 && unsafe { libc::getpgid(*pid) } != group
-    })
-}
-
-/// Send a signal to the group of a process, as the kernel sends one to a process alone.
-pub(crate) fn signal_group(leader: pid_t, signal: c_int) {
-    kill(-leader, signal);
-}
-
-/// Kill every process of the container.
-pub(crate) fn kill_all() {
-    // See ask_to_end.
-    if std::process::id() == 1 {
-        kill(ALL, libc::SIGKILL);
-    }
-}
-
-/// Send a signal; false if there is no receiver.
-fn kill(pid: pid_t, signal: c_int) -> bool {
-    // SAFETY: takes and returns plain numbers.
-    unsafe { libc::kill(pid, signal) == 0 }
 }
 
 #[cfg(test)]

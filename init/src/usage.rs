@@ -4,12 +4,13 @@ use std::fs;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-/// CPU time of all processes of the PID namespace, including those that were waited for.
+use crate::family;
+
+/// CPU time of init and all processes of the job, including those that were waited for.
 pub(crate) fn cpu_time() -> Duration {
-    let stats = fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
-        entry.file_name().to_str()?.parse::<u32>().ok()?;
+    let stats = family::members().into_iter().filter_map(|pid| {
         // A process that has ended since counts with its parent the next time.
-        ticks(&fs::read_to_string(entry.path().join("stat")).ok()?)
+        ticks(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
     });
     let ticks: u64 = stats.sum();
     // SAFETY: takes and returns a number.

@@ -1,0 +1,50 @@
+//! The lifeline of a job: a FIFO that the program under which it was started holds open. Once nobody has it open,
+//! the job is killed: whatever ended that program could not reach the processes of a container.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use drmaa2_init::Record;
+
+use crate::family;
+
+/// Stack of the thread, which has little to remember.
+const STACK: usize = 128 * 1024;
+
+static WAS_CUT: AtomicBool = AtomicBool::new(false);
+
+/// Kill the job when the FIFO at this path has no writer any more; nothing if there is no path. What cannot be
+/// watched is as good as cut.
+pub(crate) fn hold(path: &[u8]) {
+    if path.is_empty() {
+        return;
+    }
+    let path = OsStr::from_bytes(path).to_owned();
+    let watch = move || {
+        let closed =
+            File::open(path).and_then(|mut fifo| io::copy(&mut fifo.by_ref().take(1), &mut io::sink()));
+        drop(closed);
+        cut();
+    };
+    if thread::Builder::new().stack_size(STACK).spawn(watch).is_err() {
+        cut();
+    }
+}
+
+fn cut() {
+    WAS_CUT.store(true, Ordering::SeqCst);
+    family::kill_all();
+}
+
+/// Add the reason to the record of a job that was killed for this.
+pub(crate) fn explain(record: &mut Record) {
+    if WAS_CUT.load(Ordering::SeqCst) && record.signal == Some(libc::SIGKILL) && record.reason.is_none()
+    {
+        record.reason = Some(b"killed: the program that it was started under was killed".to_vec());
+        record.interrupted = true;
+    }
+}

@@ -1,0 +1,128 @@
+//! A run of a job: its order with what the node adds, its init, and the signals for it.
+
+use std::env;
+use std::ffi::{CString, OsString};
+use std::fs::OpenOptions;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::ptr;
+
+use drmaa2_init::{KILL_FILE, Order, Record, TERMINATE_FILE, is_marked, mark};
+
+/// The FIFO by which init notices the death of this process.
+const LIFELINE: &str = "lifeline";
+/// Variables by which the workload manager tells a job what it was granted; the names begin so.
+const GRANTS: [&str; 7] = [
+    "SLURM",
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "GPU_DEVICE_ORDINAL",
+    "ROCR_VISIBLE_DEVICES",
+    "ZE_AFFINITY_MASK",
+    "HOME=",
+];
+
+/// Keep all signals from this process: they are fetched one at a time.
+pub(crate) fn block_signals() -> libc::sigset_t {
+    let mut all = MaybeUninit::uninit();
+    // SAFETY: sigfillset initialises the set before it is used; the calls touch no memory of ours.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        let all = all.assume_init();
+        libc::sigprocmask(libc::SIG_SETMASK, &all, ptr::null_mut());
+        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        all
+    }
+}
+
+/// Run the job, until its init has ended. `begun` is called once it runs.
+pub(crate) fn run(
+    job_dir: &Path,
+    run_dir: &Path,
+    signals: &libc::sigset_t,
+    begun: impl FnOnce(),
+) -> io::Result<ExitCode> {
+    let mut order = Order::read(job_dir)?;
+    order.env.extend(grants(&order.env));
+    let lifeline = run_dir.join(LIFELINE);
+    let path = CString::new(lifeline.as_os_str().as_bytes())?;
+    // SAFETY: the path ends in NUL.
+    if unsafe { libc::mkfifo(path.as_ptr(), 0o600) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    order.lifeline = lifeline.as_os_str().as_bytes().to_vec();
+    Record::reserve(run_dir)?;
+    order.write(run_dir)?;
+    // For reading as well, so that it opens without a reader. No other process has it: it is closed on exec.
+    let held =
+        OpenOptions::new().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(&lifeline)?;
+    let mut held = Some(held);
+    let mut init = start(run_dir)?;
+    begun();
+    loop {
+        let signal = next(signals);
+        if let Some(status) = init.try_wait()? {
+            return Ok(exit_code(status));
+        }
+        match signal {
+            libc::SIGCHLD => {}
+            _ if is_marked(&job_dir.join(KILL_FILE)) => drop(held.take()),
+            signal => {
+                if is_marked(&job_dir.join(TERMINATE_FILE)) {
+                    mark(&run_dir.join(TERMINATE_FILE))?;
+                }
+                pass_on(&init, signal);
+            }
+        }
+    }
+}
+
+/// The grants of the workload manager that the job does not set itself.
+fn grants(own: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let entries = env::vars_os().map(|(name, value): (OsString, OsString)| (name, value));
+    entries
+        .filter_map(|(name, value)| {
+            let name = [name.as_bytes(), b"="].concat();
+            let is_grant = GRANTS.iter().any(|grant| name.starts_with(grant.as_bytes()));
+            let is_set = own.iter().any(|entry| entry.starts_with(&name));
+            (is_grant && !is_set).then(|| [&name, value.as_bytes()].concat())
+        })
+        .collect()
+}
+
+/// Start init, as a process group of its own: signals of a workload manager to the group are passed on once.
+fn start(run_dir: &Path) -> io::Result<Child> {
+    let init = env::current_exe()?.with_file_name("drmaa2-init");
+    let mut command = Command::new(&init);
+    command.arg("--shared").arg(run_dir).env_clear().process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let error = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", init.display()));
+    command.spawn().map_err(error)
+}
+
+fn pass_on(init: &Child, signal: libc::c_int) {
+    // SAFETY: takes plain numbers; the process was not waited for.
+    unsafe { libc::kill(init.id().cast_signed(), signal) };
+}
+
+/// Wait for the next signal.
+fn next(signals: &libc::sigset_t) -> libc::c_int {
+    loop {
+        // SAFETY: the set outlives the call, which writes to no memory of ours.
+        let signal = unsafe { libc::sigwaitinfo(signals, ptr::null_mut()) };
+        if signal > 0 {
+            return signal;
+        }
+    }
+}
+
+fn exit_code(status: ExitStatus) -> ExitCode {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(super::REFUSED).into()
+}
