@@ -6,6 +6,7 @@
 
 mod category;
 mod sources;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::model::extensions::Pull;
 use crate::model::{Error, ErrorCode, JobTemplate, Result, Text};
@@ -26,13 +27,13 @@ use crate::model::{Error, ErrorCode, JobTemplate, Result, Text};
 pub use category::Category;
 use sources::FILE_VARIABLE;
 pub use sources::Sources;
+pub use target::{Containerd, Slurm, Target};
 
 const SYSTEM_STATE: &str = "/var/lib/drmaa2";
 /// The queue of a job that names none.
 pub const DEFAULT_QUEUE: &str = "default";
 /// The directory of containerd's own clients for registries.
 const CERTS_DIR: &str = "/etc/containerd/certs.d";
-const SCHEME: &str = "containerd://";
 
 /// Settings: those of this process itself, and those for its submissions. The latter are stored with
 /// each job, so they are read anew for each.
@@ -44,8 +45,10 @@ pub struct Config {
     pub init: Option<PathBuf>,
     /// The agent, which continues with jobs when no other process does.
     pub agent: Agent,
-    /// The containerd that jobs run on.
-    pub target: Target,
+    /// The containerd that jobs run on, unless a cluster is configured.
+    pub containerd: Containerd,
+    /// The cluster that jobs run on if a session names nothing else.
+    pub slurm: Option<Slurm>,
     /// The containerd runtime of jobs; `None` is that of the namespace.
     pub runtime: Option<String>,
     /// The program that this runtime uses, such as `crun`; `None` is its own choice.
@@ -117,31 +120,6 @@ pub enum Agent {
     Off,
     /// The program at this path.
     At(PathBuf),
-}
-
-/// A containerd, and the location of jobs in it. Stored with each job, since a later process must find
-/// the job there, whatever its own configuration is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Target {
-    /// Path of its socket.
-    pub address: PathBuf,
-    /// The namespace of images and containers.
-    pub namespace: String,
-    /// The snapshotter of root file systems; `None` is that of the namespace.
-    pub snapshotter: Option<String>,
-}
-
-impl Target {
-    /// Its name in the store.
-    pub fn name(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|error| Error::internal(error.to_string()))
-    }
-
-    /// The target with this name.
-    pub fn named(name: &str) -> Result<Self> {
-        serde_json::from_str(name)
-            .map_err(|error| Error::internal(format!("runtime \"{name}\" in the store: {error}")))
-    }
 }
 
 /// One source of settings; those that it omits are unchanged.
@@ -228,11 +206,8 @@ impl Config {
             state_dir: PathBuf::new(),
             init: None,
             agent: Agent::On,
-            target: Target {
-                address: "/run/containerd/containerd.sock".into(),
-                namespace: "default".into(),
-                snapshotter: None,
-            },
+            containerd: Containerd::built_in(),
+            slurm: None,
             runtime: None,
             runtime_binary: None,
             cdi_dirs: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
@@ -281,13 +256,15 @@ impl Config {
             }
         }
         self.queues.extend(layer.queues);
-        set(&mut self.target.address, layer.address.map(socket_path));
-        set(&mut self.target.namespace, layer.namespace);
-        self.target.snapshotter = layer.snapshotter.or(self.target.snapshotter.take());
+        if let Some(address) = layer.address {
+            self.set_address(address)?;
+        }
+        set(&mut self.containerd.namespace, layer.namespace);
+        self.containerd.snapshotter = layer.snapshotter.or(self.containerd.snapshotter.take());
         let sendmail = self.sendmail.clone().unwrap_or_default();
         let init = self.init.clone().unwrap_or_default();
         let paths = [
-            ("address", &self.target.address),
+            ("address", &self.containerd.address),
             ("state_dir", &self.state_dir),
             ("sendmail", &sendmail),
             ("certs_dir", &self.certs_dir),
@@ -321,44 +298,6 @@ impl Config {
         let name = self.category(template)?;
         Some(self.categories.get(&*name).map_or_else(|| name.to_string(), |known| known.image.clone()))
     }
-
-    /// The runtime that a session's contact string selects, and the limits that apply there; NULL and ""
-    /// select the configured one.
-    pub fn contact(&self, contact: Option<&str>) -> Result<(Target, Limits)> {
-        let (mut target, mut limits) = (self.target.clone(), self.limits);
-        let Some(contact) = contact.filter(|contact| !contact.is_empty()) else {
-            return Ok((target, limits));
-        };
-        let refuse = |cause: String| Error::argument(format!("contact \"{contact}\": {cause}"));
-        let rest = contact
-            .strip_prefix(SCHEME)
-            .ok_or_else(|| refuse(format!("it does not start with {SCHEME}")))?;
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        if !path.is_empty() {
-            target.address = path.into();
-        }
-        if !target.address.is_absolute() {
-            return Err(refuse(format!("the socket \"{path}\" is not an absolute path")));
-        }
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            match pair.split_once('=') {
-                Some((_, "")) | None => return Err(refuse(format!("\"{pair}\" has no value"))),
-                Some(("namespace", value)) => value.clone_into(&mut target.namespace),
-                Some(("snapshotter", value)) => target.snapshotter = Some(value.to_owned()),
-                Some(("slots", value)) => limits.slots = Some(number(value).map_err(refuse)?),
-                Some(("memory", value)) => limits.memory = Some(number(value).map_err(refuse)?),
-                Some((key, _)) => return Err(refuse(format!("unknown key \"{key}\""))),
-            }
-        }
-        Ok((target, limits))
-    }
-}
-
-fn number(text: &str) -> std::result::Result<i64, String> {
-    text.parse()
-        .ok()
-        .filter(|number| *number > 0)
-        .ok_or_else(|| format!("\"{text}\" is no number above 0"))
 }
 
 fn pull_policy(text: &str) -> Result<Pull> {
@@ -399,14 +338,6 @@ impl Compat {
     }
 }
 
-/// `ctr` and `nerdctl` accept the socket's path with or without a scheme.
-fn socket_path(address: PathBuf) -> PathBuf {
-    address
-        .to_str()
-        .and_then(|text| text.strip_prefix("unix://"))
-        .map_or_else(|| address.clone(), PathBuf::from)
-}
-
 fn read(file: &Path, must_exist: bool) -> Result<Layer> {
     let error = |cause: &dyn std::fmt::Display| {
         let text = format!("configuration {}: {cause}", file.display());
@@ -443,7 +374,7 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
         state_dir: env("DRMAA2_STATE_DIR"),
         init: env("DRMAA2_INIT"),
         agent: env("DRMAA2_AGENT"),
-        address: env("CONTAINERD_ADDRESS"),
+        address: env("DRMAA2_ADDRESS").or_else(|| env("CONTAINERD_ADDRESS")),
         namespace: text("CONTAINERD_NAMESPACE")?,
         snapshotter: text("CONTAINERD_SNAPSHOTTER")?,
         runtime: text("DRMAA2_RUNTIME")?,

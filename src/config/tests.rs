@@ -15,7 +15,7 @@ fn load(system: &str, root: bool, env: &[(&str, &str)]) -> Result<Config> {
 fn without_any_source_the_built_in_values_hold() {
     let config = load("", true, &[]).unwrap();
     assert_eq!(config.state_dir, Path::new("/var/lib/drmaa2"));
-    assert_eq!(config.target.address, Path::new("/run/containerd/containerd.sock"));
+    assert_eq!(config.containerd.address, Path::new("/run/containerd/containerd.sock"));
     let user = load("", false, &[("HOME", "/home/u")]).unwrap();
     assert_eq!(user.state_dir, Path::new("/home/u/.local/state/drmaa2"));
     let xdg = load("", false, &[("HOME", "/home/u"), ("XDG_STATE_HOME", "/s")]).unwrap();
@@ -37,9 +37,9 @@ fn what_comes_later_wins() {
         ("DRMAA2_RUNTIME_BINARY", "crun"),
     ];
     let config = load(system, true, &env).unwrap();
-    assert_eq!(config.target.namespace, "own");
-    assert_eq!(config.target.snapshotter.as_deref(), Some("native"));
-    assert_eq!(config.target.address, Path::new("/run/c.sock"));
+    assert_eq!(config.containerd.namespace, "own");
+    assert_eq!(config.containerd.snapshotter.as_deref(), Some("native"));
+    assert_eq!(config.containerd.address, Path::new("/run/c.sock"));
     assert_eq!(config.grace, Duration::from_secs(3));
     assert_eq!(config.runtime_binary.as_deref(), Some("crun"));
     assert_eq!(config.cdi_dirs, [Path::new("/cdi")]);
@@ -152,15 +152,19 @@ fn limits_and_queues_are_configured() {
 #[test]
 fn a_contact_string_selects_a_runtime() {
     let config = load("namespace = 'n'", true, &[]).unwrap();
-    assert_eq!(config.contact(None).unwrap().0, config.target);
-    assert_eq!(config.contact(Some("")).unwrap().0, config.target);
+    let containerd = |contact| match config.contact(contact).unwrap() {
+        (Target::Containerd(found), limits) => (found, limits),
+        (other, _) => panic!("{other:?}"),
+    };
+    assert_eq!(containerd(None).0, config.containerd);
+    assert_eq!(containerd(Some("")).0, config.containerd);
     let contact = "containerd:///c.sock?namespace=m&snapshotter=native&slots=3";
-    let (target, limits) = config.contact(Some(contact)).unwrap();
+    let (target, limits) = containerd(Some(contact));
     assert_eq!(limits, Limits { slots: Some(3), memory: None });
     assert_eq!(target.address, Path::new("/c.sock"));
     assert_eq!((target.namespace.as_str(), target.snapshotter.as_deref()), ("m", Some("native")));
-    let (only_namespace, _) = config.contact(Some("containerd://?namespace=m")).unwrap();
-    assert_eq!(only_namespace.address, config.target.address);
+    let (only_namespace, _) = containerd(Some("containerd://?namespace=m"));
+    assert_eq!(only_namespace.address, config.containerd.address);
     for wrong in [
         "tcp://1.2.3.4",
         "containerd://relative",
@@ -169,11 +173,41 @@ fn a_contact_string_selects_a_runtime() {
         "containerd:///c.sock?namespace=",
         "containerd:///c.sock?slots=0",
         "containerd:///c.sock?slots=many",
+        "slurm://relative",
+        "slurm:///c.conf?cluster=c",
     ] {
         let error = config.contact(Some(wrong)).unwrap_err();
         assert_eq!(error.code, ErrorCode::InvalidArgument);
         assert!(error.message.contains(wrong), "{error}");
     }
+}
+
+#[test]
+fn a_cluster_is_selected_by_contact_or_address() {
+    let slurm = |config: &Config, contact| match config.contact(contact).unwrap() {
+        (Target::Slurm { slurm }, Limits { slots: None, memory: None }) => slurm.conf,
+        other => panic!("{other:?}"),
+    };
+    let config = load("slots = 3", true, &[]).unwrap();
+    assert_eq!(slurm(&config, Some("slurm://")), None);
+    assert_eq!(slurm(&config, Some("slurm:///s.conf")), Some("/s.conf".into()));
+    let config = load("address = 'slurm:'\nslots = 3", true, &[]).unwrap();
+    assert_eq!(slurm(&config, None), None);
+    assert!(matches!(config.contact(Some("containerd://")).unwrap().0, Target::Containerd(_)));
+    let config = load("address = 'slurm:'", true, &[("DRMAA2_ADDRESS", "/c.sock")]).unwrap();
+    assert!(
+        matches!(config.target(), Target::Containerd(Containerd { address, .. }) if address == Path::new("/c.sock"))
+    );
+    assert!(load("address = 'slurm:relative'", true, &[]).is_err());
+}
+
+#[test]
+fn the_names_of_targets_stay_readable() {
+    let containerd = r#"{"address":"/c.sock","namespace":"n","snapshotter":null}"#;
+    assert_eq!(Target::named(containerd).unwrap().name().unwrap(), containerd);
+    let slurm = r#"{"slurm":{"conf":"/s.conf"}}"#;
+    assert_eq!(Target::named(slurm).unwrap().name().unwrap(), slurm);
+    assert!(Target::named(r#"{"lsf":{}}"#).is_err());
 }
 
 #[test]

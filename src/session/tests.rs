@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::process;
 use super::world::World;
 use super::{JobRef, JobSession, Timeout};
-use crate::config::{Agent, Compat, Config, Limits, Queue, Target};
+use crate::config::{Agent, Compat, Config, Containerd, Limits, Queue, Target};
 use crate::model::extensions::Pull;
 use crate::model::{Control, Error, ErrorCode, JobFilter, JobState, JobTemplate};
 use crate::store::{Claim, Store};
@@ -72,7 +72,12 @@ pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
         state_dir: state_dir.to_owned(),
         init: None,
         agent: Agent::Off,
-        target: Target { address: "/fake.sock".into(), namespace: "n".into(), snapshotter: None },
+        containerd: Containerd {
+            address: "/fake.sock".into(),
+            namespace: "n".into(),
+            snapshotter: None,
+        },
+        slurm: None,
         runtime: None,
         runtime_binary: None,
         cdi_dirs: vec![],
