@@ -3,19 +3,32 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
-use crate::config::{Config, Target};
+use crate::config::{Config, Slurm, Target};
 use crate::containerd::{ContainerdTracker, JobSettings, Settings};
 use crate::model::{Error, JobTemplate, Result};
 use crate::registry;
 use crate::runtime::Runtime;
+use crate::slurm;
 use crate::store;
 use crate::tracker::{self, JobTracker, Submitter};
 
-/// Name of the DRM system.
-pub const NAME: &str = "containerd";
+/// Name of the DRM system of a runtime.
+pub fn name(target: &Target) -> &'static str {
+    match target {
+        Target::Containerd(_) => "containerd",
+        Target::Slurm { .. } => slurm::NAME,
+    }
+}
 
 /// The tracker of a runtime. Works without a running daemon.
 pub fn tracker(config: &Config, target: &Target, runtime: &Arc<Runtime>) -> Result<Arc<dyn JobTracker>> {
+    let target = match target {
+        Target::Containerd(target) => target,
+        Target::Slurm { slurm } => {
+            let settings = cluster(config, slurm)?;
+            return Ok(slurm::SlurmTracker::new(settings, Arc::clone(runtime)));
+        }
+    };
     let settings = Settings {
         address: target.address.clone(),
         namespace: target.namespace.clone(),
@@ -27,12 +40,35 @@ pub fn tracker(config: &Config, target: &Target, runtime: &Arc<Runtime>) -> Resu
     Ok(ContainerdTracker::new(settings, Arc::clone(runtime)))
 }
 
-/// The settings of a job with this template if it is submitted now, by a process of this user.
+/// The settings of the tracker of a cluster.
+fn cluster(config: &Config, cluster: &Slurm) -> Result<slurm::Settings> {
+    let path = config.variable("PATH").unwrap_or_else(|| USUAL_PATH.into());
+    // Its programs for nodes are beside each other.
+    let node = init(config)?.with_file_name("drmaa2-node");
+    let state_dir = std::fs::canonicalize(&config.state_dir)
+        .map_err(|error| Error::internal(format!("{}: {error}", config.state_dir.display())))?;
+    let programs = slurm::Programs { path, conf: cluster.conf.clone() };
+    Ok(slurm::Settings { programs, dir: state_dir.join("slurm"), node })
+}
+
+/// Where programs are looked for by a process without `PATH`.
+const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// The settings of a job with this template if it is submitted to this runtime now, by a process of this user.
 pub fn job_settings(
     config: &Config,
+    target: &Target,
     template: &JobTemplate,
     process: Submitter,
 ) -> Result<tracker::Settings> {
+    if let Target::Slurm { .. } = target {
+        let image = config.image(template);
+        return tracker::Settings::of(&slurm::JobSettings {
+            image,
+            grace: config.grace,
+            linger: config.linger,
+        });
+    }
     let variable = |name: &str| config.variable(name);
     tracker::Settings::of(&JobSettings {
         image: config.image(template),

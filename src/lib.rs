@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod config;
+pub mod container;
 pub mod containerd;
 pub mod daemon;
 pub mod drms;
@@ -14,6 +15,7 @@ pub mod rights;
 pub mod runtime;
 pub mod scheduler;
 pub mod session;
+pub mod slurm;
 pub mod spawn;
 pub mod store;
 pub mod sync;

@@ -1,7 +1,7 @@
 //! Processes of this machine, as `/proc` shows them; see proc(5).
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -54,6 +54,13 @@ pub fn all() -> impl Iterator<Item = u32> {
 pub fn descriptor(pid: u32) -> Option<OwnedFd> {
     let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
     pidfd_open(pid, PidfdFlags::empty()).ok()
+}
+
+/// The id of the process of a descriptor; `None` if it was reaped.
+pub fn pid_of(process: &OwnedFd) -> Option<i32> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd())).ok()?;
+    let pid = info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
+    (pid > 0).then_some(pid)
 }
 
 #[cfg(test)]

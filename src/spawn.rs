@@ -88,6 +88,19 @@ pub fn spawn(
     result
 }
 
+/// Kill a program that was started with [`spawn`], and all others of its session.
+pub fn end_session(process: &OwnedFd) {
+    let Some(pid) = procfs::pid_of(process) else { return };
+    // SAFETY: takes and returns plain numbers. The group of the session exists as long as a process is in it, and the
+    // descriptor shows that the number is still that of the program.
+    unsafe {
+        let session = libc::getsid(pid);
+        if session > 0 && procfs::pid_of(process) == Some(pid) {
+            libc::kill(-session, libc::SIGKILL);
+        }
+    }
+}
+
 /// The prepared data of the child processes.
 struct Order<'a> {
     program: *const c_char,

@@ -12,7 +12,8 @@ use super::image::Image;
 use super::start::{self, Started};
 use super::tracker_core::Core;
 use super::turn::Turn;
-use super::{JobSettings, launch, order, pull, remove, withdraw};
+use super::{JobSettings, launch, pull, remove, withdraw};
+use crate::container::order;
 use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::{Fact, NewJob};
 

@@ -21,7 +21,8 @@ use nix::fcntl::{Flock, FlockArg};
 use super::files::{blocking, io_error};
 use super::job_dir::{self, Identity, KILL_FILE, identity_of, shared};
 use super::tracker_core::Core;
-use super::{order, withdraw};
+use super::withdraw;
+use crate::container::order;
 use crate::model::{Error, ErrorCode, Result};
 use crate::tracker::NewJob;
 

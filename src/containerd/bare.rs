@@ -19,8 +19,8 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use serde_json::{Value, json};
 
 use super::files::NO_STREAM;
-use super::order;
-use super::spec::{FileMount, STDERR, STDIN, STDOUT, is_private, is_private_path};
+use crate::container::order;
+use crate::container::spec::{FileMount, STDERR, STDIN, STDOUT, is_private, is_private_path};
 use crate::model::extensions::PREFIX;
 use crate::model::{Error, ErrorCode, Extensions, JobTemplate, Result};
 use crate::tracker::{Origin, Stdio};

@@ -12,7 +12,8 @@ use prost_types::Timestamp;
 use super::job_dir::{self, ERRORS_FILE, KILL_FILE, is_withdrawn, shared};
 use super::tracker_core::Core;
 use super::{group, look_up, metrics, withdraw};
-use crate::model::{Error, Millis, Outcome, Result, Usage, now};
+use crate::container::outcome::of_record;
+use crate::model::{Error, Millis, Outcome, Result, now};
 use crate::tracker::Fact;
 
 /// The reason of a failed job whose init could not write its record.
@@ -176,39 +177,12 @@ async fn was_started(core: &Core, id: &str, dir: &Path) -> Result<bool> {
 /// Init's record, if it has been written.
 pub(super) fn recorded(dir: &Path) -> Option<Outcome> {
     match Record::read(&shared(dir)) {
-        Ok(record) => Some(from_record(record)),
+        Ok(record) => Some(of_record(record)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
             tracing::warn!(%error, dir = %dir.display(), "cannot read the record of a job");
             None
         }
-    }
-}
-
-fn from_record(record: Record) -> Outcome {
-    Outcome {
-        exit_status: record
-            .signal
-            .map(|signal| 128 + signal)
-            .or(record.exit_code)
-            .filter(|_| !record.untried),
-        signal: record.signal,
-        reason: record.reason.map(|reason| String::from_utf8_lossy(&reason).into_owned()),
-        remark: record.remark.map(|remark| String::from_utf8_lossy(&remark).into_owned()),
-        started: Some(record.started),
-        finished: record.finished,
-        // A machine that goes down ends a job in order; still, it was not the job's own end.
-        lost: record.interrupted,
-        usage: Usage {
-            cpu_time: Some(record.cpu_time),
-            max_rss: Some(record.max_rss),
-            oom_killed: record.oom_killed,
-            peak_memory: record.peak_memory,
-            start_memory: record.start_memory,
-            read_bytes: record.read_bytes,
-            written_bytes: record.written_bytes,
-        },
-        ..Outcome::default()
     }
 }
 

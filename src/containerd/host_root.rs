@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::files::io_error;
 use super::image::Image;
-use super::spec::{FileMount, Host};
+use crate::container::spec::{FileMount, Host};
 use crate::model::extensions::PREFIX;
 use crate::model::{Error, Extensions, Result};
 

@@ -25,14 +25,14 @@ use super::image::Image;
 use super::job_dir::{ERRORS_FILE, note_image, shared};
 use super::runtime::runtime;
 use super::sandbox::Sandbox;
-use super::spec::{FileMount, Host, SPEC_TYPE, SpecInput, arrange, spec};
 use super::tracker_core::Core;
 use super::turn::Turn;
 use super::withdraw::{still_wanted, unwanted};
 use super::{
-    JobSettings, attempt, bare, cpuset, environment, host_root, job_dir, labels, names, order, remove,
-    rlimits, status, unpack,
+    JobSettings, attempt, bare, cpuset, host_root, job_dir, labels, names, remove, status, unpack,
 };
+use crate::container::spec::{FileMount, Host, SPEC_TYPE, SpecInput, arrange, spec};
+use crate::container::{environment, order, rlimits};
 use crate::model::extensions::{Mount as HostMount, Network};
 use crate::model::{Error, ErrorCode, Extensions, Result};
 use crate::tracker::{NewJob, Stdio};

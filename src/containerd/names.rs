@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::io_error;
 use super::machine;
-use super::spec::FileMount;
+use crate::container::spec::FileMount;
 use crate::model::extensions::Network;
 use crate::model::{Extensions, Result};
 

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as object};
 
-use super::spec;
+use crate::container::spec;
 use crate::model::{Error, Result, Text, json};
 use crate::rights;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::host_root;
+use crate::container::order::Patience;
 use crate::model::extensions::Pull;
 use crate::model::{Error, Extensions, Result};
 use crate::registry;
@@ -49,15 +50,6 @@ pub struct JobSettings {
     pub pull: Pull,
     /// The access to registries.
     pub registry: registry::Settings,
-}
-
-/// The time that the processes of a job get to end, unless its template sets it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
-    /// See [`JobSettings::grace`].
-    pub(super) grace: Duration,
-    /// See [`JobSettings::linger`].
-    pub(super) linger: Option<Duration>,
 }
 
 impl JobSettings {

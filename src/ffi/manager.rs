@@ -19,7 +19,7 @@ use super::{guard, infos, jsession, list, mem, msession, rsession};
 /// Returns a copy to be freed with drmaa2_string_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_get_drms_name() -> drmaa2_string {
-    guard::pointer(|| mem::string(session::DRMS_NAME))
+    guard::pointer(|| mem::string(session::drms_name()?))
 }
 
 /// Get the version of the DRM system (GFD.231, SessionManager).

@@ -56,7 +56,7 @@ use std::time::{Duration, Instant};
 
 pub use crate::config::Compat;
 use crate::config::Config;
-pub use crate::drms::NAME as DRMS_NAME;
+use crate::drms;
 use crate::model::{Error, Result, Version};
 pub use array::JobArray;
 pub use behalf::{Behalf, Sudo};
@@ -142,6 +142,11 @@ pub fn drmaa_version() -> Version {
 /// The implementation whose C structs this program expects.
 pub fn compat() -> Result<Compat> {
     Ok(process::world()?.config.compat)
+}
+
+/// Name of the DRM system that a NULL contact stands for.
+pub fn drms_name() -> Result<&'static str> {
+    Ok(drms::name(&process::world()?.config.reload()?.target()))
 }
 
 /// Version of the DRM system that a NULL contact stands for.

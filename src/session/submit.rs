@@ -169,6 +169,7 @@ fn check(
 ) -> Result<Checked> {
     let contact = session.contact.as_deref();
     let (target, limits) = config.contact(contact)?;
+    let runtime = target.clone();
     let target = target.name()?;
     let engine = world.engine(&target)?;
     let mail: &[&str] = if config.sendmail.is_some() { &MAIL_ATTRIBUTES } else { &[] };
@@ -183,7 +184,7 @@ fn check(
     };
     let program = config.sendmail.as_deref().map(Text::from);
     let mailer = program.map(|program| Mailer { program, uid: process.uid });
-    let settings = drms::job_settings(config, template, process)?;
+    let settings = drms::job_settings(config, &runtime, template, process)?;
     rights::of(&submitter, || engine.tracker().check_template(template, &settings))?;
     let terms = match engine.queues_itself() {
         true => terms_there(template)?,

@@ -1,5 +1,5 @@
-//! What every job tracker must do, seen from outside. Runs against the fake, with and without a queue of its own, and
-//! against containerd.
+//! What every job tracker must do, seen from outside. Runs against the fake, with and without a queue of its own, against
+//! containerd, and against Slurm.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -8,6 +8,7 @@ mod starts;
 
 use queue::*;
 use starts::*;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use drmaa2::model::extensions::Pull;
 use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate, Outcome, Text};
 use drmaa2::registry;
 use drmaa2::runtime::Runtime;
+use drmaa2::slurm::{self, SlurmTracker};
 use drmaa2::tracker::fake::{CATEGORY, FakeTracker};
 use drmaa2::tracker::{self, EventSink, Fact, JobTracker, NewJob, Stdio, Submitter};
 
@@ -105,7 +107,36 @@ fn containerd() -> Subject {
     )
 }
 
-/// The settings that a job is run with on containerd; the fake has no use for them.
+fn slurm() -> Subject {
+    fn template(command: &str, args: &[&str]) -> JobTemplate {
+        JobTemplate {
+            remote_command: Some(command.into()),
+            args: Some(args.iter().map(|arg| Text::from(*arg)).collect()),
+            job_category: Some("host".into()),
+            ..JobTemplate::default()
+        }
+    }
+    let set =
+        |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name}: scripts/test sets it"));
+    let dir = tempfile::tempdir().unwrap();
+    let settings = slurm::Settings {
+        programs: slurm::Programs {
+            path: set("PATH").into(),
+            conf: Some(set("DRMAA2_TEST_SLURM_CONF").into()),
+        },
+        dir: dir.path().join("slurm"),
+        node: PathBuf::from(set("DRMAA2_INIT")).with_file_name("drmaa2-node"),
+    };
+    let tracker = SlurmTracker::new(settings, Arc::new(Runtime::start().unwrap()));
+    subject(
+        tracker,
+        |code| template("sh", &["-c", &format!("exit {code}")]),
+        || template("sleep", &["1000"]),
+        Some(dir),
+    )
+}
+
+/// The settings that a job is run with on containerd, which hold those for Slurm; the fake has no use for them.
 fn settings(template: &JobTemplate) -> tracker::Settings {
     tracker::Settings::of(&JobSettings {
         image: template.job_category.as_ref().map(ToString::to_string),
@@ -410,6 +441,11 @@ macro_rules! contract {
         })* $(#[test] fn $without() {
             if super::may_run() { super::$without(&super::containerd()); }
         })* }
+        mod on_slurm { $(#[test] fn $all() {
+            if super::may_run_slurm() { super::$all(&super::slurm()); }
+        })* $(#[test] fn $with() {
+            if super::may_run_slurm() { super::$with(&super::slurm()); }
+        })* }
     };
 }
 
@@ -445,13 +481,23 @@ contract! {
     }
 }
 
-/// Is there a containerd to test with? Where there has to be one, its absence is a failure.
+/// Is there a containerd to test with?
 fn may_run() -> bool {
-    let there = std::env::var_os("CONTAINERD_ADDRESS").is_some();
+    is_there("CONTAINERD_ADDRESS")
+}
+
+/// Is there a cluster?
+fn may_run_slurm() -> bool {
+    is_there("DRMAA2_TEST_SLURM_CONF")
+}
+
+/// Is there a system to test with, as this variable tells? Where there has to be one, its absence is a failure.
+fn is_there(variable: &str) -> bool {
+    let there = std::env::var_os(variable).is_some();
     let required = std::env::var_os("DRMAA2_TEST_REQUIRE").is_some_and(|value| value == "1");
-    assert!(there || !required, "DRMAA2_TEST_REQUIRE=1, but CONTAINERD_ADDRESS is not set");
+    assert!(there || !required, "DRMAA2_TEST_REQUIRE=1, but {variable} is not set");
     if !there {
-        eprintln!("SKIPPED: CONTAINERD_ADDRESS is not set; nothing was tested against containerd");
+        eprintln!("SKIPPED: {variable} is not set; nothing was tested against its system");
     }
     there
 }

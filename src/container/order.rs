@@ -6,16 +6,24 @@ use std::time::Duration;
 use drmaa2_init::{self as init, Order};
 use oci_spec::image::Config;
 
-use super::settings::Patience;
 use super::spec::{self, FileMount, Host, STAGE_IN, STAGE_OUT, STDERR, STDIN, STDOUT};
 use super::{environment, rlimits};
 use crate::model::extensions::PREFIX;
 use crate::model::{Error, Extensions, JobTemplate, Millis, Result, Text, signal_number, with_index};
 use crate::tracker::{NewJob, Origin, Stdio, Submitter, Transfer};
 
+/// The time that the processes of a job get to end, unless its template sets it.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// The time from a request to end a job until it is killed.
+    pub grace: Duration,
+    /// The time that processes may outlive the command before they are asked to end; `None` is the grace.
+    pub linger: Option<Duration>,
+}
+
 /// The order for a job in a container of an image with this configuration; INVALID_ARGUMENT if there is
 /// nothing to run.
-pub(super) fn order(job: &NewJob, image: &Config, patience: Patience, host: &Host) -> Result<Order> {
+pub fn order(job: &NewJob, image: &Config, patience: Patience, host: &Host) -> Result<Order> {
     let extensions = extensions(job)?;
     let limits = job.template.limits()?;
     let rlimits = rlimits::rlimits(&limits, &extensions);
@@ -65,6 +73,7 @@ pub(super) fn order(job: &NewJob, image: &Config, patience: Patience, host: &Hos
         origins: origins(&job.stdio, &extensions),
         // Known where the order is written.
         place: None,
+        lifeline: Vec::new(),
         stage_in: transfers(&job.stdio.stage_in, STAGE_IN),
         stage_out: transfers(&job.stdio.stage_out, STAGE_OUT),
     })
@@ -112,7 +121,7 @@ fn transfers(transfers: &[Transfer], place: &str) -> Vec<init::Transfer> {
 
 /// The job's attributes beyond the standard. Its mounts are those of the real paths that were found at
 /// submission.
-pub(super) fn extensions(job: &NewJob) -> Result<Extensions> {
+pub fn extensions(job: &NewJob) -> Result<Extensions> {
     let mut extensions = job.template.extensions()?;
     let attribute = format!("{PREFIX}mounts");
     let found = job.stdio.origins.iter().filter(|origin| origin.attribute == attribute);
@@ -144,7 +153,7 @@ fn origins(stdio: &Stdio, extensions: &Extensions) -> Vec<init::Origin> {
 }
 
 /// The host files that init needs as mounts.
-pub(super) fn files(stdio: &Stdio) -> Vec<FileMount> {
+pub fn files(stdio: &Stdio) -> Vec<FileMount> {
     let error = if stdio.join { None } else { stdio.error.as_ref() };
     let streams = [
         (stdio.input.as_ref(), STDIN, true),

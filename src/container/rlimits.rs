@@ -15,7 +15,7 @@ const CPU_GRACE: u64 = 5;
 
 /// The limits of a template. If two of them limit the same resource, the smaller one counts, since
 /// neither may raise the other.
-pub(super) fn rlimits(limits: &ResourceLimits, extensions: &Extensions) -> Vec<Rlimit> {
+pub fn rlimits(limits: &ResourceLimits, extensions: &Extensions) -> Vec<Rlimit> {
     let backstop = limits.cpu_time.and_then(|millis| u64::try_from(millis / 1000).ok());
     let backstop = backstop.map(|seconds| Some(seconds.saturating_add(CPU_GRACE)));
     let backstop = backstop
@@ -41,7 +41,7 @@ pub(super) fn rlimits(limits: &ResourceLimits, extensions: &Extensions) -> Vec<R
 
 /// Returns whether a job of this submitter gets limits above those of a new container. Only root may
 /// raise limits.
-pub(super) fn may_raise(limits: &[Rlimit], submitter: &Submitter) -> bool {
+pub fn may_raise(limits: &[Rlimit], submitter: &Submitter) -> bool {
     submitter.uid == 0 && !limits.is_empty()
 }
 

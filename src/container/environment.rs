@@ -12,7 +12,7 @@ const INDEX_VARIABLE: &str = "TASK_ID";
 
 /// The image's variables, then the usual ones, the template's, and the library's; a later one replaces
 /// an earlier one of the same name in its place.
-pub(super) fn of(job: &NewJob, image: &Config) -> Vec<Vec<u8>> {
+pub fn of(job: &NewJob, image: &Config) -> Vec<Vec<u8>> {
     let image = image.env().iter().flatten().map(|entry| {
         let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
         (name.as_bytes(), value.as_bytes())
@@ -83,7 +83,7 @@ fn our_variables(job: &NewJob) -> Vec<(&'static str, String)> {
 }
 
 /// The slots of a job; if they are not counted, its minimum.
-pub(super) fn slots(job: &NewJob) -> i64 {
+pub fn slots(job: &NewJob) -> i64 {
     job.slots.or(job.template.min_slots).unwrap_or(1)
 }
 

@@ -46,11 +46,7 @@ pub(super) fn of_container(
 }
 
 /// The numbers of the capabilities that the container has and its job does not.
-pub(in crate::containerd) fn dropped(
-    extensions: &Extensions,
-    host: &Host,
-    raises_limits: bool,
-) -> Vec<u32> {
+pub fn dropped(extensions: &Extensions, host: &Host, raises_limits: bool) -> Vec<u32> {
     let job = of_job(extensions, host);
     let container = of_container(extensions, host, raises_limits);
     let given_up = |name: &&str| container.contains(name) && !job.contains(name);

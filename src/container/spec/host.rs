@@ -4,15 +4,15 @@ use std::path::Path;
 
 /// The properties of the machine that a spec depends on.
 #[derive(Debug, Default)]
-pub(in crate::containerd) struct Host {
+pub struct Host {
     /// Its kernel can limit memory and swap together.
-    pub(in crate::containerd) counts_swap: bool,
+    pub counts_swap: bool,
     /// The capabilities that its daemon can grant, by number.
-    pub(in crate::containerd) capabilities: u64,
+    pub capabilities: u64,
     /// Its kernel can make a mount read-only with all that is mounted below it.
-    pub(in crate::containerd) read_only_trees: bool,
+    pub read_only_trees: bool,
     /// The limit of processes of a job that sets none, if the kernel can limit them.
-    pub(in crate::containerd) pids: Option<i64>,
+    pub pids: Option<i64>,
 }
 
 /// The part of all processes of a machine that one job gets, in hundredths: the same as systemd gives a
@@ -21,7 +21,7 @@ const SHARE: i64 = 15;
 
 impl Host {
     /// Examine this machine, whose daemon can grant these capabilities.
-    pub(in crate::containerd) fn look(capabilities: u64) -> Self {
+    pub fn look(capabilities: u64) -> Self {
         // The unified hierarchy always can.
         let swap = ["memory/memory.memsw.limit_in_bytes", "cgroup.controllers"];
         Self {
@@ -48,7 +48,7 @@ fn pids() -> Option<i64> {
 }
 
 /// Version of the kernel.
-pub(in crate::containerd) fn kernel() -> Option<(u32, u32)> {
+pub fn kernel() -> Option<(u32, u32)> {
     let name = nix::sys::utsname::uname().ok()?;
     let mut parts = name.release().to_str()?.split(|letter: char| !letter.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))

@@ -19,26 +19,26 @@ use serde_json::{Value, json};
 
 use input::CGROUPS;
 
-pub(super) use host::{Host, kernel};
-pub(super) use input::{FileMount, SpecInput};
-pub(super) use rights::dropped;
+pub use host::{Host, kernel};
+pub use input::{FileMount, SpecInput};
+pub use rights::dropped;
 
 /// The type under which containerd keeps a runtime spec.
-pub(super) const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
+pub const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
 
 /// The directory of all mounts for init.
 const PRIVATE: &str = "/.drmaa2";
 /// Mount points of the host files of the standard streams.
-pub(super) const STDIN: &str = "/.drmaa2/stdin";
+pub const STDIN: &str = "/.drmaa2/stdin";
 /// See [`STDIN`].
-pub(super) const STDOUT: &str = "/.drmaa2/stdout";
+pub const STDOUT: &str = "/.drmaa2/stdout";
 /// See [`STDIN`].
-pub(super) const STDERR: &str = "/.drmaa2/stderr";
+pub const STDERR: &str = "/.drmaa2/stderr";
 
 /// Mount point of the host's side of files to stage in, each by its number.
-pub(super) const STAGE_IN: &str = "/.drmaa2/in";
+pub const STAGE_IN: &str = "/.drmaa2/in";
 /// The directories that are staged out to, likewise.
-pub(super) const STAGE_OUT: &str = "/.drmaa2/out";
+pub const STAGE_OUT: &str = "/.drmaa2/out";
 
 /// The files of /proc and /sys that a job must not see.
 const MASKED: [&str; 11] = [
@@ -59,7 +59,7 @@ const MASKED: [&str; 11] = [
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// The spec as JSON, or the host path that JSON cannot hold.
-pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
+pub fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
     let mut mounts = system_mounts();
     mounts.push(bind(input.init, INIT_PATH, &["ro", "nosuid", "nodev"])?);
     mounts.push(bind(input.job_dir, JOB_DIR, &["rw", "nosuid", "nodev", "noexec"])?);
@@ -107,7 +107,7 @@ pub(super) fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
 /// Order the mounts: a mount below another follows it, or it would be covered; and the mounts that init
 /// relies on follow all others, so that they cover anything put in their place, even through a symbolic
 /// link.
-pub(super) fn arrange(spec: &mut Value) {
+pub fn arrange(spec: &mut Value) {
     let depth = |mount: &Value| {
         mount["destination"].as_str().map_or(0, |place| Path::new(place).components().count())
     };
@@ -117,12 +117,12 @@ pub(super) fn arrange(spec: &mut Value) {
 }
 
 /// Returns whether a mount is for init.
-pub(super) fn is_private(mount: &Value) -> bool {
+pub fn is_private(mount: &Value) -> bool {
     mount["destination"].as_str().is_some_and(|place| is_private_path(place.as_bytes()))
 }
 
 /// Returns whether a path in the container is for init.
-pub(super) fn is_private_path(place: &[u8]) -> bool {
+pub fn is_private_path(place: &[u8]) -> bool {
     Path::new(OsStr::from_bytes(place)).starts_with(PRIVATE)
 }
 

@@ -1,0 +1,187 @@
+//! The account of a job: from the record that its run has left, and from what Slurm says of it, in this order.
+
+use super::job_dir::{Files, Run, unknown_job};
+use super::squeue::Entry;
+use crate::container::outcome::of_record;
+use crate::model::{JobInfo, JobState, Millis, Outcome, Result, SlotInfo, now};
+use drmaa2_init::Record;
+
+/// The time that the record of a run may take to be seen here after Slurm has shown its end: the file system of a
+/// cluster shows the work of other nodes late.
+pub(super) const RECORD_DELAY: Millis = 10_000;
+
+/// What Slurm says of a job.
+pub(super) enum Said<'a> {
+    /// This, and for how long it has said that it is over.
+    Shown(&'a Entry, Option<Millis>),
+    /// Nothing; and the time of the controller's start, if that is known.
+    Nothing(Option<Millis>),
+}
+
+/// The account of a job of the library. INVALID_ARGUMENT if Slurm was never given it, or has forgotten it before it
+/// has run.
+pub(super) fn account(id: &str, files: &Files, said: &Said<'_>) -> Result<JobInfo> {
+    let session = files.submitted.as_ref().map(|submitted| submitted.session.clone());
+    judge(id, files, said).map(|info| JobInfo { session, ..info })
+}
+
+fn judge(id: &str, files: &Files, said: &Said<'_>) -> Result<JobInfo> {
+    let info = |state| match said {
+        Said::Shown(entry, _) => entry.info(id, state),
+        Said::Nothing(_) => JobInfo::new(id, state),
+    };
+    if let Some(record) = files.final_record() {
+        return Ok(ended(info(JobState::Failed), files, recorded(record.clone(), files, None)));
+    }
+    match said {
+        Said::Shown(entry, over) => Ok(shown(id, entry, *over, files)),
+        Said::Nothing(started) => match (&files.run, &files.submitted) {
+            (Some(run), _) => {
+                let outcome = match &run.record {
+                    Some(record) => {
+                        recorded(record.clone(), files, Some("Slurm does not know it any more"))
+                    }
+                    None => lost(format!(
+                        "runtime lost the job: it ran on {}, and left no record of its end",
+                        run.node
+                    )),
+                };
+                Ok(ended(info(JobState::Failed), files, outcome))
+            }
+            (None, None) => Err(unknown_job(id)),
+            // The controller was restarted since, and may have forgotten what it had accepted just before.
+            (None, Some(submitted)) if started.is_none_or(|started| submitted.at < started) => {
+                match files.terminated {
+                    true => Ok(ended(
+                        info(JobState::Failed),
+                        files,
+                        not_run("terminated before it was started"),
+                    )),
+                    false => Err(unknown_job(id)),
+                }
+            }
+            (None, Some(_)) => {
+                let reason = match files.terminated {
+                    true => "terminated before it was started",
+                    false => {
+                        "Slurm does not know the job any more: it was cancelled there before it had run"
+                    }
+                };
+                Ok(ended(info(JobState::Failed), files, not_run(reason)))
+            }
+        },
+    }
+}
+
+/// The account of a job that Slurm shows and that has no final record.
+fn shown(id: &str, entry: &Entry, over: Option<Millis>, files: &Files) -> JobInfo {
+    let state = state(entry, files.run.is_some());
+    if !state.is_terminated() {
+        return entry.info(id, state);
+    }
+    let (words, began) = (entry.words(), files.run.as_ref());
+    let outcome = match began.map(|run| run.record.clone()) {
+        Some(Some(record)) => recorded(record, files, Some(&said_of_end(&entry.line.state))),
+        // It may just not be visible yet.
+        _ if may_have_run(entry, began) && over.is_none_or(|over| over < RECORD_DELAY) => {
+            return entry.info(id, JobState::Running);
+        }
+        Some(None) if entry.line.state == "NODE_FAIL" => lost(format!("Slurm: {words}")),
+        Some(None) if files.killed => killed(),
+        Some(None) => {
+            let node = &files.run.as_ref().map(|run| run.node.clone()).unwrap_or_default();
+            lost(format!("Slurm: {words}; its run on {node} left no record"))
+        }
+        None if files.terminated => not_run("terminated before it was started"),
+        None if entry.line.state == "CANCELLED" => not_run("cancelled in Slurm before it was started"),
+        None => not_run(&format!(
+            "Slurm: {words}; the job was not begun on its node: the library's directory and programs must be there at \
+             the same paths"
+        )),
+    };
+    ended(entry.info(id, JobState::Failed), files, outcome)
+}
+
+/// Returns whether a job that has no record may have run, as far as Slurm shows.
+fn may_have_run(entry: &Entry, run: Option<&Run>) -> bool {
+    run.is_some() || (entry.line.start.is_some() && entry.line.state != "CANCELLED")
+}
+
+/// The state that a word of Slurm stands for, of a job that has begun or not.
+fn state(entry: &Entry, has_begun: bool) -> JobState {
+    let reason = entry.line.reason.as_str();
+    let is_held = matches!(reason, "JobHeldUser" | "JobHeldAdmin") || reason.ends_with("requeued_held");
+    match (entry.line.state.as_str(), has_begun) {
+        ("PENDING" | "CONFIGURING" | "STAGE_IN", false) if is_held => JobState::QueuedHeld,
+        ("PENDING" | "CONFIGURING" | "STAGE_IN", false) => JobState::Queued,
+        ("PENDING", true) if is_held => JobState::RequeuedHeld,
+        ("REQUEUE_HOLD" | "SPECIAL_EXIT", _) => JobState::RequeuedHeld,
+        ("PENDING" | "CONFIGURING" | "STAGE_IN" | "REQUEUED" | "REQUEUE_FED", _) => JobState::Requeued,
+        ("RUNNING" | "RESIZING" | "SIGNALING" | "COMPLETING" | "STAGE_OUT", _) => JobState::Running,
+        ("SUSPENDED" | "STOPPED", _) => JobState::Suspended,
+        ("COMPLETED", _) => JobState::Done,
+        (
+            "FAILED" | "CANCELLED" | "TIMEOUT" | "DEADLINE" | "OUT_OF_MEMORY" | "PREEMPTED"
+            | "BOOT_FAIL" | "NODE_FAIL",
+            _,
+        ) => JobState::Failed,
+        _ => JobState::Undetermined,
+    }
+}
+
+/// The account of a job of Slurm that the library has not submitted.
+pub(super) fn foreign(id: &str, entry: &Entry) -> JobInfo {
+    entry.info(id, state(entry, false))
+}
+
+/// The reason of an end that the job did not bring about itself.
+fn said_of_end(state: &str) -> String {
+    match state {
+        "TIMEOUT" => "ended by Slurm: its time limit was reached".to_owned(),
+        "CANCELLED" => "cancelled in Slurm".to_owned(),
+        state => format!("ended by Slurm: {state}"),
+    }
+}
+
+/// The end that a record tells. One that was interrupted was not brought about by the job, but for this reason.
+fn recorded(record: Record, files: &Files, interrupted: Option<&str>) -> Outcome {
+    let outcome = of_record(record);
+    let reason = match interrupted {
+        Some(why) if outcome.lost => Some(why.to_owned()),
+        _ if files.killed && outcome.signal == Some(libc::SIGKILL) => {
+            Some("killed on request".to_owned())
+        }
+        _ => outcome.reason,
+    };
+    // Slurm decides whether it runs again.
+    Outcome { reason, lost: false, ..outcome }
+}
+
+fn lost(reason: String) -> Outcome {
+    Outcome { lost: true, ..Outcome::failed(reason) }
+}
+
+fn killed() -> Outcome {
+    let signal = Some(libc::SIGKILL);
+    Outcome { exit_status: Some(128 + libc::SIGKILL), signal, ..Outcome::failed("killed on request") }
+}
+
+fn not_run(reason: &str) -> Outcome {
+    Outcome::failed(reason)
+}
+
+/// The account of a job that has ended so.
+fn ended(mut info: JobInfo, files: &Files, outcome: Outcome) -> JobInfo {
+    info.state = outcome.state();
+    info.substate = None;
+    if let Some(run) = &files.run
+        && info.allocated_machines.is_empty()
+    {
+        info.allocated_machines = vec![SlotInfo { machine: run.node.clone(), slots: 1 }];
+    }
+    info.end(Outcome {
+        finished: if outcome.finished == 0 { now() } else { outcome.finished },
+        ..outcome
+    });
+    info
+}
