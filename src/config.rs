@@ -22,16 +22,15 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::model::extensions::Pull;
-use crate::model::{Error, ErrorCode, JobTemplate, Result, Text};
+use crate::model::{DEFAULT_QUEUE, Error, ErrorCode, JobTemplate, Result, Text};
 
 pub use category::Category;
 use sources::FILE_VARIABLE;
 pub use sources::Sources;
-pub use target::{Containerd, Slurm, Target};
+use target::{CONTAINERD_SCHEME, SLURM_SCHEME};
+pub use target::{Containerd, Limits, Slurm, Target};
 
 const SYSTEM_STATE: &str = "/var/lib/drmaa2";
-/// The queue of a job that names none.
-pub const DEFAULT_QUEUE: &str = "default";
 /// The directory of containerd's own clients for registries.
 const CERTS_DIR: &str = "/etc/containerd/certs.d";
 
@@ -88,15 +87,6 @@ pub enum Compat {
     Standard,
     /// Those of Altair Grid Engine.
     Age,
-}
-
-/// The most that jobs may use of the machine at one time; `None` is no limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Slots.
-    pub slots: Option<i64>,
-    /// Memory that jobs ask for, kilobytes.
-    pub memory: Option<i64>,
 }
 
 /// A queue.
@@ -297,6 +287,60 @@ impl Config {
     pub fn image(&self, template: &JobTemplate) -> Option<String> {
         let name = self.category(template)?;
         Some(self.categories.get(&*name).map_or_else(|| name.to_string(), |known| known.image.clone()))
+    }
+
+    /// Set what jobs run on by the key `address`.
+    fn set_address(&mut self, address: PathBuf) -> Result<()> {
+        let text = address.to_str();
+        if let Some(rest) = text.and_then(|text| text.strip_prefix(SLURM_SCHEME)) {
+            let slurm = Slurm::parse(rest).map_err(|cause| {
+                let text = format!("address \"{}\": {cause}", address.display());
+                Error::new(ErrorCode::SessionManagement, text).of("configuration")
+            })?;
+            self.slurm = Some(slurm);
+            return Ok(());
+        }
+        // `ctr` and `nerdctl` accept the socket's path with or without a scheme.
+        let path = text.and_then(|text| text.strip_prefix("unix://")).map(PathBuf::from);
+        (self.containerd.address, self.slurm) = (path.unwrap_or(address), None);
+        Ok(())
+    }
+
+    /// The runtime of sessions that name none.
+    pub fn target(&self) -> Target {
+        match &self.slurm {
+            Some(slurm) => Target::Slurm { slurm: self.located(slurm.clone()) },
+            None => Target::Containerd(self.containerd.clone()),
+        }
+    }
+
+    /// The cluster with the slurm.conf that this process would use: a later one may have another environment.
+    fn located(&self, slurm: Slurm) -> Slurm {
+        let variable = || self.variable("SLURM_CONF").filter(|path| !path.is_empty()).map(PathBuf::from);
+        Slurm { conf: slurm.conf.or_else(variable) }
+    }
+
+    /// The runtime that a session's contact string selects, and the limits that apply there; NULL and ""
+    /// select the configured one.
+    pub fn contact(&self, contact: Option<&str>) -> Result<(Target, Limits)> {
+        let Some(contact) = contact.filter(|contact| !contact.is_empty()) else {
+            let target = self.target();
+            let limits = match target {
+                Target::Containerd(_) => self.limits,
+                Target::Slurm { .. } => Limits::default(),
+            };
+            return Ok((target, limits));
+        };
+        let refuse = |cause: String| Error::argument(format!("contact \"{contact}\": {cause}"));
+        if let Some(rest) = contact.strip_prefix(SLURM_SCHEME) {
+            let slurm = self.located(Slurm::parse(rest).map_err(refuse)?);
+            return Ok((Target::Slurm { slurm }, Limits::default()));
+        }
+        let rest = contact.strip_prefix(CONTAINERD_SCHEME).ok_or_else(|| {
+            refuse(format!("it starts neither with {CONTAINERD_SCHEME} nor with {SLURM_SCHEME}//"))
+        })?;
+        let (target, limits) = self.containerd.clone().contact(rest, self.limits).map_err(refuse)?;
+        Ok((Target::Containerd(target), limits))
     }
 }
 

@@ -119,7 +119,9 @@ fn nobody_knows_the_c_interface() {
 fn sessions_know_no_particular_tracker() {
     for source in source::files().iter().filter(|source| room(source) == "session") {
         let words = source.words();
-        assert!(!named_rooms(&words).contains(&"containerd"), "{}", source.path.display());
+        for tracker in ["containerd", "slurm"] {
+            assert!(!named_rooms(&words).contains(&tracker), "{}", source.path.display());
+        }
         for word in ["tokio", "tonic", "containerd_client"] {
             assert!(!words.iter().any(|other| other == word), "{} names {word}", source.path.display());
         }
@@ -135,6 +137,20 @@ fn containerd_knows_no_sessions() {
             assert!(!rooms.contains(&name), "{} names {name}", source.path.display());
         }
     }
+}
+
+#[test]
+fn what_a_container_consists_of_is_the_same_for_every_tracker() {
+    check("container", &["model", "tracker"], &["tokio", "rusqlite", "tonic", "containerd_client"]);
+}
+
+#[test]
+fn slurm_is_known_by_its_programs_alone() {
+    check(
+        "slurm",
+        &["model", "tracker", "container", "runtime", "spawn"],
+        &["rusqlite", "tonic", "containerd_client"],
+    );
 }
 
 /// Files of a crate use each other in one direction: no way along the uses leads back to where it began.

@@ -4,11 +4,21 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Limits};
-use crate::model::{Error, ErrorCode, Result};
+use crate::model::{Error, Result};
 
-const CONTAINERD_SCHEME: &str = "containerd://";
-const SLURM_SCHEME: &str = "slurm:";
+/// Begins a contact string that names a containerd.
+pub(super) const CONTAINERD_SCHEME: &str = "containerd://";
+/// Begins one that names a cluster.
+pub(super) const SLURM_SCHEME: &str = "slurm:";
+
+/// The most that jobs may use of the machine at one time; `None` is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Slots.
+    pub slots: Option<i64>,
+    /// Memory that jobs ask for, kilobytes.
+    pub memory: Option<i64>,
+}
 
 /// A runtime, and the location of jobs in it. Stored with each job, since a later process must find the job there,
 /// whatever its own configuration is. It is untagged because the rows of containerd are older than the other kind.
@@ -63,11 +73,38 @@ impl Containerd {
             snapshotter: None,
         }
     }
+
+    /// The containerd that the rest of a contact string after the scheme names, and the limits there; this one is the
+    /// configured one.
+    pub(super) fn contact(
+        mut self,
+        rest: &str,
+        mut limits: Limits,
+    ) -> std::result::Result<(Self, Limits), String> {
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        if !path.is_empty() {
+            self.address = path.into();
+        }
+        if !self.address.is_absolute() {
+            return Err(format!("the socket \"{path}\" is not an absolute path"));
+        }
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            match pair.split_once('=') {
+                Some((_, "")) | None => return Err(format!("\"{pair}\" has no value")),
+                Some(("namespace", value)) => value.clone_into(&mut self.namespace),
+                Some(("snapshotter", value)) => self.snapshotter = Some(value.to_owned()),
+                Some(("slots", value)) => limits.slots = Some(number(value)?),
+                Some(("memory", value)) => limits.memory = Some(number(value)?),
+                Some((key, _)) => return Err(format!("unknown key \"{key}\"")),
+            }
+        }
+        Ok((self, limits))
+    }
 }
 
 impl Slurm {
     /// The cluster that the rest of a contact string after the scheme names.
-    fn parse(rest: &str) -> std::result::Result<Self, String> {
+    pub(super) fn parse(rest: &str) -> std::result::Result<Self, String> {
         let path = rest.strip_prefix("//").unwrap_or(rest);
         match path {
             "" => Ok(Self::default()),
@@ -75,85 +112,6 @@ impl Slurm {
             _ if Path::new(path).is_absolute() => Ok(Self { conf: Some(path.into()) }),
             _ => Err(format!("the slurm.conf \"{path}\" is not an absolute path")),
         }
-    }
-}
-
-impl Config {
-    /// Set what jobs run on by the key `address`.
-    pub(super) fn set_address(&mut self, address: PathBuf) -> Result<()> {
-        let text = address.to_str();
-        if let Some(rest) = text.and_then(|text| text.strip_prefix(SLURM_SCHEME)) {
-            let slurm = Slurm::parse(rest).map_err(|cause| {
-                let text = format!("address \"{}\": {cause}", address.display());
-                Error::new(ErrorCode::SessionManagement, text).of("configuration")
-            })?;
-            self.slurm = Some(slurm);
-            return Ok(());
-        }
-        // `ctr` and `nerdctl` accept the socket's path with or without a scheme.
-        let path = text.and_then(|text| text.strip_prefix("unix://")).map(PathBuf::from);
-        (self.containerd.address, self.slurm) = (path.unwrap_or(address), None);
-        Ok(())
-    }
-
-    /// The runtime of sessions that name none.
-    pub fn target(&self) -> Target {
-        match &self.slurm {
-            Some(slurm) => Target::Slurm { slurm: self.located(slurm.clone()) },
-            None => Target::Containerd(self.containerd.clone()),
-        }
-    }
-
-    /// The cluster with the slurm.conf that this process would use: a later one may have another environment.
-    fn located(&self, slurm: Slurm) -> Slurm {
-        let variable = || self.variable("SLURM_CONF").filter(|path| !path.is_empty()).map(PathBuf::from);
-        Slurm { conf: slurm.conf.or_else(variable) }
-    }
-
-    /// The runtime that a session's contact string selects, and the limits that apply there; NULL and ""
-    /// select the configured one.
-    pub fn contact(&self, contact: Option<&str>) -> Result<(Target, Limits)> {
-        let Some(contact) = contact.filter(|contact| !contact.is_empty()) else {
-            let target = self.target();
-            let limits = match target {
-                Target::Containerd(_) => self.limits,
-                Target::Slurm { .. } => Limits::default(),
-            };
-            return Ok((target, limits));
-        };
-        let refuse = |cause: String| Error::argument(format!("contact \"{contact}\": {cause}"));
-        if let Some(rest) = contact.strip_prefix(SLURM_SCHEME) {
-            let slurm = self.located(Slurm::parse(rest).map_err(refuse)?);
-            return Ok((Target::Slurm { slurm }, Limits::default()));
-        }
-        let rest = contact.strip_prefix(CONTAINERD_SCHEME).ok_or_else(|| {
-            refuse(format!("it starts neither with {CONTAINERD_SCHEME} nor with {SLURM_SCHEME}//"))
-        })?;
-        let (target, limits) = self.containerd_at(rest).map_err(refuse)?;
-        Ok((Target::Containerd(target), limits))
-    }
-
-    /// The containerd that the rest of a contact string after the scheme names.
-    fn containerd_at(&self, rest: &str) -> std::result::Result<(Containerd, Limits), String> {
-        let (mut target, mut limits) = (self.containerd.clone(), self.limits);
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        if !path.is_empty() {
-            target.address = path.into();
-        }
-        if !target.address.is_absolute() {
-            return Err(format!("the socket \"{path}\" is not an absolute path"));
-        }
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            match pair.split_once('=') {
-                Some((_, "")) | None => return Err(format!("\"{pair}\" has no value")),
-                Some(("namespace", value)) => value.clone_into(&mut target.namespace),
-                Some(("snapshotter", value)) => target.snapshotter = Some(value.to_owned()),
-                Some(("slots", value)) => limits.slots = Some(number(value)?),
-                Some(("memory", value)) => limits.memory = Some(number(value)?),
-                Some((key, _)) => return Err(format!("unknown key \"{key}\"")),
-            }
-        }
-        Ok((target, limits))
     }
 }
 

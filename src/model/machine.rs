@@ -111,6 +111,9 @@ impl Machine {
     }
 }
 
+/// The queue of a job that names none.
+pub const DEFAULT_QUEUE: &str = "default";
+
 /// One queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {

@@ -22,7 +22,7 @@ pub use extensions::Extensions;
 pub use filter::JobFilter;
 pub use info::{ImageRef, JobInfo, Outcome, SlotInfo, Usage};
 pub use limits::ResourceLimits;
-pub use machine::{Cpu, Machine, Os, Queue, Version};
+pub use machine::{Cpu, DEFAULT_QUEUE, Machine, Os, Queue, Version};
 pub use owner::check_owner;
 pub use reservation::{ReservationInfo, ReservationTemplate, Span, Wanted};
 pub use signal::{signal_name, signal_number};

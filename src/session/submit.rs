@@ -15,9 +15,11 @@ use super::files::{expand_paths, make_files, make_task_files};
 use super::job::JobRef;
 use super::world::{World, processors};
 use super::{policy, submitter};
-use crate::config::{Config, DEFAULT_QUEUE, Limits};
+use crate::config::{Config, Limits};
 use crate::drms;
-use crate::model::{self, Error, ErrorCode, JobTemplate, PRIORITY_UNSET_AGE, Result, Text, now};
+use crate::model::{
+    self, DEFAULT_QUEUE, Error, ErrorCode, JobTemplate, PRIORITY_UNSET_AGE, Result, Text, now,
+};
 use crate::rights;
 use crate::scheduler::Pool;
 use crate::store::{Mailer, NewTask, Session, Submission, Terms, task_id};

@@ -8,8 +8,9 @@ use super::job_dir::{self, note_submitted};
 use super::nodes;
 use super::order;
 use super::squeue::{Comment, Entry};
-use crate::config::DEFAULT_QUEUE;
-use crate::model::{Error, ErrorCode, JobTemplate, Millis, PRIORITY_UNSET_AGE, Result, Text, now};
+use crate::model::{
+    DEFAULT_QUEUE, Error, ErrorCode, JobTemplate, Millis, PRIORITY_UNSET_AGE, Result, Text, now,
+};
 use crate::tracker::NewJob;
 
 /// Time that Slurm gives a job beyond its wall clock limit, which its init keeps to the second.
