@@ -1,4 +1,5 @@
-# run_cargo(LIBRARY SONAME INIT AGENT): build the library, the static drmaa2-init and drmaa2d with
+# run_cargo(LIBRARY SONAME INIT NODE AGENT): build the library, the static programs drmaa2-init and drmaa2-node, which
+# are in one directory, and drmaa2d with
 # cargo, in the profile that CMAKE_BUILD_TYPE asks for, and stage them under these names.
 
 find_program(CARGO cargo HINTS $ENV{CARGO_HOME}/bin $ENV{HOME}/.cargo/bin)
@@ -26,7 +27,7 @@ if(NOT programs MATCHES "^\\.\\./(\\.\\./)?libexec/drmaa2$")
   set(cargo_environment DRMAA2_PROGRAMS=${programs})
 endif()
 
-function(run_cargo library soname init agent)
+function(run_cargo library soname init node agent)
   execute_process(COMMAND ${RUSTC} -vV OUTPUT_VARIABLE rustc_version)
   if(NOT rustc_version MATCHES "host: ([^\n]+)")
     message(FATAL_ERROR "${RUSTC} -vV does not tell for which host it compiles")
@@ -52,7 +53,7 @@ function(run_cargo library soname init agent)
     COMMAND ${CMAKE_COMMAND} -E env ${cargo_environment}
             ${CARGO} build -p drmaa2-containerd --lib --bin drmaa2d ${options}
     COMMAND ${CMAKE_COMMAND} -E env "RUSTFLAGS=-C target-feature=+crt-static"
-            ${CARGO} build -p drmaa2-init --bin drmaa2-init --target ${host} ${options}
+            ${CARGO} build -p drmaa2-init --bins --target ${host} ${options}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${libdir} ${initdir} ${agentdir}
     COMMAND ${CMAKE_COMMAND} -E copy_if_different
             ${DRMAA2_TARGET_DIR}/${built}/libdrmaa2.so ${library}
@@ -61,8 +62,10 @@ function(run_cargo library soname init agent)
     COMMAND ${CMAKE_COMMAND} -E copy_if_different
             ${DRMAA2_TARGET_DIR}/${host}/${built}/drmaa2-init ${init}
     COMMAND ${CMAKE_COMMAND} -E copy_if_different
+            ${DRMAA2_TARGET_DIR}/${host}/${built}/drmaa2-node ${node}
+    COMMAND ${CMAKE_COMMAND} -E copy_if_different
             ${DRMAA2_TARGET_DIR}/${built}/drmaa2d ${agent}
-    BYPRODUCTS ${library} ${libdir}/${soname} ${libdir}/libdrmaa2.so ${init} ${agent}
+    BYPRODUCTS ${library} ${libdir}/${soname} ${libdir}/libdrmaa2.so ${init} ${node} ${agent}
     USES_TERMINAL VERBATIM
-    COMMENT "Building libdrmaa2, drmaa2-init and drmaa2d with cargo")
+    COMMENT "Building libdrmaa2, drmaa2-init, drmaa2-node and drmaa2d with cargo")
 endfunction()

@@ -83,6 +83,9 @@ pub(super) fn request(
 ) -> Result<ReservationRef> {
     let contact = session.contact.as_deref();
     let capacity = world.capacity(contact)?;
+    if world.engine(&capacity.target)?.queues_itself() {
+        return Err(Error::unsupported("a reservation on a system with a queue of its own"));
+    }
     let wanted = template.wanted(&capacity.machine, capacity.slots, capacity.memory, now)?;
     let owner = behalf.owner()?;
     let new = NewReservation {

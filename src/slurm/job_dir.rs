@@ -2,11 +2,11 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use drmaa2_init::{
-    CLAIM, KILL_FILE, ORDER_FILE, Order, RERUNNABLE_FILE, RUN, Record, TERMINATE_FILE, is_marked, mark,
+    CLAIM, KILL_FILE, Order, RERUNNABLE_FILE, RUN, Record, TERMINATE_FILE, is_marked, mark,
 };
 
 use super::settings::Settings;
@@ -105,34 +105,23 @@ impl Run {
     }
 }
 
-/// Make the directories that all jobs share. Those of root are open to the users whose jobs run there.
+/// Make the directories that all jobs share.
 pub(super) fn make_shared(settings: &Settings) -> Result<()> {
-    let is_root = nix::unistd::geteuid().is_root();
-    let modes = if is_root { [0o711, 0o711, 0o1733] } else { [0o700; 3] };
-    for (dir, mode) in [settings.dir.clone(), settings.jobs_dir(), settings.news_dir()].iter().zip(modes)
-    {
-        let made = DirBuilder::new().recursive(true).mode(mode).create(dir);
-        // Not less than that, whatever the mask of this process is.
-        made.and_then(|()| fs::set_permissions(dir, fs::Permissions::from_mode(mode)))
-            .map_err(|error| io_error(dir, &error))?;
+    for dir in [settings.jobs_dir(), settings.news_dir()] {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+        made.map_err(|error| io_error(&dir, &error))?;
     }
     Ok(())
 }
 
-/// Make the directory of a job, with its order. It belongs to the user that the job runs as.
+/// Make the directory of a job, with its order.
 pub(super) fn make(dir: &Path, job: &NewJob, order: &Order) -> Result<()> {
     let made = || {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         if job.template.rerunnable {
             mark(&dir.join(RERUNNABLE_FILE))?;
         }
-        order.write(dir)?;
-        let (uid, gid) = (job.submitter.uid, job.submitter.gid);
-        if nix::unistd::geteuid().as_raw() != uid {
-            chown(dir.join(ORDER_FILE), Some(uid), Some(gid))?;
-            chown(dir, Some(uid), Some(gid))?;
-        }
-        Ok(())
+        order.write(dir)
     };
     made().map_err(|error| io_error(dir, &error))
 }

@@ -8,9 +8,7 @@ use super::job_dir::{self, note_submitted};
 use super::nodes;
 use super::order;
 use super::squeue::{Comment, Entry};
-use crate::model::{
-    DEFAULT_QUEUE, Error, ErrorCode, JobTemplate, Millis, PRIORITY_UNSET_AGE, Result, Text, now,
-};
+use crate::model::{DEFAULT_QUEUE, Error, JobTemplate, Millis, PRIORITY_UNSET_AGE, Result, Text, now};
 use crate::tracker::NewJob;
 
 /// Time that Slurm gives a job beyond its wall clock limit, which its init keeps to the second.
@@ -21,6 +19,11 @@ const MAX_NAME: usize = 200;
 
 /// Submit a job, or tasks of an array. Those that Slurm has already, by an earlier attempt, are not submitted again.
 pub(super) async fn submit(core: &Core, jobs: Vec<NewJob>) -> Result<()> {
+    let user = nix::unistd::geteuid().as_raw();
+    if let Some(job) = jobs.iter().find(|job| job.submitter.uid != user) {
+        let text = format!("a job for another user, {}, on Slurm", job.submitter.user);
+        return Err(Error::unsupported(&text));
+    }
     let settings = core.settings.clone();
     let mut jobs = blocking(move || {
         job_dir::make_shared(&settings)?;
@@ -232,15 +235,6 @@ async fn arguments(core: &Core, job: &NewJob, comment: &Comment, places: &[i64])
     option("exclude", excluded(&core.settings.programs, template).await?);
     if job.held {
         args.push("--hold".to_owned());
-    }
-    let uid = nix::unistd::geteuid();
-    if uid.as_raw() != job.submitter.uid {
-        if !uid.is_root() {
-            let text =
-                format!("job {}: user {uid} cannot submit for user {}", job.id, job.submitter.user);
-            return Err(Error::new(ErrorCode::DeniedByDrms, text));
-        }
-        args.extend([format!("--uid={}", job.submitter.uid), format!("--gid={}", job.submitter.gid)]);
     }
     Ok(args)
 }
