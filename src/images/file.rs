@@ -58,11 +58,15 @@ pub(crate) fn set_attribute(file: BorrowedFd<'_>, name: &str, value: &[u8]) -> i
 
 /// The same as [`set`] for what is not to be opened.
 pub(crate) fn set_at(entry: &Entry, parent: BorrowedFd<'_>) -> io::Result<()> {
-    let name = entry.place.name.as_slice();
     if !entry.attributes.is_empty() {
         return Err(unusual("a capability of something else than a file"));
     }
     set_owner(entry, parent)?;
+    set_mode_and_times(entry, parent)
+}
+
+pub(crate) fn set_mode_and_times(entry: &Entry, parent: BorrowedFd<'_>) -> io::Result<()> {
+    let name = entry.place.name.as_slice();
     let is_link = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
         .map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)?;
     if !is_link {

@@ -17,7 +17,9 @@ use rustix::io::Errno;
 
 use super::archive::{self, PIECE};
 use super::entry::{Entry, Kind, Place, unusual};
-use super::file::{create, open, open_directory, set, set_at, set_attribute, set_content};
+use super::file::{
+    create, open, open_directory, set, set_at, set_attribute, set_content, set_mode_and_times, set_owner,
+};
 use super::remove::{names, remove};
 use crate::model::{Error, ErrorCode, Result};
 
@@ -179,7 +181,7 @@ impl Flat {
                 set(&entry, file.as_fd(), set_if_possible)?;
             }
             Kind::Directory => self.directory(&mut entry, directory, &path)?,
-            Kind::HardLink(target) => self.hard_link(target, directory, name, &path)?,
+            Kind::HardLink(target) => self.hard_link(&entry, target, directory, &path)?,
             Kind::SymbolicLink(target) => {
                 fs::symlinkat(target, directory, name)?;
                 set_at(&entry, directory)?;
@@ -225,12 +227,11 @@ impl Flat {
         set(entry, directory.as_fd(), set_if_possible)
     }
 
-    /// All that the archive says of the link is true of the file already.
     fn hard_link(
         &mut self,
+        entry: &Entry,
         target: &Place,
         directory: BorrowedFd<'_>,
-        name: &[u8],
         path: &[u8],
     ) -> io::Result<()> {
         let from = self.walk(&target.parent, Missing::IsError)?;
@@ -238,12 +239,19 @@ impl Flat {
         if target_path == path {
             return Err(unusual("a hard link to itself"));
         }
+        let name = entry.place.name.as_slice();
         match fs::linkat(&from.fd, target.name.as_slice(), directory, name, AtFlags::empty()) {
             Err(Errno::NOENT) if self.left_out.contains(&self.hasher.hash_one(&target_path)) => {
-                self.leave_out(path)
+                return self.leave_out(path);
             }
-            linked => Ok(linked?),
+            linked => linked?,
         }
+        // A file that gets an owner, even the same one, loses its capability.
+        let stat = fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if (stat.st_uid, stat.st_gid) != (entry.uid, entry.gid) {
+            set_owner(entry, directory)?;
+        }
+        set_mode_and_times(entry, directory)
     }
 
     /// A device or a pipe; one that this process may not make is left out.

@@ -4,17 +4,13 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
 use super::*;
-use crate::rights;
-use crate::tracker::Submitter;
+use crate::rights::{self, tests::nobody};
 
 #[allow(unreachable_pub, dead_code)]
 #[path = "../../../tests/registry/archive.rs"]
 mod made;
 
 use made::{Archive, kind};
-
-/// A user without rights.
-const NOBODY: u32 = 65534;
 
 fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
@@ -51,16 +47,9 @@ fn as_user<T: Send>(work: impl FnOnce(&Path, Owners) -> T + Send) -> T {
         return work(&path, Owners::possible());
     }
     files::set_permissions(dir.path(), files::Permissions::from_mode(0o755)).unwrap();
-    std::os::unix::fs::chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
-    let user = Submitter {
-        user: "nobody".into(),
-        uid: NOBODY,
-        gid: NOBODY,
-        groups: vec![],
-        umask: 0o22,
-        machine: "m".into(),
-    };
-    rights::of(&user, || Ok(work(&path, Owners::One(NOBODY, NOBODY)))).unwrap()
+    let user = nobody();
+    std::os::unix::fs::chown(&path, Some(user.uid), Some(user.gid)).unwrap();
+    rights::of(&user, || Ok(work(&path, Owners::One(user.uid, user.gid)))).unwrap()
 }
 
 /// All paths, with the content of files.
@@ -281,7 +270,7 @@ fn rich() -> Archive {
         .owner(1000, 2000)
         .dir("home/", 0o2750)
         .moded("home/suid", 0o6755, "#!")
-        .hard("again", "home/suid")
+        .entry(kind::HARD_LINK, b"again", 0o6755, b"home/suid", b"")
         .link("link", "home/suid")
         .pax(&[
             ("mtime", b"1234567890.5"),
@@ -294,6 +283,8 @@ fn rich() -> Archive {
             ),
         ])
         .moded("noted", 0o400, "x")
+        .pax(&[("mtime", b"1234567890.5")])
+        .entry(kind::HARD_LINK, b"noted-again", 0o400, b"noted", b"")
         .node(kind::FIFO, "fifo", (0, 0))
         .node(kind::CHARACTER, "null", (1, 3))
         .hard("null-again", "null")
