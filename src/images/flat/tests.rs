@@ -364,7 +364,7 @@ fn directories_that_their_user_may_not_use_are_filled_and_removed() {
         assert_eq!(mode("shut/inner"), 0o500);
         assert_eq!(list(&root.join("shut/inner")), BTreeMap::from([("more".into(), "2".into())]));
         assert!(!root.join("gone").exists());
-        files::set_permissions(root.join("shut"), files::Permissions::from_mode(0)).unwrap();
+        files::set_permissions(root.join("shut"), files::Permissions::from_mode(0o0)).unwrap();
         remove(open(dir).unwrap().as_fd(), b"rootfs").unwrap();
         assert_eq!(files::read_dir(dir).unwrap().count(), 0);
     });
