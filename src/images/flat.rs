@@ -1,7 +1,6 @@
 //! A root file system made of layers, one after another, in one directory.
 //!
-//! What an archive says leads to no place outside of the directory: links on the way to a file are followed here, step by
-//! step, as a process sees them whose root the directory is; the last step follows none.
+//! No entry of an archive leads out of the directory: links on the way to a file are followed here, step by step, as a process sees them whose root the directory is; the last step follows none.
 //!
 //! A user who is not root owns all files, and directories that this user could not use get their modes last.
 
@@ -65,7 +64,7 @@ pub(super) struct Flat {
     /// The directory that was used last: the next entry is mostly there, too.
     last: Option<Arc<Parent>>,
     hasher: RandomState,
-    /// What this layer has made: its whiteouts are not about that. By the hashes of the paths.
+    /// The files that this layer has made, which its whiteouts are not about. By the hashes of their paths.
     made: HashSet<u64>,
     /// Devices that could not be made, likewise.
     left_out: HashSet<u64>,

@@ -140,7 +140,7 @@ async fn unpack(work: Work, registry: &Registry, layer: &Descriptor, diff_id: St
     let read = feed(registry, layer, sender).await;
     let unpacked = unpacked.await.map_err(|_| Error::internal("the thread that unpacks it died"))?;
     match (read, unpacked) {
-        // What came was not all, so nothing that unpacking says of it matters.
+        // The layer did not come as a whole, so nothing that unpacking says of it matters.
         (Err(error), Ok(work)) => {
             blocking(move || {
                 work.end();

@@ -131,7 +131,7 @@ fn a_whiteout_is_not_about_its_own_layer_wherever_it_stands() {
     check(&[lower.clone(), upper], &wanted);
     check(&[lower.clone(), Archive::new().file(".wh..wh..opq", "").file("a", "2")], &[("a", "2")]);
     check(&[Archive::new().file(".wh.a", "").file("b", "1")], &[("b", "1")]);
-    // What the second layer has made is below the third.
+    // The second layer is below the third, which hides what that has made.
     let third = Archive::new().file(".wh.a", "").file("b", "3");
     check(
         &[Archive::new().file("c", "1"), Archive::new().file("a", "2"), third],
@@ -223,7 +223,7 @@ fn nothing_leads_out_of_the_root() {
             image(&[lower(), attempt]);
             canary(target);
         }
-        // What is there only outside cannot be linked.
+        // A file that is there only outside cannot be linked.
         let dir = tempfile::tempdir().unwrap();
         let linked =
             unpack(dir.path(), Owners::possible(), &[lower(), Archive::new().hard("c", "out/canary")]);
