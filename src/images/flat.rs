@@ -1,6 +1,7 @@
 //! A root file system made of layers, one after another, in one directory.
 //!
-//! No entry of an archive leads out of the directory: links on the way to a file are followed here, step by step, as a process sees them whose root the directory is; the last step follows none.
+//! No entry of an archive leads out of the directory: links on the way to a file are followed here, step by step, as a
+//! process sees them whose root the directory is. The last step follows none.
 //!
 //! A user who is not root owns all files, and directories that this user could not use get their modes last.
 
