@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod drms;
 pub mod ffi;
 pub mod fork;
+pub mod images;
 pub mod model;
 pub mod procfs;
 pub mod registry;

@@ -128,13 +128,14 @@ fn check(answer: libc::c_long) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::fs::{self, File};
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
 
-    fn nobody() -> Submitter {
+    /// A user whose groups own nothing here.
+    pub(crate) fn nobody() -> Submitter {
         Submitter {
             user: "nobody".into(),
             uid: 65534,

@@ -107,6 +107,14 @@ fn check_threads(count: usize) -> io::Result<()> {
     result
 }
 
+/// Work on files, on a thread of the tokio runtime that it may block.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(Error::internal("work on files died")))
+}
+
 /// The work of a thread.
 type Body = Box<dyn FnOnce() + Send>;
 

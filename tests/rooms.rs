@@ -84,6 +84,15 @@ fn a_client_of_registries_knows_the_model_and_whose_credentials_are_meant() {
 }
 
 #[test]
+fn images_know_registries_and_nothing_of_containerd_or_jobs() {
+    check(
+        "images",
+        &["model", "registry", "runtime", "rights"],
+        &["libc", "rusqlite", "tonic", "containerd_client"],
+    );
+}
+
+#[test]
 fn a_tracker_is_an_interface_over_the_model() {
     check("tracker", &["model"], &["libc", "tokio", "rusqlite", "tonic", "containerd_client"]);
 }

@@ -2,8 +2,8 @@
 
 use oci_spec::image::{ImageConfiguration, ImageIndex, ImageManifest};
 
-use super::document::{self, Kind};
 use super::{image, unpack};
+use crate::images::document::{self, Kind};
 
 /// Read a manifest or an index, and a configuration.
 pub fn documents(manifest: &[u8], config: &[u8]) {

@@ -12,16 +12,13 @@ use oci_spec::image::{
 use sha2::{Digest, Sha256};
 
 use super::connect::{Calls, Daemon, QUICK};
-use super::document::{self, MAX_DOCUMENT};
-use super::{platform, status};
+use super::status;
+use crate::images::document::{self, MAX_DOCUMENT};
+use crate::images::manifest::{self, MAX_DEPTH};
+use crate::images::platform;
 use crate::model::{Error, ImageRef, Result};
 use crate::registry::Name;
 use crate::sync::Mutex;
-
-/// Media type of Docker's own form of an index.
-const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-/// Indexes may hold indexes; so deep and no deeper.
-pub(super) const MAX_DEPTH: usize = 4;
 
 /// An image of the daemon, for this machine's platform.
 #[derive(Debug)]
@@ -181,7 +178,7 @@ async fn target(daemon: &Daemon, calls: &Calls, name: &str) -> Result<Option<Tar
 /// Read what the daemon has of an image.
 pub(super) async fn load(daemon: &Daemon, calls: &Calls, name: &str, target: Target) -> Read<Image> {
     let mut digest = target.digest.clone();
-    let mut is_index = is_index(&MediaType::from(target.media_type.as_str()));
+    let mut is_index = manifest::is_index(&MediaType::from(target.media_type.as_str()));
     let mut says_platform = false;
     for _ in 0..MAX_DEPTH {
         if !is_index {
@@ -191,9 +188,9 @@ pub(super) async fn load(daemon: &Daemon, calls: &Calls, name: &str, target: Tar
         let chosen = platform::choose(index.manifests(), &Arch::default())?;
         says_platform = chosen.platform().is_some();
         digest = chosen.digest().to_string();
-        is_index = self::is_index(chosen.media_type());
+        is_index = manifest::is_index(chosen.media_type());
     }
-    Err(too_deep().into())
+    Err(manifest::too_deep().into())
 }
 
 /// The same, if a root file system can be made of it.
@@ -230,10 +227,6 @@ fn there<T>(daemon: &Daemon, answer: std::result::Result<T, Status>) -> Result<b
     }
 }
 
-pub(super) fn too_deep() -> Error {
-    Error::argument("too many indexes inside each other")
-}
-
 /// The configuration of an image, which the daemon has, if it can be run here. What an index says of its platform
 /// counts more than what the configuration says.
 pub(super) async fn config(
@@ -250,10 +243,7 @@ pub(super) async fn config(
         }
         config => config?,
     };
-    document::check(manifest, &config)?;
-    if !says_platform {
-        platform::check(config.os(), config.architecture())?;
-    }
+    manifest::check(manifest, &config, says_platform)?;
     Ok(config)
 }
 
@@ -283,11 +273,6 @@ pub(super) fn layers(manifest: &ImageManifest, config: &ImageConfiguration) -> V
         chain_id,
     };
     parts.map(layer).collect()
-}
-
-pub(super) fn is_index(media_type: &MediaType) -> bool {
-    matches!(media_type, MediaType::ImageIndex)
-        || matches!(media_type, MediaType::Other(other) if other == DOCKER_INDEX)
 }
 
 /// The names of the snapshots of all layers (OCI image specification, "Layer ChainID").
@@ -347,12 +332,5 @@ mod tests {
         assert_eq!(chain[1], format!("sha256:{:x}", Sha256::digest("sha256:a sha256:b")));
         assert_eq!(chain[2], format!("sha256:{:x}", Sha256::digest(format!("{} sha256:c", chain[1]))));
         assert!(chain_ids(&[]).is_empty());
-    }
-
-    #[test]
-    fn both_forms_of_an_index_are_known() {
-        assert!(is_index(&MediaType::ImageIndex));
-        assert!(is_index(&MediaType::from(DOCKER_INDEX)));
-        assert!(!is_index(&MediaType::ImageManifest));
     }
 }

@@ -1,5 +1,7 @@
 //! The DRMAA2 error numbers, and the error that every fallible function returns.
 
+use std::path::Path;
+
 /// A DRMAA2 error code (GFD.231, error conditions). The numbers are those of the C enum `drmaa2_error`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i32)]
@@ -90,6 +92,11 @@ impl Error {
         self.message = format!("{object}: {}", self.message);
         self
     }
+}
+
+/// An error of the system, with the path of the file.
+pub fn io_error(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(ErrorCode::of_io(error), format!("{}: {error}", path.display()))
 }
 
 impl ErrorCode {

@@ -17,7 +17,7 @@ mod state;
 mod template;
 mod text;
 
-pub use error::{Error, ErrorCode, Result};
+pub use error::{Error, ErrorCode, Result, io_error};
 pub use extensions::Extensions;
 pub use filter::JobFilter;
 pub use info::{ImageRef, JobInfo, Outcome, SlotInfo, Usage};

@@ -15,6 +15,13 @@ pub struct Failure {
     pub passes: bool,
 }
 
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let passes = error.may_pass();
+        Self { error, passes }
+    }
+}
+
 impl Failure {
     /// One that stays.
     pub(super) fn lasting(message: impl Into<String>) -> Self {

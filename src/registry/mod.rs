@@ -27,7 +27,7 @@ pub use blob::Blob;
 use body::Unread;
 use endpoint::{Endpoint, Wanted};
 pub use failure::Failure;
-pub use name::Name;
+pub use name::{Name, is_digest};
 pub use settings::Settings;
 
 /// The forms of a manifest that are understood, of OCI and of Docker.

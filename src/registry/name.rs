@@ -101,8 +101,8 @@ fn is_tag(tag: &str) -> bool {
         && tag.chars().all(|char| word(char) || matches!(char, '.' | '-'))
 }
 
-/// Is it a digest that can be checked?
-pub(super) fn is_digest(digest: &str) -> bool {
+/// Returns whether a text is a digest that can be checked, in small letters.
+pub fn is_digest(digest: &str) -> bool {
     let hex = |char: char| char.is_ascii_digit() || ('a'..='f').contains(&char);
     digest.strip_prefix("sha256:").is_some_and(|rest| rest.len() == 64 && rest.chars().all(hex))
 }

@@ -8,7 +8,7 @@ use std::path::{self, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Result, Text};
+use crate::model::{Error, Result, Text};
 use crate::rights;
 use crate::tracker::Submitter;
 
@@ -112,8 +112,18 @@ impl Settings {
         Some(own(name, kept).unwrap_or_else(|| kept.to_string()))
     }
 
+    /// An error of a pull, with what these settings lack that may be the reason.
+    #[must_use]
+    pub fn explain(&self, mut error: Error) -> Error {
+        if let Some(proxy) = self.strange_proxy() {
+            let lacks = "; user and password of this proxy are not in the environment of this process: ";
+            error.message.push_str(&format!("{lacks}{proxy}"));
+        }
+        error
+    }
+
     /// A proxy that wants to know a user whom this process does not know.
-    pub fn strange_proxy(&self) -> Option<&Text> {
+    fn strange_proxy(&self) -> Option<&Text> {
         let strange = |(name, kept): &(&String, &Text)| {
             PROXIES.contains(&name.as_str()) && kept.contains("@") && own(name, kept).is_none()
         };

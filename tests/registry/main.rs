@@ -2,7 +2,8 @@
 //!
 //! Needs `docker-registry`, a static `busybox`, `CONTAINERD_ADDRESS` and `DRMAA2_INIT`;
 //! `CONTAINERD_SNAPSHOTTER` if it is not the usual. With `DRMAA2_TEST_REQUIRE=1` a missing one is a
-//! failure, else the tests are skipped. Each test has a namespace of its own.
+//! failure, else the tests are skipped, but for those in `directory`, which need the first alone. Each
+//! test has a namespace of its own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(unreachable_pub, missing_docs)]
@@ -12,6 +13,7 @@ mod auths;
 mod bounds;
 mod configured;
 mod corpus;
+mod directory;
 mod failures;
 mod hosts;
 mod image;

@@ -8,10 +8,12 @@ use std::time::SystemTime;
 
 use containerd_client::services::v1::snapshots::{RemoveSnapshotRequest, ViewSnapshotRequest};
 use containerd_client::tonic::Request;
-use nix::mount::{MsFlags, mount};
+use drmaa2::model::extensions::Pull;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_json::json;
 
 use super::archive::{Archive, kind};
+use super::directory;
 use super::image::{Image, Layer, Packing, digest};
 use super::peer::Peer;
 use super::rig::{Rig, usual_snapshotter};
@@ -209,6 +211,35 @@ fn what_is_unusual_in_a_layer_is_left_to_containerd() {
         };
         assert_eq!(done, [true, false, true]);
     }
+}
+
+#[test]
+fn layers_in_one_directory_are_what_an_overlay_of_them_shows() {
+    let Some(rig) = on_overlayfs() else { return };
+    let (shelf, peer, dir) = (Shelf::start(), Peer::of(&rig), tempfile::tempdir().unwrap());
+    let replaced = Archive::new()
+        .dir("etc/", 0o755)
+        .dir("etc/new/", 0o700)
+        .file("etc/new/inside", "x")
+        .file("home", "no directory")
+        .file("etc/.wh.owned", "")
+        .pax(&[("SCHILY.xattr.user.odd", b"x")])
+        .file("bin/bare", "y");
+    let archives = [marked(lowest()), marked(upper()), marked(replaced)];
+    let layers = archives.iter().map(|archive| layer(archive.clone(), Packing::Gzip)).collect();
+    let name = shelf.put("flat", Stock::of(&Image::new(layers, json!({}))));
+    peer.pull(&name, &["--plain-http"]).unwrap();
+    let lower = directories(&rig, &peer.namespace, &archives.iter().collect::<Vec<_>>());
+    let lower: Vec<_> = lower.iter().map(|path| path.display().to_string()).collect();
+    let image = directory::get(&dir.path().join("images"), &name, Pull::Missing).unwrap();
+    let shown = dir.path().join("shown");
+    fs::create_dir(&shown).unwrap();
+    let options = format!("lowerdir={}", lower.join(":"));
+    mount(Some("overlay"), &shown, Some("overlay"), MsFlags::MS_RDONLY, Some(options.as_str())).unwrap();
+    let (ours, theirs) = (rootfs::walk(&image.rootfs), rootfs::walk(&shown));
+    umount2(&shown, MntFlags::MNT_DETACH).unwrap();
+    let lines = rootfs::differences(&ours, &theirs);
+    assert!(lines.is_empty() && ours.len() > 20, "{}", lines.join("\n"));
 }
 
 /// Have this thread, and those that it starts, see other directories in the place of containerd's snapshots.

@@ -6,24 +6,22 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use containerd_client::services::v1::{CreateImageRequest, Image as StoredImage, UpdateImageRequest};
 use containerd_client::types::Descriptor as Target;
 use futures_util::future::{self, BoxFuture, Either, FutureExt};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, MediaType};
-use sha2::{Digest, Sha256};
+use oci_spec::image::{Descriptor, ImageManifest};
 use tokio::sync::oneshot;
 
 use super::super::connect::{Calls, Daemon, QUICK};
-use super::super::document::{self, Kind};
-use super::super::image::{self, Layer, MAX_DEPTH};
+use super::super::image::{self, Layer};
+use super::super::status;
 use super::super::unpack::{Snapshots, Turns, Unpacked};
-use super::super::{platform, status};
 use super::ingest::{Content, Ingest, label, signed};
 use super::lease::{Lease, Leases};
 use super::progress::{Parts, Progress};
+use crate::images::document;
+use crate::images::manifest::{self, Found};
 use crate::model::Error;
 use crate::registry::{Failure, Manifest, Name, Registry, Settings};
 
@@ -36,13 +34,6 @@ const REFERENCE: &str = "containerd.io/gc.ref.content";
 /// The rest of it for the entry of an index. Other clients number the entries, and one of them may have
 /// brought the index with entries for other machines, which are not to be lost.
 const ENTRY: &str = "drmaa2";
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let passes = error.may_pass();
-        Self { error, passes }
-    }
-}
 
 /// A pull.
 pub(super) struct Fetch<'a> {
@@ -83,8 +74,8 @@ impl Fetch<'_> {
             name.repository.clone(),
         )]);
         let registry = Registry::of(name, self.settings).await?;
-        let (indexes, last, says_platform) = self.manifests(&registry).await?;
-        let manifest: ImageManifest = parsed(&last)?;
+        let Found { indexes, last, says_platform } = manifest::find(&registry).await?;
+        let manifest: ImageManifest = manifest::parsed(&last)?;
         document::check_declared(&manifest)?;
         let (config, layers) = (manifest.config(), document::layers(&manifest));
         let sizes = layers.iter().map(|(_, layer)| layer.size());
@@ -172,24 +163,6 @@ impl Fetch<'_> {
         }
     }
 
-    /// The way from the image's name to the manifest for this machine, and whether an index says that it is.
-    async fn manifests(&self, registry: &Registry) -> Result<(Vec<Manifest>, Manifest, bool), Failure> {
-        let mut indexes = Vec::new();
-        let (mut last, mut says_platform) = (with_type(registry.target().await?)?, false);
-        while image::is_index(&MediaType::from(last.media_type.as_str())) {
-            let index: ImageIndex = parsed(&last)?;
-            let chosen = platform::choose(index.manifests(), &Arch::default())?;
-            says_platform = chosen.platform().is_some();
-            let (digest, size) = (chosen.digest().to_string(), chosen.size());
-            indexes.push(last);
-            if indexes.len() == MAX_DEPTH {
-                return Err(image::too_deep().into());
-            }
-            last = with_type(registry.manifest(&digest, size).await?)?;
-        }
-        Ok((indexes, last, says_platform))
-    }
-
     /// Bring a layer or a configuration into the daemon's store. Returns a layer that was unpacked meanwhile.
     async fn blob(
         &self,
@@ -200,7 +173,7 @@ impl Fetch<'_> {
     ) -> Result<Option<Unpacked>, Failure> {
         let Writing { registry, calls, lease, labels } = *writing;
         let (digest, size) = (descriptor.digest().to_string(), descriptor.size());
-        let given = given(descriptor);
+        let given = manifest::given(descriptor);
         let is_given = given.is_some();
         let content = Content { kind, digest: &digest, size };
         let (mut counted, mut tries) = (0, 0);
@@ -301,33 +274,7 @@ impl Fetch<'_> {
     }
 }
 
-/// Content that its descriptor holds, so that no registry need be asked for it. What is not as it is described is not used.
-fn given(descriptor: &Descriptor) -> Option<Vec<u8>> {
-    let bytes = STANDARD.decode(descriptor.data().as_deref()?).ok()?;
-    let is_whole = u64::try_from(bytes.len()) == Ok(descriptor.size());
-    let digest = format!("sha256:{:x}", Sha256::digest(&bytes));
-    (is_whole && digest == descriptor.digest().to_string()).then_some(bytes)
-}
-
 /// The bytes after the first so many.
 fn rest(all: &[u8], offset: u64) -> Option<Vec<u8>> {
     all.get(usize::try_from(offset).ok()?..).map(<[u8]>::to_vec)
-}
-
-/// The media type in a manifest takes precedence over that in its header.
-fn with_type(mut manifest: Manifest) -> Result<Manifest, Error> {
-    let kind = Kind::of(&manifest.bytes);
-    kind.check(&manifest.media_type)?;
-    if let Some(media_type) = kind.media_type() {
-        media_type.clone_into(&mut manifest.media_type);
-    }
-    kind.check_members(image::is_index(&MediaType::from(manifest.media_type.as_str())))?;
-    Ok(manifest)
-}
-
-fn parsed<T: document::Document>(manifest: &Manifest) -> Result<T, Failure> {
-    document::read(&manifest.bytes).map_err(|error| {
-        let Manifest { digest, media_type, .. } = manifest;
-        Error::argument(format!("manifest {digest} of type \"{media_type}\": {error}")).into()
-    })
 }

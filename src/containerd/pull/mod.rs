@@ -107,11 +107,6 @@ async fn pull(core: Arc<Core>, wanted: Wanted, progress: Progress) -> Result<()>
         name: &name,
         progress: &progress,
     };
-    fetch.run().await.map_err(|mut error| {
-        if let Some(proxy) = registry.strange_proxy() {
-            let lacks = "; user and password of this proxy are not in the environment of this process: ";
-            error.message.push_str(&format!("{lacks}{proxy}"));
-        }
-        error.of(format_args!("cannot pull image {name}"))
-    })
+    let pulled = fetch.run().await;
+    pulled.map_err(|error| registry.explain(error).of(format_args!("cannot pull image {name}")))
 }

@@ -5,7 +5,7 @@
 //! of containerd's, which is exchanged for that of the right snapshot when this can be made. It is done only where
 //! the directory is known to be the one that containerd sees. Whatever is unusual is left to containerd.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,8 +14,10 @@ use containerd_client::types::Mount;
 use rustix::fs::{self, AtFlags, CWD, Gid, Mode, RenameFlags, Uid};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::extract::{Extracted, Form, extract, open};
+use super::extract::{Extracted, Form, extract};
 use super::implied;
+use crate::images::archive::Pieces;
+use crate::images::file::open;
 use crate::runtime;
 
 /// Layers that are unpacked at a time, each on a thread: as many as a pull reads.
@@ -90,7 +92,7 @@ impl Apart {
         let (pieces, receiver) = mpsc::channel(PIECES);
         let (done, extracted) = oneshot::channel();
         runtime::thread("drmaa2-layer", move || {
-            let result = extract(Pieces { receiver, piece: Vec::new(), at: 0 }, &fd, form);
+            let result = extract(Pieces::from(receiver), &fd, form);
             drop((fd, turn));
             let _ = done.send(result);
         })?;
@@ -191,23 +193,4 @@ fn lower(mounts: &[Mount]) -> Vec<&Path> {
 
 fn root(directory: &Path) -> Option<&Path> {
     directory.parent()?.parent()
-}
-
-/// The pieces of a layer as they come.
-struct Pieces {
-    receiver: mpsc::Receiver<Vec<u8>>,
-    piece: Vec<u8>,
-    at: usize,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.piece.len() {
-            let Some(piece) = self.receiver.blocking_recv() else { return Ok(0) };
-            (self.piece, self.at) = (piece, 0);
-        }
-        let length = self.piece.get(self.at..).unwrap_or_default().read(into)?;
-        self.at += length;
-        Ok(length)
-    }
 }

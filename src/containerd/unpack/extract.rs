@@ -5,21 +5,15 @@
 //! directory, makes missing parents, and replaces what is there.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-use ring::digest::{Context, SHA256};
-use rustix::fs::{
-    self, AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timestamps, Uid, XattrFlags,
-};
+use rustix::fs::{self, AtFlags, FileType, Gid, Mode, Timestamps, Uid, XattrFlags};
 
-use super::entry::{self, CAPABILITY, Entry, Kind, Place, unusual};
+use crate::images::archive::{self, PIECE};
+use crate::images::entry::{CAPABILITY, Entry, Kind, Place, unusual};
+use crate::images::file::{create, open_directory, set, set_at, set_attribute, set_content, set_owner};
 
-/// Bytes that are unpacked, hashed and written at a time.
-const PIECE: usize = 64 << 10;
 /// Bytes that are kept of directories until all is in them: of a hundred thousand, as paths usually are.
 const MAX_KEPT: usize = 16 << 20;
 /// The mark of a directory of which nothing below is seen.
@@ -43,13 +37,7 @@ pub(super) struct Form {
 }
 
 /// Unpack a layer into an empty directory.
-pub(super) fn extract<'a>(packed: impl Read + 'a, into: &OwnedFd, form: Form) -> io::Result<Extracted> {
-    let mut packed = BufReader::with_capacity(PIECE, packed);
-    let is_gzip = form.may_be_packed && io::BufRead::fill_buf(&mut packed)?.starts_with(&[0x1f, 0x8b]);
-    let archive: Box<dyn Read + 'a> =
-        if is_gzip { Box::new(MultiGzDecoder::new(packed)) } else { Box::new(packed) };
-    let mut hashed = Hashed { archive, hash: Context::new(&SHA256) };
-    let mut whole = BufReader::with_capacity(PIECE, &mut hashed);
+pub(super) fn extract(packed: impl Read, into: &OwnedFd, form: Form) -> io::Result<Extracted> {
     let mut tree = Tree {
         root: into,
         is_lowest: form.is_lowest,
@@ -59,27 +47,8 @@ pub(super) fn extract<'a>(packed: impl Read + 'a, into: &OwnedFd, form: Form) ->
         kept: 0,
         piece: vec![0; PIECE],
     };
-    entry::each(&mut whole, |entry, content| tree.add(entry, content))?;
-    // The bytes behind the end of the archive are part of the digest.
-    io::copy(&mut whole, &mut io::sink())?;
-    let implied = tree.finish()?;
-    let digest = hashed.hash.finish();
-    let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Extracted { diff_id: format!("sha256:{hex}"), implied })
-}
-
-/// An archive whose bytes are hashed as they are read.
-struct Hashed<'a> {
-    archive: Box<dyn Read + 'a>,
-    hash: Context,
-}
-
-impl Read for Hashed<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let length = self.archive.read(into)?;
-        self.hash.update(into.get(..length).unwrap_or_default());
-        Ok(length)
-    }
+    let diff_id = archive::each(packed, form.may_be_packed, |entry, content| tree.add(entry, content))?;
+    Ok(Extracted { diff_id, implied: tree.finish()? })
 }
 
 /// The files that are made.
@@ -96,10 +65,13 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    fn add(&mut self, entry: Entry, content: &mut impl Read) -> io::Result<()> {
+    fn add(&mut self, entry: Entry, content: &mut dyn Read) -> io::Result<()> {
         // containerd does not look at what is said of the root.
         if entry.place.name.is_empty() {
             return Ok(());
+        }
+        if entry.attributes.iter().any(|(name, value)| name != CAPABILITY || value.is_empty()) {
+            return Err(unusual("an extended attribute"));
         }
         if matches!(entry.kind, Kind::Whiteout | Kind::Opaque) && self.is_lowest {
             return Err(unusual("a whiteout in the lowest layer"));
@@ -109,11 +81,9 @@ impl Tree<'_> {
         let parent = self.parent(&entry.place.parent)?;
         match &entry.kind {
             Kind::File => {
-                let flags =
-                    OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file = File::from(fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?);
+                let file = create(parent, name)?;
                 set_content(&file, content, &mut self.piece)?;
-                set(&entry, file.as_fd())
+                set(&entry, file.as_fd(), set_attribute)
             }
             Kind::Directory => {
                 match fs::mkdirat(parent, name, Mode::RWXU) {
@@ -184,7 +154,7 @@ impl Tree<'_> {
     fn directory(&mut self, entry: &Entry, directory: OwnedFd) -> io::Result<()> {
         self.keep(entry.place.parent.len() + entry.place.name.len())?;
         self.directories.push((entry.place.clone(), entry.times.clone()));
-        set(entry, directory.as_fd())
+        set(entry, directory.as_fd(), set_attribute)
     }
 
     /// Count the path of a directory, which is kept, of this length.
@@ -216,56 +186,4 @@ impl Tree<'_> {
         }
         Ok(implied)
     }
-}
-
-/// A directory by its path.
-pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(fs::open(path, flags, Mode::empty())?)
-}
-
-/// A directory below another; an empty path is that one.
-pub(super) fn open_directory(below: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd> {
-    let path = if path.is_empty() { b"." } else { path };
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    Ok(fs::openat2(below, path, flags, Mode::empty(), resolve)?)
-}
-
-fn set_content(mut file: &File, content: &mut impl Read, piece: &mut [u8]) -> io::Result<()> {
-    loop {
-        let length = content.read(piece)?;
-        let Some(news) = piece.get(..length).filter(|news| !news.is_empty()) else { return Ok(()) };
-        io::Write::write_all(&mut file, news)?;
-    }
-}
-
-/// Owner, capability, mode and times, in this order: each takes something from what comes later.
-fn set(entry: &Entry, file: BorrowedFd<'_>) -> io::Result<()> {
-    fs::fchown(file, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))?;
-    if let Some(capability) = &entry.capability {
-        fs::fsetxattr(file, CAPABILITY, capability, XattrFlags::empty())?;
-    }
-    fs::fchmod(file, Mode::from_raw_mode(entry.mode))?;
-    Ok(fs::futimens(file, &entry.times)?)
-}
-
-/// The same for what is not to be opened.
-fn set_at(entry: &Entry, parent: BorrowedFd<'_>) -> io::Result<()> {
-    let name = entry.place.name.as_slice();
-    if entry.capability.is_some() {
-        return Err(unusual("a capability of something else than a file"));
-    }
-    set_owner(entry, parent)?;
-    let is_link = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
-        .map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)?;
-    if !is_link {
-        fs::chmodat(parent, name, Mode::from_raw_mode(entry.mode), AtFlags::empty())?;
-    }
-    Ok(fs::utimensat(parent, name, &entry.times, AtFlags::SYMLINK_NOFOLLOW)?)
-}
-
-fn set_owner(entry: &Entry, parent: BorrowedFd<'_>) -> io::Result<()> {
-    let (uid, gid) = (Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)));
-    Ok(fs::chownat(parent, entry.place.name.as_slice(), uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
 }

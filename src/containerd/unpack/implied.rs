@@ -7,8 +7,8 @@ use std::path::Path;
 use rustix::fs::{self, AtFlags, FileType, Gid, Mode, Uid};
 use rustix::io::Errno;
 
-use super::entry::unusual;
-use super::extract::{open, open_directory};
+use crate::images::entry::unusual;
+use crate::images::file::{open, open_directory};
 
 /// Give the directories of a layer owner and mode of those in the layers below it, the uppermost first.
 pub(super) fn adopt(root: &OwnedFd, implied: &[Vec<u8>], lower: &[&Path]) -> io::Result<()> {

@@ -1,7 +1,6 @@
 //! Snapshots of images, made of their layers: of one that was never unpacked, or of one that is on its way.
 
 mod apart;
-mod entry;
 mod extract;
 mod implied;
 
@@ -18,7 +17,6 @@ use containerd_client::services::v1::{
     DeleteRequest as DeleteLeaseRequest, Info, Resource, UpdateRequest as UpdateContentRequest,
 };
 use containerd_client::types::{Descriptor, Mount};
-use oci_spec::image::MediaType;
 use ulid::Ulid;
 
 pub(super) use self::apart::{Apart, Turns, Unpacked};
@@ -26,6 +24,9 @@ use self::extract::Form;
 use super::connect::{Calls, Daemon, QUICK, RUN, UNPACK};
 use super::image::{Image, Layer};
 use super::status;
+use crate::images::archive::{is_plain, may_be_packed};
+#[cfg(feature = "fuzzing")]
+use crate::images::entry::{self, Kind, Place};
 use crate::model::{Error, Result};
 use crate::sync::Mutex;
 
@@ -135,8 +136,7 @@ impl<'a> Snapshots<'a> {
         let mounts = self.prepare(&self.quick, &key, "").await.ok()?;
         let form = Form {
             is_lowest: layer.chain_id == layer.diff_id,
-            // containerd does not look whether a layer that is said to be plain is packed.
-            may_be_packed: *layer.content.media_type() != MediaType::ImageLayer,
+            may_be_packed: may_be_packed(layer.content.media_type()),
         };
         let begun = match self.seen(&key, &mounts).await {
             Some(directory) => Apart::begin(&key, directory, form, turn).ok(),
@@ -276,28 +276,17 @@ impl<'a> Snapshots<'a> {
 pub(super) fn check_entries(archive: &[u8]) {
     let is_name =
         |name: &[u8]| !name.contains(&0) && !name.contains(&b'/') && !matches!(name, b"" | b"." | b"..");
-    let is_within = |place: &entry::Place| {
+    let is_within = |place: &Place| {
         let path = place.path();
         path.is_empty() || path.split(|byte| *byte == b'/').all(is_name)
     };
     let _ = entry::each(archive, |entry, _| {
         assert!(is_within(&entry.place), "{entry:?}");
-        if let entry::Kind::HardLink(target) = &entry.kind {
+        if let Kind::HardLink(target) = &entry.kind {
             assert!(is_within(target), "{entry:?}");
         }
         Ok(())
     });
-}
-
-/// Returns whether a layer is an archive as it is, or packed by gzip.
-fn is_plain(media_type: &MediaType) -> bool {
-    matches!(
-        media_type.to_string().as_str(),
-        "application/vnd.oci.image.layer.v1.tar"
-            | "application/vnd.oci.image.layer.v1.tar+gzip"
-            | "application/vnd.docker.image.rootfs.diff.tar"
-            | "application/vnd.docker.image.rootfs.diff.tar.gzip"
-    )
 }
 
 fn descriptor(layer: &Layer) -> Descriptor {

@@ -61,7 +61,7 @@ const CONFIGURATION: Shape = Shape::Members(&[
 ]);
 
 /// A document of an image.
-pub(super) trait Document: DeserializeOwned {
+pub(crate) trait Document: DeserializeOwned {
     /// Its names.
     const SHAPE: Shape;
 }
@@ -110,14 +110,14 @@ fn complete(document: &mut Value) {
 }
 
 /// Read one.
-pub(super) fn read<T: Document>(bytes: &[u8]) -> serde_json::Result<T> {
+pub(crate) fn read<T: Document>(bytes: &[u8]) -> serde_json::Result<T> {
     let mut document = json::read_as(bytes, &T::SHAPE)?;
     complete(&mut document);
     serde_json::from_value(document)
 }
 
 /// A manifest or a configuration is a few kilobytes; this much is a mistake.
-pub(super) const MAX_DOCUMENT: usize = 8 << 20;
+pub(crate) const MAX_DOCUMENT: usize = 8 << 20;
 /// As many layers as Linux stacks in one overlay file system, `OVL_MAX_STACK`. Builders stop at 127, and
 /// other snapshotters would take a call for each.
 const MAX_LAYERS: usize = 500;
@@ -129,7 +129,7 @@ const CONFIGURATIONS: [&str; 2] =
 /// The kind of a document, as it says itself.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Kind {
+pub(crate) struct Kind {
     media_type: String,
     schema_version: Option<i64>,
     config: Option<IgnoredAny>,
@@ -138,17 +138,17 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
         json::read_as(bytes, &MANIFEST).unwrap_or_default()
     }
 
     /// Its media type, if it says one.
-    pub(super) fn media_type(&self) -> Option<&str> {
+    pub(crate) fn media_type(&self) -> Option<&str> {
         (!self.media_type.is_empty()).then_some(&self.media_type)
     }
 
     /// Refuse what is a document of a registry and no manifest of an image.
-    pub(super) fn check(&self, media_type: &str) -> Result<()> {
+    pub(crate) fn check(&self, media_type: &str) -> Result<()> {
         let is_old = self.schema_version == Some(1) || media_type.contains(".distribution.manifest.v1+");
         if is_old {
             return Err(Error::argument(
@@ -159,7 +159,7 @@ impl Kind {
     }
 
     /// Refuse one that can be read as an index and as a manifest: others may take it for an image that this is not.
-    pub(super) fn check_members(&self, is_index: bool) -> Result<()> {
+    pub(crate) fn check_members(&self, is_index: bool) -> Result<()> {
         if is_index && (self.config.is_some() || self.layers.is_some()) {
             return Err(Error::argument("an index that has what only a manifest has"));
         }
@@ -171,7 +171,7 @@ impl Kind {
 }
 
 /// Is its configuration of a type that images have? containerd does not ask, so others may be images too.
-pub(super) fn is_image(manifest: &ImageManifest) -> bool {
+pub(crate) fn is_image(manifest: &ImageManifest) -> bool {
     match manifest.config().media_type() {
         MediaType::ImageConfig => true,
         MediaType::Other(name) => CONFIGURATIONS.contains(&name.as_str()),
@@ -187,7 +187,7 @@ const LAYERS: [&str; 3] = [
 ];
 
 /// The layers of an image, each with its number. A manifest may list more than that, such as what an image is made of.
-pub(super) fn layers(manifest: &ImageManifest) -> Vec<(usize, &Descriptor)> {
+pub(crate) fn layers(manifest: &ImageManifest) -> Vec<(usize, &Descriptor)> {
     let all = manifest.layers().iter().enumerate();
     let is_layer = |(_, layer): &(usize, &Descriptor)| {
         let media_type = layer.media_type().to_string();
@@ -197,7 +197,7 @@ pub(super) fn layers(manifest: &ImageManifest) -> Vec<(usize, &Descriptor)> {
 }
 
 /// Refuse an image by what its manifest declares, before anything of it is read.
-pub(super) fn check_declared(manifest: &ImageManifest) -> Result<()> {
+pub(crate) fn check_declared(manifest: &ImageManifest) -> Result<()> {
     let (count, config) = (layers(manifest).len(), manifest.config());
     if count > MAX_LAYERS {
         return Err(Error::argument(format!(
@@ -212,13 +212,13 @@ pub(super) fn check_declared(manifest: &ImageManifest) -> Result<()> {
 }
 
 /// Something of a registry that is no image: nothing of it can be run.
-pub(super) fn artifact(manifest: &ImageManifest) -> Error {
+pub(crate) fn artifact(manifest: &ImageManifest) -> Error {
     let kind = manifest.artifact_type().as_ref().unwrap_or_else(|| manifest.config().media_type());
     Error::argument(format!("not an image but an artifact of type \"{kind}\""))
 }
 
 /// Refuse a manifest whose configuration does not describe its layers.
-pub(super) fn check(manifest: &ImageManifest, config: &ImageConfiguration) -> Result<()> {
+pub(crate) fn check(manifest: &ImageManifest, config: &ImageConfiguration) -> Result<()> {
     let (layers, diff_ids) = (layers(manifest).len(), config.rootfs().diff_ids().len());
     match is_image(manifest) {
         true if layers != diff_ids => {

@@ -52,7 +52,7 @@ fn rank(named: &Arch, variant: Option<&str>, machine: &Arch) -> Option<usize> {
 
 /// The entry of an index that fits a Linux machine of this architecture best: one for that and not for an older one
 /// whose programs it runs; then one without a variant or with the baseline's, then the first with any other.
-pub(super) fn choose<'a>(entries: &'a [Descriptor], machine: &Arch) -> Result<&'a Descriptor, Error> {
+pub(crate) fn choose<'a>(entries: &'a [Descriptor], machine: &Arch) -> Result<&'a Descriptor, Error> {
     let rank = |platform: &Platform| {
         let fits = rank(platform.architecture(), platform.variant().as_deref(), machine);
         // No kernel is asked for features; what wants some comes after all that wants none.
@@ -70,7 +70,7 @@ pub(super) fn choose<'a>(entries: &'a [Descriptor], machine: &Arch) -> Result<&'
 }
 
 /// Refuse an image whose configuration says that it is for other machines than this one.
-pub(super) fn check(os: &Os, named: &Arch) -> Result<(), Error> {
+pub(crate) fn check(os: &Os, named: &Arch) -> Result<(), Error> {
     let fits = named.to_string().is_empty() || rank(named, None, &Arch::default()).is_some();
     if fits && is_linux(os) { Ok(()) } else { Err(wrong()) }
 }

@@ -1,7 +1,7 @@
 //! The entries of a layer's archive, read within bounds.
 //!
-//! This knows the plain part of the format, which builders write. Everything else is an error: containerd reads
-//! the layer then, and its reading is the one that counts.
+//! This knows the plain part of the format, which builders write. Everything else is an error. Where there is a
+//! containerd, it reads the layer then, and its reading is the one that counts.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -15,13 +15,13 @@ const MAX_DESCRIPTION: u64 = 1 << 20;
 /// An extension whose rest is the name of an extended attribute.
 const XATTR: &[u8] = b"SCHILY.xattr.";
 /// The only such attribute that images commonly have.
-pub(super) const CAPABILITY: &str = "security.capability";
+pub(crate) const CAPABILITY: &str = "security.capability";
 /// The last second that containerd accepts.
 const MAX_SECONDS: u64 = i64::MAX as u64 / 1_000_000_000;
 
 /// The type of an entry, with what only this type has.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     File,
     Directory,
     HardLink(Place),
@@ -37,25 +37,25 @@ pub(super) enum Kind {
 
 /// A path below the root, without links and dots in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Empty for the root.
-    pub(super) parent: Vec<u8>,
+    pub(crate) parent: Vec<u8>,
     /// Empty for the root itself.
-    pub(super) name: Vec<u8>,
+    pub(crate) name: Vec<u8>,
 }
 
 /// An entry, but for the content of a file.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) kind: Kind,
-    pub(super) place: Place,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+pub(crate) struct Entry {
+    pub(crate) kind: Kind,
+    pub(crate) place: Place,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Permissions, with the bits for other users and groups.
-    pub(super) mode: u32,
-    pub(super) times: Timestamps,
-    /// The value of [`CAPABILITY`].
-    pub(super) capability: Option<Vec<u8>>,
+    pub(crate) mode: u32,
+    pub(crate) times: Timestamps,
+    /// Its extended attributes; an empty value is that of one that is taken back.
+    pub(crate) attributes: Vec<(String, Vec<u8>)>,
 }
 
 /// The descriptions that precede an entry.
@@ -66,13 +66,13 @@ struct Described {
     extensions: Option<HashMap<Vec<u8>, Vec<u8>>>,
 }
 
-/// The error for what is left to containerd.
-pub(super) fn unusual(what: &str) -> io::Error {
+/// The error for what is not understood here.
+pub(crate) fn unusual(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, what.to_owned())
 }
 
 /// Call a function for each entry of an archive, with the content of a file.
-pub(super) fn each<R: Read>(
+pub(crate) fn each<R: Read>(
     archive: R,
     mut take: impl FnMut(Entry, &mut tar::Entry<'_, R>) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -153,9 +153,16 @@ impl Entry {
         if known("size")?.is_some() {
             return Err(unusual("a size that the header has no room for"));
         }
-        let capability = known(&format!("SCHILY.xattr.{CAPABILITY}"))?;
-        if extensions.keys().any(|key| key.starts_with(XATTR) || key.starts_with(b"GNU.sparse.")) {
-            return Err(unusual("an extended attribute or a sparse file"));
+        let mut attributes = Vec::new();
+        for (key, value) in extensions {
+            if key.starts_with(b"GNU.sparse.") {
+                return Err(unusual("a sparse file"));
+            }
+            if let Some(name) = key.strip_prefix(XATTR) {
+                let name = String::from_utf8(name.to_vec());
+                attributes
+                    .push((name.map_err(|_| unusual("an attribute whose name is no text"))?, value));
+            }
         }
         let (kind, place) = kind(header, &path, link)?;
         Ok(Self {
@@ -168,14 +175,14 @@ impl Entry {
                 last_access: if later(accessed, modified) { accessed } else { modified },
                 last_modification: modified,
             },
-            capability,
+            attributes,
         })
     }
 }
 
 impl Place {
     /// The whole path.
-    pub(super) fn path(&self) -> Vec<u8> {
+    pub(crate) fn path(&self) -> Vec<u8> {
         let name = self.name.as_slice();
         if self.parent.is_empty() { name.to_vec() } else { [&self.parent, name].join(&b'/') }
     }
