@@ -61,15 +61,18 @@ pub fn job_settings(
     template: &JobTemplate,
     process: Submitter,
 ) -> Result<tracker::Settings> {
+    let variable = |name: &str| config.variable(name);
+    let registry = registry::Settings::from_env(&config.certs_dir, Some(process), variable);
     if let Target::Slurm { .. } = target {
-        let image = config.image(template);
         return tracker::Settings::of(&slurm::JobSettings {
-            image,
+            image: config.image(template),
+            runtime: config.runtime_binary.clone(),
             grace: config.grace,
             linger: config.linger,
+            pull: config.pull,
+            registry,
         });
     }
-    let variable = |name: &str| config.variable(name);
     tracker::Settings::of(&JobSettings {
         image: config.image(template),
         runtime: config.runtime.clone(),
@@ -78,7 +81,7 @@ pub fn job_settings(
         grace: config.grace,
         linger: config.linger,
         pull: config.pull,
-        registry: registry::Settings::from_env(&config.certs_dir, Some(process), variable),
+        registry,
     })
 }
 

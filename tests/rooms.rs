@@ -157,7 +157,7 @@ fn what_a_container_consists_of_is_the_same_for_every_tracker() {
 fn slurm_is_known_by_its_programs_alone() {
     check(
         "slurm",
-        &["model", "tracker", "container", "runtime", "spawn"],
+        &["model", "tracker", "container", "images", "registry", "runtime", "spawn"],
         &["rusqlite", "tonic", "containerd_client"],
     );
 }

@@ -17,7 +17,7 @@ use crate::identity::Identity;
 use crate::output::Pipes;
 use crate::place::Directory;
 use crate::user::User;
-use crate::{accounts, exec, rights, rlimit, signals, stdio};
+use crate::{accounts, exec, rights, rlimit, signals, sole_user, stdio};
 
 /// The longest reason that is kept; it fits into a pipe without a reader.
 const MAX_REASON: usize = 4096;
@@ -103,7 +103,7 @@ fn become_command(order: &Order, pipes: &Pipes) -> Result<Infallible, Failure> {
     }
     rlimit::raise(&order.rlimits);
     rights::give_up(&order.drop_capabilities)?;
-    user.take_on()?;
+    if order.sole_user { sole_user::enter(&user) } else { user.take_on() }?;
     // As the user: the directory must be accessible to the user, and on a network file system root may
     // have no access.
     match std::env::set_current_dir(&directory) {

@@ -5,6 +5,7 @@ use std::io;
 use drmaa2_init::Submitter;
 
 use crate::failure::check;
+use crate::sole_user;
 
 /// A user with its groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +39,11 @@ impl Identity {
     }
 
     /// Returns whether this process is the user's and can be no other: the groups are then those that it was given.
+    /// In a namespace with one user, that is any user.
     pub(crate) fn is_here_without_rights(&self) -> bool {
         // SAFETY: neither takes anything.
         let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
-        uid != 0 && (self.uid, self.gid) == (uid, gid)
+        (uid != 0 && (self.uid, self.gid) == (uid, gid)) || (uid == 0 && sole_user::is_one())
     }
 
     /// The kernel takes root's rights to files from another user, and gives them back to root.

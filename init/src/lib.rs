@@ -51,6 +51,16 @@ pub const RERUNNABLE_FILE: &str = "rerunnable";
 pub const CLAIM: &str = "claim.";
 /// Names of the directories of the runs, likewise.
 pub const RUN: &str = "run.";
+/// Name of the file in that directory that tells how to run the job in a container: the path of the image's root file
+/// system, and the name of the OCI runtime, a line each. Without it the job runs on the machine itself.
+pub const CONTAINER_FILE: &str = "container";
+/// Name of the container's OCI spec in that directory, in which [`RUN_PLACEHOLDER`] stands for the path of the
+/// directory of the run.
+pub const SPEC_FILE: &str = "config.json";
+/// See [`SPEC_FILE`].
+pub const RUN_PLACEHOLDER: &str = "@RUN@";
+/// Name of the file, in the directory of a run, with the messages of the runtime.
+pub const ERRORS_FILE: &str = "errors";
 /// The directory, beside that of all jobs, in which a file with the name of a job is written when there is something
 /// new about it.
 pub const NEWS_DIR: &str = "news";
@@ -137,6 +147,9 @@ pub struct Order {
     /// File system and number of the job's directory on the host: a runtime that shows files under numbers
     /// of its own is known by it.
     pub place: Option<(u64, u64)>,
+    /// Init is root in a user namespace that has no other user. The command gets a namespace of its own, in which this
+    /// one user has the numbers of the job's user.
+    pub sole_user: bool,
     /// Path of a FIFO; the job is killed once nobody has it open for writing. Empty is none.
     pub lifeline: Vec<u8>,
     /// Copied before the command starts.
@@ -235,6 +248,7 @@ impl Order {
         if let Some((device, inode)) = self.place {
             [device, inode].iter().for_each(|number| out.number("place", number));
         }
+        out.flag("sole-user", self.sole_user);
         out.bytes("lifeline", &self.lifeline);
         Transfer::write(&self.stage_in, "stage-in", &mut out);
         Transfer::write(&self.stage_out, "stage-out", &mut out);
@@ -275,6 +289,7 @@ impl Order {
                 "submitter" => submitter.push(value.to_vec()),
                 "origin" => origins.push(value.to_vec()),
                 "place" => place.push(codec::number(value)?),
+                "sole-user" => order.sole_user = true,
                 "lifeline" => order.lifeline = value.to_vec(),
                 "stage-in" => stage_in.push(value.to_vec()),
                 "stage-out" => stage_out.push(value.to_vec()),
@@ -413,6 +428,7 @@ pub(crate) mod tests {
                 device: u64::MAX,
                 inode: 5,
             }],
+            sole_user: true,
             lifeline: b"/l".to_vec(),
             stage_in: vec![transfer(b"/a"), transfer(b"")],
             stage_out: vec![transfer(b"/b")],

@@ -22,6 +22,7 @@ mod place;
 mod rights;
 mod rlimit;
 mod signals;
+mod sole_user;
 mod stage;
 mod stdio;
 mod supervise;

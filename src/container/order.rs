@@ -73,6 +73,7 @@ pub fn order(job: &NewJob, image: &Config, patience: Patience, host: &Host) -> R
         origins: origins(&job.stdio, &extensions),
         // Known where the order is written.
         place: None,
+        sole_user: false,
         lifeline: Vec::new(),
         stage_in: transfers(&job.stdio.stage_in, STAGE_IN),
         stage_out: transfers(&job.stdio.stage_out, STAGE_OUT),

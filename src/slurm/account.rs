@@ -52,17 +52,15 @@ fn judge(id: &str, files: &Files, said: &Said<'_>) -> Result<JobInfo> {
             // The controller was restarted since, and may have forgotten what it had accepted just before.
             (None, Some(submitted)) if started.is_none_or(|started| submitted.at < started) => {
                 match files.terminated {
-                    true => Ok(ended(
-                        info(JobState::Failed),
-                        files,
-                        not_run("terminated before it was started"),
-                    )),
+                    true => {
+                        Ok(ended(info(JobState::Failed), files, not_run("terminated before it started")))
+                    }
                     false => Err(unknown_job(id)),
                 }
             }
             (None, Some(_)) => {
                 let reason = match files.terminated {
-                    true => "terminated before it was started",
+                    true => "terminated before it started",
                     false => {
                         "Slurm does not know the job any more: it was cancelled there before it had run"
                     }
@@ -92,7 +90,7 @@ fn shown(id: &str, entry: &Entry, over: Option<Millis>, files: &Files) -> JobInf
             let node = &files.run.as_ref().map(|run| run.node.clone()).unwrap_or_default();
             lost(format!("Slurm: {words}; its run on {node} left no record"))
         }
-        None if files.terminated => not_run("terminated before it was started"),
+        None if files.terminated => not_run("terminated before it started"),
         None if entry.line.state == "CANCELLED" => not_run("cancelled in Slurm before it was started"),
         None => not_run(&format!(
             "Slurm: {words}; the job was not begun on its node: the library's directory and programs must be there at \

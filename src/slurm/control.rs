@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use drmaa2_init::{KILL_FILE, TERMINATE_FILE};
 
-use super::core::{Core, blocking, is_over};
+use super::core::{Core, is_over};
 use super::job_dir::{note_request, unknown_job};
 use super::squeue::Entry;
 use crate::model::{Control, Error, ErrorCode, JobState, Result};
+use crate::runtime::blocking;
 
 /// The most bytes of a list of jobs in one argument.
 const MAX_LIST: usize = 64 * 1024;

@@ -12,7 +12,8 @@ use super::account::{Said, account, foreign};
 use super::job_dir::{self, Files, unknown_job};
 use super::settings::Settings;
 use super::squeue::{self, Entry};
-use crate::model::{Error, JobInfo, JobState, Millis, Result, now};
+use crate::model::{JobInfo, JobState, Millis, Result, now};
+use crate::runtime::blocking;
 use crate::sync::Mutex;
 use crate::tracker::{EventSink, Fact};
 
@@ -223,12 +224,4 @@ pub(super) fn is_over(state: &str) -> bool {
             | "SPECIAL_EXIT"
             | "REVOKED"
     )
-}
-
-/// Work on files, on a thread that they may block.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.unwrap_or_else(|_| Err(Error::internal("work on the files of a job died")))
 }

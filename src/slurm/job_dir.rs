@@ -2,12 +2,16 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use drmaa2_init::{
-    CLAIM, KILL_FILE, Order, RERUNNABLE_FILE, RUN, Record, TERMINATE_FILE, is_marked, mark,
+    CLAIM, CONTAINER_FILE, KILL_FILE, Order, RERUNNABLE_FILE, RUN, Record, SPEC_FILE, TERMINATE_FILE,
+    is_marked, mark,
 };
+
+use serde_json::Value;
 
 use super::settings::Settings;
 use crate::model::{Error, ErrorCode, Millis, Result, now};
@@ -114,12 +118,25 @@ pub(super) fn make_shared(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// Make the directory of a job, with its order.
-pub(super) fn make(dir: &Path, job: &NewJob, order: &Order) -> Result<()> {
+/// Make the directory of a job, with its order, and with its container if it has one: the spec, the path of the image's
+/// root file system, and the runtime.
+pub(super) fn make(
+    dir: &Path,
+    job: &NewJob,
+    order: &Order,
+    container: Option<(&Value, &Path, &str)>,
+) -> Result<()> {
     let made = || {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         if job.template.rerunnable {
             mark(&dir.join(RERUNNABLE_FILE))?;
+        }
+        if let Some((spec, lower, runtime)) = container {
+            fs::write(dir.join(SPEC_FILE), spec.to_string())?;
+            fs::write(
+                dir.join(CONTAINER_FILE),
+                [lower.as_os_str().as_bytes(), runtime.as_bytes()].join(&b'\n'),
+            )?;
         }
         order.write(dir)
     };

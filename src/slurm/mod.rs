@@ -5,6 +5,7 @@
 
 mod account;
 mod command;
+mod container;
 mod control;
 mod core;
 mod failure;
@@ -30,13 +31,14 @@ use crate::tracker::{
     self, Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, Queueing, Withdrawn,
 };
 
-use self::core::{Core, blocking, is_over};
+use self::core::{Core, is_over};
+use crate::runtime::blocking;
 use account::{Said, account};
 pub use command::Programs;
 pub use settings::{JobSettings, Settings};
 
 /// The attributes of a job template that this tracker supports.
-const ATTRIBUTES: [&str; 17] = [
+const ATTRIBUTES: [&str; 24] = [
     "remoteCommand",
     "args",
     "jobEnvironment",
@@ -54,6 +56,13 @@ const ATTRIBUTES: [&str; 17] = [
     "containerd_jt_stop_signal",
     "containerd_jt_grace",
     "containerd_jt_linger",
+    "containerd_jt_mounts",
+    "containerd_jt_tmpfs",
+    "containerd_jt_read_only",
+    "containerd_jt_shm_size",
+    "containerd_jt_hostname",
+    "containerd_jt_entrypoint",
+    "containerd_jt_pull",
 ];
 
 /// Runs jobs on a cluster with Slurm.
@@ -134,11 +143,13 @@ impl JobTracker for SlurmTracker {
     }
 
     fn check_template(&self, template: &JobTemplate, settings: &tracker::Settings) -> Result<()> {
-        if template.remote_command.as_ref().is_none_or(Text::is_empty) {
-            return Err(Error::argument("the job template has no remoteCommand"));
+        // An image may have a command of its own; the image of the default category is not meant to be run.
+        let set = |text: &Option<Text>| text.as_ref().is_some_and(|text| !text.is_empty());
+        if !set(&template.remote_command) && !set(&template.job_category) {
+            return Err(Error::argument("the job template has neither remoteCommand nor jobCategory"));
         }
         template.extensions()?;
-        settings.read::<JobSettings>()?.check_category()
+        settings.read::<JobSettings>()?.check(template)
     }
 
     fn list_jobs(&self) -> Result<Vec<String>> {

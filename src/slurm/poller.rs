@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::core::{Core, Known, blocking};
+use super::core::{Core, Known};
 use super::job_dir;
 use super::news::{News, Word};
 use crate::model::{JobState, Result};
+use crate::runtime::blocking;
 use crate::tracker::Fact;
 
 /// The shortest and the longest time between two questions.

@@ -7,11 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use super::command::Programs;
 use crate::container::order::Patience;
-use crate::model::{Error, Result};
+use crate::model::extensions::Pull;
+use crate::model::{Error, JobTemplate, Result, Text};
+use crate::registry;
 use crate::tracker::NewJob;
 
 /// The category of jobs that run in no container, in place of an image.
 pub(super) const HOST: &str = "host";
+
+/// The attributes that jobs in containers alone can have.
+pub(super) const IN_CONTAINERS: [&str; 7] = [
+    "containerd_jt_mounts",
+    "containerd_jt_tmpfs",
+    "containerd_jt_read_only",
+    "containerd_jt_shm_size",
+    "containerd_jt_hostname",
+    "containerd_jt_entrypoint",
+    "containerd_jt_pull",
+];
 
 /// The settings of a tracker: the way to Slurm, and the location of its jobs.
 #[derive(Debug, Clone)]
@@ -30,6 +43,11 @@ impl Settings {
         self.dir.join("jobs")
     }
 
+    /// The directory of images.
+    pub(super) fn images_dir(&self) -> PathBuf {
+        self.dir.join("images")
+    }
+
     /// The directory in which a node tells that there is something new about a job.
     pub(super) fn news_dir(&self) -> PathBuf {
         self.dir.join(drmaa2_init::NEWS_DIR)
@@ -41,10 +59,17 @@ impl Settings {
 pub struct JobSettings {
     /// The image of its category; `None` if it has no category.
     pub image: Option<String>,
+    /// The program on the node that runs containers; `None` is the usual one.
+    #[serde(rename = "runtime_binary")]
+    pub runtime: Option<String>,
     /// The time from a request to end a job until it is killed.
     pub grace: Duration,
     /// The time that processes may outlive its command before they are asked to end; `None` is the grace.
     pub linger: Option<Duration>,
+    /// The time to pull its image.
+    pub pull: Pull,
+    /// The access to registries.
+    pub registry: registry::Settings,
 }
 
 impl JobSettings {
@@ -57,17 +82,33 @@ impl JobSettings {
         Patience { grace: self.grace, linger: self.linger }
     }
 
-    /// Refuse a category in which no job can be run.
-    pub(super) fn check_category(&self) -> Result<()> {
-        match self.image.as_deref() {
-            Some(HOST) => Ok(()),
-            Some(image) => Err(Error::argument(format!(
-                "jobCategory \"{image}\": on Slurm jobs run in the category \"{HOST}\" alone; images are not \
-                 supported there yet"
-            ))),
-            None => Err(Error::argument(format!(
-                "the job template has no jobCategory, and there is no default category; on Slurm it is \"{HOST}\""
-            ))),
-        }
+    /// The name of its image; `None` if it runs on the machine itself.
+    pub(super) fn image(&self) -> Result<Option<&str>> {
+        let image = self.image.as_deref().ok_or_else(|| {
+            Error::argument("the job template has no jobCategory, and there is no default category")
+        })?;
+        Ok(Some(image).filter(|image| *image != HOST))
+    }
+
+    /// Refuse a category in which no job can be run, and what a job without a container cannot have.
+    pub(super) fn check(&self, template: &JobTemplate) -> Result<()> {
+        let Some(image) = self.image()? else {
+            let asked = template.set_attributes().into_iter().find(|name| IN_CONTAINERS.contains(name));
+            return match asked {
+                Some(name) => {
+                    let text = format!(
+                        "job template attribute {name}: with jobCategory \"{HOST}\" there is no container"
+                    );
+                    Err(Error::argument(text))
+                }
+                None if template.remote_command.as_ref().is_none_or(Text::is_empty) => {
+                    Err(Error::argument("the job template has no remoteCommand"))
+                }
+                None => Ok(()),
+            };
+        };
+        registry::Name::parse(image)
+            .map(drop)
+            .map_err(|error| error.of(format_args!("jobCategory \"{image}\"")))
     }
 }

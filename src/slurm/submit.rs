@@ -1,19 +1,26 @@
 //! The submission of jobs to Slurm: a job, or all tasks of an array, with one `sbatch`.
 
+use std::path::Path;
 use std::time::Instant;
 
 use super::command::Programs;
-use super::core::{Core, blocking};
+use super::container::{Container, container};
+use super::core::Core;
 use super::job_dir::{self, note_submitted};
 use super::nodes;
 use super::order;
+use super::settings::JobSettings;
 use super::squeue::{Comment, Entry};
+use crate::images::{Images, Unpacked};
 use crate::model::{DEFAULT_QUEUE, Error, JobTemplate, Millis, PRIORITY_UNSET_AGE, Result, Text, now};
+use crate::runtime::blocking;
 use crate::tracker::NewJob;
 
 /// Time that Slurm gives a job beyond its wall clock limit, which its init keeps to the second.
 const SPARE: Millis = 60_000;
 const MINUTE: Millis = 60_000;
+/// The program that runs containers, unless another one is configured.
+const RUNTIME: &str = "runc";
 /// The most characters of a name that are passed on.
 const MAX_NAME: usize = 200;
 
@@ -92,9 +99,11 @@ async fn submit_chunk(core: &Core, jobs: Vec<NewJob>, shape: &Shape) -> Result<(
     let args = arguments(core, first, &comment, &places).await?;
     let jobs_dir = core.settings.jobs_dir();
     let script = script(core, &comment)?;
+    let image = image(core, first).await?;
+    let init = core.settings.node.with_file_name("drmaa2-init");
     let jobs = blocking(move || {
         for job in &jobs {
-            job_dir::make(&jobs_dir.join(&job.id), job, &order::on_host(job)?)?;
+            make(job, &jobs_dir.join(&job.id), image.as_ref(), &init)?;
         }
         Ok(jobs)
     })
@@ -122,6 +131,23 @@ async fn submit_chunk(core: &Core, jobs: Vec<NewJob>, shape: &Shape) -> Result<(
     }
     core.requested();
     Ok(())
+}
+
+/// The image of a job, unpacked; `None` if it runs on the machine itself.
+async fn image(core: &Core, job: &NewJob) -> Result<Option<Unpacked>> {
+    let settings = JobSettings::of(job)?;
+    let Some(name) = settings.image()? else { return Ok(None) };
+    let policy = job.template.extensions()?.pull.unwrap_or(settings.pull);
+    let images = Images::new(core.settings.images_dir());
+    images.get(name, policy, &settings.registry).await.map(Some)
+}
+
+/// Make the directory of a job.
+fn make(job: &NewJob, dir: &Path, image: Option<&Unpacked>, init: &Path) -> Result<()> {
+    let Some(image) = image else { return job_dir::make(dir, job, &order::on_host(job)?, None) };
+    let Container { order, spec } = container(job, image, dir, init)?;
+    let runtime = JobSettings::of(job)?.runtime.unwrap_or_else(|| RUNTIME.to_owned());
+    job_dir::make(dir, job, &order, Some((&spec, &image.rootfs, &runtime)))
 }
 
 /// Nothing is left of jobs that Slurm refuses.
@@ -182,7 +208,7 @@ async fn max_array_size(core: &Core) -> Result<i64> {
 
 /// The batch script: nothing but the program on the node, so that no line of it is an option of Slurm.
 fn script(core: &Core, comment: &Comment) -> Result<String> {
-    let quoted = |path: &std::path::Path| {
+    let quoted = |path: &Path| {
         let text = path.to_str().ok_or_else(|| {
             Error::internal(format!("{}: Slurm takes no path that is not UTF-8", path.display()))
         })?;

@@ -35,7 +35,7 @@ impl Claim {
 
     fn take_as(job_dir: &Path, number: &str, node: &str) -> io::Result<Self> {
         if is_marked(&job_dir.join(TERMINATE_FILE)) {
-            return Ok(Self::Refused("terminated before it was started".to_owned()));
+            return Ok(Self::Refused("terminated before it started".to_owned()));
         }
         for run in 0u32.. {
             let claim = job_dir.join(format!("{CLAIM}{run}"));

@@ -5,6 +5,7 @@
 //! is claimed in its directory first, see [`claim`]. The end is told by init's record alone.
 
 mod claim;
+mod container;
 mod run;
 
 use std::env;
@@ -32,11 +33,12 @@ fn main() -> ExitCode {
         Ok(Claim::Taken(run_dir)) => {
             let ring = || ring(&jobs_dir, &job);
             let ended = run::run(&jobs_dir.join(&job), &run_dir, &signals, ring);
-            ring();
-            ended.unwrap_or_else(|error| {
-                complain(format_args!("{}: {error}", run_dir.display()));
+            let ended = ended.unwrap_or_else(|error| {
+                run::complete(&run_dir, &error.to_string());
                 ExitCode::from(REFUSED)
-            })
+            });
+            ring();
+            ended
         }
         Ok(Claim::Over(code)) => ExitCode::from(code),
         Ok(Claim::Refused(why)) => {

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::{CString, OsString};
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
@@ -11,11 +11,19 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::ptr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use drmaa2_init::{KILL_FILE, Order, Record, TERMINATE_FILE, is_marked, mark};
+use drmaa2_init::{
+    CONTAINER_FILE, ERRORS_FILE, Fence, JOB_DIR, KILL_FILE, Order, Record, TERMINATE_FILE, is_marked,
+    mark,
+};
+
+use super::container::Container;
 
 /// The FIFO by which init notices the death of this process.
 const LIFELINE: &str = "lifeline";
+/// The longest message of a runtime that is kept, bytes.
+const MAX_SAID: usize = 4096;
 /// Variables by which the workload manager tells a job what it was granted; the names begin so.
 const GRANTS: [&str; 7] = [
     "SLURM",
@@ -55,18 +63,25 @@ pub(crate) fn run(
     if unsafe { libc::mkfifo(path.as_ptr(), 0o600) } == -1 {
         return Err(io::Error::last_os_error());
     }
-    order.lifeline = lifeline.as_os_str().as_bytes().to_vec();
+    order.lifeline = match is_marked(&job_dir.join(CONTAINER_FILE)) {
+        true => format!("{JOB_DIR}/{LIFELINE}").into_bytes(),
+        false => lifeline.as_os_str().as_bytes().to_vec(),
+    };
     Record::reserve(run_dir)?;
     order.write(run_dir)?;
     // For reading as well, so that it opens without a reader. No other process has it: it is closed on exec.
     let held =
         OpenOptions::new().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(&lifeline)?;
     let mut held = Some(held);
-    let mut init = start(run_dir)?;
+    let (_container, mut init) = match Container::start(job_dir, run_dir)? {
+        Some((container, runtime)) => (Some(container), runtime),
+        None => (None, start(run_dir)?),
+    };
     begun();
     loop {
         let signal = next(signals);
         if let Some(status) = init.try_wait()? {
+            complete(run_dir, &status.to_string());
             return Ok(exit_code(status));
         }
         match signal {
@@ -80,6 +95,45 @@ pub(crate) fn run(
             }
         }
     }
+}
+
+/// Record the end of a run whose init has not done so: it was not started, or it was killed, as `how` tells.
+pub(crate) fn complete(run_dir: &Path, how: &str) {
+    match Record::read(run_dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        _ => return,
+    }
+    let errors = fs::read(run_dir.join(ERRORS_FILE)).unwrap_or_default();
+    let said = String::from_utf8_lossy(&errors[..errors.len().min(MAX_SAID)]).trim().replace('\n', "; ");
+    let said = if said.is_empty() { said } else { format!(": {said}") };
+    let node = env::var("SLURMD_NODENAME").unwrap_or_default();
+    let record = match Fence::withdraw(run_dir) {
+        Ok(Fence::Begun) => {
+            let reason = format!("its init was killed on {node} ({how})");
+            Record { signal: Some(libc::SIGKILL), reason: Some(reason.into()), ..Record::default() }
+        }
+        _ => {
+            let reason = format!("not started on {node} ({how}){said}");
+            Record { untried: true, reason: Some(reason.into()), ..Record::default() }
+        }
+    };
+    let (started, finished) = (begin_of(run_dir), now());
+    if let Err(error) = (Record { started, finished, ..record }).write(run_dir) {
+        super::complain(format_args!("cannot write the record: {error}"));
+    }
+}
+
+/// The time at which a run was begun.
+fn begin_of(run_dir: &Path) -> i64 {
+    use std::os::unix::fs::MetadataExt;
+    let order = run_dir.join(drmaa2_init::ORDER_FILE).metadata();
+    order.map_or_else(|_| now(), |order| order.mtime() * 1000)
+}
+
+/// Milliseconds since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(0)
 }
 
 /// The grants of the workload manager that the job does not set itself.
