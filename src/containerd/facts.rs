@@ -272,6 +272,7 @@ impl Facts {
 fn subject(fact: &Fact) -> Option<&str> {
     match fact {
         Fact::Waits { id, .. }
+        | Fact::Placed { id, .. }
         | Fact::Started { id, .. }
         | Fact::Suspended { id, .. }
         | Fact::Resumed { id, .. }

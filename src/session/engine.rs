@@ -332,6 +332,7 @@ impl Engine {
                 self.started(&id, at, image.as_ref())
             }
             Fact::Started { .. } => Ok(()),
+            Fact::Placed { id, machine, slots } => self.store.job_placed(&id, &machine, slots),
             Fact::Waits { id, how } => self.is_said_to_wait(&id, &how),
             Fact::Suspended { id, at } => {
                 let news = self.store.job_suspended(&id, Word::Told { at });

@@ -133,6 +133,9 @@ impl Engine {
     /// Store the runtime's view of a job.
     pub(super) fn adopt(&self, job: &Unsettled, info: &JobInfo) -> Result<()> {
         let id = &job.id;
+        if let Some(place) = info.allocated_machines.first().filter(|_| self.queues_itself()) {
+            self.store.job_placed(id, &place.machine, Some(place.slots))?;
+        }
         if info.state.is_terminated() {
             return self.ended(id, &info.outcome());
         }

@@ -126,6 +126,8 @@ impl Follower {
             && run.record.is_none()
             && last.is_none_or(JobState::is_queued)
         {
+            let machine = run.node.clone();
+            self.core.report(Fact::Placed { id: id.to_owned(), machine, slots: None });
             self.core.report(Fact::Started { id: id.to_owned(), at: run.claimed, image: None });
             // Slurm's words are news, whatever they are.
             self.core

@@ -29,6 +29,10 @@ impl Core {
             state => state.is_terminated() && !begun && info.exit_status.is_some(),
         };
         if begins && !is_same {
+            if let Some(place) = info.allocated_machines.first() {
+                let (machine, slots) = (place.machine.clone(), Some(place.slots));
+                self.report(Fact::Placed { id: id.clone(), machine, slots });
+            }
             let at = info.dispatched.unwrap_or_else(now);
             self.report(Fact::Started { id: id.clone(), at, image: info.image.clone() });
         }

@@ -87,6 +87,17 @@ impl Store {
         })
     }
 
+    /// Store where a job is about to run, or runs. Its start, which is stored next, tells others of it.
+    pub fn job_placed(&self, id: &str, machine: &str, slots: Option<i64>) -> Result<()> {
+        self.write_quietly(|sql| {
+            sql.prepare_cached(
+                "UPDATE jobs SET machine = ?2, slots = coalesce(?3, slots) WHERE id = ?1",
+            )?
+            .execute(params![id, machine, slots])?;
+            Ok(())
+        })
+    }
+
     /// Store, in words, what delays the start of a job; `None` if nothing does any more. Other processes
     /// are not woken: they look when they need it.
     pub fn job_progress(&self, id: &str, text: Option<&str>) -> Result<()> {

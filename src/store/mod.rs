@@ -81,14 +81,15 @@ const FILE: &str = "drmaa2.db";
 /// before the transaction becomes visible.
 const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 9;
+const SCHEMA_VERSION: i64 = 10;
 /// Files of earlier versions are not made to give space back.
 const FIRST_TO_SHRINK: i64 = 8;
 /// The migrations, each from the schema of the version before.
-const MIGRATIONS: [(i64, &str); 3] = [
+const MIGRATIONS: [(i64, &str); 4] = [
     (7, include_str!("migrations/7.sql")),
     (8, include_str!("migrations/8.sql")),
     (9, include_str!("migrations/9.sql")),
+    (10, include_str!("migrations/10.sql")),
 ];
 /// The longest time that a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(10);
@@ -415,6 +416,7 @@ mod tests {
             (6, include_str!("fixtures/6.sql")),
             (7, include_str!("fixtures/7.sql")),
             (8, include_str!("fixtures/8.sql")),
+            (9, include_str!("fixtures/9.sql")),
         ] {
             let dir = tempfile::tempdir().unwrap();
             Connection::open(dir.path().join(FILE)).unwrap().execute_batch(fixture).unwrap();

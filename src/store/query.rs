@@ -43,7 +43,7 @@ const COLUMNS: &str = "SELECT j.id, b.name, s.name, s.destroyed, b.target, b.own
     p.slots IS NOT NULL OR p.memory IS NOT NULL OR p.queue_slots IS NOT NULL, p.queue, j.image,
     j.image_digest, j.oom_killed, j.peak_memory, j.read_bytes, j.written_bytes, b.accounting_id,
     j.progress, j.start_memory,
-    (SELECT m.error FROM mails m WHERE m.job = j.number AND m.error IS NOT NULL LIMIT 1) ";
+    (SELECT m.error FROM mails m WHERE m.job = j.number AND m.error IS NOT NULL LIMIT 1), j.machine ";
 /// A job and its related rows. The order of the tables is the order in which they are read.
 const ONE: &str = "
     FROM jobs j
@@ -228,7 +228,8 @@ fn job(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
     let slots: Option<i64> = row.get::<_, Option<i64>>(18)?.filter(|_| dispatched.is_some());
     let machine: String = row.get(6)?;
     let (id, image): (String, Option<String>) = (row.get(0)?, row.get(25)?);
-    let slot = slots.map(|slots| SlotInfo { machine: machine.clone(), slots });
+    let place = row.get::<_, Option<String>>(35)?;
+    let slot = slots.map(|slots| SlotInfo { machine: place.unwrap_or_else(|| machine.clone()), slots });
     let waits = matches!(state, JobState::Queued | JobState::Requeued);
     let info = JobInfo {
         name: row.get(1)?,

@@ -123,6 +123,8 @@ CREATE TABLE jobs (
 
     -- What it was given.
     slots       INTEGER,
+    -- The machine that it runs on, if that is not the one it was submitted from.
+    machine     TEXT,
     -- The start of its first run, and of its last.
     dispatched  INTEGER,
     started     INTEGER,
@@ -303,4 +305,4 @@ CREATE INDEX reservation_by_session ON reservations (session, number);
 -- Those that are over are many and never looked for.
 CREATE INDEX reservation_by_end ON reservations (ends);
 
-PRAGMA user_version = 9;
+PRAGMA user_version = 10;

@@ -171,6 +171,15 @@ pub enum Fact {
         /// How it waits.
         how: Waiting,
     },
+    /// It is about to run, or runs, on this machine, which its runtime has chosen.
+    Placed {
+        /// The job.
+        id: String,
+        /// The machine.
+        machine: String,
+        /// The slots that it has there, if that is known.
+        slots: Option<i64>,
+    },
     /// Its command has started.
     Started {
         /// The job.

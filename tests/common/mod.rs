@@ -170,6 +170,7 @@ pub(crate) fn job(template: JobTemplate) -> NewJob {
 pub(crate) fn id_of(fact: &Fact) -> Option<&str> {
     match fact {
         Fact::Waits { id, .. }
+        | Fact::Placed { id, .. }
         | Fact::Started { id, .. }
         | Fact::Suspended { id, .. }
         | Fact::Resumed { id, .. }

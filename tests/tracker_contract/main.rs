@@ -194,6 +194,7 @@ impl Subject {
     fn next(&self, job: &str) -> Fact {
         self.until(|fact| match fact {
             Fact::Waits { id, .. }
+            | Fact::Placed { id, .. }
             | Fact::Started { id, .. }
             | Fact::Suspended { id, .. }
             | Fact::Resumed { id, .. }

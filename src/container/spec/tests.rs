@@ -44,7 +44,7 @@ fn extended(attributes: &[(&str, &str)]) -> Value {
 }
 
 fn compare(name: &str, text: &str) {
-    let golden = format!("{}/src/containerd/spec/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    let golden = format!("{}/src/container/spec/golden/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&golden, text).unwrap();
     }
