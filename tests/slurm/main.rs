@@ -1,0 +1,216 @@
+//! What a cluster does to jobs: parts of it die, jobs are started twice, ended by hand, forgotten. Each job runs once and
+//! its end is the true one.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod rig;
+
+use std::fs;
+
+use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate};
+use drmaa2::tracker::{Fact, JobTracker, NewJob};
+
+use rig::{eventually, job, rig, tracker};
+
+/// A script that writes a line to a file each time it is run, and then does this.
+fn counted(file: &std::path::Path, then: &str) -> String {
+    format!("echo run >>{}; {then}", file.display())
+}
+
+fn runs(file: &std::path::Path) -> usize {
+    fs::read_to_string(file).unwrap_or_default().lines().count()
+}
+
+#[test]
+fn a_job_that_the_controller_forgets_is_run_once() {
+    let Some(rig) = rig() else { return };
+    let count = rig.file("count");
+    let job = job(&counted(&count, "exit 7"));
+    rig.tracker.add_job(job.clone()).unwrap();
+    rig.cluster(&["kill", "slurmctld"]);
+    rig.cluster(&["start"]);
+    // The session room does the same with what was handed over.
+    let outcome = loop {
+        match rig.tracker.job_info(&job.id) {
+            Ok(info) if info.state.is_terminated() => break info,
+            Err(error) if error.code == ErrorCode::InvalidArgument => {
+                rig.tracker.add_job(job.clone()).unwrap();
+            }
+            Ok(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
+            Err(error) => assert_eq!(error.code, ErrorCode::DrmCommunication, "{error}"),
+        }
+    };
+    assert_eq!((outcome.exit_status, runs(&count)), (Some(7), 1), "{outcome:?}");
+}
+
+#[test]
+fn an_end_is_seen_while_the_controller_is_down() {
+    let Some(rig) = rig() else { return };
+    let go = rig.file("go");
+    nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let id = rig.run(job(&format!("cat {}; exit 5", go.display())));
+    rig.cluster(&["kill", "slurmctld"]);
+    rig.until(|fact| matches!(fact, Fact::Lost { .. }).then_some(()));
+    let unknown = rig.tracker.contact().unwrap_err();
+    assert_eq!(unknown.code, ErrorCode::DrmCommunication, "{unknown}");
+    let refused = rig.tracker.add_job(job("true")).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::DrmCommunication, "{refused}");
+    fs::write(&go, "").unwrap();
+    assert_eq!(rig.ended(&id).exit_status, Some(5));
+    assert_eq!(rig.tracker.recorded(&id).unwrap().exit_status, Some(5));
+    rig.cluster(&["start"]);
+    rig.until(|fact| matches!(fact, Fact::Live).then_some(()));
+    assert_eq!(rig.tracker.job_info(&id).unwrap().exit_status, Some(5));
+}
+
+#[test]
+fn nothing_survives_the_batch_script() {
+    let Some(rig) = rig() else { return };
+    let id = rig.run(job("setsid sleep 4321 & exec sleep 4321"));
+    eventually("both run", || rig.processes(&["sleep 4321"]).len() == 2);
+    rig.kill(&["drmaa2-node", &id]);
+    let outcome = rig.ended(&id);
+    assert_eq!((outcome.signal, outcome.exit_status), (Some(libc::SIGKILL), Some(137)), "{outcome:?}");
+    assert!(outcome.reason.is_some_and(|reason| reason.contains("FAILED")));
+    eventually("both are gone", || rig.processes(&["sleep 4321"]).is_empty());
+}
+
+#[test]
+fn an_init_that_is_killed_is_recorded_as_that() {
+    let Some(rig) = rig() else { return };
+    let id = rig.run(job("exec sleep 4322"));
+    rig.kill(&["drmaa2-init", &id]);
+    let outcome = rig.ended(&id);
+    assert_eq!(outcome.signal, Some(libc::SIGKILL), "{outcome:?}");
+    let reason = outcome.reason.unwrap();
+    assert!(reason.contains("its init was killed on n"), "{reason}");
+    eventually("it is gone", || rig.processes(&["sleep 4322"]).is_empty());
+}
+
+#[test]
+fn a_job_outlives_the_daemon_of_its_node_and_its_step() {
+    let Some(rig) = rig() else { return };
+    let go = rig.file("go");
+    nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let count = rig.file("count");
+    let id = rig.run(job(&counted(&count, &format!("cat {}; exit 6", go.display()))));
+    let node = rig.tracker.job_info(&id).unwrap().allocated_machines[0].machine.clone();
+    rig.kill(&["slurmstepd", &format!("[{}.batch]", rig.number(&id))]);
+    rig.cluster(&["kill", &node]);
+    fs::write(&go, "").unwrap();
+    assert_eq!(rig.ended(&id).exit_status, Some(6));
+    // Slurm believes that it runs, and may start it again, or give it up.
+    rig.cluster(&["start"]);
+    assert_eq!(rig.tracker.job_info(&id).unwrap().exit_status, Some(6));
+    assert_eq!(runs(&count), 1);
+}
+
+#[test]
+fn a_job_that_is_cancelled_in_slurm_says_so() {
+    let Some(rig) = rig() else { return };
+    let held = NewJob { held: true, ..job("true") };
+    rig.tracker.add_job(held.clone()).unwrap();
+    rig.slurm("scancel", &[&rig.number(&held.id)]);
+    let outcome = rig.ended(&held.id);
+    assert_eq!((outcome.state(), outcome.exit_status), (JobState::Failed, None));
+    assert_eq!(outcome.reason.as_deref(), Some("cancelled in Slurm before it was started"));
+    let id = rig.run(job("exec sleep 4323"));
+    rig.slurm("scancel", &[&rig.number(&id)]);
+    let outcome = rig.ended(&id);
+    assert_eq!((outcome.signal, outcome.lost), (Some(libc::SIGTERM), false));
+    assert_eq!(outcome.reason.as_deref(), Some("cancelled in Slurm"));
+}
+
+#[test]
+fn a_second_start_of_a_job_does_nothing() {
+    let Some(rig) = rig() else { return };
+    let count = rig.file("count");
+    let job = job(&counted(&count, "exit 3"));
+    rig.tracker.add_job(job.clone()).unwrap();
+    assert_eq!(rig.ended(&job.id).exit_status, Some(3));
+    let node = std::path::PathBuf::from(std::env::var_os("DRMAA2_INIT").unwrap()).with_file_name("drmaa2-node");
+    let script = format!(
+        "exec {} {} {}",
+        node.display(),
+        rig.dir.path().join("slurm/jobs").display(),
+        job.id
+    );
+    rig.slurm("sbatch", &["--wait", "--output=/dev/null", "--wrap", "true"]);
+    let args = ["--parsable", "--output=/dev/null", "--chdir=/", "--wrap", &script];
+    let number = rig.slurm("sbatch", &args).trim().to_owned();
+    let mut state = String::new();
+    eventually("the second start is over", || {
+        state = rig.slurm("squeue", &["--noheader", "--states=all", "--format=%T", "--jobs", &number]);
+        state.trim() == "FAILED"
+    });
+    assert_eq!(runs(&count), 1);
+}
+
+#[test]
+fn only_a_rerunnable_job_is_run_again_by_slurm() {
+    let Some(rig) = rig() else { return };
+    for rerunnable in [false, true] {
+        let count = rig.file(if rerunnable { "again" } else { "once" });
+        let script = format!("if [ $(wc -l <{}) = 2 ]; then exit 9; fi; exec sleep 4324", count.display());
+        let new = job(&counted(&count, &script));
+        let template = JobTemplate { rerunnable, ..new.template };
+        let id = rig.run(NewJob { template, ..new });
+        eventually("it has counted", || runs(&count) == 1);
+        let number = rig.number(&id);
+        if !rerunnable {
+            let conf = rig.slurm("scontrol", &["show", "job", &number]);
+            assert!(conf.contains("Requeue=0"), "{conf}");
+            rig.tracker.job_control(&id, Control::Terminate).unwrap();
+            assert_eq!(rig.ended(&id).signal, Some(libc::SIGTERM));
+            continue;
+        }
+        rig.slurm("scontrol", &["requeue", &number]);
+        rig.until(|fact| matches!(fact, Fact::Waits { how, .. } if how.again).then_some(()));
+        // Slurm waits for two minutes before it runs again what was requeued.
+        rig.slurm("scontrol", &["update", &format!("JobId={number}"), "StartTime=now"]);
+        assert_eq!(rig.ended(&id).exit_status, Some(9));
+        assert_eq!(runs(&count), 2);
+    }
+}
+
+#[test]
+fn what_slurm_refuses_is_refused_in_its_words() {
+    let Some(rig) = rig() else { return };
+    let with = |change: fn(&mut JobTemplate)| {
+        let mut job = job("true");
+        change(&mut job.template);
+        let error = rig.tracker.add_job(job.clone()).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidArgument, "{error}");
+        // Nothing is left of it.
+        assert!(!rig.job_dir(&job.id).exists());
+        error.message
+    };
+    let text = with(|template| template.queue_name = Some("nowhere".into()));
+    assert_eq!(text, "sbatch: invalid partition specified: nowhere; Invalid partition name specified");
+    let text = with(|template| template.reservation_id = Some("none".into()));
+    assert!(text.contains("Requested reservation is invalid"), "{text}");
+    let text = with(|template| template.min_phys_memory = Some(1 << 40));
+    assert!(text.contains("Memory specification can not be satisfied"), "{text}");
+    let text = with(|template| template.candidate_machines = Some(vec!["n77".into()]));
+    assert_eq!(text, "candidateMachines is n77: Slurm has no such node");
+}
+
+#[test]
+fn a_job_gets_one_of_the_machines_that_it_asks_for() {
+    let Some(rig) = rig() else { return };
+    let mut job = job("true");
+    job.template.candidate_machines = Some(vec!["n3".into(), "n9".into()]);
+    rig.tracker.add_job(job.clone()).unwrap();
+    rig.ended(&job.id);
+    let info = rig.tracker.job_info(&job.id).unwrap();
+    assert_eq!(info.allocated_machines[0].machine, "n3");
+}
+
+#[test]
+fn without_slurm_the_error_says_what_is_missing() {
+    let Some(rig) = rig() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let nobody = tracker(dir.path(), Some("/no/slurm.conf".into())).contact().unwrap_err();
+    assert_eq!(nobody.code, ErrorCode::DrmCommunication, "{nobody}");
+    drop(rig);
+}
