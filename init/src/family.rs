@@ -11,7 +11,7 @@ use libc::{c_int, pid_t};
 const ALL: pid_t = -1;
 
 /// Make this process the one that orphans among its descendants belong to.
-pub(crate) fn adopt_orphans() -> bool {
+pub fn adopt_orphans() -> bool {
     // SAFETY: takes numbers alone.
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 }
 }
@@ -23,12 +23,12 @@ fn is_alone() -> bool {
 
 /// Send the stop signal to a process or a group, and continue stopped processes: they could not act on
 /// the signal. False if there is no receiver.
-pub(crate) fn ask_to_end(whom: pid_t, stop: c_int) -> bool {
+pub fn ask_to_end(whom: pid_t, stop: c_int) -> bool {
     kill(whom, stop) && kill(whom, libc::SIGCONT)
 }
 
 /// Send the stop signal to all processes of the job.
-pub(crate) fn ask_all(stop: c_int) {
+pub fn ask_all(stop: c_int) {
     if is_alone() {
         ask_to_end(ALL, stop);
     } else {
@@ -37,7 +37,7 @@ pub(crate) fn ask_all(stop: c_int) {
 }
 
 /// Kill every process of the job.
-pub(crate) fn kill_all() {
+pub fn kill_all() {
     if is_alone() {
         kill(ALL, libc::SIGKILL);
         return;
@@ -54,7 +54,7 @@ pub(crate) fn kill_all() {
 }
 
 /// This process and all processes of the job.
-pub(crate) fn members() -> Vec<pid_t> {
+pub fn members() -> Vec<pid_t> {
     if is_alone() {
         return visible().collect();
     }
@@ -64,19 +64,19 @@ pub(crate) fn members() -> Vec<pid_t> {
 }
 
 /// The processes of the job that are not in this process group.
-pub(crate) fn outside(group: pid_t) -> impl Iterator<Item = pid_t> {
+pub fn outside(group: pid_t) -> impl Iterator<Item = pid_t> {
     let me = std::process::id().cast_signed();
     // SAFETY: takes and returns plain numbers.
     members().into_iter().filter(move |pid| *pid != me && unsafe { libc::getpgid(*pid) } != group)
 }
 
 /// Send a signal to the group of a process, as the kernel sends one to a process alone.
-pub(crate) fn signal_group(leader: pid_t, signal: c_int) {
+pub fn signal_group(leader: pid_t, signal: c_int) {
     kill(-leader, signal);
 }
 
 /// Send a signal; false if there is no receiver.
-pub(crate) fn kill(pid: pid_t, signal: c_int) -> bool {
+pub fn kill(pid: pid_t, signal: c_int) -> bool {
     // SAFETY: takes and returns plain numbers.
     unsafe { libc::kill(pid, signal) == 0 }
 }

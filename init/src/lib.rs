@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 
 mod codec;
+pub mod family;
 mod fence;
 mod host;
 

@@ -10,7 +10,7 @@ use std::thread;
 
 use drmaa2_init::Record;
 
-use crate::family;
+use drmaa2_init::family;
 
 /// Stack of the thread, which has little to remember.
 const STACK: usize = 128 * 1024;

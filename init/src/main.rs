@@ -12,7 +12,6 @@ mod child;
 mod clock;
 mod exec;
 mod failure;
-mod family;
 mod identity;
 mod lifeline;
 mod limit;
@@ -35,7 +34,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use drmaa2_init::{Fence, JOB_DIR, Order, Record, STAGE_OUT_FILE, TERMINATE_FILE, is_marked, mark};
+use drmaa2_init::{
+    Fence, JOB_DIR, Order, Record, STAGE_OUT_FILE, TERMINATE_FILE, family, is_marked, mark,
+};
 
 use cgroup::{Account, Group};
 use child::Child;
@@ -144,13 +145,21 @@ fn run(job_dir: &Path, signals: &Signals, group: &Group) -> Record {
         Some(failure) => failed(failure),
         None => {
             let remark = end.remark.map(String::into_bytes);
-            let record = Record { remark, ..ended(end.status, reason) };
+            let mut record = Record { remark, ..ended(end.status, reason) };
+            record.interrupted |= was_signalled_at_once(&order, &record, &terminate_file);
             let record =
                 missing.into_iter().fold(record, |record, failure| because(record, failure.reason));
             stage_out(&order, signals, job_dir, record)
         }
     };
     Record { started, ..record }
+}
+
+/// Returns whether the command may have been ended by a batch system, which signals all processes of a job at once: it
+/// has ended before init could pass the signal on.
+fn was_signalled_at_once(order: &Order, record: &Record, terminate_file: &Path) -> bool {
+    let by_signal = record.signal == Some(libc::SIGTERM) && record.reason.is_none();
+    by_signal && !order.lifeline.is_empty() && !is_marked(terminate_file)
 }
 
 /// Copy the files that the command needs; otherwise return the record of a command that is not started.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use drmaa2_init::is_marked;
 use libc::{c_int, pid_t};
 
-use crate::family::{self, ask_to_end, kill};
 use crate::limit::Limits;
 use crate::signals::Signals;
+use drmaa2_init::family::{self, ask_to_end, kill};
 
 /// The end of the command.
 pub(crate) struct End {

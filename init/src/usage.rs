@@ -4,7 +4,7 @@ use std::fs;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-use crate::family;
+use drmaa2_init::family;
 
 /// CPU time of init and all processes of the job, including those that were waited for.
 pub(crate) fn cpu_time() -> Duration {

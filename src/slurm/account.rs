@@ -14,8 +14,8 @@ pub(super) const RECORD_DELAY: Millis = 10_000;
 pub(super) enum Said<'a> {
     /// This, and for how long it has said that it is over.
     Shown(&'a Entry, Option<Millis>),
-    /// Nothing; and the time of the controller's start, if that is known.
-    Nothing(Option<Millis>),
+    /// Nothing; and the start of the controller that says so.
+    Nothing(&'a str),
 }
 
 /// The account of a job of the library. INVALID_ARGUMENT if Slurm was never given it, or has forgotten it before it
@@ -35,12 +35,14 @@ fn judge(id: &str, files: &Files, said: &Said<'_>) -> Result<JobInfo> {
     }
     match said {
         Said::Shown(entry, over) => Ok(shown(id, entry, *over, files)),
-        Said::Nothing(started) => match (&files.run, &files.submitted) {
+        Said::Nothing(start) => match (&files.run, &files.submitted) {
             (Some(run), _) => {
                 let outcome = match &run.record {
-                    Some(record) => {
-                        recorded(record.clone(), files, Some("Slurm does not know it any more"))
-                    }
+                    Some(record) => recorded(
+                        record.clone(),
+                        files,
+                        Some("ended while nobody watched: Slurm does not know it any more"),
+                    ),
                     None => lost(format!(
                         "runtime lost the job: it ran on {}, and left no record of its end",
                         run.node
@@ -50,14 +52,12 @@ fn judge(id: &str, files: &Files, said: &Said<'_>) -> Result<JobInfo> {
             }
             (None, None) => Err(unknown_job(id)),
             // The controller was restarted since, and may have forgotten what it had accepted just before.
-            (None, Some(submitted)) if started.is_none_or(|started| submitted.at < started) => {
-                match files.terminated {
-                    true => {
-                        Ok(ended(info(JobState::Failed), files, not_run("terminated before it started")))
-                    }
-                    false => Err(unknown_job(id)),
+            (None, Some(submitted)) if submitted.controller != *start => match files.terminated {
+                true => {
+                    Ok(ended(info(JobState::Failed), files, not_run("terminated before it started")))
                 }
-            }
+                false => Err(unknown_job(id)),
+            },
             (None, Some(_)) => {
                 let reason = match files.terminated {
                     true => "terminated before it started",
@@ -79,7 +79,7 @@ fn shown(id: &str, entry: &Entry, over: Option<Millis>, files: &Files) -> JobInf
     }
     let (words, began) = (entry.words(), files.run.as_ref());
     let outcome = match began.map(|run| run.record.clone()) {
-        Some(Some(record)) => recorded(record, files, Some(&said_of_end(&entry.line.state))),
+        Some(Some(record)) => recorded(record, files, said_of_end(&entry.line.state).as_deref()),
         // It may just not be visible yet.
         _ if may_have_run(entry, began) && over.is_none_or(|over| over < RECORD_DELAY) => {
             return entry.info(id, JobState::Running);
@@ -132,19 +132,23 @@ pub(super) fn foreign(id: &str, entry: &Entry) -> JobInfo {
     entry.info(id, state(entry, false))
 }
 
-/// The reason of an end that the job did not bring about itself.
-fn said_of_end(state: &str) -> String {
+/// The reason of an end that Slurm has brought about.
+fn said_of_end(state: &str) -> Option<String> {
     match state {
-        "TIMEOUT" => "ended by Slurm: its time limit was reached".to_owned(),
-        "CANCELLED" => "cancelled in Slurm".to_owned(),
-        state => format!("ended by Slurm: {state}"),
+        "COMPLETED" | "FAILED" => None,
+        "TIMEOUT" => Some("ended by Slurm: its time limit was reached".to_owned()),
+        "CANCELLED" => Some("cancelled in Slurm".to_owned()),
+        state => Some(format!("ended by Slurm: {state}")),
     }
 }
 
-/// The end that a record tells. One that was interrupted was not brought about by the job, but for this reason.
+/// The end that a record tells. One that was interrupted was brought about for this reason; without one, by a signal of
+/// somebody on the node.
 fn recorded(record: Record, files: &Files, interrupted: Option<&str>) -> Outcome {
     let outcome = of_record(record);
     let reason = match interrupted {
+        // A signal to end, without a word of Slurm, was one of the node's.
+        None if outcome.lost && outcome.signal == Some(libc::SIGTERM) => None,
         Some(why) if outcome.lost => Some(why.to_owned()),
         _ if files.killed && outcome.signal == Some(libc::SIGKILL) => {
             Some("killed on request".to_owned())

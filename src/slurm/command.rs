@@ -72,6 +72,13 @@ impl Programs {
         patience: Duration,
     ) -> Result<String> {
         let of = |error: Error| error.of(program);
+        // Slurm's programs would try to find another for a minute.
+        if let Some(conf) = &self.conf
+            && let Err(error) = File::open(conf)
+        {
+            let text = format!("{}: {error}", conf.display());
+            return Err(of(Error::new(ErrorCode::DrmCommunication, text)));
+        }
         let ended =
             self.start(program, args, input, more).map_err(|error| of(failure::of_io(&error)))?;
         let (process, reading) = ended;
@@ -160,14 +167,14 @@ mod tests {
     use super::*;
 
     fn programs() -> Programs {
-        Programs { path: "/usr/bin:/bin".into(), conf: Some("/etc/s.conf".into()) }
+        Programs { path: "/usr/bin:/bin".into(), conf: Some("/etc/passwd".into()) }
     }
 
     #[tokio::test]
     async fn a_program_says_what_it_has_to_say() {
         let said =
             programs().ask("sh", &["-c", "echo \"$SLURM_CONF $SLURM_TIME_FORMAT $0\"", "a b"]).await;
-        assert_eq!(said.unwrap(), "/etc/s.conf %s a b\n");
+        assert_eq!(said.unwrap(), "/etc/passwd %s a b\n");
         let said = programs().submit("sh", &["-c", "cat; env"], "the script\n").await.unwrap();
         assert!(said.starts_with("the script\n") && !said.contains("TIME_FORMAT"), "{said}");
     }

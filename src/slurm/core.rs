@@ -33,6 +33,20 @@ pub(super) struct Snapshot {
     requests: u64,
 }
 
+/// Slurm's controller.
+#[derive(Clone)]
+pub(super) struct Controller {
+    /// Its start, in its own words.
+    pub(super) start: String,
+    /// The number of places of an array.
+    pub(super) max_array: i64,
+}
+
+/// The time for which what is known of the controller is used again.
+const CONTROLLER_AGE: Duration = Duration::from_secs(60);
+/// The number of places of an array unless it is configured.
+const MAX_ARRAY: i64 = 1001;
+
 /// What was reported of a job last.
 pub(super) struct Known {
     /// The words of Slurm.
@@ -49,6 +63,7 @@ pub(super) struct Core {
     /// Tells the poller that there is something to see.
     pub(super) kick: Notify,
     changes: watch::Sender<()>,
+    controller: Mutex<Option<(Instant, Controller)>>,
     sink: Mutex<Option<Arc<dyn EventSink>>>,
     /// What was reported of jobs last.
     pub(super) known: Mutex<HashMap<String, Known>>,
@@ -64,6 +79,7 @@ impl Core {
             requests: AtomicU64::new(0),
             kick: Notify::new(),
             changes: watch::channel(()).0,
+            controller: Mutex::default(),
             sink: Mutex::default(),
             known: Mutex::default(),
             over: Mutex::default(),
@@ -125,7 +141,9 @@ impl Core {
         if !nix::unistd::geteuid().is_root() {
             args.push(&user);
         }
-        let text = self.settings.programs.ask("squeue", &args).await?;
+        let said = self.settings.programs.ask("squeue", &args).await;
+        // The next answer may be that of another controller.
+        let text = said.inspect_err(|_| *self.controller.lock() = None)?;
         let cost = asked.elapsed();
         let new = Arc::new(Snapshot { jobs: squeue::parse(&text), asked, cost, requests });
         *last = Some(Arc::clone(&new));
@@ -141,7 +159,7 @@ impl Core {
             return entry.map(|entry| foreign(id, entry)).ok_or_else(|| unknown_job(id));
         };
         if files.final_record().is_some() {
-            return account(id, &files, &Said::Nothing(None));
+            return account(id, &files, &Said::Nothing(""));
         }
         let looked = Instant::now();
         let mut said = self.recent().await?;
@@ -156,8 +174,8 @@ impl Core {
     /// The account of a job with these files, of which Slurm says this.
     async fn judge(&self, id: &str, files: &Files, entry: Option<&Entry>) -> Result<JobInfo> {
         let Some(entry) = entry else {
-            let started = if files.run.is_none() { self.started().await? } else { None };
-            return account(id, files, &Said::Nothing(started));
+            let start = if files.run.is_none() { self.controller().await?.start } else { String::new() };
+            return account(id, files, &Said::Nothing(&start));
         };
         let since = self.over.lock().get(id).copied();
         let info =
@@ -184,13 +202,26 @@ impl Core {
         blocking(move || Files::look(&dir)).await
     }
 
-    /// The start of the controller.
-    async fn started(&self) -> Result<Option<Millis>> {
+    /// The present controller, as it was not long ago.
+    pub(super) async fn recent_controller(&self) -> Result<Controller> {
+        let known = self.controller.lock().clone().filter(|(asked, _)| asked.elapsed() < CONTROLLER_AGE);
+        match known {
+            Some((_, controller)) => Ok(controller),
+            None => self.controller().await,
+        }
+    }
+
+    /// The present controller.
+    async fn controller(&self) -> Result<Controller> {
+        let asked = Instant::now();
         let config = self.config().await?;
-        Ok(config
-            .get("BOOT_TIME")
-            .and_then(|time| time.parse::<i64>().ok())
-            .map(|seconds| seconds * 1000))
+        let size = config.get("MaxArraySize").and_then(|size| size.parse().ok());
+        let controller = Controller {
+            start: config.get("BOOT_TIME").cloned().unwrap_or_default(),
+            max_array: size.unwrap_or(MAX_ARRAY),
+        };
+        *self.controller.lock() = Some((asked, controller.clone()));
+        Ok(controller)
     }
 
     /// Slurm's configuration.

@@ -14,10 +14,10 @@ use drmaa2_init::{
 use serde_json::Value;
 
 use super::settings::Settings;
-use crate::model::{Error, ErrorCode, Millis, Result, now};
+use crate::model::{Error, ErrorCode, Millis, Result};
 use crate::tracker::NewJob;
 
-/// A file with the number that Slurm has given to the job, the time, and the session, a line each.
+/// A file with the number that Slurm has given to the job, the start of its controller, and the session, a line each.
 const SUBMITTED_FILE: &str = "submitted";
 
 /// The present content of the directory of a job.
@@ -38,8 +38,8 @@ pub(super) struct Files {
 pub(super) struct Submitted {
     /// Its number.
     pub(super) number: String,
-    /// The time.
-    pub(super) at: Millis,
+    /// The start of the controller that has accepted it: a later one may have forgotten it.
+    pub(super) controller: String,
     /// Its session.
     pub(super) session: String,
 }
@@ -81,7 +81,7 @@ impl Files {
 impl Submitted {
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.splitn(3, '\n').map(str::to_owned);
-        Some(Self { number: lines.next()?, at: lines.next()?.parse().ok()?, session: lines.next()? })
+        Some(Self { number: lines.next()?, controller: lines.next()?, session: lines.next()? })
     }
 }
 
@@ -144,9 +144,10 @@ pub(super) fn make(
 }
 
 /// Note that Slurm has accepted a job.
-pub(super) fn note_submitted(dir: &Path, number: &str, session: &str) -> Result<()> {
+pub(super) fn note_submitted(dir: &Path, number: &str, controller: &str, session: &str) -> Result<()> {
     let file = dir.join(SUBMITTED_FILE);
-    fs::write(&file, format!("{number}\n{}\n{session}", now())).map_err(|error| io_error(&file, &error))
+    fs::write(&file, format!("{number}\n{controller}\n{session}"))
+        .map_err(|error| io_error(&file, &error))
 }
 
 /// Mark a job as to be ended, or killed.
@@ -201,7 +202,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(Files::look(&dir.path().join("none")).unwrap().is_none());
         assert!(Files::look(dir.path()).unwrap().unwrap().run.is_none());
-        note_submitted(dir.path(), "7_3", "a\nb").unwrap();
+        note_submitted(dir.path(), "7_3", "12", "a\nb").unwrap();
         for (number, node) in [(0, "n1"), (1, "n2")] {
             symlink(format!("7@{node}"), dir.path().join(format!("claim.{number}"))).unwrap();
             fs::create_dir(dir.path().join(format!("run.{number}"))).unwrap();

@@ -190,7 +190,7 @@ impl JobTracker for SlurmTracker {
         let id = id.to_owned();
         let told = self.run(|core| async move {
             let files = core.files(&id).await?.filter(|files| files.final_record().is_some());
-            files.map(|files| account(&id, &files, &Said::Nothing(None))).transpose()
+            files.map(|files| account(&id, &files, &Said::Nothing(""))).transpose()
         });
         told.ok().flatten()
     }

@@ -39,9 +39,11 @@ pub(super) async fn submit(core: &Core, jobs: Vec<NewJob>) -> Result<()> {
     .await?;
     jobs = not_submitted(core, jobs).await?;
     let Some(first) = jobs.first() else { return Ok(()) };
+    // Before anything is submitted: one that is started later did not accept it.
+    let controller = core.recent_controller().await?;
     let chunk = match &first.task {
         None => 1,
-        Some(_) => max_array_size(core).await?,
+        Some(_) => controller.max_array.max(2),
     };
     let shape = Shape::of(first)?;
     while !jobs.is_empty() {
@@ -51,7 +53,7 @@ pub(super) async fn submit(core: &Core, jobs: Vec<NewJob>) -> Result<()> {
                 format!("maxParallel of an array of more than {chunk} tasks, Slurm's MaxArraySize");
             return Err(Error::unsupported(&text));
         }
-        submit_chunk(core, jobs, &shape).await?;
+        submit_chunk(core, jobs, &shape, &controller.start).await?;
         jobs = rest;
     }
     Ok(())
@@ -72,7 +74,7 @@ async fn not_submitted(core: &Core, jobs: Vec<NewJob>) -> Result<Vec<NewJob>> {
     for job in old {
         let has_run = core.files(&job.id).await?.is_some_and(|files| files.run.is_some());
         match said.jobs.get(&job.id).map(Entry::number) {
-            Some(number) => note(core, &job, number).await?,
+            Some(number) => note(core, &job, number, &core.recent_controller().await?.start).await?,
             None if !has_run => {
                 new.push(job);
                 continue;
@@ -86,12 +88,13 @@ async fn not_submitted(core: &Core, jobs: Vec<NewJob>) -> Result<Vec<NewJob>> {
 }
 
 /// Note that Slurm has a job.
-async fn note(core: &Core, job: &NewJob, number: String) -> Result<()> {
-    let (dir, session) = (core.job_dir(&job.id)?, job.session.clone());
-    blocking(move || note_submitted(&dir, &number, &session)).await
+async fn note(core: &Core, job: &NewJob, number: String, controller: &str) -> Result<()> {
+    let (dir, session, controller) =
+        (core.job_dir(&job.id)?, job.session.clone(), controller.to_owned());
+    blocking(move || note_submitted(&dir, &number, &controller, &session)).await
 }
 
-async fn submit_chunk(core: &Core, jobs: Vec<NewJob>, shape: &Shape) -> Result<()> {
+async fn submit_chunk(core: &Core, jobs: Vec<NewJob>, shape: &Shape, controller: &str) -> Result<()> {
     let Some(first) = jobs.first() else { return Ok(()) };
     let base = shape.index(first);
     let comment = Comment { id: shape.id.clone(), tasks: shape.step.map(|step| (base, step)) };
@@ -126,7 +129,7 @@ async fn submit_chunk(core: &Core, jobs: Vec<NewJob>, shape: &Shape) -> Result<(
     };
     for (job, place) in jobs.iter().zip(places) {
         let number = if shape.step.is_some() { format!("{number}_{place}") } else { number.clone() };
-        note(core, job, number).await?;
+        note(core, job, number, controller).await?;
         core.tell_submitted(&job.id, job.held).await;
     }
     core.requested();
@@ -198,12 +201,6 @@ impl Shape {
 
 fn first_limit(jobs: &[NewJob]) -> Option<i64> {
     jobs.first()?.task.as_ref()?.max_parallel
-}
-
-async fn max_array_size(core: &Core) -> Result<i64> {
-    let config = core.config().await?;
-    let size = config.get("MaxArraySize").and_then(|size| size.parse().ok());
-    Ok(size.unwrap_or(1001_i64).max(2))
 }
 
 /// The batch script: nothing but the program on the node, so that no line of it is an option of Slurm.

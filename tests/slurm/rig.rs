@@ -86,7 +86,9 @@ pub(crate) fn rig() -> Option<Rig> {
             std::env::var("DRMAA2_TEST_REQUIRE").as_deref() != Ok("1"),
             "DRMAA2_TEST_REQUIRE=1, but DRMAA2_TEST_CLUSTER or DRMAA2_INIT is not set"
         );
-        eprintln!("SKIPPED: DRMAA2_TEST_CLUSTER or DRMAA2_INIT is not set; nothing was tested on a cluster");
+        eprintln!(
+            "SKIPPED: DRMAA2_TEST_CLUSTER or DRMAA2_INIT is not set; nothing was tested on a cluster"
+        );
         return None;
     };
     let cluster = CLUSTER.get_or_init(|| Mutex::new(Cluster::start(script)));
@@ -240,8 +242,12 @@ impl Rig {
 
     /// Kill the one process whose command line has these words.
     pub(crate) fn kill(&self, words: &[&str]) {
-        let found = self.processes(words);
-        assert_eq!(found.len(), 1, "{words:?}");
+        let mut found = Vec::new();
+        // Slurm says that a job runs before it does.
+        eventually("there is one", || {
+            found = self.processes(words);
+            found.len() == 1
+        });
         // SAFETY: takes plain numbers.
         assert_eq!(unsafe { libc::kill(found[0], libc::SIGKILL) }, 0);
     }

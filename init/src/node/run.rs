@@ -14,8 +14,8 @@ use std::ptr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use drmaa2_init::{
-    CONTAINER_FILE, ERRORS_FILE, Fence, JOB_DIR, KILL_FILE, Order, Record, TERMINATE_FILE, is_marked,
-    mark,
+    CONTAINER_FILE, ERRORS_FILE, Fence, JOB_DIR, KILL_FILE, Order, Record, TERMINATE_FILE, family,
+    is_marked, mark,
 };
 
 use super::container::Container;
@@ -73,6 +73,8 @@ pub(crate) fn run(
     let held =
         OpenOptions::new().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(&lifeline)?;
     let mut held = Some(held);
+    // What an init that is killed leaves behind is to become this process's.
+    family::adopt_orphans();
     let (_container, mut init) = match Container::start(job_dir, run_dir)? {
         Some((container, runtime)) => (Some(container), runtime),
         None => (None, start(run_dir)?),
@@ -81,6 +83,7 @@ pub(crate) fn run(
     loop {
         let signal = next(signals);
         if let Some(status) = init.try_wait()? {
+            family::kill_all();
             complete(run_dir, &status.to_string());
             return Ok(exit_code(status));
         }
