@@ -220,6 +220,16 @@ impl Rig {
         })
     }
 
+    /// Wait until the controller has written down what it knows now: it would give the numbers of jobs that it forgets to
+    /// others, which a node on which the first still runs refuses.
+    pub(crate) fn saved(&self) {
+        let now = std::time::SystemTime::now();
+        let file = self.cluster.path().join("state/job_state");
+        eventually("the controller saves its state", || {
+            fs::metadata(&file).and_then(|found| found.modified()).is_ok_and(|at| at > now)
+        });
+    }
+
     /// Submit a job and wait until it runs.
     pub(crate) fn run(&self, job: NewJob) -> String {
         let id = job.id.clone();
