@@ -4,6 +4,7 @@
 
 CONTAINERD_DIR=
 CONTAINERD_USED=
+CLUSTER_DIR=
 
 # A containerd of our own. Its directory is a short one, for the sake of the socket's name.
 private_containerd() {
@@ -52,6 +53,24 @@ leave_containerd() {
     fi >>"$LOGS/stop.log" 2>&1 || true
 }
 
+# A cluster with Slurm of our own, in a directory with a short name as well; sets CLUSTER_DIR and SLURM_CONF.
+private_cluster() {
+    local kept=$LOGS/cluster-dir
+    # What a run left behind that was killed before it could clean up.
+    if [ -s "$kept" ]; then CLUSTER_DIR=$(cat "$kept") && leave_cluster; fi
+    CLUSTER_DIR=$(mktemp -d "${TMPDIR:-/var/tmp}/drmaa2.XXXXXX")
+    echo "$CLUSTER_DIR" >"$kept"
+    "$SCRIPTS/cluster" start "$CLUSTER_DIR"
+    eval "$("$SCRIPTS/cluster" env "$CLUSTER_DIR")"
+}
+
+leave_cluster() {
+    rm -f "$LOGS/cluster-dir"
+    [ -d "$CLUSTER_DIR" ] || return 0
+    "$SCRIPTS/cluster" stop "$CLUSTER_DIR" >>"$LOGS/stop.log" 2>&1 || true
+    rm -rf "$CLUSTER_DIR"
+}
+
 # Leave the machine as it was, however the script ends.
 clean_up_at_exit() {
     trap clean_up EXIT
@@ -64,6 +83,7 @@ clean_up() {
     trap '' INT TERM
     release_services
     leave_containerd
+    leave_cluster
     rm -rf "$DIR/state"
     exit $status
 }

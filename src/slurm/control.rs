@@ -83,7 +83,12 @@ async fn end(core: &Core, id: &str, kill: bool) -> Result<()> {
     .await?;
     let mut pause = MIN_PAUSE;
     loop {
-        let Err(error) = wake(core, id).await else { return Ok(()) };
+        let Err(error) = wake(core, id).await else {
+            // One that has waited is over by now.
+            let info = core.job_info(id).await?;
+            core.tell(&info).await;
+            return Ok(());
+        };
         // Slurm refuses a signal at moments at which a job changes, and then the next one may serve.
         if pause > MAX_PAUSE || error.code == ErrorCode::DeniedByDrms {
             return Err(error.of(format_args!("job {id}")));
