@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Guess:  a job that the controller forgets in a crash is lost at worst; jobs that are submitted afterwards run.
 # Fact:   the next job gets the forgotten job's number. If it is sent to the node on which the forgotten job still runs,
-#         the node refuses it, the new job is CANCELLED without having run (JobRequeue off), and the node is drained with
-#         the reason "Duplicate jobid", until an administrator resumes it.
+#         before that has ended, the node refuses it, the new job is CANCELLED without having run (JobRequeue off), and
+#         the node is drained with the reason "Duplicate jobid", until an administrator resumes it.
 # Matters: a crash of seconds cancels jobs of users that were submitted after it, and takes nodes away for good; the job
 #         looks as if its user had cancelled it.
 #
@@ -15,7 +15,8 @@ for version in "${ALL_OF_SLURM[@]}"; do
     # After a quiet time the state is written at once, and then not again for some seconds.
     submit "$version" true --hold >/dev/null
     sleep 1
-    FORGOTTEN=$(submit "$version" "sleep 300" --no-requeue)
+    # It takes its time when it is told to end, which the controller does to what it does not know.
+    FORGOTTEN=$(submit "$version" "trap '' TERM; sleep 300" --no-requeue)
     within 4 becomes "$version" "$FORGOTTEN" JobState RUNNING
     cluster "$version" kill slurmctld
     cluster "$version" start 1

@@ -176,6 +176,10 @@ fn not_run(reason: &str) -> Outcome {
 fn ended(mut info: JobInfo, files: &Files, outcome: Outcome) -> JobInfo {
     info.state = outcome.state();
     info.substate = None;
+    // Slurm gives a start, and a machine, also to what was cancelled while it waited.
+    if files.run.is_none() {
+        (info.dispatched, info.slots, info.allocated_machines) = (None, None, Vec::new());
+    }
     if let Some(run) = &files.run
         && info.allocated_machines.is_empty()
     {
@@ -186,4 +190,107 @@ fn ended(mut info: JobInfo, files: &Files, outcome: Outcome) -> JobInfo {
         ..outcome
     });
     info
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::job_dir::Submitted;
+    use super::super::squeue::{self, tests::line};
+    use super::*;
+    use crate::model::ErrorCode;
+
+    fn entry(state: &str, reason: &str, start: &str) -> Entry {
+        let text =
+            line(["drmaa2:j", "7", "N/A", state, reason, start, "90", "2", "n1", "main", "me", "x"]);
+        squeue::parse(&text).remove("j").unwrap()
+    }
+
+    fn submitted() -> Files {
+        let (number, controller, session) = ("7".to_owned(), "12".to_owned(), "s".to_owned());
+        Files { submitted: Some(Submitted { number, controller, session }), ..Files::default() }
+    }
+
+    fn run(record: Option<Record>) -> Files {
+        Files { run: Some(Run { node: "n2".into(), claimed: 5, record }), ..submitted() }
+    }
+
+    fn shown(files: &Files, state: &str, reason: &str) -> JobInfo {
+        let entry = entry(state, reason, "100");
+        account("j", files, &Said::Shown(&entry, Some(RECORD_DELAY))).unwrap()
+    }
+
+    #[test]
+    fn the_states_are_those_of_the_mapping() {
+        use JobState::*;
+        for (state, reason, not_begun, begun) in [
+            ("PENDING", "Resources", Queued, Requeued),
+            ("PENDING", "JobHeldUser", QueuedHeld, RequeuedHeld),
+            ("PENDING", "JobHeldAdmin", QueuedHeld, RequeuedHeld),
+            ("PENDING", "launch_failed_requeued_held", QueuedHeld, RequeuedHeld),
+            ("REQUEUED", "None", Requeued, Requeued),
+            ("REQUEUE_HOLD", "None", RequeuedHeld, RequeuedHeld),
+            ("SPECIAL_EXIT", "None", RequeuedHeld, RequeuedHeld),
+            ("CONFIGURING", "None", Queued, Requeued),
+            ("RUNNING", "None", Running, Running),
+            ("COMPLETING", "None", Running, Running),
+            ("SUSPENDED", "None", Suspended, Suspended),
+            ("STOPPED", "None", Suspended, Suspended),
+            ("REVOKED", "None", Undetermined, Undetermined),
+            ("NEW_WORD", "None", Undetermined, Undetermined),
+        ] {
+            assert_eq!(shown(&submitted(), state, reason).state, not_begun, "{state} {reason}");
+            assert_eq!(shown(&run(None), state, reason).state, begun, "{state} {reason}");
+        }
+        assert_eq!(shown(&submitted(), "NEW_WORD", "Why").substate.as_deref(), Some("NEW_WORD Why"));
+    }
+
+    #[test]
+    fn the_record_decides_and_slurm_tells_why() {
+        let done = Record { exit_code: Some(0), started: 3, finished: 9, ..Record::default() };
+        for state in ["RUNNING", "PENDING", "FAILED", "NODE_FAIL", "CANCELLED"] {
+            let info = shown(&run(Some(done.clone())), state, "None");
+            assert_eq!((info.state, info.dispatched, info.finished), (JobState::Done, Some(3), Some(9)));
+        }
+        let cut = Record { exit_code: None, signal: Some(15), interrupted: true, ..done };
+        for (state, reason) in [
+            ("TIMEOUT", Some("ended by Slurm: its time limit was reached")),
+            ("CANCELLED", Some("cancelled in Slurm")),
+            ("PREEMPTED", Some("ended by Slurm: PREEMPTED")),
+            ("FAILED", None),
+        ] {
+            let info = shown(&run(Some(cut.clone())), state, "None");
+            assert_eq!((info.state, info.exit_status), (JobState::Failed, Some(143)), "{state}");
+            assert_eq!((info.annotation.as_deref(), info.lost), (reason, false));
+        }
+        // It may run again.
+        assert_eq!(shown(&run(Some(cut)), "PENDING", "BeginTime").state, JobState::Requeued);
+    }
+
+    #[test]
+    fn what_left_no_record_is_waited_for_and_then_lost() {
+        let entry = entry("COMPLETED", "None", "100");
+        let young = account("j", &run(None), &Said::Shown(&entry, Some(0))).unwrap();
+        assert_eq!(young.state, JobState::Running);
+        let info = shown(&run(None), "COMPLETED", "None");
+        assert!(info.lost && info.annotation.unwrap().contains("left no record"));
+        assert!(shown(&run(None), "NODE_FAIL", "None").lost);
+        assert!(account("j", &run(None), &Said::Nothing("12")).unwrap().lost);
+        // One that never began has no machine, whatever Slurm shows.
+        let info = shown(&submitted(), "CANCELLED", "None");
+        assert_eq!((info.state, info.exit_status, info.dispatched), (JobState::Failed, None, None));
+        assert!(info.allocated_machines.is_empty() && !info.lost);
+        let info = shown(&submitted(), "FAILED", "None");
+        assert!(info.annotation.unwrap().contains("not begun on its node"));
+    }
+
+    #[test]
+    fn what_a_later_controller_does_not_know_may_be_forgotten() {
+        let unknown = account("j", &submitted(), &Said::Nothing("13")).unwrap_err();
+        assert_eq!(unknown.code, ErrorCode::InvalidArgument);
+        let cancelled = account("j", &submitted(), &Said::Nothing("12")).unwrap();
+        assert_eq!(cancelled.state, JobState::Failed);
+        assert!(account("j", &Files::default(), &Said::Nothing("12")).is_err());
+        let ended = Files { terminated: true, ..submitted() };
+        assert_eq!(account("j", &ended, &Said::Nothing("13")).unwrap().state, JobState::Failed);
+    }
 }

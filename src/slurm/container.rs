@@ -57,13 +57,13 @@ pub(super) fn container(
         host: &host,
     };
     let mut spec = spec(&input).map_err(|path| Error::argument(format!("{path:?} is not UTF-8")))?;
-    adapt(&mut spec, is_root);
+    adapt(&mut spec, &job.id, is_root);
     arrange(&mut spec);
     Ok(Container { order, spec })
 }
 
 /// Adapt a spec to a job of Slurm, whose step has limits, and whose user may not be root.
-fn adapt(spec: &mut Value, is_root: bool) {
+fn adapt(spec: &mut Value, id: &str, is_root: bool) {
     // Names of machines are resolved as on the node.
     let names = ["/etc/resolv.conf", "/etc/hosts"].map(|path| {
         json!({ "destination": path, "type": "bind", "source": path, "options": ["bind", "ro", "nosuid", "nodev", "noexec"] })
@@ -75,7 +75,7 @@ fn adapt(spec: &mut Value, is_root: bool) {
     linux["resources"] = json!({ "devices": [{ "allow": false, "access": "rwm" }] });
     if is_root {
         // Below the control group of the step.
-        linux["cgroupsPath"] = "drmaa2".into();
+        linux["cgroupsPath"] = format!("drmaa2-{id}").into();
         return;
     }
     if let Some(linux) = linux.as_object_mut() {
@@ -148,6 +148,6 @@ mod tests {
         assert!(!text.contains(r#""type":"network""#));
         assert!(text.contains("/jobs/01j/@RUN@"));
         let root = container_of(0);
-        assert!(!root.order.sole_user && root.spec["linux"]["cgroupsPath"] == "drmaa2");
+        assert!(!root.order.sole_user && root.spec["linux"]["cgroupsPath"] == "drmaa2-01j");
     }
 }

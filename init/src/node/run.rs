@@ -25,14 +25,13 @@ const LIFELINE: &str = "lifeline";
 /// The longest message of a runtime that is kept, bytes.
 const MAX_SAID: usize = 4096;
 /// Variables by which the workload manager tells a job what it was granted; the names begin so.
-const GRANTS: [&str; 7] = [
+const GRANTS: [&str; 6] = [
     "SLURM",
     "CUDA_VISIBLE_DEVICES",
     "NVIDIA_VISIBLE_DEVICES",
     "GPU_DEVICE_ORDINAL",
     "ROCR_VISIBLE_DEVICES",
     "ZE_AFFINITY_MASK",
-    "HOME=",
 ];
 
 /// Keep all signals from this process: they are fetched one at a time.
