@@ -81,6 +81,8 @@ clean_up_at_exit() {
 clean_up() {
     local status=$?
     trap '' INT TERM
+    # A step that runs beside the others ends what it has started.
+    [ -z "${ASIDE:-}" ] || { kill "$ASIDE" && wait "$ASIDE"; } 2>/dev/null || true
     release_services
     leave_containerd
     leave_cluster

@@ -83,10 +83,10 @@ pub(super) fn request(
 ) -> Result<ReservationRef> {
     let contact = session.contact.as_deref();
     let capacity = world.capacity(contact)?;
+    let wanted = template.wanted(&capacity.machine, capacity.slots, capacity.memory, now)?;
     if world.engine(&capacity.target)?.queues_itself() {
         return Err(Error::unsupported("a reservation on a system with a queue of its own"));
     }
-    let wanted = template.wanted(&capacity.machine, capacity.slots, capacity.memory, now)?;
     let owner = behalf.owner()?;
     let new = NewReservation {
         id: &submit::new_id(),

@@ -21,6 +21,8 @@ const SPARE: Millis = 60_000;
 const MINUTE: Millis = 60_000;
 /// The program that runs containers, unless another one is configured.
 const RUNTIME: &str = "runc";
+/// The range of Slurm's `--nice`.
+const MAX_NICE: i64 = 2_147_483_645;
 /// The most characters of a name that are passed on.
 const MAX_NAME: usize = 200;
 
@@ -248,7 +250,10 @@ async fn arguments(core: &Core, job: &NewJob, comment: &Comment, places: &[i64])
             .map(|memory| format!("{}M", up(memory, 1024))),
     );
     let priority = template.priority.filter(|priority| !matches!(*priority, 0 | PRIORITY_UNSET_AGE));
-    option("nice", priority.map(|priority| priority.saturating_neg().to_string()));
+    option(
+        "nice",
+        priority.map(|priority| priority.saturating_neg().clamp(-MAX_NICE, MAX_NICE).to_string()),
+    );
     let wait = template.starts_at()?.map(|start| up(start - now(), 1000)).filter(|seconds| *seconds > 0);
     option("begin", wait.map(|seconds| format!("now+{seconds}")));
     option(
