@@ -11,8 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
+use crate::identity;
 use crate::place::{self, Place};
-use crate::sole_user;
 use crate::user::{GROUP, PASSWD, User};
 
 /// The home if none can be made, provided that everybody may write to it.
@@ -46,7 +46,7 @@ fn make_home(user: &User) -> io::Result<()> {
     let place = Place::of_container(path, &him, true)?;
     place.make_directory(&him, 0o700)?;
     let found = place.kind()?;
-    let uid = if sole_user::is_one() { 0 } else { user.uid };
+    let uid = if identity::has_one_user() { 0 } else { user.uid };
     let is_his = found.st_uid == uid && found.st_mode & libc::S_IFMT == libc::S_IFDIR;
     if is_his { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }

@@ -1,11 +1,11 @@
 //! The user whose rights this process has when it works on files.
 
+use std::fs;
 use std::io;
 
 use drmaa2_init::Submitter;
 
 use crate::failure::check;
-use crate::sole_user;
 
 /// A user with its groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Identity {
     pub(crate) fn is_here_without_rights(&self) -> bool {
         // SAFETY: neither takes anything.
         let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
-        (uid != 0 && (self.uid, self.gid) == (uid, gid)) || (uid == 0 && sole_user::is_one())
+        (uid != 0 && (self.uid, self.gid) == (uid, gid)) || (uid == 0 && has_one_user())
     }
 
     /// The kernel takes root's rights to files from another user, and gives them back to root.
@@ -77,6 +77,12 @@ impl Identity {
             called(libc::syscall(libc::SYS_setresuid, SAME, libc::c_ulong::from(self.uid), SAME))
         }
     }
+}
+
+/// Returns whether this process is in a user namespace with one user: see `sole_user.rs`. Nobody can become anybody else in
+/// it, and all files of this user are root's.
+pub(crate) fn has_one_user() -> bool {
+    fs::read_to_string("/proc/self/setgroups").is_ok_and(|word| word.trim() == "deny")
 }
 
 /// Returns whether the kernel has ids for files alone. gVisor's has not.

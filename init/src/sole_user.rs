@@ -9,14 +9,6 @@ use std::io;
 use crate::failure::{Failure, check};
 use crate::user::User;
 
-/// The kernel's word about changes of the groups of a process.
-const GROUPS: &str = "/proc/self/setgroups";
-
-/// Returns whether this process is in such a namespace.
-pub(crate) fn is_one() -> bool {
-    fs::read_to_string(GROUPS).is_ok_and(|word| word.trim() == "deny")
-}
-
 /// Enter a namespace in which the one user has the numbers of this one.
 pub(crate) fn enter(user: &User) -> Result<(), Failure> {
     let entered = || {
