@@ -46,6 +46,16 @@ impl Writer {
 
     /// Write to a sibling, sync, rename: a reader sees the old file or the whole new one.
     pub(crate) fn write(&self, dir: &Path, name: &str) -> io::Result<()> {
+        self.replace(dir, name, File::sync_all)?;
+        File::open(dir)?.sync_all()
+    }
+
+    /// The same, but for stable storage, which the caller sees to for many files at once.
+    pub(crate) fn write_unsynced(&self, dir: &Path, name: &str) -> io::Result<()> {
+        self.replace(dir, name, |_| Ok(()))
+    }
+
+    fn replace(&self, dir: &Path, name: &str, sync: fn(&File) -> io::Result<()>) -> io::Result<()> {
         if self.has_nul {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a NUL byte in a value"));
         }
@@ -59,9 +69,8 @@ impl Writer {
         };
         file.write_all(&self.text)?;
         file.set_len(self.text.len() as u64)?;
-        file.sync_all()?;
-        fs::rename(&draft, dir.join(name))?;
-        File::open(dir)?.sync_all()
+        sync(&file)?;
+        fs::rename(&draft, dir.join(name))
     }
 }
 

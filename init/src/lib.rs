@@ -211,8 +211,17 @@ pub struct Record {
 }
 
 impl Order {
-    /// Store the order in the job's directory.
+    /// Store the order in the job's directory, on stable storage.
     pub fn write(&self, job_dir: &Path) -> io::Result<()> {
+        self.text().write(job_dir, ORDER_FILE)
+    }
+
+    /// Store the order in the job's directory. The caller sees to stable storage, for many at once.
+    pub fn write_unsynced(&self, job_dir: &Path) -> io::Result<()> {
+        self.text().write_unsynced(job_dir, ORDER_FILE)
+    }
+
+    fn text(&self) -> Writer {
         let mut out = Writer::default();
         out.list("arg", &self.args);
         out.list("env", &self.env);
@@ -253,7 +262,7 @@ impl Order {
         out.bytes("lifeline", &self.lifeline);
         Transfer::write(&self.stage_in, "stage-in", &mut out);
         Transfer::write(&self.stage_out, "stage-out", &mut out);
-        out.write(job_dir, ORDER_FILE)
+        out
     }
 
     /// Read the order from the job's directory.

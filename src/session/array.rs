@@ -1,5 +1,6 @@
 //! Job arrays: look-up, and control of all their tasks at once.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::behalf::Behalf;
@@ -56,7 +57,8 @@ impl JobArray {
                 Control::Terminate | Control::Kill => {
                     let terminating = world.store.terminate(which, control)?;
                     let jobs = world.store.array_jobs(&self.id)?;
-                    let begun = |job: &&Job| terminating.begun.contains(&job.info.id);
+                    let all: HashSet<&String> = terminating.begun.iter().collect();
+                    let begun = |job: &&Job| all.contains(&job.info.id);
                     ask(world, jobs.iter().filter(begun), control)?;
                     terminating.found
                 }
@@ -142,7 +144,16 @@ fn ask<'a>(
     jobs: impl Iterator<Item = &'a Job> + Send,
     control: Control,
 ) -> Result<Vec<String>> {
-    let left = Mutex::new(jobs);
+    let jobs: Vec<&Job> = jobs.collect();
+    if let (Some(first), Control::Terminate | Control::Kill) = (jobs.first(), control) {
+        // All tasks of an array have one runtime.
+        let engine = world.engine(&first.target)?;
+        if let Some(queue) = engine.tracker().queueing() {
+            let ids: Vec<String> = jobs.iter().map(|job| job.info.id.clone()).collect();
+            return queue.end(&ids, control).map(|()| ids);
+        }
+    }
+    let left = Mutex::new(jobs.into_iter());
     let done = Mutex::new(Vec::new());
     let failed = Mutex::new(None);
     let work = || {

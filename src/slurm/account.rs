@@ -90,6 +90,8 @@ fn shown(id: &str, entry: &Entry, over: Option<Millis>, files: &Files) -> JobInf
             let node = &files.run.as_ref().map(|run| run.node.clone()).unwrap_or_default();
             lost(format!("Slurm: {words}; its run on {node} left no record"))
         }
+        // Slurm had begun with it, as far as anybody could see.
+        None if files.killed => Outcome { exit_status: None, ..killed() },
         None if files.terminated => not_run("terminated before it started"),
         None if entry.line.state == "CANCELLED" => not_run("cancelled in Slurm before it was started"),
         None => not_run(&format!(
@@ -202,7 +204,7 @@ mod tests {
     fn entry(state: &str, reason: &str, start: &str) -> Entry {
         let text =
             line(["drmaa2:j", "7", "N/A", state, reason, start, "90", "2", "n1", "main", "me", "x"]);
-        squeue::parse(&text).remove("j").unwrap()
+        squeue::parse(&text).get("j").unwrap().clone()
     }
 
     fn submitted() -> Files {

@@ -1,17 +1,18 @@
 //! The control of jobs: requests to Slurm, and to the program on the node.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use drmaa2_init::{KILL_FILE, TERMINATE_FILE};
 
 use super::core::{Core, is_over};
 use super::job_dir::{note_request, unknown_job};
-use super::squeue::Entry;
+use super::squeue::{Entry, numbers};
 use crate::model::{Control, Error, ErrorCode, JobState, Result};
 use crate::runtime::blocking;
 
-/// The most bytes of a list of jobs in one argument.
-const MAX_LIST: usize = 64 * 1024;
+/// The jobs of one call of a program, arrays counted as one.
+const AT_ONCE: usize = 500;
 
 /// The time that a signal may take; Slurm's program would try for much longer.
 const SIGNAL: Duration = Duration::from_secs(5);
@@ -23,7 +24,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(2);
 /// Hold or release jobs that wait.
 pub(super) async fn queue(core: &Core, ids: &[String], release: bool) -> Result<()> {
     let said = core.asked_after(Instant::now()).await?;
-    let mut lists: Vec<String> = Vec::new();
+    let mut waiting = Vec::new();
     for id in ids {
         let Some(entry) = said.jobs.get(id) else {
             // One that has ended is left alone, as all that do not wait.
@@ -34,18 +35,65 @@ pub(super) async fn queue(core: &Core, ids: &[String], release: bool) -> Result<
         if !is_pending(entry) {
             continue;
         }
-        match lists.last_mut().filter(|list| list.len() < MAX_LIST) {
-            Some(list) => *list = format!("{list},{}", entry.number()),
-            None => lists.push(entry.number()),
-        }
+        waiting.push(entry);
     }
     // A hold by root would be the administrator's, which the user cannot release.
     let word = if release { "release" } else { "uhold" };
-    for list in lists {
-        core.settings.programs.ask("scontrol", &[word, &list]).await?;
+    for numbers in numbers(waiting.into_iter()).chunks(AT_ONCE) {
+        core.settings.programs.ask("scontrol", &[word, &numbers.join(",")]).await?;
         core.requested();
     }
     Ok(())
+}
+
+/// End several jobs: what waits leaves Slurm's queue, what runs is signalled, with one call for many.
+pub(super) async fn end_all(core: &Core, ids: &[String], kill: bool) -> Result<()> {
+    let (mut asked, mut failed) = (Vec::new(), None);
+    for id in ids {
+        match core.job_info(id).await {
+            Ok(info) if info.state.is_terminated() => {}
+            Ok(_) => asked.push((id, core.job_dir(id)?)),
+            // The others are ended all the same.
+            Err(error) => failed = Some(error),
+        }
+    }
+    let dirs: Vec<PathBuf> = asked.iter().map(|(_, dir)| dir.clone()).collect();
+    let noted = move || Ok(dirs.iter().map(|dir| note_end(dir, kill)).fold(Ok(()), Result::and));
+    failed = failed.or(blocking(noted).await?.err());
+    let said = core.asked_after(Instant::now()).await?;
+    let entries: Vec<&Entry> = asked.iter().filter_map(|(id, _)| said.jobs.get(id)).collect();
+    let waiting = entries.iter().copied().filter(|entry| is_pending(entry));
+    for numbers in numbers(waiting).chunks(AT_ONCE) {
+        let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+        core.settings.programs.ask("scancel", &numbers).await?;
+        core.requested();
+    }
+    // What has begun by now is signalled one by one, as far as it is not over.
+    let said = core.asked_after(Instant::now()).await?;
+    for (id, _) in asked {
+        let done = match said.jobs.get(id) {
+            Some(entry) if !is_over(&entry.line.state) => wake_again(core, id).await,
+            _ => match core.job_info(id).await {
+                Ok(info) => {
+                    core.tell(&info).await;
+                    Ok(())
+                }
+                // It is over, and its end was told and stored meanwhile.
+                Err(error) if error.code == ErrorCode::InvalidArgument => Ok(()),
+                Err(error) => Err(error),
+            },
+        };
+        failed = failed.or(done.err());
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// Mark a job as to be ended, or killed.
+fn note_end(dir: &Path, kill: bool) -> Result<()> {
+    if kill {
+        note_request(dir, KILL_FILE)?;
+    }
+    note_request(dir, TERMINATE_FILE)
 }
 
 /// Control a job that was submitted.
@@ -74,13 +122,12 @@ async fn end(core: &Core, id: &str, kill: bool) -> Result<()> {
         return Err(Error::state(format!("job {id} is {state}")));
     }
     let dir = core.job_dir(id)?;
-    blocking(move || {
-        if kill {
-            note_request(&dir, KILL_FILE)?;
-        }
-        note_request(&dir, TERMINATE_FILE)
-    })
-    .await?;
+    blocking(move || note_end(&dir, kill)).await?;
+    wake_again(core, id).await
+}
+
+/// Let a job that is to end notice it, at the next moment at which Slurm takes a signal for it.
+async fn wake_again(core: &Core, id: &str) -> Result<()> {
     let mut pause = MIN_PAUSE;
     loop {
         let Err(error) = wake(core, id).await else {
@@ -127,7 +174,8 @@ async fn entry(core: &Core, id: &str) -> Result<Option<Entry>> {
 
 /// Take a job out of Slurm's hands, whatever it does there.
 pub(super) async fn cancel(core: &Core, id: &str) -> Result<()> {
-    if let Some(entry) = entry(core, id).await? {
+    let said = core.recent().await?;
+    if let Some(entry) = said.jobs.get(id).filter(|entry| !is_over(&entry.line.state)) {
         core.settings.programs.ask("scancel", &[&entry.number()]).await?;
         core.requested();
     }

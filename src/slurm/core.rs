@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use super::account::{Said, account, foreign};
 use super::job_dir::{self, Files, unknown_job};
 use super::settings::Settings;
-use super::squeue::{self, Entry};
+use super::squeue::{self, Entry, Jobs};
 use crate::model::{JobInfo, JobState, Millis, Result, now};
 use crate::runtime::blocking;
 use crate::sync::Mutex;
@@ -25,7 +25,7 @@ const MAX_AGE: Duration = Duration::from_secs(3);
 
 /// What Slurm has said of all jobs.
 pub(super) struct Snapshot {
-    pub(super) jobs: HashMap<String, Entry>,
+    pub(super) jobs: Jobs,
     asked: Instant,
     /// The time that the answer took.
     pub(super) cost: Duration,

@@ -1,6 +1,6 @@
 //! The directory of a job: what it is to run, and what its runs have left.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -118,6 +118,12 @@ pub(super) fn make_shared(settings: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// Bring what was made of jobs to stable storage: Slurm must not know a job of which nothing is left.
+pub(super) fn sync(jobs_dir: &Path) -> Result<()> {
+    let synced = File::open(jobs_dir).and_then(|dir| Ok(rustix::fs::syncfs(dir)?));
+    synced.map_err(|error| io_error(jobs_dir, &error))
+}
+
 /// Make the directory of a job, with its order, and with its container if it has one: the spec, the path of the image's
 /// root file system, and the runtime.
 pub(super) fn make(
@@ -138,7 +144,7 @@ pub(super) fn make(
                 [lower.as_os_str().as_bytes(), runtime.as_bytes()].join(&b'\n'),
             )?;
         }
-        order.write(dir)
+        order.write_unsynced(dir)
     };
     made().map_err(|error| io_error(dir, &error))
 }

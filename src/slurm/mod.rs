@@ -281,6 +281,11 @@ impl Queueing for SlurmTracker {
     fn release(&self, ids: &[String]) -> Result<()> {
         self.queue(ids, true)
     }
+
+    fn end(&self, ids: &[String], how: Control) -> Result<()> {
+        let ids = ids.to_vec();
+        self.run(|core| async move { control::end_all(&core, &ids, how == Control::Kill).await })
+    }
 }
 
 impl Monitoring for SlurmTracker {
@@ -288,7 +293,7 @@ impl Monitoring for SlurmTracker {
         self.run(|core| async move {
             let said = core.recent().await?;
             let mut jobs = Vec::new();
-            for (id, entry) in &said.jobs {
+            for (id, entry) in said.jobs.iter() {
                 match core.job_info(id).await {
                     Ok(info) => jobs.push(info),
                     // Slurm shows it for a while after it was deleted.

@@ -23,7 +23,6 @@ pub(super) fn on_host(job: &NewJob) -> Result<init::Order> {
     order.stage_in = job.stdio.stage_in.iter().map(|file| transfer(file, &file.source)).collect();
     order.stage_out =
         job.stdio.stage_out.iter().map(|file| transfer(file, &parent(&file.destination))).collect();
-    order.create_directory = false;
     order.account = false;
     order.drop_capabilities.clear();
     // Nodes know file systems by other numbers; the job has no more rights than its user.
@@ -43,10 +42,12 @@ pub(super) fn on_host(job: &NewJob) -> Result<init::Order> {
         }
         if let Some(below) = order.directory.strip_prefix(init::HOME_PLACEHOLDER) {
             order.directory = [&home, below].concat();
-        } else if order.directory.is_empty() {
+        } else if order.create_directory {
             order.directory = home;
         }
     }
+    // It was that of an image.
+    order.create_directory = false;
     Ok(order)
 }
 

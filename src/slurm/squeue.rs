@@ -1,6 +1,6 @@
 //! What Slurm says of its jobs: a line of `squeue` for each, or one for all tasks of an array that wait alike.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::model::{JobInfo, JobState, Millis, SlotInfo};
@@ -120,9 +120,36 @@ impl Entry {
     }
 }
 
-/// All jobs that `squeue` has shown: those of the library by their ids, others by their numbers.
-pub(super) fn parse(text: &str) -> HashMap<String, Entry> {
-    let mut entries = HashMap::new();
+/// All jobs that `squeue` has shown.
+#[derive(Debug, Default)]
+pub(super) struct Jobs {
+    /// Those of the library by their ids, others by their numbers.
+    known: HashMap<String, Entry>,
+    /// Tasks without a place, by the id of their array: Slurm shows so what was cancelled while it waited, in one line
+    /// for all. With each, the index of the first task of its submission.
+    placeless: HashMap<String, Vec<(i64, Entry)>>,
+}
+
+impl Jobs {
+    /// The job with this id.
+    pub(super) fn get(&self, id: &str) -> Option<&Entry> {
+        self.known.get(id).or_else(|| {
+            let (array, index) = id.rsplit_once('.')?;
+            let index: i64 = index.parse().ok()?;
+            let parts = self.placeless.get(array)?.iter().filter(|(first, _)| *first <= index);
+            parts.max_by_key(|(first, _)| *first).map(|(_, entry)| entry)
+        })
+    }
+
+    /// All jobs that have a place, with their ids.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Entry)> {
+        self.known.iter()
+    }
+}
+
+/// Read what `squeue` has shown.
+pub(super) fn parse(text: &str) -> Jobs {
+    let mut jobs = Jobs::default();
     for line in text.lines() {
         let fields: Vec<&str> = line.split(SEPARATOR).collect();
         let Ok(fields) = <[&str; FIELDS.len()]>::try_from(fields) else { continue };
@@ -155,11 +182,16 @@ pub(super) fn parse(text: &str) -> HashMap<String, Entry> {
         });
         for place in self::places(places) {
             let id = comment.as_ref().and_then(|comment| comment.job(place));
-            let entry = Entry { line: Arc::clone(&line), is_ours: id.is_some(), place };
-            entries.insert(id.unwrap_or_else(|| entry.number()), entry);
+            let entry = Entry { line: Arc::clone(&line), is_ours: comment.is_some(), place };
+            match comment.as_ref().map(|comment| (&comment.id, comment.tasks)) {
+                Some((array, Some((first, _)))) if place.is_none() => {
+                    jobs.placeless.entry(array.clone()).or_default().push((first, entry));
+                }
+                _ => drop(jobs.known.insert(id.unwrap_or_else(|| entry.number()), entry)),
+            }
         }
     }
-    entries
+    jobs
 }
 
 /// Seconds since the epoch; `N/A` is none.
@@ -186,6 +218,39 @@ fn ranges(text: &str) -> Vec<i64> {
         Some((first?..=last?).step_by(step).take(4_000_001))
     };
     text.split(',').filter_map(range).flatten().collect()
+}
+
+/// The numbers as Slurm writes them: `0-3,7`. They are in order.
+pub(super) fn list(numbers: &[i64]) -> String {
+    let mut ranges: Vec<(i64, i64)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => ranges.push((*number, *number)),
+        }
+    }
+    let range = |(first, last): &(i64, i64)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    ranges.iter().map(range).collect::<Vec<_>>().join(",")
+}
+
+/// The numbers of jobs for Slurm's programs, those of an array in one: `7`, `8_[0-3,7]`.
+pub(super) fn numbers<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<String> {
+    let mut arrays: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+    let mut numbers = Vec::new();
+    for entry in entries {
+        match entry.place {
+            Some(place) => arrays.entry(&entry.line.number).or_default().push(place),
+            None => numbers.push(entry.number()),
+        }
+    }
+    numbers.extend(arrays.into_iter().map(|(number, mut places)| {
+        places.sort_unstable();
+        format!("{number}_[{}]", list(&places))
+    }));
+    numbers
 }
 
 /// The machines of a list such as `n[1-3],m7`. Slurm does not say in a line which of them has how many processors; a
@@ -303,18 +368,42 @@ pub(super) mod tests {
         ]
         .concat();
         let jobs = parse(&text);
-        let mut ids: Vec<&String> = jobs.keys().collect();
+        let mut ids: Vec<&String> = jobs.iter().map(|(id, _)| id).collect();
         ids.sort();
         assert_eq!(ids, ["01j", "01k.13", "01k.5", "01k.7", "01k.9", "9_3"]);
-        assert_eq!((jobs["01k.13"].number().as_str(), jobs["01k.9"].number().as_str()), ("8_4", "8_2"));
-        let info = jobs["01j"].info("01j", JobState::Running);
+        assert_eq!(
+            (
+                jobs.get("01k.13").unwrap().number().as_str(),
+                jobs.get("01k.9").unwrap().number().as_str()
+            ),
+            ("8_4", "8_2")
+        );
+        let info = jobs.get("01j").unwrap().info("01j", JobState::Running);
         assert_eq!(
             (info.name.as_deref(), info.slots, info.dispatched),
             (Some("a b"), Some(2), Some(100_000))
         );
         assert_eq!(info.allocated_machines, [SlotInfo { machine: "n1".into(), slots: 2 }]);
-        assert_eq!(jobs["01k.5"].words(), "PENDING Resources");
-        assert_eq!(jobs["01j"].words(), "RUNNING");
+        let some = ["01k.13", "01j", "01k.5", "01k.7"].map(|id| jobs.get(id).unwrap());
+        assert_eq!(numbers(some.into_iter()), ["7", "8_[0-1,4]"]);
+        assert_eq!(jobs.get("01k.5").unwrap().words(), "PENDING Resources");
+        assert_eq!(jobs.get("01j").unwrap().words(), "RUNNING");
+    }
+
+    #[test]
+    fn what_was_cancelled_as_a_whole_is_found_without_a_place() {
+        let cancelled = |number, first: &str| {
+            let comment = format!("drmaa2:01k:{first}:2");
+            line([&comment, number, "N/A", "CANCELLED", "None", "9", "9", "1", "", "main", "me", "x"])
+        };
+        let running =
+            ["drmaa2:01k:1:2", "7", "1", "RUNNING", "None", "9", "9", "1", "n1", "main", "me", "x"];
+        let jobs = parse(&[cancelled("7", "1"), line(running), cancelled("8", "101")].concat());
+        let number = |id| jobs.get(id).map(|entry| (entry.number(), entry.words()));
+        assert_eq!(number("01k.3"), Some(("7_1".into(), "RUNNING".into())));
+        assert_eq!(number("01k.5"), Some(("7".into(), "CANCELLED".into())));
+        assert_eq!(number("01k.103"), Some(("8".into(), "CANCELLED".into())));
+        assert_eq!((number("01k.-1"), number("01j"), number("01l.1")), (None, None, None));
     }
 
     #[test]

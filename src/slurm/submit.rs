@@ -10,7 +10,7 @@ use super::job_dir::{self, note_submitted};
 use super::nodes;
 use super::order;
 use super::settings::JobSettings;
-use super::squeue::{Comment, Entry};
+use super::squeue::{Comment, Entry, list};
 use crate::images::{Images, Unpacked};
 use crate::model::{DEFAULT_QUEUE, Error, JobTemplate, Millis, PRIORITY_UNSET_AGE, Result, Text, now};
 use crate::runtime::blocking;
@@ -110,6 +110,7 @@ async fn submit_chunk(core: &Core, jobs: Vec<NewJob>, shape: &Shape, controller:
         for job in &jobs {
             make(job, &jobs_dir.join(&job.id), image.as_ref(), &init)?;
         }
+        job_dir::sync(&jobs_dir)?;
         Ok(jobs)
     })
     .await?;
@@ -289,20 +290,8 @@ fn name(template: &JobTemplate) -> String {
 
 /// The places as Slurm writes them: `0-3,7%2`.
 fn array(places: &[i64], max_parallel: Option<i64>) -> String {
-    let mut ranges: Vec<(i64, i64)> = Vec::new();
-    for place in places {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == *place => *last = *place,
-            _ => ranges.push((*place, *place)),
-        }
-    }
-    let range = |(first, last): &(i64, i64)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
-    };
-    let list: Vec<String> = ranges.iter().map(range).collect();
     let limit = max_parallel.map_or_else(String::new, |limit| format!("%{limit}"));
-    format!("{}{limit}", list.join(","))
+    format!("{}{limit}", list(places))
 }
 
 /// The machines that a job must not get, if it asks for some by name, system or architecture: Slurm would take a list

@@ -442,6 +442,9 @@ pub trait Queueing {
     fn hold(&self, ids: &[String]) -> Result<()>;
     /// Let held jobs start. Returns as above.
     fn release(&self, ids: &[String]) -> Result<()>;
+    /// Terminate or kill jobs, whether they wait or have begun, with as few calls of the system as can be. Those that
+    /// have ended are left alone. Returns as above; the fact follows.
+    fn end(&self, ids: &[String], how: Control) -> Result<()>;
 }
 
 /// A tracker that sees more than the jobs given to it.

@@ -310,4 +310,8 @@ impl Queueing for Reach {
         ids.iter().for_each(|id| self.runtime.lock().switch(id, false));
         Ok(())
     }
+
+    fn end(&self, ids: &[String], how: Control) -> Result<()> {
+        ids.iter().try_for_each(|id| self.job_control(id, how))
+    }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{FakeTracker, State};
-use crate::model::{JobInfo, JobState, Result};
-use crate::tracker::{Fact, NewJob, Queueing, Waiting};
+use crate::model::{Control, ErrorCode, JobInfo, JobState, Result};
+use crate::tracker::{Fact, JobTracker, NewJob, Queueing, Waiting};
 
 impl FakeTracker {
     /// A system without jobs that has a queue of its own.
@@ -82,6 +82,16 @@ impl Queueing for FakeTracker {
             JobState::Requeued => Some(JobState::RequeuedHeld),
             _ => None,
         })
+    }
+
+    fn end(&self, ids: &[String], how: Control) -> Result<()> {
+        for id in ids {
+            match self.job_control(id, how) {
+                Err(error) if error.code == ErrorCode::InvalidState => {}
+                done => done?,
+            }
+        }
+        Ok(())
     }
 
     fn release(&self, ids: &[String]) -> Result<()> {
