@@ -50,8 +50,11 @@ fn setting(name: &str) -> Option<PathBuf> {
 }
 
 extern "C" fn end_cluster() {
-    if let Some(Ok(cluster)) = CLUSTER.get().map(Mutex::lock) {
+    if let Some(cluster) = CLUSTER.get() {
+        // A test that failed has left it behind locked.
+        let cluster = cluster.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         cluster.run(&["stop"]);
+        let _ = fs::remove_dir_all(cluster.dir.path());
     }
 }
 
