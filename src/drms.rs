@@ -20,6 +20,15 @@ pub fn name(target: &Target) -> &'static str {
     }
 }
 
+/// The optional features that this library has, but not on this runtime, by their numbers in the C enum
+/// `drmaa2_capability`.
+pub fn lacks(target: &Target) -> &'static [i32] {
+    match target {
+        Target::Containerd(_) => &[],
+        Target::Slurm { .. } => &slurm::LACKS,
+    }
+}
+
 /// The tracker of a runtime. Works without a running daemon.
 pub fn tracker(config: &Config, target: &Target, runtime: &Arc<Runtime>) -> Result<Arc<dyn JobTracker>> {
     let target = match target {

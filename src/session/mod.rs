@@ -123,11 +123,14 @@ const CAPABILITIES: [i32; 12] = [
 /// `JT_EMAIL`, which this build has if a program that sends mails is configured.
 const JT_EMAIL: i32 = 4;
 
-/// Returns whether this build has an optional feature, by its number in the C enum `drmaa2_capability`.
-/// False for an unknown number.
+/// Returns whether this build has an optional feature on the DRM system that a NULL contact stands for, by its number
+/// in the C enum `drmaa2_capability`. False for an unknown number.
 pub fn supports(capability: i32) -> bool {
-    let has_mail = || Config::load().is_ok_and(|config| config.sendmail.is_some());
-    CAPABILITIES.contains(&capability) || (capability == JT_EMAIL && has_mail())
+    let config = Config::load().ok();
+    let lacks = config.as_ref().map_or(&[][..], |config| drms::lacks(&config.target()));
+    let has_mail = || config.as_ref().is_some_and(|config| config.sendmail.is_some());
+    let has = CAPABILITIES.contains(&capability) || (capability == JT_EMAIL && has_mail());
+    has && !lacks.contains(&capability)
 }
 
 /// Name of this library.

@@ -149,6 +149,13 @@ impl JobTracker for SlurmTracker {
             return Err(Error::argument("the job template has neither remoteCommand nor jobCategory"));
         }
         template.extensions()?;
+        let (least, most) = template.slots()?;
+        if least != most {
+            let text = format!(
+                "job template attribute maxSlots ({most}) other than minSlots is not supported on Slurm"
+            );
+            return Err(Error::new(ErrorCode::UnsupportedAttribute, text));
+        }
         settings.read::<JobSettings>()?.check(template)
     }
 
@@ -272,6 +279,16 @@ impl JobTracker for SlurmTracker {
 
 /// The name of the system.
 pub const NAME: &str = "Slurm";
+/// The optional features that there are on containerd alone, by their numbers in the C enum `drmaa2_capability`.
+pub const LACKS: [i32; 7] = [
+    0,  // ADVANCE_RESERVATION
+    1,  // RESERVE_SLOTS
+    7,  // JT_MAXSLOTS
+    9,  // RT_STARTNOW
+    10, // RT_DURATION
+    11, // RT_MACHINEOS
+    12, // RT_MACHINEARCH
+];
 
 impl Queueing for SlurmTracker {
     fn hold(&self, ids: &[String]) -> Result<()> {
