@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OnceCell, watch};
 
 use super::account::{Said, account, foreign};
 use super::job_dir::{self, Files, unknown_job};
 use super::settings::Settings;
-use super::squeue::{self, Entry, Jobs};
-use crate::model::{JobInfo, JobState, Millis, Result, now};
+use super::squeue::{self, Jobs};
+use crate::model::{Error, JobInfo, JobState, Millis, Result, now};
 use crate::runtime::blocking;
 use crate::sync::Mutex;
 use crate::tracker::{EventSink, Fact};
@@ -31,6 +31,8 @@ pub(super) struct Snapshot {
     pub(super) cost: Duration,
     /// See [`Core::requests`].
     requests: u64,
+    /// The start of the controller that has said it, once somebody wanted to know.
+    controller: OnceCell<String>,
 }
 
 /// Slurm's controller.
@@ -145,7 +147,13 @@ impl Core {
         // The next answer may be that of another controller.
         let text = said.inspect_err(|_| *self.controller.lock() = None)?;
         let cost = asked.elapsed();
-        let new = Arc::new(Snapshot { jobs: squeue::parse(&text), asked, cost, requests });
+        let new = Arc::new(Snapshot {
+            jobs: squeue::parse(&text),
+            asked,
+            cost,
+            requests,
+            controller: OnceCell::new(),
+        });
         *last = Some(Arc::clone(&new));
         Ok(new)
     }
@@ -163,19 +171,30 @@ impl Core {
         }
         let looked = Instant::now();
         let mut said = self.recent().await?;
-        // An older answer does not show what has begun, or was submitted, since.
-        let is_old = |entry: &Entry| files.run.is_some() && entry.line.state == "PENDING";
-        if said.jobs.get(id).is_none_or(is_old) {
+        // An older answer does not show what has begun, or was submitted by another process, since.
+        let is_old = match said.jobs.get(id) {
+            Some(entry) => files.run.is_some() && entry.line.state == "PENDING",
+            None => !self.known.lock().contains_key(id),
+        };
+        if is_old {
             said = self.asked_after(looked).await?;
         }
-        self.judge(id, &files, said.jobs.get(id)).await
+        self.judge(id, &files, &said).await
     }
 
     /// The account of a job with these files, of which Slurm says this.
-    async fn judge(&self, id: &str, files: &Files, entry: Option<&Entry>) -> Result<JobInfo> {
-        let Some(entry) = entry else {
-            let start = if files.run.is_none() { self.controller().await?.start } else { String::new() };
-            return account(id, files, &Said::Nothing(&start));
+    async fn judge(&self, id: &str, files: &Files, said: &Snapshot) -> Result<JobInfo> {
+        let Some(entry) = said.jobs.get(id) else {
+            let start = match files.run {
+                // Asked after the answer: if the controller was restarted in between, that is noticed.
+                None => {
+                    said.controller
+                        .get_or_try_init(|| async { Ok::<_, Error>(self.controller().await?.start) })
+                        .await?
+                }
+                Some(_) => "",
+            };
+            return account(id, files, &Said::Nothing(start));
         };
         let since = self.over.lock().get(id).copied();
         let info =
