@@ -2,15 +2,18 @@
 //! the job is killed: whatever ended that program could not reach the processes of a container.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use drmaa2_init::Record;
+use drmaa2_init::{Record, family};
 
-use drmaa2_init::family;
+use crate::failure::check;
 
 /// Stack of the thread, which has little to remember.
 const STACK: usize = 128 * 1024;
@@ -25,14 +28,22 @@ pub(crate) fn hold(path: &[u8]) {
     }
     let path = OsStr::from_bytes(path).to_owned();
     let watch = move || {
-        let closed =
-            File::open(path).and_then(|mut fifo| io::copy(&mut fifo.by_ref().take(1), &mut io::sink()));
-        drop(closed);
+        // Until its end, or a failure.
+        let _ = wait_for_end(Path::new(&path));
         cut();
     };
     if thread::Builder::new().stack_size(STACK).spawn(watch).is_err() {
         cut();
     }
+}
+
+/// Wait until nobody has the FIFO open for writing, which may be so already.
+fn wait_for_end(path: &Path) -> io::Result<()> {
+    // Opened in the usual way, it would wait for a writer, who may have come and gone.
+    let mut fifo = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    // SAFETY: takes plain numbers; the descriptor is open.
+    check(unsafe { libc::fcntl(fifo.as_raw_fd(), libc::F_SETFL, 0) })?;
+    io::copy(&mut fifo, &mut io::sink()).map(drop)
 }
 
 fn cut() {

@@ -111,3 +111,13 @@ fn a_job_cannot_lead_the_record_elsewhere() {
     ended.assert_exit(0);
     assert_eq!(ended.job.get("victim"), "untouched");
 }
+
+#[test]
+fn a_job_whose_lifeline_is_cut_is_killed() {
+    // Nobody has it open when init looks.
+    let mut job = Job::new(&["sleep", "1000"]);
+    job.fifo("lifeline");
+    job.order.lifeline = job.bytes("lifeline");
+    let reason = "killed: the program that it was started under was killed";
+    job.run().assert_interrupted(libc::SIGKILL, reason);
+}
