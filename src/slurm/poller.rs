@@ -20,6 +20,8 @@ use crate::tracker::Fact;
 const INTERVAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// A question is asked after so many times as long as the last one took: so it costs some percent of Slurm's time.
 const PAUSE: u32 = 30;
+/// The time for which new jobs are gathered before they are asked about: an array makes many at once.
+const GATHER: Duration = Duration::from_millis(100);
 /// The time until the next question if the last one was not answered.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -34,13 +36,13 @@ pub(super) async fn follow(core: Arc<Core>) {
     }
     let mut news = News::watch(&settings.jobs_dir(), &settings.news_dir());
     loop {
-        let next = Instant::now() + follower.round().await;
+        let mut next = Instant::now() + follower.round().await;
         loop {
             tokio::select! {
                 () = follower.core.kick.notified() => break,
                 () = sleep_until(next) => break,
                 word = news.next() => match word {
-                    Word::Submitted => break,
+                    Word::Submitted => next = next.min(Instant::now() + GATHER),
                     Word::Of(ids) => for id in ids {
                         follower.hear(&id).await;
                     },
