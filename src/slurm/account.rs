@@ -10,7 +10,7 @@ use drmaa2_init::Record;
 /// cluster shows the work of other nodes late.
 pub(super) const RECORD_DELAY: Millis = 10_000;
 
-/// What Slurm says of a job.
+/// The word of Slurm about a job.
 pub(super) enum Said<'a> {
     /// This, and for how long it has said that it is over.
     Shown(&'a Entry, Option<Millis>),

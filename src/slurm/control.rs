@@ -68,7 +68,7 @@ pub(super) async fn end_all(core: &Core, ids: &[String], kill: bool) -> Result<(
         core.settings.programs.ask("scancel", &numbers).await?;
         core.requested();
     }
-    // What has begun by now is signalled one by one, as far as it is not over.
+    // Jobs that have begun by now are signalled one by one.
     let said = core.asked_after(Instant::now()).await?;
     for (id, _) in asked {
         let done = match said.jobs.get(id) {
@@ -166,7 +166,7 @@ async fn wake(core: &Core, id: &str) -> Result<()> {
     done.map(drop)
 }
 
-/// What Slurm says of a job now.
+/// The present word of Slurm about a job.
 async fn entry(core: &Core, id: &str) -> Result<Option<Entry>> {
     let said = core.asked_after(Instant::now()).await?;
     Ok(said.jobs.get(id).cloned())

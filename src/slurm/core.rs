@@ -23,7 +23,7 @@ const USES: u32 = 20;
 /// But not for longer than this.
 const MAX_AGE: Duration = Duration::from_secs(3);
 
-/// What Slurm has said of all jobs.
+/// An answer of Slurm about all jobs.
 pub(super) struct Snapshot {
     pub(super) jobs: Jobs,
     asked: Instant,
@@ -49,7 +49,7 @@ const CONTROLLER_AGE: Duration = Duration::from_secs(60);
 /// The number of places of an array unless it is configured.
 const MAX_ARRAY: i64 = 1001;
 
-/// What was reported of a job last.
+/// The last report of a job.
 pub(super) struct Known {
     /// The words of Slurm.
     pub(super) words: Option<String>,
@@ -67,7 +67,7 @@ pub(super) struct Core {
     changes: watch::Sender<()>,
     controller: Mutex<Option<(Instant, Controller)>>,
     sink: Mutex<Option<Arc<dyn EventSink>>>,
-    /// What was reported of jobs last.
+    /// The last reports of jobs.
     pub(super) known: Mutex<HashMap<String, Known>>,
     /// The times since which jobs are seen as over that have not left a record.
     over: Mutex<HashMap<String, Millis>>,
@@ -117,12 +117,12 @@ impl Core {
         self.kick.notify_one();
     }
 
-    /// What Slurm says, or has said not long ago.
+    /// A recent answer of Slurm.
     pub(super) async fn recent(&self) -> Result<Arc<Snapshot>> {
         self.snapshot(|last| last.asked.elapsed() < (last.cost * USES).min(MAX_AGE)).await
     }
 
-    /// What Slurm says, asked after this time.
+    /// An answer to a question that was asked after this time.
     pub(super) async fn asked_after(&self, time: Instant) -> Result<Arc<Snapshot>> {
         self.snapshot(|last| last.asked >= time).await
     }

@@ -44,7 +44,7 @@ pub(super) fn of_program(program: &str, code: i32, errors: &str) -> Error {
     let known = WORDS.iter().find(|(words, _)| text.contains(words)).map(|(_, code)| *code);
     let text = if text.is_empty() { format!("it ended with {code}") } else { text };
     let remedy = if code == 127 { "; are Slurm's programs installed, and in PATH?" } else { "" };
-    // What the controller refuses is a fault of the request.
+    // The controller refuses a request for a fault of the request.
     Error::new(known.unwrap_or(ErrorCode::InvalidArgument), format!("{program}: {text}{remedy}"))
 }
 

@@ -23,7 +23,7 @@ const SUBMITTED_FILE: &str = "submitted";
 /// The present content of the directory of a job.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    /// What Slurm was given, once it has accepted the job.
+    /// The submission, once Slurm has accepted the job.
     pub(super) submitted: Option<Submitted>,
     /// The last run that was claimed.
     pub(super) run: Option<Run>,

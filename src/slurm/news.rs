@@ -24,7 +24,7 @@ impl AsRawFd for Events {
     }
 }
 
-/// What there is to know.
+/// An event of the directories.
 pub(super) enum Word {
     /// There is news of these jobs.
     Of(Vec<String>),

@@ -1,4 +1,4 @@
-//! What is reported of a job when its account is new.
+//! The facts that are reported of a job when its account is new.
 
 use super::core::{Core, Known};
 use crate::model::{JobInfo, JobState, now};

@@ -1,4 +1,4 @@
-//! What Slurm says of its jobs: a line of `squeue` for each, or one for all tasks of an array that wait alike.
+//! Slurm's list of its jobs: a line of `squeue` for each, or one for all tasks of an array that wait alike.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

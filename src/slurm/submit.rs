@@ -167,7 +167,7 @@ async fn blocking_remove(core: &Core, jobs: &[NewJob]) {
     }
 }
 
-/// What the jobs of one submission have in common.
+/// The properties that the jobs of one submission have in common.
 struct Shape {
     /// Id of the job, or of the array.
     id: String,

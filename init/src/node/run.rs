@@ -72,7 +72,7 @@ pub(crate) fn run(
     let held =
         OpenOptions::new().read(true).write(true).custom_flags(libc::O_CLOEXEC).open(&lifeline)?;
     let mut held = Some(held);
-    // What an init that is killed leaves behind is to become this process's.
+    // Processes that an init leaves behind when it is killed are to become this process's.
     family::adopt_orphans();
     let (_container, mut init) = match Container::start(job_dir, run_dir)? {
         Some((container, runtime)) => (Some(container), runtime),
