@@ -71,10 +71,9 @@ impl Follower {
             }
             Err(error) => {
                 tracing::debug!(%error, "Slurm does not answer");
-                if self.is_live != Some(false) {
-                    self.is_live = Some(false);
-                    self.core.report(Fact::Lost { error });
-                }
+                self.is_live = Some(false);
+                // Each time: the records of jobs that have ended meanwhile are read then.
+                self.core.report(Fact::Lost { error });
                 RETRY
             }
         }
