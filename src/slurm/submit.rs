@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::command::Programs;
 use super::container::{Container, container};
+use super::control;
 use super::core::Core;
 use super::job_dir::{self, note_submitted};
 use super::nodes;
@@ -48,6 +49,7 @@ pub(super) async fn submit(core: &Core, jobs: Vec<NewJob>) -> Result<()> {
         Some(_) => controller.max_array.max(2),
     };
     let shape = Shape::of(first)?;
+    let mut accepted = Vec::new();
     while !jobs.is_empty() {
         let rest = jobs.split_off(shape.chunk(&jobs, chunk));
         if !rest.is_empty() && first_limit(&jobs).is_some() {
@@ -55,10 +57,31 @@ pub(super) async fn submit(core: &Core, jobs: Vec<NewJob>) -> Result<()> {
                 format!("maxParallel of an array of more than {chunk} tasks, Slurm's MaxArraySize");
             return Err(Error::unsupported(&text));
         }
-        submit_chunk(core, jobs, &shape, &controller.start).await?;
+        let ids: Vec<String> = jobs.iter().map(|job| job.id.clone()).collect();
+        if let Err(error) = submit_chunk(core, jobs, &shape, &controller.start).await {
+            if !error.may_pass() {
+                withdraw(core, &accepted).await;
+            }
+            return Err(error);
+        }
+        accepted.extend(ids);
         jobs = rest;
     }
     Ok(())
+}
+
+/// Take back jobs of a submission of which Slurm has refused another part.
+async fn withdraw(core: &Core, ids: &[String]) {
+    for id in ids {
+        let withdrawn = async {
+            control::cancel(core, id).await?;
+            let dir = core.job_dir(id)?;
+            blocking(move || job_dir::remove(&dir)).await
+        };
+        if let Err(error) = withdrawn.await {
+            tracing::warn!(%error, id, "cannot take back a job of which Slurm has refused the rest");
+        }
+    }
 }
 
 /// Those of the jobs that Slurm was not given yet. For each of the others it is noted and reported.
@@ -126,7 +149,7 @@ async fn submit_chunk(core: &Core, jobs: Vec<NewJob>, shape: &Shape, controller:
             known.map(|entry| entry.line.number.clone()).ok_or(error)?
         }
         Err(error) => {
-            blocking_remove(core, &jobs).await;
+            remove_refused(core, &jobs).await;
             return Err(error);
         }
     };
@@ -157,7 +180,7 @@ fn make(job: &NewJob, dir: &Path, image: Option<&Unpacked>, init: &Path) -> Resu
 }
 
 /// Nothing is left of jobs that Slurm refuses.
-async fn blocking_remove(core: &Core, jobs: &[NewJob]) {
+async fn remove_refused(core: &Core, jobs: &[NewJob]) {
     for job in jobs {
         if let Ok(dir) = core.job_dir(&job.id)
             && let Err(error) = blocking(move || job_dir::remove(&dir)).await
@@ -225,7 +248,7 @@ async fn arguments(core: &Core, job: &NewJob, comment: &Comment, places: &[i64])
     let mut args = vec![
         "--parsable".to_owned(),
         format!("--comment={comment}"),
-        format!("--job-name={}", name(template)),
+        format!("--job-name={}", name_of(template)),
         "--output=/dev/null".to_owned(),
         "--error=/dev/null".to_owned(),
         "--chdir=/".to_owned(),
@@ -274,17 +297,10 @@ fn up(number: i64, unit: i64) -> i64 {
 }
 
 /// The name of a job for people, without what could end a line of their lists.
-fn name(template: &JobTemplate) -> String {
-    let own = [&template.job_name, &template.remote_command]
-        .into_iter()
-        .flatten()
-        .find(|name| !name.is_empty());
-    let name = own.map(Text::to_string).unwrap_or_else(|| "drmaa2".to_owned());
-    let name = if template.job_name.as_ref().is_some_and(|name| !name.is_empty()) {
-        name
-    } else {
-        name.rsplit('/').next().unwrap_or_default().to_owned()
-    };
+fn name_of(template: &JobTemplate) -> String {
+    let set = |text: &Option<Text>| text.as_ref().filter(|text| !text.is_empty()).map(Text::to_string);
+    let command = || Some(set(&template.remote_command)?.rsplit('/').next()?.to_owned());
+    let name = set(&template.job_name).or_else(command).unwrap_or_else(|| "drmaa2".to_owned());
     name.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(MAX_NAME).collect()
 }
 
@@ -324,7 +340,6 @@ async fn excluded(programs: &Programs, template: &JobTemplate) -> Result<Option<
     }
 }
 
-/// Numbers of an array by the ids of its tasks, for tests of what is written and read back.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -359,17 +374,15 @@ mod tests {
     #[test]
     fn a_name_is_one_line() {
         let named = |name: &str, command: &str| {
-            name_of(JobTemplate {
+            let template = JobTemplate {
                 job_name: Some(name.into()),
                 remote_command: Some(command.into()),
                 ..JobTemplate::default()
-            })
+            };
+            name_of(&template)
         };
-        fn name_of(template: JobTemplate) -> String {
-            name(&template)
-        }
         assert_eq!(named("a/b\nc", "/bin/x"), "a/b c");
         assert_eq!(named("", "/bin/x"), "x");
-        assert_eq!(name_of(JobTemplate::default()), "drmaa2");
+        assert_eq!(name_of(&JobTemplate::default()), "drmaa2");
     }
 }
