@@ -53,6 +53,8 @@ pub(super) async fn end_all(core: &Core, ids: &[String], kill: bool) -> Result<(
         match core.job_info(id).await {
             Ok(info) if info.state.is_terminated() => {}
             Ok(_) => asked.push((id, core.job_dir(id)?)),
+            // It has ended, and is cleaned up already.
+            Err(error) if error.code == ErrorCode::InvalidArgument => {}
             // The others are ended all the same.
             Err(error) => failed = Some(error),
         }

@@ -199,10 +199,9 @@ impl Core {
         let since = self.over.lock().get(id).copied();
         let info =
             account(id, files, &Said::Shown(entry, Some(since.map_or(0, |since| now() - since))))?;
-        // Slurm shows its end, and it is not believed yet.
-        let is_awaited = !info.state.is_terminated() && is_over(&entry.line.state);
+        // Slurm shows its end, which is not believed at once, and stays so from then on.
         let mut over = self.over.lock();
-        if is_awaited {
+        if is_over(&entry.line.state) {
             over.entry(id.to_owned()).or_insert_with(now);
         } else {
             over.remove(id);
@@ -210,9 +209,15 @@ impl Core {
         Ok(info)
     }
 
-    /// Returns whether the record of a job is awaited, which Slurm shows as over.
+    /// Returns whether the record of a job may be awaited, which Slurm shows as over.
     pub(super) fn is_awaited(&self, id: &str) -> bool {
         self.over.lock().contains_key(id)
+    }
+
+    /// Forget a job of which nothing is left.
+    pub(super) fn forget(&self, id: &str) {
+        self.over.lock().remove(id);
+        self.known.lock().remove(id);
     }
 
     /// The content of a job's directory.

@@ -130,7 +130,10 @@ impl SlurmTracker {
                 .await
             };
             core.report(match removed.await {
-                Ok(()) => Fact::Deleted { id },
+                Ok(()) => {
+                    core.forget(&id);
+                    Fact::Deleted { id }
+                }
                 Err(error) => Fact::NotDeleted { id, error },
             });
         });

@@ -443,7 +443,7 @@ pub trait Queueing {
     /// Let held jobs start. Returns as above.
     fn release(&self, ids: &[String]) -> Result<()>;
     /// Terminate or kill jobs, whether they wait or have begun, with as few calls of the system as can be. Those that
-    /// have ended are left alone. Returns as above; the fact follows.
+    /// have ended, or are not known any more, are left alone. Returns as above; the fact follows.
     fn end(&self, ids: &[String], how: Control) -> Result<()>;
 }
 
