@@ -10,14 +10,14 @@ use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use drmaa2_init::{HOME_PLACEHOLDER, Order};
+use drmaa2_init::{HOME_PLACEHOLDER, Order, signals};
 
 use crate::failure::Failure;
 use crate::identity::Identity;
 use crate::output::Pipes;
 use crate::place::Directory;
 use crate::user::User;
-use crate::{accounts, exec, rights, rlimit, signals, sole_user, stdio};
+use crate::{accounts, exec, rights, rlimit, sole_user, stdio};
 
 /// The longest reason that is kept; it fits into a pipe without a reader.
 const MAX_REASON: usize = 4096;

@@ -7,10 +7,12 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+pub mod clock;
 mod codec;
 pub mod family;
 mod fence;
 mod host;
+pub mod signals;
 
 use codec::{Entries, Writer};
 pub use fence::Fence;

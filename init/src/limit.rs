@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use drmaa2_init::Order;
+use drmaa2_init::{Order, clock};
 
 use crate::cgroup::{Account, Group};
-use crate::{clock, usage};
+use crate::usage;
 
 /// The shortest interval between two checks of the CPU time.
 const LEAST: Duration = Duration::from_millis(50);

@@ -9,7 +9,6 @@
 mod accounts;
 mod cgroup;
 mod child;
-mod clock;
 mod exec;
 mod failure;
 mod identity;
@@ -20,7 +19,6 @@ mod output;
 mod place;
 mod rights;
 mod rlimit;
-mod signals;
 mod sole_user;
 mod stage;
 mod stdio;
@@ -40,11 +38,11 @@ use drmaa2_init::{
 
 use cgroup::{Account, Group};
 use child::Child;
-use clock::now;
+use drmaa2_init::clock::now;
+use drmaa2_init::signals::Signals;
 use failure::Failure;
 use limit::Limits;
 use output::Copying;
-use signals::Signals;
 use supervise::{Patience, Reason, Request};
 
 /// Exit code of an init that does not run as PID 1, as Docker's for its own failures.

@@ -11,11 +11,11 @@ use std::time::Instant;
 use libc::c_int;
 
 /// All signals, blocked.
-pub(crate) struct Signals(libc::sigset_t);
+pub struct Signals(libc::sigset_t);
 
 impl Signals {
     /// Block every signal.
-    pub(crate) fn block() -> Self {
+    pub fn block() -> Self {
         let mut all = MaybeUninit::uninit();
         // SAFETY: sigfillset initialises the set before it is used; setting a mask and a default
         // disposition touches no memory of ours.
@@ -30,7 +30,7 @@ impl Signals {
     }
 
     /// Wait for the next signal; `None` when the deadline passes first.
-    pub(crate) fn next(&self, deadline: Option<Instant>) -> Option<c_int> {
+    pub fn next(&self, deadline: Option<Instant>) -> Option<c_int> {
         loop {
             let timeout = deadline.map(|at| {
                 let left = at.saturating_duration_since(Instant::now());
@@ -53,7 +53,7 @@ impl Signals {
 }
 
 /// Give a new process the signals that it would have had without init.
-pub(crate) fn reset() {
+pub fn reset() {
     let mut none = MaybeUninit::uninit();
     // SAFETY: default dispositions run no code of ours; sigemptyset initialises the set before it
     // is used.

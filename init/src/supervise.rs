@@ -8,8 +8,8 @@ use drmaa2_init::is_marked;
 use libc::{c_int, pid_t};
 
 use crate::limit::Limits;
-use crate::signals::Signals;
 use drmaa2_init::family::{self, ask_to_end, kill};
+use drmaa2_init::signals::Signals;
 
 /// The end of the command.
 pub(crate) struct End {

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use drmaa2_init::NEWS_DIR;
+use drmaa2_init::signals::Signals;
 
 use claim::Claim;
 
@@ -23,7 +24,7 @@ use claim::Claim;
 const REFUSED: u8 = 125;
 
 fn main() -> ExitCode {
-    let signals = run::block_signals();
+    let signals = Signals::block();
     let args: Vec<OsString> = env::args_os().skip(1).collect();
     let Some((jobs_dir, job)) = job(&args) else {
         complain("usage: drmaa2-node JOBS_DIR JOB [FIRST STEP]");

@@ -4,15 +4,14 @@ use std::env;
 use std::ffi::{CString, OsString};
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::ptr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use drmaa2_init::clock::now;
+use drmaa2_init::signals::Signals;
 use drmaa2_init::{
     CONTAINER_FILE, ERRORS_FILE, Fence, JOB_DIR, KILL_FILE, Order, Record, TERMINATE_FILE, family,
     is_marked, mark,
@@ -34,24 +33,11 @@ const GRANTS: [&str; 6] = [
     "ZE_AFFINITY_MASK",
 ];
 
-/// Keep all signals from this process: they are fetched one at a time.
-pub(crate) fn block_signals() -> libc::sigset_t {
-    let mut all = MaybeUninit::uninit();
-    // SAFETY: sigfillset initialises the set before it is used; the calls touch no memory of ours.
-    unsafe {
-        libc::sigfillset(all.as_mut_ptr());
-        let all = all.assume_init();
-        libc::sigprocmask(libc::SIG_SETMASK, &all, ptr::null_mut());
-        libc::signal(libc::SIGCHLD, libc::SIG_DFL);
-        all
-    }
-}
-
 /// Run the job, until its init has ended. `begun` is called once it runs.
 pub(crate) fn run(
     job_dir: &Path,
     run_dir: &Path,
-    signals: &libc::sigset_t,
+    signals: &Signals,
     begun: impl FnOnce(),
 ) -> io::Result<ExitCode> {
     let mut order = Order::read(job_dir)?;
@@ -80,7 +66,8 @@ pub(crate) fn run(
     };
     begun();
     loop {
-        let signal = next(signals);
+        // Without a deadline there is always one.
+        let Some(signal) = signals.next(None) else { continue };
         if let Some(status) = init.try_wait()? {
             family::kill_all();
             complete(run_dir, &status.to_string());
@@ -132,12 +119,6 @@ fn begin_of(run_dir: &Path) -> i64 {
     order.map_or_else(|_| now(), |order| order.mtime() * 1000)
 }
 
-/// Milliseconds since the epoch.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(0)
-}
-
 /// The grants of the workload manager that the job does not set itself.
 fn grants(own: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let entries = env::vars_os().map(|(name, value): (OsString, OsString)| (name, value));
@@ -164,17 +145,6 @@ fn start(run_dir: &Path) -> io::Result<Child> {
 fn pass_on(init: &Child, signal: libc::c_int) {
     // SAFETY: takes plain numbers; the process was not waited for.
     unsafe { libc::kill(init.id().cast_signed(), signal) };
-}
-
-/// Wait for the next signal.
-fn next(signals: &libc::sigset_t) -> libc::c_int {
-    loop {
-        // SAFETY: the set outlives the call, which writes to no memory of ours.
-        let signal = unsafe { libc::sigwaitinfo(signals, ptr::null_mut()) };
-        if signal > 0 {
-            return signal;
-        }
-    }
 }
 
 fn exit_code(status: ExitStatus) -> ExitCode {
