@@ -48,7 +48,8 @@ in_suite() {
     local dir=$CACHE/apt/$1 command=$2
     shift 2
     "$command" -qq -o Dir::Etc="$dir" -o Dir::Etc::sourceparts=- -o Dir::State="$dir" \
-        -o Dir::State::status=/dev/null -o Dir::Cache="$dir" -o APT::Sandbox::User=root "$@"
+        -o Dir::State::status=/dev/null -o Dir::Cache="$dir" -o APT::Sandbox::User=root \
+        -o DPkg::Lock::Timeout=120 "$@"
 }
 
 # lists SUITE: let apt know what the suite has.
