@@ -1,6 +1,10 @@
 //! The Container Device Interface: vendors' descriptions of their devices, in files of directories like
 //! `/etc/cdi`, with the changes that a container needs for each.
 
+mod device;
+pub mod file;
+mod nulls;
+
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs;
@@ -13,23 +17,22 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::devices::{Node, Number};
-use crate::model::json::without_nulls;
-use crate::rights;
+pub use device::{Node, Number};
+pub use nulls::without_nulls;
 
 /// The changes for a device; see the CDI specification. An unknown kind of change is an error: without
 /// it, the device would be there in part.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub(super) struct Edits {
+pub struct Edits {
     /// Variables of the job, `NAME=value`.
-    pub(super) env: Vec<String>,
+    pub env: Vec<String>,
     device_nodes: Vec<DeviceNode>,
     mounts: Vec<Mount>,
     hooks: Vec<Hook>,
     /// Groups for the job's user.
     #[serde(rename = "additionalGids")]
-    pub(super) groups: Vec<u32>,
+    pub groups: Vec<u32>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -117,12 +120,13 @@ struct Device {
     container_edits: Edits,
 }
 
-/// The changes for devices with these names, `vendor/class=name`. A later directory takes precedence.
-pub(super) fn edits(dirs: &[PathBuf], names: &[&str]) -> Result<Edits, String> {
+/// The changes for devices with these names, `vendor/class=name`. A later directory takes precedence. Files that cannot be
+/// read, and have nothing to do with them, are told to `skip`, with the cause.
+pub fn edits(dirs: &[PathBuf], names: &[&str], skip: impl Fn(&Path, &str)) -> Result<Edits, String> {
     let mut all = Edits::default();
     let mut seen = Vec::new();
     for name in names {
-        let (file, description) = find(dirs, name)?;
+        let (file, description) = find(dirs, name, &skip)?;
         let device = description.devices.into_iter().find(|device| is(&description.kind, device, name));
         // The changes that all devices of a file share are made once.
         if !seen.contains(&file) {
@@ -140,7 +144,11 @@ fn is(kind: &str, device: &Device, name: &str) -> bool {
 
 /// The file that describes a device. One that cannot be read may describe it, so no other of an earlier directory
 /// counts; unless it says that it is about devices of another kind.
-fn find(dirs: &[PathBuf], name: &str) -> Result<(PathBuf, Description), String> {
+fn find(
+    dirs: &[PathBuf],
+    name: &str,
+    skip: &impl Fn(&Path, &str),
+) -> Result<(PathBuf, Description), String> {
     let kind = name.split_once('=').map(|(kind, _)| kind);
     for dir in dirs.iter().rev() {
         let (mut found, mut broken) = (Vec::new(), None);
@@ -154,7 +162,7 @@ fn find(dirs: &[PathBuf], name: &str) -> Result<(PathBuf, Description), String> 
                     }
                 }
                 Err(fault) if fault.kind.is_some() && fault.kind.as_deref() != kind => {
-                    tracing::warn!(file = %file.display(), cause = %fault.cause, "a CDI file cannot be read");
+                    skip(&file, &fault.cause);
                 }
                 Err(fault) => broken = Some((file, fault)),
             }
@@ -206,7 +214,7 @@ impl<E: Display> From<E> for Fault {
 }
 
 fn read(file: &Path) -> Result<Description, Fault> {
-    let text = rights::read(file, MAX_FILE)?;
+    let text = file::read(file, MAX_FILE)?;
     let value: Value = match is_json(file) {
         true => serde_json::from_slice(&text)?,
         false => serde_yaml_ng::from_slice(&text)?,
@@ -234,18 +242,28 @@ impl Edits {
     }
 
     /// The device nodes; unspecified properties, rights included, are those of the host's node.
-    pub(super) fn nodes(&self) -> Result<Vec<Node>, String> {
+    pub fn nodes(&self) -> Result<Vec<Node>, String> {
         self.device_nodes.iter().map(DeviceNode::node).collect()
     }
 
+    /// The device nodes as mounts of those of the host, for who may make none.
+    pub fn node_mounts(&self) -> Vec<Value> {
+        let mount = |node: &DeviceNode| {
+            let source = node.host_path.as_deref().unwrap_or(Path::new(&node.path));
+            let options = ["rbind", "rprivate", "nosuid", "noexec"];
+            json!({ "destination": node.path, "source": source, "type": "bind", "options": options })
+        };
+        self.device_nodes.iter().map(mount).collect()
+    }
+
     /// Keep the nodes, variables and groups alone: the job has the machine's own files, which a hook would change.
-    pub(super) fn leave_files(&mut self) {
+    pub fn leave_files(&mut self) {
         self.mounts.clear();
         self.hooks.clear();
     }
 
     /// Put mounts and hooks into a spec.
-    pub(super) fn apply(&self, spec: &mut Value) {
+    pub fn apply(&self, spec: &mut Value) {
         if let Some(mounts) = spec["mounts"].as_array_mut() {
             for mount in &self.mounts {
                 mounts.retain(|other| other["destination"] != mount.container_path.as_str());
@@ -329,6 +347,10 @@ devices:
     mounts: [{hostPath: /a, containerPath: /b, options: [ro]}]
 ";
 
+    fn found(dirs: &[PathBuf], names: &[&str]) -> Result<Edits, String> {
+        edits(dirs, names, |_, _| {})
+    }
+
     fn dir(files: &[(&str, &str)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for (name, content) in files {
@@ -376,7 +398,7 @@ devices:
     fn devices_are_found_with_what_all_of_a_file_need() {
         let dir = dir(&[("a.yaml", YAML), ("notes.txt", "{")]);
         let dirs = [PathBuf::from("/no/such/dir"), dir.path().to_owned()];
-        let edits = edits(&dirs, &["example.com/gpu=0", "example.com/gpu=1"]).unwrap();
+        let edits = found(&dirs, &["example.com/gpu=0", "example.com/gpu=1"]).unwrap();
         assert_eq!(edits.env, ["ALL=yes"]);
         let nodes = edits.nodes().unwrap();
         assert_eq!((nodes[0].path.as_str(), nodes[0].number.minor), ("/dev/my", 7));
@@ -399,19 +421,19 @@ devices:
         let low = dir(&[("a.json", &named("low"))]);
         let high = dir(&[("a.json", &named("high"))]);
         let dirs = [low.path().to_owned(), high.path().to_owned()];
-        assert_eq!(edits(&dirs, &["a/b=x"]).unwrap().env, ["V=high"]);
+        assert_eq!(found(&dirs, &["a/b=x"]).unwrap().env, ["V=high"]);
         let twice = dir(&[("a.json", &named("1")), ("b.json", &named("2"))]);
-        assert!(edits(&[twice.path().to_owned()], &["a/b=x"]).unwrap_err().contains("2 files"));
+        assert!(found(&[twice.path().to_owned()], &["a/b=x"]).unwrap_err().contains("2 files"));
     }
 
     #[test]
     fn what_is_not_there_or_not_understood_is_named() {
         let odd = r#"{"kind":"a/b","devices":[{"name":"x","containerEdits":{"intelRdt":{}}}]}"#;
         let dir = dir(&[("odd.json", odd)]);
-        let error = edits(&[dir.path().to_owned()], &["a/b=x"]).unwrap_err();
+        let error = found(&[dir.path().to_owned()], &["a/b=x"]).unwrap_err();
         assert!(error.contains("a/b=x") && error.contains("odd.json"), "{error}");
         assert!(error.contains("intelRdt"), "{error}");
-        let error = edits(&[dir.path().to_owned()], &["a/c=x"]).unwrap_err();
+        let error = found(&[dir.path().to_owned()], &["a/c=x"]).unwrap_err();
         assert_eq!(error, "there is no CDI device a/c=x");
     }
 
@@ -423,7 +445,7 @@ devices:
         let low = dir(&[("good.json", &good("a/b")), ("other.json", &good("c/d"))]);
         let of = |file: &str, text: &str, name: &str| {
             let high = dir(&[(file, text)]);
-            edits(&[low.path().to_owned(), high.path().to_owned()], &[name]).map(drop)
+            found(&[low.path().to_owned(), high.path().to_owned()], &[name]).map(drop)
         };
         // No device can be told to be in none of these.
         for (file, text) in
@@ -440,6 +462,6 @@ devices:
         of("later.json", later, "c/d=x").unwrap();
         // Beside the file that is broken.
         let both = dir(&[("good.json", &good("a/b")), ("cut.json", "{")]);
-        edits(&[both.path().to_owned()], &["a/b=x"]).unwrap();
+        found(&[both.path().to_owned()], &["a/b=x"]).unwrap();
     }
 }
