@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use drmaa2_init::{CGROUP_DIR, Record};
 
+/// The usual mount point of control groups, read-only as well. Nothing else is there if the other one is missing.
+const USUAL_DIR: &str = "/sys/fs/cgroup";
+
 /// The hierarchies: the only one of version 2, and those of version 1 that are read.
 const HIERARCHIES: [&str; 5] = ["", "cpuacct", "memory", "blkio", "pids"];
 
@@ -23,9 +26,10 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Find the group, while init has no child yet.
+    /// Find the group of a container, while init has no child yet.
     pub(crate) fn find() -> Self {
-        Self::at(Path::new(CGROUP_DIR))
+        let own = Path::new(CGROUP_DIR);
+        Self::at(if own.is_dir() { own } else { Path::new(USUAL_DIR) })
     }
 
     fn at(dir: &Path) -> Self {

@@ -53,6 +53,33 @@ pub fn kill_all() {
     }
 }
 
+/// Stop every process of the job. Returns those that it has stopped: others were stopped before.
+pub fn stop_all() -> Vec<pid_t> {
+    // One may have started another while they were listed; those that are stopped start none.
+    let (mut seen, mut stopped) = (BTreeSet::new(), Vec::new());
+    loop {
+        let found: Vec<pid_t> = others().filter(|pid| seen.insert(*pid)).collect();
+        if found.is_empty() {
+            return stopped;
+        }
+        let running = found.into_iter().filter(|pid| !matches!(state(*pid), Some('T' | 'Z') | None));
+        stopped.extend(running.filter(|pid| kill(*pid, libc::SIGSTOP)));
+    }
+}
+
+/// Let processes of the job go on that were stopped. Children come before their parents, which would find them stopped.
+pub fn continue_all(stopped: &[pid_t]) {
+    let mut left: Vec<pid_t> = others().filter(|pid| stopped.contains(pid)).collect();
+    left.reverse();
+    left.into_iter().for_each(|pid| _ = kill(pid, libc::SIGCONT));
+}
+
+/// All processes of the job.
+fn others() -> impl Iterator<Item = pid_t> {
+    let me = std::process::id().cast_signed();
+    members().into_iter().filter(move |pid| *pid != me)
+}
+
 /// This process and all processes of the job.
 pub fn members() -> Vec<pid_t> {
     if is_alone() {
@@ -65,9 +92,8 @@ pub fn members() -> Vec<pid_t> {
 
 /// The processes of the job that are not in this process group.
 pub fn outside(group: pid_t) -> impl Iterator<Item = pid_t> {
-    let me = std::process::id().cast_signed();
     // SAFETY: takes and returns plain numbers.
-    members().into_iter().filter(move |pid| *pid != me && unsafe { libc::getpgid(*pid) } != group)
+    others().filter(move |pid| unsafe { libc::getpgid(*pid) } != group)
 }
 
 /// Send a signal to the group of a process, as the kernel sends one to a process alone.
@@ -105,9 +131,19 @@ fn descendants() -> Vec<pid_t> {
 }
 
 fn parent(pid: pid_t) -> Option<pid_t> {
+    word_of_state(pid, 1)?.parse().ok()
+}
+
+/// The state of a process, in the kernel's letter.
+fn state(pid: pid_t) -> Option<char> {
+    word_of_state(pid, 0)?.chars().next()
+}
+
+/// A word of what the kernel shows of a process, counted from behind its name.
+fn word_of_state(pid: pid_t, place: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name of the program, in parentheses, may hold anything.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    stat.rsplit_once(')')?.1.split_whitespace().nth(place).map(str::to_owned)
 }
 
 #[cfg(test)]

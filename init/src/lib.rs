@@ -7,16 +7,20 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+pub mod array;
 pub mod clock;
 mod codec;
 pub mod family;
 mod fence;
 mod host;
+mod record;
 pub mod signals;
+pub mod suspension;
 
 use codec::{Entries, Writer};
 pub use fence::Fence;
 pub use host::{Origin, Submitter, Transfer};
+pub use record::Record;
 
 /// Mount point of the job's directory in the container.
 pub const JOB_DIR: &str = "/.drmaa2/job";
@@ -26,18 +30,14 @@ pub const INIT_PATH: &str = "/.drmaa2/init";
 /// numbers would not finish under the limit of a server.
 pub const OPEN_FILES: u64 = 1024;
 
-/// Mount point of the job's control group in the container, read-only.
+/// Mount point of the job's control group in a container in which something else may be at the usual one, read-only.
 pub const CGROUP_DIR: &str = "/.drmaa2/cgroup";
 /// Name of the order's file in the job's directory.
 pub const ORDER_FILE: &str = "order";
 /// Name of the record's file in the job's directory.
 pub const RECORD_FILE: &str = "record";
-/// Bytes reserved for the record; a longer one needs free space when it is written.
-const RECORD_ROOM: usize = 8192;
 /// The largest order, bytes.
 const ORDER_LIMIT: u64 = 16 << 20;
-/// The largest record, bytes.
-const RECORD_LIMIT: u64 = 1 << 20;
 /// Name of the file whose presence asks init to end the job. It is written before the signal is sent: so
 /// a signal that comes before init can catch it is not lost, and a signal without the file is no
 /// request.
@@ -50,6 +50,8 @@ pub const STAGE_OUT_FILE: &str = "staging-out";
 pub const KILL_FILE: &str = "kill";
 /// Name of the file in that directory that allows another run after one that was interrupted.
 pub const RERUNNABLE_FILE: &str = "rerunnable";
+/// Name of the file in that directory that is locked as long as a run goes on, whatever the workload manager says of it.
+pub const LOCK_FILE: &str = "lock";
 /// Names of the claims in that directory, each followed by the number of the run.
 pub const CLAIM: &str = "claim.";
 /// Names of the directories of the runs, likewise.
@@ -57,16 +59,28 @@ pub const RUN: &str = "run.";
 /// Name of the file in that directory that tells how to run the job in a container: the path of the image's root file
 /// system, and the name of the OCI runtime, a line each. Without it the job runs on the machine itself.
 pub const CONTAINER_FILE: &str = "container";
+/// Name of the file in that directory that stands in its place where a program of the site makes the container: the words
+/// of the command, which each end in NUL. [`RUN_PLACEHOLDER`] and [`NODE_PLACEHOLDER`] are in them as in the spec.
+pub const SITE_FILE: &str = "site";
+/// Name of the file in that directory that gives a container the GPUs that the workload manager has granted: the kind of
+/// their CDI devices, and the directories that describe them, a line each.
+pub const GPUS_FILE: &str = "gpus";
+/// The program whose command is a step of Slurm's: signals are Slurm's affair then.
+pub const STEP_PROGRAM: &str = "srun";
 /// Name of the container's OCI spec in that directory, in which [`RUN_PLACEHOLDER`] stands for the path of the
 /// directory of the run.
 pub const SPEC_FILE: &str = "config.json";
 /// See [`SPEC_FILE`].
 pub const RUN_PLACEHOLDER: &str = "@RUN@";
+/// The text that stands for the directory of the container on the node.
+pub const NODE_PLACEHOLDER: &str = "@NODE@";
 /// Name of the file, in the directory of a run, with the messages of the runtime.
 pub const ERRORS_FILE: &str = "errors";
 /// The directory, beside that of all jobs, in which a file with the name of a job is written when there is something
 /// new about it.
 pub const NEWS_DIR: &str = "news";
+/// Begins the comment by which Slurm knows a submission of the library; the id of the job or the array follows.
+pub const COMMENT: &str = "drmaa2:";
 /// The `PATH` of a job whose environment has none; the one Docker gives.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The text that a working directory starts with to mean the job user's home in the image.
@@ -174,44 +188,6 @@ pub struct Rlimit {
     pub name: String,
 }
 
-/// The end of the job.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Record {
-    /// The command's exit code; 127 or 126 if it could not be run, as in a shell. `None` if it was not
-    /// tried.
-    pub exit_code: Option<i32>,
-    /// The signal that ended the command, or would have if it had been tried.
-    pub signal: Option<i32>,
-    /// The command was not tried, so it has no exit status.
-    pub untried: bool,
-    /// The reason, if there is more to say than the code or the signal does.
-    pub reason: Option<Vec<u8>>,
-    /// A remark for people; it does not make the job a failure.
-    pub remark: Option<Vec<u8>>,
-    /// The job was ended by a signal that nobody asked for. Most often the machine went down, so this
-    /// tells nothing about the command.
-    pub interrupted: bool,
-    /// Start of the command, milliseconds since the epoch.
-    pub started: i64,
-    /// Its end, likewise.
-    pub finished: i64,
-    /// User and system time of the command and all its descendants, milliseconds.
-    pub cpu_time: i64,
-    /// Largest resident set of any of them, kilobytes.
-    pub max_rss: i64,
-    /// The kernel killed one of them because memory ran out.
-    pub oom_killed: bool,
-    /// The most memory that all of them had together, page cache included, bytes; if the control group
-    /// reports it.
-    pub peak_memory: Option<i64>,
-    /// The part of it that the runtime reached before the command was started.
-    pub start_memory: Option<i64>,
-    /// Bytes that they read from block devices; if the control group reports it.
-    pub read_bytes: Option<i64>,
-    /// Bytes that they wrote to block devices; if the control group reports it.
-    pub written_bytes: Option<i64>,
-}
-
 impl Order {
     /// Store the order in the job's directory, on stable storage.
     pub fn write(&self, job_dir: &Path) -> io::Result<()> {
@@ -269,10 +245,16 @@ impl Order {
 
     /// Read the order from the job's directory.
     pub fn read(job_dir: &Path) -> io::Result<Self> {
+        Self::read_as(job_dir, <[u8]>::to_vec)
+    }
+
+    /// Read the order from this directory, each value of it changed so.
+    pub fn read_as(job_dir: &Path, change: impl Fn(&[u8]) -> Vec<u8>) -> io::Result<Self> {
         let mut order = Self::default();
         let [mut submitter, mut origins, mut stage_in, mut stage_out] = [const { Vec::new() }; 4];
         let mut place: Vec<u64> = Vec::new();
         for (key, value) in Entries::read(job_dir, ORDER_FILE, ORDER_LIMIT)?.iter() {
+            let value = &*change(value);
             match key {
                 "arg" => order.args.push(value.to_vec()),
                 "env" => order.env.push(value.to_vec()),
@@ -329,65 +311,6 @@ impl Rlimit {
             hard: codec::number(part()?.as_bytes())?,
             name: part()?.to_owned(),
         })
-    }
-}
-
-impl Record {
-    /// Reserve disk space for a record in the job's directory: it must be written even if the disk is
-    /// full, which the job itself may cause.
-    pub fn reserve(job_dir: &Path) -> io::Result<()> {
-        codec::reserve(job_dir, RECORD_FILE, RECORD_ROOM)
-    }
-
-    /// Store the record in the job's directory: whole or not at all, and on stable storage.
-    pub fn write(&self, job_dir: &Path) -> io::Result<()> {
-        let mut out = Writer::default();
-        out.option("exit-code", self.exit_code);
-        out.option("signal", self.signal);
-        if let Some(reason) = &self.reason {
-            out.bytes("reason", reason);
-        }
-        if let Some(remark) = &self.remark {
-            out.bytes("remark", remark);
-        }
-        out.flag("untried", self.untried);
-        out.flag("interrupted", self.interrupted);
-        out.number("started", self.started);
-        out.number("finished", self.finished);
-        out.number("cpu-time", self.cpu_time);
-        out.number("max-rss", self.max_rss);
-        out.flag("oom-killed", self.oom_killed);
-        out.option("peak-memory", self.peak_memory);
-        out.option("start-memory", self.start_memory);
-        out.option("read-bytes", self.read_bytes);
-        out.option("written-bytes", self.written_bytes);
-        out.write(job_dir, RECORD_FILE)
-    }
-
-    /// Read the record from the job's directory; `NotFound` if the job has not written one.
-    pub fn read(job_dir: &Path) -> io::Result<Self> {
-        let mut record = Self::default();
-        for (key, value) in Entries::read(job_dir, RECORD_FILE, RECORD_LIMIT)?.iter() {
-            match key {
-                "exit-code" => record.exit_code = Some(codec::number(value)?),
-                "signal" => record.signal = Some(codec::number(value)?),
-                "reason" => record.reason = Some(value.to_vec()),
-                "remark" => record.remark = Some(value.to_vec()),
-                "untried" => record.untried = true,
-                "interrupted" => record.interrupted = true,
-                "started" => record.started = codec::number(value)?,
-                "finished" => record.finished = codec::number(value)?,
-                "cpu-time" => record.cpu_time = codec::number(value)?,
-                "max-rss" => record.max_rss = codec::number(value)?,
-                "oom-killed" => record.oom_killed = true,
-                "peak-memory" => record.peak_memory = Some(codec::number(value)?),
-                "start-memory" => record.start_memory = Some(codec::number(value)?),
-                "read-bytes" => record.read_bytes = Some(codec::number(value)?),
-                "written-bytes" => record.written_bytes = Some(codec::number(value)?),
-                _ => {}
-            }
-        }
-        Ok(record)
     }
 }
 

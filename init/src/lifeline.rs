@@ -47,14 +47,18 @@ fn wait_for_end(path: &Path) -> io::Result<()> {
 }
 
 fn cut() {
-    WAS_CUT.store(true, Ordering::SeqCst);
+    // A job of which nothing is left has ended by itself.
+    if family::members().len() > 1 {
+        WAS_CUT.store(true, Ordering::SeqCst);
+    }
     family::kill_all();
 }
 
-/// Add the reason to the record of a job that was killed for this.
+/// Add the reason to the record of a job that was killed for this: with its command, or when only processes were left
+/// that had outlived it.
 pub(crate) fn explain(record: &mut Record) {
-    if WAS_CUT.load(Ordering::SeqCst) && record.signal == Some(libc::SIGKILL) && record.reason.is_none()
-    {
+    let by_another = record.signal.is_some_and(|signal| signal != libc::SIGKILL);
+    if WAS_CUT.load(Ordering::SeqCst) && !by_another && record.reason.is_none() {
         record.reason = Some(b"killed: the program that it was started under was killed".to_vec());
         record.interrupted = true;
     }

@@ -60,7 +60,7 @@ fn main() -> ExitCode {
         return ExitCode::from(REFUSED);
     }
     let job_dir = args.next().map_or(JOB_DIR.into(), PathBuf::from);
-    let group = Group::find();
+    let group = if is_shared { Group::default() } else { Group::find() };
     let account = Account::begin(&group);
     let begun = now();
     let mut record = match Fence::begin(&job_dir) {

@@ -1,4 +1,4 @@
-//! The life of a running job: pass signals on, reap, end it when asked to, leave nothing behind.
+//! The life of a running job: pass signals on, reap, suspend and end it when asked to, leave nothing behind.
 
 use std::io;
 use std::path::Path;
@@ -10,6 +10,7 @@ use libc::{c_int, pid_t};
 use crate::limit::Limits;
 use drmaa2_init::family::{self, ask_to_end, kill};
 use drmaa2_init::signals::Signals;
+use drmaa2_init::suspension::{SUSPEND_FILE, SUSPEND_SIGNAL, Switched};
 
 /// The end of the command.
 pub(crate) struct End {
@@ -47,6 +48,11 @@ impl Request<'_> {
     fn is_noted(&self) -> bool {
         is_marked(self.file)
     }
+
+    /// The directory in which requests are noted.
+    fn dir(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
 }
 
 /// The reason of an end by a signal without the file of a request.
@@ -70,6 +76,9 @@ pub(crate) struct Patience {
 /// process.
 ///
 /// Other processes may outlive a command that ended by itself for a while, and are then asked to end.
+///
+/// A request to suspend stops all processes. Time passes all the same, and the end of a limit, or a request to end, lets
+/// them go on first.
 pub(crate) fn supervise(
     command: pid_t,
     signals: &Signals,
@@ -79,6 +88,8 @@ pub(crate) fn supervise(
     limits: &Limits,
 ) -> End {
     let mut job = Job::new(command, stop, patience);
+    // Its signal may have come before.
+    job.suspend_or_resume(request.dir());
     loop {
         let signal = signals.next(job.next_look(limits));
         // Before the signal is checked: a command that ended by itself was not asked to.
@@ -87,15 +98,17 @@ pub(crate) fn supervise(
             return job.end(status, request.is_noted());
         }
         match signal {
-            None => job.look(limits),
+            None => job.look(limits, request.dir()),
             Some(libc::SIGCHLD) => {}
             Some(signal)
                 if signal == libc::SIGTERM
                     || signal == stop
                     || (request.any_signal && request.is_noted()) =>
             {
+                job.go_on(request.dir());
                 job.ask();
             }
+            Some(SUSPEND_SIGNAL) if job.suspend_or_resume(request.dir()) => {}
             Some(signal) if job.status.is_none() => drop(kill(command, signal)),
             Some(_) => {}
         }
@@ -118,6 +131,8 @@ struct Job {
     exceeded: Option<String>,
     /// Processes that outlived the command have used up their time and were asked to end.
     outstayed: bool,
+    /// The processes that were stopped, if the job is suspended.
+    stopped: Option<Vec<pid_t>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -135,13 +150,16 @@ enum Phase {
 impl Job {
     fn new(command: pid_t, stop: c_int, patience: Patience) -> Self {
         let (phase, until, status, exceeded) = (Phase::Runs, None, None, None);
-        Self { command, stop, patience, phase, until, status, asked: false, exceeded, outstayed: false }
+        let (asked, outstayed, stopped) = (false, false, None);
+        Self { command, stop, patience, phase, until, status, asked, exceeded, outstayed, stopped }
     }
 
     fn next_look(&self, limits: &Limits) -> Option<Instant> {
         let limited = matches!(self.phase, Phase::Runs | Phase::Lingers);
         let limit = limited.then(|| limits.next_look()).flatten();
-        self.until.into_iter().chain(limit).min()
+        // A suspended job cannot end by itself, and is not asked to before it goes on.
+        let until = self.until.filter(|_| self.stopped.is_none());
+        until.into_iter().chain(limit).min()
     }
 
     /// Reap the processes that have ended. False if nothing is left.
@@ -196,14 +214,46 @@ impl Job {
         self.begin(Phase::Ends, grace);
     }
 
-    /// React to a timeout: no signal came before it.
-    fn look(&mut self, limits: &Limits) {
+    /// Suspend or resume the job, as the file in this directory says. False if there was nothing to do.
+    fn suspend_or_resume(&mut self, dir: &Path) -> bool {
+        // A job that ends goes on until it has.
+        if !matches!(self.phase, Phase::Runs | Phase::Lingers) {
+            return false;
+        }
+        if !is_marked(&dir.join(SUSPEND_FILE)) {
+            return self.go_on(dir);
+        }
+        let is_news = self.stopped.is_none();
+        // Once more if it is suspended: a batch system that suspends jobs as well has sent the signal to all of them.
+        let stopped = family::stop_all();
+        self.stopped.get_or_insert_default().extend(stopped);
+        if is_news && Switched::note(dir, true).is_err() {
+            // Nobody would know, and it would not be let go on.
+            self.go_on(dir);
+        }
+        true
+    }
+
+    /// Let the job go on if it is suspended. False if it is not.
+    fn go_on(&mut self, dir: &Path) -> bool {
+        let Some(stopped) = self.stopped.take() else { return false };
+        // Before: what its processes do then was done by a job that runs.
+        let _ = Switched::note(dir, false);
+        family::continue_all(&stopped);
+        true
+    }
+
+    /// React to a timeout: no signal came before it. Requests are noted in this directory.
+    fn look(&mut self, limits: &Limits, dir: &Path) {
         match self.phase {
             Phase::Runs | Phase::Lingers => {
                 self.exceeded = limits.exceeded();
                 if self.exceeded.is_some() {
+                    self.go_on(dir);
                     self.ask();
-                } else if self.until.is_some_and(|until| until <= Instant::now()) {
+                } else if self.stopped.is_none()
+                    && self.until.is_some_and(|until| until <= Instant::now())
+                {
                     self.outstayed = true;
                     family::ask_all(self.stop);
                     self.begin(Phase::Ends, self.patience.grace);

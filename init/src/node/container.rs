@@ -1,4 +1,5 @@
-//! The container of a job: an OCI runtime, without rights that the job's user does not have.
+//! The container of a job: an OCI runtime, without rights that the job's user does not have; or another program of the
+//! site, see [`site`](super::site).
 //!
 //! The root file system is the image's directory below a layer that is the node's own. An ordinary user makes it in a
 //! user namespace, in which the runtime is root as well.
@@ -7,19 +8,29 @@ use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::ptr;
 
-use drmaa2_init::{CONTAINER_FILE, ERRORS_FILE, RUN_PLACEHOLDER, SPEC_FILE};
+use drmaa2_cdi::Edits;
+use drmaa2_init::array::replace;
+use drmaa2_init::{
+    CONTAINER_FILE, ERRORS_FILE, NODE_PLACEHOLDER, RUN_PLACEHOLDER, SITE_FILE, SPEC_FILE,
+};
+
+use super::gpus;
+use super::job::Job;
+use super::site;
 
 /// Names of the directories on a node begin so; the job's follows.
 const PREFIX: &str = "drmaa2-";
 /// A file in such a directory that is locked as long as the directory is in use.
 const LOCK: &str = "lock";
+/// A file in it with the name of the runtime.
+const RUNTIME: &str = "runtime";
 
 /// A container on this node, and its directory, which goes with it.
 pub(crate) struct Container {
@@ -28,44 +39,106 @@ pub(crate) struct Container {
     _lock: File,
 }
 
-impl Container {
-    /// Start the container of a job that has one.
-    pub(crate) fn start(job_dir: &Path, run_dir: &Path) -> io::Result<Option<(Self, Child)>> {
-        let text = match fs::read(job_dir.join(CONTAINER_FILE)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            text => text?,
+/// The way in which a container is started.
+pub(crate) enum Start {
+    /// By an OCI runtime, over the root file system of the image.
+    Runtime { lower: PathBuf, runtime: OsString },
+    /// By this command.
+    Site(Vec<OsString>),
+}
+
+impl Start {
+    /// The one of a job, if it has a container.
+    pub(crate) fn of(job: &Job) -> io::Result<Option<Self>> {
+        let found = |name: &str| match job.text(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            text => text.map(Some),
         };
+        if let Some(text) = found(SITE_FILE)? {
+            let text = text.strip_suffix(b"\0").unwrap_or(&text);
+            let words = text.split(|byte| *byte == 0).map(|word| OsStr::from_bytes(word).to_owned());
+            return Ok(Some(Self::Site(words.collect())));
+        }
+        let Some(text) = found(CONTAINER_FILE)? else { return Ok(None) };
         let mut lines = text.split(|byte| *byte == b'\n').map(OsStr::from_bytes);
-        let (Some(lower), Some(runtime)) = (lines.next(), lines.next()) else {
-            return Err(io::ErrorKind::InvalidData.into());
-        };
-        sweep(&node_dir());
-        let container = Self::make(job_dir, run_dir, runtime)?;
-        let child = container.run(Path::new(lower), run_dir)?;
-        Ok(Some((container, child)))
+        match (lines.next(), lines.next()) {
+            (Some(lower), Some(runtime)) => {
+                Ok(Some(Self::Runtime { lower: lower.into(), runtime: runtime.into() }))
+            }
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
     }
 
-    fn make(job_dir: &Path, run_dir: &Path, runtime: &OsStr) -> io::Result<Self> {
-        let name = job_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let dir = node_dir().join(format!("{PREFIX}{name}-{}", std::process::id()));
-        DirBuilder::new().mode(0o700).create(&dir)?;
-        let lock = OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(LOCK))?;
-        // SAFETY: takes plain numbers.
-        unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
+    /// Returns whether init is in a step of Slurm's.
+    pub(crate) fn is_step(&self) -> bool {
+        matches!(self, Self::Site(words) if site::is_step(words))
+    }
+}
+
+impl Container {
+    /// Start the container of a job.
+    pub(crate) fn start(
+        job: &Job,
+        run_dir: &Path,
+        start: &Start,
+        gpus: Option<&Edits>,
+    ) -> io::Result<(Self, Child)> {
+        let runtime = match start {
+            Start::Runtime { runtime, .. } => runtime.as_os_str(),
+            Start::Site(_) => OsStr::new(""),
+        };
+        let container = Self::make(job, run_dir, runtime, gpus)?;
+        let child = match start {
+            Start::Runtime { lower, .. } => container.run(lower, run_dir)?,
+            Start::Site(words) => {
+                let words: Vec<OsString> = words
+                    .iter()
+                    .map(|word| container.filled(job, run_dir, word.as_bytes()))
+                    .collect::<io::Result<_>>()?;
+                site::run(&words, run_dir)?
+            }
+        };
+        Ok((container, child))
+    }
+
+    fn make(job: &Job, run_dir: &Path, runtime: &OsStr, gpus: Option<&Edits>) -> io::Result<Self> {
+        let name = job.dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (dir, lock) = make_dir(&node_dir(), &name, runtime)?;
         let container = Self { dir, runtime: runtime.to_owned(), _lock: lock };
         for name in ["upper", "work", "rootfs", "run"] {
             DirBuilder::new().mode(0o755).create(container.dir.join(name))?;
         }
-        let spec = fs::read_to_string(job_dir.join(SPEC_FILE))?;
-        let run = run_dir.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
-        // Both are the text of a JSON string: nothing that would have to be escaped is in the names of jobs and runs.
-        let place = job_dir.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
-        let run = run.strip_prefix(place).ok_or(io::ErrorKind::InvalidFilename)?;
-        fs::write(
-            container.dir.join(SPEC_FILE),
-            spec.replace(RUN_PLACEHOLDER, run.trim_start_matches('/')),
-        )?;
+        match job.text(SPEC_FILE) {
+            // Not all programs of sites need one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            spec => {
+                let spec = container.filled(job, run_dir, &spec?)?.into_vec();
+                // SAFETY: takes nothing.
+                let is_root = unsafe { libc::geteuid() } == 0;
+                let spec = gpus.map_or(Ok(spec.clone()), |gpus| gpus::apply(gpus, &spec, is_root))?;
+                fs::write(container.dir.join(SPEC_FILE), spec)?;
+            }
+        }
         Ok(container)
+    }
+
+    /// A text with the directories of this run. In a spec they are the text of a JSON string, so that nothing may be in
+    /// them that would have to be escaped there.
+    fn filled(&self, job: &Job, run_dir: &Path, text: &[u8]) -> io::Result<OsString> {
+        let run = run_dir.strip_prefix(&job.dir).map_err(|_| io::ErrorKind::InvalidFilename)?;
+        let dir = self.dir.to_str().filter(|dir| !dir.contains(['"', '\\', ':', ',']));
+        let text = replace(text, RUN_PLACEHOLDER.as_bytes(), run.as_os_str().as_bytes());
+        if !text.windows(NODE_PLACEHOLDER.len()).any(|window| window == NODE_PLACEHOLDER.as_bytes()) {
+            return Ok(OsString::from_vec(text));
+        }
+        let dir = dir.ok_or_else(|| {
+            let text = format!(
+                "{}: no container can be made in a directory of such a name",
+                self.dir.display()
+            );
+            io::Error::new(io::ErrorKind::InvalidFilename, text)
+        })?;
+        Ok(OsString::from_vec(replace(&text, NODE_PLACEHOLDER.as_bytes(), dir.as_bytes())))
     }
 
     fn run(&self, lower: &Path, run_dir: &Path) -> io::Result<Child> {
@@ -158,17 +231,46 @@ fn node_dir() -> PathBuf {
         .unwrap_or_else(|| "/tmp".into())
 }
 
+/// Make the directory of a container of this job, and lock it.
+fn make_dir(node_dir: &Path, name: &str, runtime: &OsStr) -> io::Result<(PathBuf, File)> {
+    let dir = node_dir.join(format!("{PREFIX}{name}-{}", std::process::id()));
+    DirBuilder::new().mode(0o700).create(&dir)?;
+    // It gets its name once it is locked: nobody is to take this directory for one that was left.
+    let new = dir.join("new");
+    let lock = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    take(&lock);
+    fs::write(dir.join(RUNTIME), runtime.as_bytes())?;
+    fs::rename(new, dir.join(LOCK))?;
+    Ok((dir, lock))
+}
+
+/// Lock a file; false if another process has done so.
+fn take(lock: &File) -> bool {
+    // SAFETY: takes plain numbers.
+    unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
+}
+
 /// Remove what is left of containers whose program on this node was killed.
+pub(crate) fn sweep_node() {
+    sweep(&node_dir());
+}
+
 fn sweep(node_dir: &Path) {
     for entry in fs::read_dir(node_dir).into_iter().flatten().flatten() {
         if !entry.file_name().as_bytes().starts_with(PREFIX.as_bytes()) {
             continue;
         }
-        // Not that of another user, and not one that is being made.
+        // Not that of another user, who could lead root astray with what is in it.
+        // SAFETY: takes nothing.
+        let own = unsafe { libc::geteuid() };
+        if !entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == own) {
+            continue;
+        }
+        // Not one that is being made.
         let Ok(lock) = OpenOptions::new().write(true).open(entry.path().join(LOCK)) else { continue };
-        // SAFETY: takes plain numbers.
-        if unsafe { libc::flock(lock.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
-            remove(&entry.path(), OsStr::new("runc"));
+        if take(&lock) {
+            let runtime = fs::read(entry.path().join(RUNTIME)).unwrap_or_default();
+            remove(&entry.path(), OsStr::from_bytes(&runtime));
         }
     }
 }
@@ -202,4 +304,54 @@ fn remove_all(dir: &Path) {
         }
     }
     let _ = fs::remove_dir(dir);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::{env, process, thread};
+
+    use super::*;
+
+    #[test]
+    fn no_directory_is_swept_away_that_is_being_made() {
+        let place = env::temp_dir().join(format!("drmaa2-made-{}", process::id()));
+        fs::create_dir_all(&place).unwrap();
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    sweep(&place);
+                }
+            });
+            let lost = (0..2000).find(|number| {
+                let (dir, _lock) = make_dir(&place, &number.to_string(), OsStr::new("runc")).unwrap();
+                let is_lost = !dir.join(LOCK).exists();
+                remove_all(&dir);
+                is_lost
+            });
+            over.store(true, Ordering::Relaxed);
+            assert_eq!(lost, None);
+        });
+        fs::remove_dir_all(place).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_program_has_left_is_removed_and_what_is_in_use_stays() {
+        let node_dir = env::temp_dir().join(format!("drmaa2-sweep-{}", process::id()));
+        let made = ["left", "used", "new"].map(|name| node_dir.join(format!("{PREFIX}{name}")));
+        for dir in &made {
+            fs::create_dir_all(dir.join("upper/closed")).unwrap();
+        }
+        let [left, used, new] = made;
+        File::create(left.join(LOCK)).unwrap();
+        let lock = File::create(used.join(LOCK)).unwrap();
+        assert!(take(&lock));
+        sweep(&node_dir);
+        assert!(!left.exists() && used.exists() && new.exists());
+        drop(lock);
+        sweep(&node_dir);
+        assert!(!used.exists());
+        fs::remove_dir_all(node_dir).unwrap();
+    }
 }

@@ -1,44 +1,53 @@
 //! The batch script of a job on a node of a cluster: claims the job, starts its init, and passes signals on.
 //!
-//! `drmaa2-node JOBS_DIR JOB [FIRST STEP]` runs the job with this directory below `JOBS_DIR`; with `FIRST` and
-//! `STEP`, a task of this array, by the number that Slurm gives it. A workload manager may start a job twice, so it
-//! is claimed in its directory first, see [`claim`]. The end is told by init's record alone.
+//! `drmaa2-node JOBS_DIR JOB` runs the job with this directory below `JOBS_DIR`.
+//!
+//! `drmaa2-node JOBS_DIR ARRAY FIRST STEP OFFSET STAND_IN` runs a task of this array: the one at the place that is the
+//! sum of `OFFSET` and the number that Slurm gives it. `FIRST` is the index at place 0, `STEP` the difference between
+//! two, `STAND_IN` the number that stands for the index of a task in what they share.
+//!
+//! A workload manager may start a job twice, so it is claimed in its directory first, see [`claim`]. The end is told
+//! by init's record alone.
 
 mod claim;
 mod container;
+mod gpus;
+mod job;
 mod run;
+mod site;
+mod slurm;
 
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::os::unix::process::parent_id;
 use std::process::ExitCode;
 
-use drmaa2_init::NEWS_DIR;
 use drmaa2_init::signals::Signals;
 
 use claim::Claim;
+use job::Job;
 
 /// Exit code if nothing was run, as Docker's for its own failures.
 const REFUSED: u8 = 125;
 
 fn main() -> ExitCode {
-    let signals = Signals::block();
+    let (signals, parent) = (Signals::block(), parent_id());
     let args: Vec<OsString> = env::args_os().skip(1).collect();
-    let Some((jobs_dir, job)) = job(&args) else {
-        complain("usage: drmaa2-node JOBS_DIR JOB [FIRST STEP]");
+    let Some(job) = Job::of(&args) else {
+        complain("usage: drmaa2-node JOBS_DIR {JOB | ARRAY FIRST STEP OFFSET STAND_IN}");
         return ExitCode::from(REFUSED);
     };
-    match Claim::take(&jobs_dir.join(&job)) {
-        Ok(Claim::Taken(run_dir)) => {
-            let ring = || ring(&jobs_dir, &job);
-            let ended = run::run(&jobs_dir.join(&job), &run_dir, &signals, ring);
+    match Claim::take(&job, &signals) {
+        Ok(Claim::Taken(run_dir, _lock)) => {
+            let ended = run::run(&job, &run_dir, &signals);
             let ended = ended.unwrap_or_else(|error| {
                 run::complete(&run_dir, &error.to_string());
                 ExitCode::from(REFUSED)
             });
-            ring();
+            job.ring();
+            slurm::tell_end(&job, &run_dir, parent);
             ended
         }
         Ok(Claim::Over(code)) => ExitCode::from(code),
@@ -47,29 +56,10 @@ fn main() -> ExitCode {
             ExitCode::from(REFUSED)
         }
         Err(error) => {
-            complain(format_args!("{}: {error}", jobs_dir.join(&job).display()));
+            complain(format_args!("{}: {error}", job.dir.display()));
             ExitCode::from(REFUSED)
         }
     }
-}
-
-/// The directory of the jobs, and the job's name in it.
-fn job(args: &[OsString]) -> Option<(PathBuf, String)> {
-    match args {
-        [dir, job] => Some((dir.into(), job.to_str()?.to_owned())),
-        [dir, array, first, step] => {
-            let [first, step] = [first, step].map(|number| number.to_str()?.parse::<i64>().ok());
-            let place: i64 = env::var("SLURM_ARRAY_TASK_ID").ok()?.parse().ok()?;
-            let index = place.checked_mul(step?)?.checked_add(first?)?;
-            Some((dir.into(), format!("{}.{index}", array.to_str()?)))
-        }
-        _ => None,
-    }
-}
-
-/// Tell those that watch the directory of news on this machine that there is something new about the job.
-fn ring(jobs_dir: &Path, job: &str) {
-    let _ = std::fs::write(jobs_dir.with_file_name(NEWS_DIR).join(job), "");
 }
 
 fn complain(what: impl Display) {

@@ -1,9 +1,10 @@
-//! A run of a job: its order with what the node adds, its init, and the signals for it.
+//! A run of a job: its order with what the node adds, its init, the signals for it, and news of what it does.
 
 use std::env;
 use std::ffi::{CString, OsString};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
@@ -12,15 +13,21 @@ use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 
 use drmaa2_init::clock::now;
 use drmaa2_init::signals::Signals;
+use drmaa2_init::suspension::Switched;
 use drmaa2_init::{
-    CONTAINER_FILE, ERRORS_FILE, Fence, JOB_DIR, KILL_FILE, Order, Record, TERMINATE_FILE, family,
-    is_marked, mark,
+    ERRORS_FILE, Fence, JOB_DIR, RERUNNABLE_FILE, Record, TERMINATE_FILE, family, is_marked, mark,
 };
 
-use super::container::Container;
+use super::container::{Container, Start, sweep_node};
+use super::gpus;
+use super::job::Job;
+use super::site;
+use super::slurm;
 
 /// The FIFO by which init notices the death of this process.
 const LIFELINE: &str = "lifeline";
+/// The signal by which the kernel tells that the directory of the run has changed.
+const NEWS: libc::c_int = libc::SIGIO;
 /// The longest message of a runtime that is kept, bytes.
 const MAX_SAID: usize = 4096;
 /// Variables by which the workload manager tells a job what it was granted; the names begin so.
@@ -33,14 +40,9 @@ const GRANTS: [&str; 6] = [
     "ZE_AFFINITY_MASK",
 ];
 
-/// Run the job, until its init has ended. `begun` is called once it runs.
-pub(crate) fn run(
-    job_dir: &Path,
-    run_dir: &Path,
-    signals: &Signals,
-    begun: impl FnOnce(),
-) -> io::Result<ExitCode> {
-    let mut order = Order::read(job_dir)?;
+/// Run the job, until its init has ended.
+pub(crate) fn run(job: &Job, run_dir: &Path, signals: &Signals) -> io::Result<ExitCode> {
+    let mut order = job.order()?;
     order.env.extend(grants(&order.env));
     let lifeline = run_dir.join(LIFELINE);
     let path = CString::new(lifeline.as_os_str().as_bytes())?;
@@ -48,7 +50,12 @@ pub(crate) fn run(
     if unsafe { libc::mkfifo(path.as_ptr(), 0o600) } == -1 {
         return Err(io::Error::last_os_error());
     }
-    order.lifeline = match is_marked(&job_dir.join(CONTAINER_FILE)) {
+    let contained = Start::of(job)?;
+    let gpus = gpus::granted(job)?;
+    if let Some(gpus) = &gpus {
+        gpus::amend(gpus, &mut order);
+    }
+    order.lifeline = match contained.is_some() {
         true => format!("{JOB_DIR}/{LIFELINE}").into_bytes(),
         false => lifeline.as_os_str().as_bytes().to_vec(),
     };
@@ -60,11 +67,22 @@ pub(crate) fn run(
     let mut held = Some(held);
     // Processes that an init leaves behind when it is killed are to become this process's.
     family::adopt_orphans();
-    let (_container, mut init) = match Container::start(job_dir, run_dir)? {
-        Some((container, runtime)) => (Some(container), runtime),
+    // Nobody is told of changes that the kernel does not tell of.
+    let _watch = watch(run_dir);
+    let mut switched = None;
+    // Also before a job without a container: it may be long until the next one with one.
+    sweep_node();
+    let (_container, mut init) = match &contained {
+        Some(how) => Container::start(job, run_dir, how, gpus.as_ref())
+            .map(|(container, child)| (Some(container), child))?,
         None => (None, start(run_dir)?),
     };
-    begun();
+    let is_step = contained.as_ref().is_some_and(Start::is_step);
+    job.ring();
+    let mut request = match is_marked(&job.file(RERUNNABLE_FILE)) {
+        true => None,
+        false => slurm::forbid_requeue(),
+    };
     loop {
         // Without a deadline there is always one.
         let Some(signal) = signals.next(None) else { continue };
@@ -74,13 +92,20 @@ pub(crate) fn run(
             return Ok(exit_code(status));
         }
         match signal {
-            libc::SIGCHLD => {}
-            _ if is_marked(&job_dir.join(KILL_FILE)) => drop(held.take()),
+            // It is not to be a dead process of this one until the job ends.
+            libc::SIGCHLD => _ = request.as_mut().map(Child::try_wait),
+            NEWS => {
+                let last = std::mem::replace(&mut switched, Switched::look(run_dir));
+                if switched != last {
+                    job.ring();
+                }
+            }
+            _ if job.is_to_be_killed() => drop(held.take()),
             signal => {
-                if is_marked(&job_dir.join(TERMINATE_FILE)) {
+                if job.is_to_end() {
                     mark(&run_dir.join(TERMINATE_FILE))?;
                 }
-                pass_on(&init, signal);
+                if is_step { site::wake_step() } else { pass_on(&init, signal) }
             }
         }
     }
@@ -140,6 +165,20 @@ fn start(run_dir: &Path) -> io::Result<Child> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let error = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", init.display()));
     command.spawn().map_err(error)
+}
+
+/// Have [`NEWS`] sent to this process when a file in the directory gets its name, as long as this is open.
+fn watch(run_dir: &Path) -> io::Result<File> {
+    let dir = File::open(run_dir)?;
+    // As <linux/fcntl.h> has them: a change of a name in the directory, each time.
+    const DN_RENAME: libc::c_int = 0x10;
+    const DN_MULTISHOT: libc::c_int = i32::MIN;
+    let events = DN_RENAME | DN_MULTISHOT;
+    // SAFETY: takes plain numbers; the descriptor is open.
+    match unsafe { libc::fcntl(dir.as_raw_fd(), libc::F_NOTIFY, events) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(dir),
+    }
 }
 
 fn pass_on(init: &Child, signal: libc::c_int) {

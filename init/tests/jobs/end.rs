@@ -1,5 +1,7 @@
 //! Jobs that end by themselves, and their records.
 
+use std::fs::OpenOptions;
+
 use crate::harness::Job;
 
 #[test]
@@ -120,4 +122,18 @@ fn a_job_whose_lifeline_is_cut_is_killed() {
     job.order.lifeline = job.bytes("lifeline");
     let reason = "killed: the program that it was started under was killed";
     job.run().assert_interrupted(libc::SIGKILL, reason);
+}
+
+#[test]
+fn what_is_left_of_a_job_whose_lifeline_is_cut_is_killed() {
+    let mut job = Job::sh(&format!("command=$$; ({OUTLIVE}; echo >ready; exec sleep 1000) & exit 3"));
+    job.fifo("lifeline");
+    job.order.lifeline = job.bytes("lifeline");
+    let lifeline = OpenOptions::new().read(true).write(true).open(job.path("lifeline")).unwrap();
+    let running = job.start().ready();
+    drop(lifeline);
+    let ended = running.wait();
+    assert_eq!((ended.record.exit_code, ended.record.signal), (Some(3), None));
+    assert!(ended.record.interrupted);
+    assert_eq!(ended.reason(), "killed: the program that it was started under was killed");
 }
