@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::query::state_of_number;
+use super::rows::state_of_number;
 use super::{Failable, Store};
 use crate::model::{JobState, Result};
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
-use super::query::state;
+use super::rows::state;
 use super::sessions::sweep;
 use super::{Failable, Store};
 use crate::model::{Control, Error, JobState, Result, now};

@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::query::state;
+use super::rows::state;
 use super::{Claim, Session, Store};
 use crate::model::{JobState, Result};
 

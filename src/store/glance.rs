@@ -19,6 +19,9 @@ static QUERY: Lazy<String> = Lazy::new(|| {
     )
 });
 
+/// The most jobs that a look shows: there is one for each change.
+const FEW: usize = 100;
+
 /// The pending work at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glance {
@@ -30,8 +33,8 @@ pub struct Glance {
     pub mails: bool,
     /// See [`Store::next_change`].
     pub next: Option<Millis>,
-    /// See [`Store::claimed_jobs`].
-    pub claimed: Vec<Unsettled>,
+    /// See [`Store::claimed_jobs`]; `None` if there are so many that each look at them would cost too much.
+    pub claimed: Option<Vec<Unsettled>>,
     /// See [`Store::claimers`].
     pub claimers: Vec<Claim>,
 }
@@ -40,7 +43,7 @@ impl Glance {
     /// Returns whether there is nothing to do for the process that has looked, but to wait for a time or for the end of
     /// another.
     pub fn is_idle(&self) -> bool {
-        !(self.overdue || self.waits || self.mails) && self.claimed.is_empty()
+        !(self.overdue || self.waits || self.mails) && self.claimed.as_ref().is_some_and(Vec::is_empty)
     }
 }
 
@@ -75,7 +78,8 @@ fn look(sql: &Connection, mine: &Claim, now: Millis) -> Failable<(Glance, i64)> 
     let (overdue, waits, mails, next, works, last) = query.query_row(params![now, mine], |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
     })?;
-    let claimed = if works { claimed(sql, mine)? } else { Vec::new() };
+    let claimed = if works { claimed(sql, mine, FEW + 1)? } else { Vec::new() };
+    let claimed = Some(claimed).filter(|claimed| claimed.len() <= FEW);
     Ok((Glance { overdue, waits, mails, next, claimed, claimers: claimers(sql)? }, last))
 }
 
@@ -95,7 +99,7 @@ mod tests {
             waits: false,
             mails: false,
             next: None,
-            claimed: Vec::new(),
+            claimed: Some(Vec::new()),
             claimers: Vec::new(),
         };
         assert_eq!(glance(5), nothing);

@@ -5,12 +5,15 @@
 //! the job, has its start withdrawn and stores the result. The job waits on, or has started; no state in
 //! between stays undecided, whichever process dies.
 
+use std::collections::HashSet;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::control::{WITHIN, Which};
-use super::query::{asked, state};
+use super::query::asked;
+use super::transaction::transact;
 use super::{Claim, Store};
-use crate::model::{Control, JobState, Result, now, now_nanos};
+use crate::model::{Control, JobState, Result, now_nanos};
 use crate::tracker::Waiting;
 
 /// The result of holding jobs.
@@ -61,44 +64,85 @@ impl Store {
         })
     }
 
-    /// Returns whether a job was handed over to the queue of its runtime before, and its state is another one than
-    /// this.
-    pub fn waits_otherwise(&self, id: &str, how: &Waiting) -> Result<bool> {
+    /// Those of the jobs that were handed over to the queue of their runtime before, and whose state is another one than
+    /// was reported.
+    pub fn which_wait_otherwise(&self, reports: &[(String, Waiting)]) -> Result<HashSet<String>> {
         let query =
             "SELECT 1 FROM jobs WHERE id = ?1 AND phase = 4 AND claim IS NULL AND (state IN (3, 4)
                      OR (state IN (1, 2, 5, 6) AND state <> iif(?3 OR state IN (5, 6), 5, 1) + ?2))";
-        self.read(|sql| Ok(sql.prepare_cached(query)?.exists(params![id, how.held, how.again])?))
+        self.read(|sql| {
+            let mut query = sql.prepare_cached(query)?;
+            let mut found = HashSet::new();
+            for (id, how) in reports {
+                if query.exists(params![id, how.held, how.again])? {
+                    found.insert(id.clone());
+                }
+            }
+            Ok(found)
+        })
     }
 
-    /// Store that a job waits in the queue of its runtime. Returns whether its state was another one, and whether its
-    /// end was asked for.
-    pub fn job_waits(&self, id: &str, how: &Waiting) -> Result<(bool, Option<Control>)> {
-        let Waiting { held, again, reason } = how;
+    /// Store that jobs wait in the queue of their runtime, in one transaction. Returns, for those of which it was not
+    /// stored already, whether the state was another one, and whether the end was asked for.
+    pub fn jobs_wait(
+        &self,
+        reports: &[(String, Waiting)],
+    ) -> Result<Vec<(String, bool, Option<Control>)>> {
         let known = "SELECT 1 FROM jobs WHERE id = ?1 AND phase = 4 AND claim IS NULL AND progress IS ?4
                      AND state = iif(?3 OR state IN (5, 6), 5, 1) + ?2";
-        let is_known =
-            self.read(|sql| Ok(sql.prepare_cached(known)?.exists(params![id, held, again, reason])?))?;
-        if is_known {
-            return Ok((false, None));
+        let news: Vec<&(String, Waiting)> = self.read(|sql| {
+            let mut known = sql.prepare_cached(known)?;
+            let mut news = Vec::new();
+            for report in reports {
+                let (id, Waiting { held, again, reason }) = report;
+                if !known.exists(params![id, held, again, reason])? {
+                    news.push(report);
+                }
+            }
+            Ok(news)
+        })?;
+        if news.is_empty() {
+            return Ok(Vec::new());
         }
         self.write(|sql| {
-            let before: Option<i32> = sql
-                .prepare_cached("SELECT state FROM jobs WHERE id = ?")?
-                .query_row([id], |row| row.get(0))
-                .optional()?;
-            let mut query = sql.prepare_cached(
-                // A run that is over is counted: a late report about it is none about the next.
-                "UPDATE jobs SET claim = NULL, progress = ?4, attempts = 0,
+            let mut before = sql.prepare_cached("SELECT state FROM jobs WHERE id = ?")?;
+            let mut update = sql.prepare_cached(
+                // A run that is over is counted: a late report about it is none about the next. The process that has
+                // to pass an end on keeps its claim: if it dies, another one does that.
+                "UPDATE jobs SET claim = iif(terminate <> 0, claim, NULL), progress = ?4, attempts = 0,
                      losses = losses + (state IN (3, 4)), slots = NULL,
                      switched = iif(state IN (3, 4), max(switched, ?5), switched),
                      state = iif(?3 OR state IN (5, 6), 5, 1) + ?2
                  WHERE id = ?1 AND phase = 4 AND (state IN (1, 2, 5, 6) OR (?3 AND state IN (3, 4)))
                  RETURNING state, terminate",
             )?;
-            let mut rows = query.query(params![id, held, again, reason, now_nanos()])?;
-            let Some(row) = rows.next()? else { return Ok((false, None)) };
-            Ok((row.get::<_, Option<i32>>(0)? != before, asked(row, 1)?))
+            let mut stored = Vec::new();
+            for (id, Waiting { held, again, reason }) in &news {
+                let before: Option<i32> = before.query_row([id], |row| row.get(0)).optional()?;
+                let mut rows = update.query(params![id, held, again, reason, now_nanos()])?;
+                if let Some(row) = rows.next()? {
+                    let is_news = row.get::<_, Option<i32>>(0)? != before;
+                    stored.push((id.clone(), is_news, asked(row, 1)?));
+                }
+            }
+            Ok(stored)
         })
+    }
+
+    /// Store that all tasks of an array wait in the queue of their runtime, into which `mine` has put them. False if that
+    /// has to be stored of each, because they have rows by now.
+    pub fn array_waits(&self, id: &str, how: &Waiting, mine: &Claim) -> Result<bool> {
+        let state = if how.held { JobState::QueuedHeld } else { JobState::Queued };
+        let stored = self.alone(|connection| {
+            transact(connection, |sql| {
+                let mut update = sql.prepare_cached(
+                    "UPDATE submissions SET claim = NULL, folded = ?2, progress = ?3
+                     WHERE id = ?1 AND folded IS NOT NULL AND claim = ?4",
+                )?;
+                Ok(update.execute(params![id, state as i32, how.reason, mine])? == 1)
+            })
+        });
+        stored.inspect(|_| self.ring())
     }
 
     /// Returns whether a job that is being started is to be held.
@@ -121,18 +165,18 @@ impl Store {
         })
     }
 
-    /// Store that a start by this process was withdrawn, and nothing is left of it. Returns the state of
-    /// the job, which waits or has ended; `None` if this process was not starting it.
-    pub fn start_withdrawn(&self, id: &str, mine: &Claim) -> Result<Option<JobState>> {
+    /// Store that a start by this process was withdrawn: it removes what is left of it, after which the job waits or
+    /// has ended. False if this process was not starting it.
+    pub fn start_withdrawn(&self, id: &str, mine: &Claim) -> Result<bool> {
         self.write(|sql| {
-            let mut query = sql.prepare_cached(
-                "UPDATE jobs SET state = iif(terminate <> 0, 8, state + hold), hold = 0, phase = 0,
-                     finished = iif(terminate <> 0, ?3, NULL), slots = NULL, claim = NULL,
-                     leftovers = 0, withdrawn = withdrawn + 1
-                 WHERE id = ?1 AND claim = ?2 AND phase = 2 AND state IN (1, 5) RETURNING state",
-            )?;
-            let mut rows = query.query(params![id, mine, now()])?;
-            Ok(rows.next()?.map(|row| state(row, 0)).transpose()?)
+            let changed = sql
+                .prepare_cached(
+                    "UPDATE jobs SET state = state + hold, hold = 0, phase = 3, slots = NULL, leftovers = 1,
+                         withdrawn = withdrawn + 1
+                     WHERE id = ? AND claim = ? AND phase = 2 AND state IN (1, 5)",
+                )?
+                .execute(params![id, mine])?;
+            Ok(changed == 1)
         })
     }
 

@@ -5,7 +5,7 @@ use nix::unistd::geteuid;
 use super::*;
 use crate::model::{Control, ErrorCode, JobState, JobTemplate, Millis, Outcome, SlotInfo, Text};
 use crate::scheduler::{Pick, Plan, Pool};
-use crate::tracker::{Settings, Stdio, Submitter};
+use crate::tracker::{Settings, Stdio, Submitter, TaskRange};
 
 pub(super) fn store() -> (tempfile::TempDir, Store, Session) {
     let dir = tempfile::tempdir().unwrap();
@@ -49,8 +49,8 @@ pub(super) fn template() -> JobTemplate {
     }
 }
 
-fn submit(store: &Store, session: &Session, id: &str, terms: &Terms, tasks: Option<&[NewTask]>) {
-    submit_tasks(store, session, id, &template(), terms, tasks);
+fn submit(store: &Store, session: &Session, id: &str, terms: &Terms, tasks: Option<NewTasks<'_>>) {
+    submit_for(store, session, id, &template(), terms, tasks, None);
 }
 
 pub(super) fn submit_template(
@@ -60,16 +60,28 @@ pub(super) fn submit_template(
     template: &JobTemplate,
     terms: &Terms,
 ) {
-    submit_tasks(store, session, id, template, terms, None);
+    submit_for(store, session, id, template, terms, None, None);
 }
 
-fn submit_tasks(
+/// An array that a process is about to hand over as one.
+pub(super) fn array_to_hand_over(
+    store: &Store,
+    session: &Session,
+    id: &str,
+    range: TaskRange,
+    mine: &Claim,
+) {
+    submit_for(store, session, id, &template(), &terms(), Some(NewTasks::Alike(range)), Some(mine));
+}
+
+fn submit_for(
     store: &Store,
     session: &Session,
     id: &str,
     template: &JobTemplate,
     terms: &Terms,
-    tasks: Option<&[NewTask]>,
+    tasks: Option<NewTasks<'_>>,
+    hand_over: Option<&Claim>,
 ) {
     let stdio = Stdio { output: Some("/o".into()), join: true, ..Stdio::default() };
     let mailer = Mailer { program: "/sendmail".into(), uid: geteuid().as_raw() };
@@ -86,7 +98,7 @@ fn submit_tasks(
             terms,
             tasks,
             failure: None,
-            hand_over: None,
+            hand_over,
         })
         .unwrap();
 }
@@ -98,7 +110,7 @@ pub(super) fn insert(store: &Store, session: &Session, id: &str) {
 pub(super) fn array(store: &Store, session: &Session, id: &str, indices: &[i64]) {
     let task = |index: &i64| NewTask { index: *index, ..NewTask::default() };
     let tasks: Vec<NewTask> = indices.iter().map(task).collect();
-    submit(store, session, id, &terms(), Some(&tasks));
+    submit(store, session, id, &terms(), Some(NewTasks::Each(&tasks)));
 }
 
 /// Start, and make ready, this many jobs of each submission.
@@ -226,7 +238,7 @@ fn the_tasks_of_an_array_share_what_is_not_their_own() {
         NewTask { index: 7, stdio: Some(own.clone()), failure: None },
         NewTask { index: 12, stdio: None, failure: Some("no file".into()) },
     ];
-    submit(&store, &session, "a", &terms(), Some(&tasks));
+    submit(&store, &session, "a", &terms(), Some(NewTasks::Each(&tasks)));
     assert_eq!(ids(store.array_jobs("a").unwrap()), ["a.2", "a.7", "a.12"]);
     let order = |id| store.order(id).unwrap().unwrap();
     assert_eq!(order("a.2").stdio.output, Some("/o".into()));

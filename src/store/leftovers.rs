@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 
+use super::fold;
 use super::{Claim, Store};
 use crate::model::Result;
 
@@ -56,6 +57,9 @@ impl Store {
 
     /// Returns whether the runtime or the state directory may rightly hold something of a job.
     pub fn may_have_leftovers(&self, id: &str) -> Result<bool> {
+        if fold::is_handed_over(id, &self.handed_over) {
+            return Ok(true);
+        }
         let query = "SELECT 1 FROM jobs WHERE id = ? AND (state NOT IN (7, 8) OR leftovers <> 0)";
         self.read(|sql| Ok(sql.prepare_cached(query)?.exists([id])?))
     }

@@ -15,7 +15,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::leftovers::NOT_DELETED;
-use super::query::state;
+use super::rows::state;
 use super::sessions::sweep;
 use super::{Claim, Store};
 use crate::model::{ErrorCode, ImageRef, JobState, Millis, Outcome, Result, now, now_nanos};
@@ -253,6 +253,7 @@ impl Store {
 
     /// Remove a job, or a job array, as if it had never existed. False if it no longer just waits.
     pub fn withdraw(&self, id: &str) -> Result<bool> {
+        self.shows_tasks(id);
         self.write(|sql| {
             let begun =
                 "SELECT 1 FROM jobs WHERE submission = (SELECT number FROM submissions WHERE id = ?1)

@@ -12,6 +12,7 @@ pub mod damage;
 mod events;
 #[cfg(test)]
 mod events_tests;
+mod fold;
 mod glance;
 mod hold;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod life;
 mod mails;
 #[cfg(test)]
 mod mails_tests;
+mod order;
 mod pages;
 mod query;
 mod queue;
@@ -39,6 +41,7 @@ mod rows;
 mod sessions;
 mod space;
 mod submit;
+mod transaction;
 mod turn;
 mod work;
 
@@ -51,13 +54,15 @@ use std::time::Duration;
 
 use nix::unistd::{AccessFlags, access};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction};
 
 use crate::fork;
 use crate::model::{Error, ErrorCode, Result};
 use crate::sync::Mutex;
 use ballast::Ballast;
+use fold::HandedOver;
 use readers::Readers;
+use transaction::{Failable, Failure, at_one_moment, transact};
 use turn::Turns;
 
 pub use changes::Changes;
@@ -68,12 +73,12 @@ pub use glance::Glance;
 pub use hold::Holding;
 pub use life::{Retry, Word};
 pub use mails::{Mail, Mailer, NextMail};
-pub use query::{Array, Job};
+pub use query::{Array, Job, Standing};
 pub use queue::{Decide, Queue, Targets};
 pub use rerun::Loss;
 pub use reservations::{NewReservation, Reservation};
 pub use sessions::Session;
-pub use submit::{NewTask, Submission, Terms, task_id};
+pub use submit::{NewTask, NewTasks, Submission, Terms, task_id};
 pub use work::{Phase, Unsettled};
 
 const FILE: &str = "drmaa2.db";
@@ -81,15 +86,16 @@ const FILE: &str = "drmaa2.db";
 /// before the transaction becomes visible.
 const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 10;
+const SCHEMA_VERSION: i64 = 11;
 /// Files of earlier versions are not made to give space back.
 const FIRST_TO_SHRINK: i64 = 8;
 /// The migrations, each from the schema of the version before.
-const MIGRATIONS: [(i64, &str); 4] = [
+const MIGRATIONS: [(i64, &str); 5] = [
     (7, include_str!("migrations/7.sql")),
     (8, include_str!("migrations/8.sql")),
     (9, include_str!("migrations/9.sql")),
     (10, include_str!("migrations/10.sql")),
+    (11, include_str!("migrations/11.sql")),
 ];
 /// The longest time that a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(10);
@@ -105,6 +111,7 @@ pub struct Store {
     readers: Readers,
     turns: Turns,
     ballast: Ballast,
+    handed_over: HandedOver,
     /// There was a transaction since the last look for free space.
     written: AtomicBool,
     /// The file is there. If it is deleted later, with the state directory, none is made in its place.
@@ -118,15 +125,21 @@ impl Store {
         let path = state_dir.join(FILE);
         let bell = File::options().write(true).create(true).truncate(false).open(state_dir.join(BELL));
         let bell = bell.map_err(|error| io_error(&error, &state_dir.join(BELL)))?;
-        let ballast = Ballast::of(state_dir);
-        let turns = Turns::of(bell, BUSY);
-        let (writer, readers, written) = (Mutex::default(), Readers::default(), AtomicBool::new(true));
-        let store = Self { path, writer, readers, turns, ballast, written, made: AtomicBool::default() };
+        let store = Self {
+            path,
+            writer: Mutex::default(),
+            readers: Readers::default(),
+            turns: Turns::of(bell, BUSY),
+            ballast: Ballast::of(state_dir),
+            handed_over: HandedOver::default(),
+            written: AtomicBool::new(true),
+            made: AtomicBool::default(),
+        };
         // Without a need to write, no writer can keep this one waiting.
-        let found = store.read(|sql| Ok(version(sql)?))?;
+        let found = store.look(|sql| Ok(version(sql)?))?;
         store.made.store(true, Ordering::Relaxed);
         if found != SCHEMA_VERSION {
-            store.write(|transaction| migrate(transaction, &store.path))?;
+            store.alone(|connection| transact(connection, |sql| migrate(sql, &store.path)))?;
         }
         if (1..FIRST_TO_SHRINK).contains(&found)
             && let Err(error) = store.rewrite()
@@ -144,6 +157,19 @@ impl Store {
         let _whole = fork::whole();
         drop(self.writer.lock().take());
         self.readers.clear();
+        self.handed_over.lock().clear();
+    }
+
+    /// Leave an array in one row that this process is about to submit, and to hand over as one.
+    pub fn hands_over(&self, array: &str) {
+        let _whole = fork::whole();
+        self.handed_over.lock().insert(array.to_owned());
+    }
+
+    /// Have the tasks of such an array seen from now on. Without this, they are not for as long as the process lives.
+    pub fn shows_tasks(&self, array: &str) {
+        let _whole = fork::whole();
+        self.handed_over.lock().remove(array);
     }
 
     /// The file whose changes announce transactions of any process.
@@ -182,15 +208,30 @@ impl Store {
     }
 
     fn write<T>(&self, body: impl FnOnce(&Transaction<'_>) -> Failable<T>) -> Result<T> {
-        let value = self.write_quietly(body);
-        if let (true, Err(error)) = (value.is_ok(), self.turns.bell().write_all_at(b"!", 0)) {
+        self.write_quietly(body).inspect(|_| self.ring())
+    }
+
+    /// Have all processes notice a change.
+    fn ring(&self) {
+        if let Err(error) = self.turns.bell().write_all_at(b"!", 0) {
             tracing::warn!(%error, "other processes may notice a change late");
         }
-        value
     }
 
     /// Make a transaction that other processes need not notice.
     fn write_quietly<T>(&self, body: impl FnOnce(&Transaction<'_>) -> Failable<T>) -> Result<T> {
+        self.alone(|connection| {
+            // If that is impossible, for instance on a full disk, nothing else may suffer.
+            if let Err(failure) = fold::unfold(connection, &self.handed_over) {
+                let error = self.error(failure);
+                tracing::warn!(%error, "the tasks of an array cannot be seen yet");
+            }
+            transact(connection, body)
+        })
+    }
+
+    /// Do something while nobody else writes.
+    fn alone<T>(&self, body: impl FnOnce(&mut Connection) -> Failable<T>) -> Result<T> {
         // The gate first: a forked child must find the writer's lock free.
         let _whole = fork::whole();
         let mut writer = self.writer.lock();
@@ -198,18 +239,44 @@ impl Store {
         let _turn = turn.map_err(|error| error.of(format_args!("job store {}", self.path.display())))?;
         let mut connection = self.connection(writer.take())?;
         self.written.store(true, Ordering::Relaxed);
-        let value = transact(&mut connection, body);
-        let value = value.map_err(|failure| self.error(failure));
+        let value = body(&mut connection).map_err(|failure| self.error(failure));
         *writer = Some(connection);
         value
     }
 
     /// Read what one moment shows, in as many statements as needed.
     fn read<T>(&self, body: impl FnOnce(&Connection) -> Failable<T>) -> Result<T> {
+        let mut body = Some(body);
+        let read = self.look(|sql| match fold::any(sql, &self.handed_over)? {
+            true => Ok(None),
+            false => body.take().map(|body| body(sql)).transpose(),
+        })?;
+        match (read, body) {
+            (Some(value), _) => Ok(value),
+            (None, Some(body)) => {
+                if let Err(error) = self
+                    .alone(|connection| fold::unfold(connection, &self.handed_over))
+                    .inspect(|()| self.ring())
+                {
+                    tracing::warn!(%error, "the tasks of an array cannot be seen yet");
+                }
+                self.look(body)
+            }
+            (None, None) => Err(Error::internal("a look at the job store that has no result")),
+        }
+    }
+
+    /// The same, with nothing done before.
+    fn look<T>(&self, body: impl FnOnce(&Connection) -> Failable<T>) -> Result<T> {
+        self.glimpse(|sql| at_one_moment(sql, body))
+    }
+
+    /// The same with one statement, which sees one moment by itself: begin and end cost as much as a short one.
+    fn glimpse<T>(&self, body: impl FnOnce(&Connection) -> Failable<T>) -> Result<T> {
         let _whole = fork::whole();
         let mut place = self.readers.take();
         let connection = self.connection(place.connection.take())?;
-        let value = at_one_moment(&connection, body).map_err(|failure| self.error(failure));
+        let value = body(&connection).map_err(|failure| self.error(failure));
         // One whose transaction did not end is closed.
         place.connection = Some(connection).filter(Connection::is_autocommit);
         value
@@ -226,50 +293,6 @@ impl Store {
             Failure::Refused(error) => error,
         }
     }
-}
-
-/// The reason why a transaction was not made.
-enum Failure {
-    Sql(rusqlite::Error),
-    Refused(Error),
-}
-
-type Failable<T> = std::result::Result<T, Failure>;
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Refused(error)
-    }
-}
-
-/// Read in a transaction. Its begin and its end are statements that are kept: they are as much work as a short query.
-fn at_one_moment<T>(
-    connection: &Connection,
-    body: impl FnOnce(&Connection) -> Failable<T>,
-) -> Failable<T> {
-    connection.prepare_cached("BEGIN")?.execute([])?;
-    let value = body(connection);
-    // There is nothing to undo.
-    let end = connection.prepare_cached("COMMIT").and_then(|mut end| end.execute([]));
-    let value = value?;
-    end?;
-    Ok(value)
-}
-
-fn transact<T>(
-    connection: &mut Connection,
-    body: impl FnOnce(&Transaction<'_>) -> Failable<T>,
-) -> Failable<T> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let value = body(&transaction)?;
-    transaction.commit()?;
-    Ok(value)
 }
 
 fn connect(path: &Path, make: bool) -> Failable<Connection> {
@@ -417,6 +440,7 @@ mod tests {
             (7, include_str!("fixtures/7.sql")),
             (8, include_str!("fixtures/8.sql")),
             (9, include_str!("fixtures/9.sql")),
+            (10, include_str!("fixtures/10.sql")),
         ] {
             let dir = tempfile::tempdir().unwrap();
             Connection::open(dir.path().join(FILE)).unwrap().execute_batch(fixture).unwrap();

@@ -1,15 +1,16 @@
 //! Queries about jobs and job arrays.
 
+use once_cell::sync::Lazy;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
-use super::Store;
-use super::rows::readable;
+use super::fold;
+use super::rows::{readable, state};
+use super::{Failable, Store};
 use crate::model::{
     Control, Error, ImageRef, JobInfo, JobState, JobTemplate, Millis, Result, SlotInfo, Usage, now,
     signal_name,
 };
-use crate::tracker::{End, NewJob, Settings, Task, TaskRange};
 
 /// A stored job: its account and its stage of life.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,21 @@ pub struct Job {
     /// The requested end, if there is a request.
     pub terminate: Option<Control>,
     /// The runtime may know more about it than the store.
+    pub begun: bool,
+}
+
+/// The part of a job that a question about its state needs: most of its account is read for nothing then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its state.
+    pub state: JobState,
+    /// Name of its session.
+    pub session: String,
+    /// See [`Job`].
+    pub target: String,
+    /// See [`Job`].
+    pub orphaned: bool,
+    /// See [`Job`].
     pub begun: bool,
 }
 
@@ -59,65 +75,32 @@ const MANY: &str = "
     CROSS JOIN jobs j ON j.submission = b.number
     LEFT JOIN reservations r ON r.number = b.reservation ";
 
-impl Store {
-    /// The data to start a job; `None` if there is no such job.
-    pub fn order(&self, id: &str) -> Result<Option<NewJob>> {
-        self.read(|sql| {
-            let query =
-                "SELECT s.name, b.template, b.submitter, coalesce(j.stdio, b.stdio), b.id, j.task,
-                             b.wall_clock, r.ends, b.deadline,
-                             CASE WHEN p.slots IS NOT NULL OR p.queue_slots IS NOT NULL
-                                 THEN coalesce(j.slots, b.min_slots) END, b.settings,
-                             b.first_task, b.last_task, b.task_step, b.max_parallel, j.state IN (2, 6)
-                         FROM jobs j
-                         JOIN submissions b ON b.number = j.submission
-                         JOIN pools p ON p.id = b.pool
-                         JOIN sessions s ON s.id = b.session
-                         LEFT JOIN reservations r ON r.number = b.reservation
-                         WHERE j.id = ?";
-            let mut query = sql.prepare_cached(query)?;
-            let mut rows = query.query([id])?;
-            let Some(row) = rows.next()? else { return Ok(None) };
-            let array: String = row.get(4)?;
-            let range = match (row.get(11)?, row.get(12)?, row.get(13)?) {
-                (Some(first), Some(last), Some(step)) => Some(TaskRange { first, last, step }),
-                // An array of an earlier version.
-                _ => None,
-            };
-            let max_parallel = row.get(14)?;
-            Ok(Some(NewJob {
-                id: id.to_owned(),
-                session: row.get(0)?,
-                template: parsed(&row.get::<_, String>(1)?)?,
-                submitter: parsed(&row.get::<_, String>(2)?)?,
-                stdio: parsed(&row.get::<_, String>(3)?)?,
-                task: row.get::<_, Option<i64>>(5)?.map(|index| Task {
-                    array,
-                    index,
-                    range,
-                    max_parallel,
-                }),
-                held: row.get(15)?,
-                wall_clock: row.get(6)?,
-                ends: end(row.get(7)?, row.get(8)?),
-                slots: row.get(9)?,
-                settings: Settings::stored(row.get(10)?),
-            }))
-        })
-    }
+static BY_ID: Lazy<String> = Lazy::new(|| format!("{COLUMNS} {ONE} WHERE j.id = ? AND j.reaped = 0"));
 
+impl Store {
     /// A job that is not reaped.
     pub fn job(&self, id: &str) -> Result<Option<Job>> {
         self.read(|sql| {
-            let query = format!("{COLUMNS} {ONE} WHERE j.id = ? AND j.reaped = 0");
-            let mut query = sql.prepare_cached(&query)?;
+            let mut query = sql.prepare_cached(&BY_ID)?;
             let mut rows = query.query([id])?;
             Ok(rows.next()?.map(|row| told(row, now())).transpose()?)
         })
     }
 
-    /// Returns whether there is a row of the job, reaped or not.
+    /// The part of a job that is not reaped that tells its state.
+    pub fn standing(&self, id: &str) -> Result<Option<Standing>> {
+        // A row that is there is right, whatever has no row yet.
+        match self.glimpse(|sql| standing(sql, id))? {
+            None => self.read(|sql| standing(sql, id)),
+            found => Ok(found),
+        }
+    }
+
+    /// Returns whether there is a job of this id, reaped or not.
     pub fn knows(&self, id: &str) -> Result<bool> {
+        if fold::is_handed_over(id, &self.handed_over) {
+            return Ok(true);
+        }
         self.read(|sql| Ok(sql.prepare_cached("SELECT 1 FROM jobs WHERE id = ?")?.exists([id])?))
     }
 
@@ -189,6 +172,22 @@ impl Store {
     }
 }
 
+fn standing(sql: &Connection, id: &str) -> Failable<Option<Standing>> {
+    let mut query = sql.prepare_cached(
+        "SELECT j.state, j.phase, s.name, b.target, s.destroyed
+         FROM jobs j
+         CROSS JOIN submissions b ON b.number = j.submission
+         CROSS JOIN sessions s ON s.id = b.session
+         WHERE j.id = ? AND j.reaped = 0",
+    )?;
+    let standing = |row: &Row<'_>| {
+        let state = state(row, 0)?;
+        let begun = has_begun(state, row.get(1)?);
+        Ok(Standing { state, session: row.get(2)?, target: row.get(3)?, orphaned: row.get(4)?, begun })
+    };
+    Ok(query.query_row([id], standing).optional()?)
+}
+
 /// The account of the job in this row.
 pub(super) fn by_number(sql: &Connection, number: i64) -> rusqlite::Result<Option<JobInfo>> {
     let mut query = sql.prepare_cached(&format!("{COLUMNS} {ONE} WHERE j.number = ?"))?;
@@ -199,16 +198,6 @@ pub(super) fn state_of(sql: &Connection, id: &str) -> rusqlite::Result<Option<Jo
     sql.prepare_cached("SELECT state FROM jobs WHERE id = ? AND reaped = 0")?
         .query_row([id], |row| state(row, 0))
         .optional()
-}
-
-/// The state with this number, which was read from a column.
-pub(super) fn state_of_number(number: i32, column: usize) -> rusqlite::Result<JobState> {
-    JobState::from_number(number)
-        .ok_or(rusqlite::Error::IntegralValueOutOfRange(column, i64::from(number)))
-}
-
-pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<JobState> {
-    state_of_number(row.get(column)?, column)
 }
 
 /// The job in this row; its annotation tells if a mail about it could not be sent yet.
@@ -263,17 +252,14 @@ fn job(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
         accounting_id: row.get(31)?,
         ..JobInfo::new(id, state)
     };
-    let begun = !state.is_terminated() && (matches!(phase, 2 | 4) || state.is_started());
+    let begun = has_begun(state, phase);
     let terminate = asked(row, 9)?;
     Ok(Job { info, target: row.get(4)?, orphaned: row.get(3)?, terminate, begun })
 }
 
-/// The time at which a job is ended: the end of its reservation, or its deadline.
-fn end(reservation: Option<Millis>, deadline: Option<Millis>) -> Option<End> {
-    let reservation = reservation.map(|at| (at, "its reservation is over"));
-    let deadline = deadline.map(|at| (at, "its deadline has come"));
-    let (at, reason) = reservation.into_iter().chain(deadline).min()?;
-    Some(End { at, reason: reason.to_owned() })
+/// Returns whether the runtime may know more about a job than the store.
+fn has_begun(state: JobState, phase: i64) -> bool {
+    !state.is_terminated() && (matches!(phase, 2 | 4) || state.is_started())
 }
 
 /// The requested end of a job, if there is a request.

@@ -6,7 +6,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::query::state;
+use super::rows::state;
 use super::{Claim, Store};
 use crate::model::{Result, now_nanos};
 

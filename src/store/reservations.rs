@@ -1,7 +1,7 @@
 //! Reservations in the store. One is in force until its window is over, even if its session is
 //! destroyed.
 
-use rusqlite::{Row, ToSql, params};
+use rusqlite::{Connection, Row, ToSql, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -42,16 +42,20 @@ pub struct Reservation {
     pub orphaned: bool,
     /// The user that asked for it.
     pub owner: String,
+    /// The runtime for whose jobs it is.
+    pub target: String,
     /// The request.
     pub template: ReservationTemplate,
     /// Memory, kilobytes.
     pub memory: i64,
+    /// Its runtime keeps it, and knows more of it.
+    pub kept: bool,
     /// The result.
     pub info: ReservationInfo,
 }
 
 const COLUMNS: &str = "SELECT r.number, r.id, s.name, s.destroyed, r.template, r.machine, r.users,
-    r.begins, r.ends, r.slots, r.memory, r.owner
+    r.begins, r.ends, r.slots, r.memory, r.owner, r.target
     FROM reservations r JOIN reservation_sessions s ON s.id = r.session ";
 
 impl Store {
@@ -62,37 +66,23 @@ impl Store {
         new: &NewReservation<'_>,
         find: impl FnOnce(Millis, &Machine) -> Result<Window>,
     ) -> Result<()> {
-        let (template, users) = (json(new.template)?, json(&new.users)?);
         self.write(|sql| {
             let now = now();
             sweep_reservations(sql, now)?;
             let machine = Machine { active: active(sql)?, reserved: reserved(sql, now)? };
-            let window = find(now, &machine)?;
-            let added = sql
-                .prepare_cached(
-                    "INSERT INTO reservations
-                         (id, session, target, template, owner, machine, users, begins, ends, slots,
-                          memory)
-                     SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
-                     FROM reservation_sessions WHERE id = ?2 AND destroyed = 0",
-                )?
-                .execute(params![
-                    new.id,
-                    new.session,
-                    new.target,
-                    template,
-                    new.owner,
-                    new.machine,
-                    users,
-                    window.begins,
-                    window.ends,
-                    window.slots,
-                    new.memory
-                ])?;
-            match added {
-                0 => Err(Error::session("the reservation session has been destroyed").into()),
-                _ => Ok(()),
-            }
+            insert(sql, new, &find(now, &machine)?)
+        })
+    }
+
+    /// Store a reservation that its runtime has made, and keeps. It takes nothing of this machine: its row has no slots,
+    /// and in place of the machine a list of those of the runtime.
+    pub fn keep_reservation(&self, new: &NewReservation<'_>, info: &ReservationInfo) -> Result<()> {
+        let machines: Vec<_> = info.machines.iter().map(|it| (&it.machine, it.slots)).collect();
+        let new = NewReservation { machine: &json(&machines)?, memory: 0, ..*new };
+        let window = Window { begins: info.begins, ends: info.ends, slots: 0 };
+        self.write(|sql| {
+            sweep_reservations(sql, now())?;
+            insert(sql, &new, &window)
         })
     }
 
@@ -147,10 +137,44 @@ impl Store {
     }
 }
 
+fn insert(sql: &Connection, new: &NewReservation<'_>, window: &Window) -> Failable<()> {
+    let added = sql
+        .prepare_cached(
+            "INSERT INTO reservations
+                 (id, session, target, template, owner, machine, users, begins, ends, slots,
+                  memory)
+             SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
+             FROM reservation_sessions WHERE id = ?2 AND destroyed = 0",
+        )?
+        .execute(params![
+            new.id,
+            new.session,
+            new.target,
+            json(new.template)?,
+            new.owner,
+            new.machine,
+            json(&new.users)?,
+            window.begins,
+            window.ends,
+            window.slots,
+            new.memory
+        ])?;
+    match added {
+        0 => Err(Error::session("the reservation session has been destroyed").into()),
+        _ => Ok(()),
+    }
+}
+
 fn reservation(row: &Row<'_>) -> Failable<Reservation> {
     let template: ReservationTemplate = parsed(&row.get::<_, String>(4)?)?;
     let (begins, ends): (Millis, Millis) = (row.get(7)?, row.get(8)?);
-    let slots = row.get(9)?;
+    let (machine, slots): (String, i64) = (row.get(5)?, row.get(9)?);
+    // No machine has such a name.
+    let kept = machine.starts_with('[');
+    let machines = match kept {
+        true => parsed::<Vec<(String, i64)>>(&machine)?,
+        false => vec![(machine, slots)],
+    };
     let info = ReservationInfo {
         id: row.get(1)?,
         name: template.name(),
@@ -158,12 +182,12 @@ fn reservation(row: &Row<'_>) -> Failable<Reservation> {
         // A reservation that was terminated before its begin has an empty window.
         ends: ends.max(begins),
         users: parsed(&row.get::<_, String>(6)?)?,
-        slots,
-        machines: vec![SlotInfo { machine: row.get(5)?, slots }],
+        slots: machines.iter().fold(0, |sum: i64, (_, slots)| sum.saturating_add(*slots)),
+        machines: machines.into_iter().map(|(machine, slots)| SlotInfo { machine, slots }).collect(),
     };
     let (number, session, memory) = (row.get(0)?, row.get(2)?, row.get(10)?);
-    let (orphaned, owner) = (row.get(3)?, row.get(11)?);
-    Ok(Reservation { number, session, orphaned, owner, template, memory, info })
+    let (orphaned, owner, target) = (row.get(3)?, row.get(11)?, row.get(12)?);
+    Ok(Reservation { number, session, orphaned, owner, target, template, memory, kept, info })
 }
 
 fn json(value: &impl Serialize) -> Result<String> {

@@ -75,8 +75,14 @@ CREATE TABLE submissions (
     -- to do yet; kept by the triggers below.
     waiting      INTEGER NOT NULL DEFAULT 0,
     active       INTEGER NOT NULL DEFAULT 0,
-    unsettled    INTEGER NOT NULL DEFAULT 0
+    unsettled    INTEGER NOT NULL DEFAULT 0,
+
+    -- The state of its tasks as long as they have no rows, see fold.rs; and their claim and progress.
+    folded       INTEGER,
+    claim        TEXT,
+    progress     TEXT
 );
+CREATE INDEX submission_folded ON submissions (number) WHERE folded IS NOT NULL;
 CREATE INDEX submission_by_session ON submissions (session, number);
 CREATE INDEX submission_by_turn ON submissions (rank DESC, priority DESC, number) WHERE waiting > 0;
 CREATE INDEX submission_by_pool ON submissions (pool) WHERE waiting > 0;
@@ -305,4 +311,4 @@ CREATE INDEX reservation_by_session ON reservations (session, number);
 -- Those that are over are many and never looked for.
 CREATE INDEX reservation_by_end ON reservations (ends);
 
-PRAGMA user_version = 10;
+PRAGMA user_version = 11;

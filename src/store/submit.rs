@@ -1,9 +1,10 @@
 //! Submission of a job, or of all tasks of a job array at once.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
 
-use super::{Claim, Failable, Mailer, Store};
+use super::fold::{self, Folded};
+use super::{Claim, Failable, Mailer, Store, transact};
 use crate::model::{Error, JobState, JobTemplate, Millis, Result, Text, now};
 use crate::scheduler::Pool;
 use crate::tracker::{Settings, Stdio, Submitter, TaskRange};
@@ -29,11 +30,34 @@ pub struct Submission<'a> {
     /// The scheduler's view of it.
     pub terms: &'a Terms,
     /// Its tasks; `None` for a single job.
-    pub tasks: Option<&'a [NewTask]>,
+    pub tasks: Option<NewTasks<'a>>,
     /// The reason why a single job has failed already, if it has.
     pub failure: Option<&'a str>,
     /// The process that hands it over to a runtime with a queue of its own. `None` lets it wait here.
     pub hand_over: Option<&'a Claim>,
+}
+
+/// The tasks of a job array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewTasks<'a> {
+    /// Each may have something of its own.
+    Each(&'a [NewTask]),
+    /// They differ in their index alone.
+    Alike(TaskRange),
+}
+
+impl NewTasks<'_> {
+    /// Their indices; `None` if there are none.
+    fn range(self) -> Option<TaskRange> {
+        match self {
+            Self::Alike(range) => Some(range),
+            Self::Each(tasks) => {
+                let (first, last) = (tasks.first()?.index, tasks.last()?.index);
+                let step = tasks.get(1).map_or(1, |second| second.index - first);
+                Some(TaskRange { first, last, step })
+            }
+        }
+    }
 }
 
 /// A task of a job array.
@@ -86,8 +110,11 @@ impl Store {
         let (name, accounting_id) = (text(&new.template.job_name), text(&new.template.accounting_id));
         let (template, submitter) = (json(new.template)?, json(new.submitter)?);
         let (stdio, mailer) = (json(new.stdio)?, new.mailer.map(json).transpose()?);
-        let (terms, range) = (new.terms, new.tasks.and_then(range));
-        self.write(|sql| {
+        let (terms, range) = (new.terms, new.tasks.and_then(NewTasks::range));
+        let state = if new.template.submit_as_hold { JobState::QueuedHeld } else { JobState::Queued };
+        // A runtime takes them all at once.
+        let folds = new.hand_over.filter(|_| matches!(new.tasks, Some(NewTasks::Alike(_))));
+        let store = |sql: &Transaction<'_>| {
             let pool = pool(sql, &terms.pool)?;
             let added = sql
                 .prepare_cached(
@@ -96,9 +123,9 @@ impl Store {
                           machine, submitted, pool, rank, priority, min_slots, max_slots, memory,
                           max_parallel, start_time, wall_clock, reservation, deadline, rerunnable,
                           accounting_id, mail_started, mail_ended, settings, mailer,
-                          first_task, last_task, task_step)
+                          first_task, last_task, task_step, folded, claim)
                      SELECT ?1, ?3, id, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-                         ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31
+                         ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33
                      FROM sessions WHERE id = ?2 AND destroyed = 0",
                 )?
                 .execute(params![
@@ -133,20 +160,21 @@ impl Store {
                     range.map(|range| range.first),
                     range.map(|range| range.last),
                     range.map(|range| range.step),
+                    folds.map(|_| state as i32),
+                    folds,
                 ])?;
             if added == 0 {
                 return Err(Error::session("the job session has been destroyed").into());
             }
             let number = sql.last_insert_rowid();
-            let state =
-                if new.template.submit_as_hold { JobState::QueuedHeld } else { JobState::Queued };
             let mut insert = sql.prepare_cached(
                 "INSERT INTO jobs (id, submission, task, stdio, state, finished, annotation, phase, claim, leftovers)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?;
             let mut add = |id: &str, task: Option<i64>, stdio: Option<String>, failure: Option<&str>| {
                 let claim = new.hand_over.filter(|_| failure.is_none());
-                let (state, finished) = (failure.map_or(state, |_| JobState::Failed) as i32, failure.map(|_| now()));
+                let (state, finished) =
+                    (failure.map_or(state, |_| JobState::Failed) as i32, failure.map(|_| now()));
                 let (phase, leftovers) = if claim.is_some() { (4, 1) } else { (0, 0) };
                 insert.execute(params![
                     id, number, task, stdio, state, finished, failure, phase, claim, leftovers
@@ -156,7 +184,18 @@ impl Store {
                 None => {
                     add(new.id, None, None, new.failure)?;
                 }
-                Some(tasks) => {
+                // Their rows are made when somebody looks.
+                Some(NewTasks::Alike(_)) if folds.is_some() => {}
+                Some(NewTasks::Alike(range)) => {
+                    let id = new.id.into();
+                    let (claim, progress) = (None, None);
+                    let (phase, leftovers) = (0, false);
+                    fold::make_rows(
+                        sql,
+                        &Folded { number, id, range, state, phase, claim, progress, leftovers },
+                    )?;
+                }
+                Some(NewTasks::Each(tasks)) => {
                     for task in tasks {
                         let stdio = task.stdio.as_ref().map(json).transpose()?;
                         let id = task_id(new.id, task.index);
@@ -165,15 +204,13 @@ impl Store {
                 }
             }
             Ok(())
-        })
+        };
+        match folds {
+            // The other processes are told once it is known what has become of it.
+            Some(_) => self.alone(|connection| transact(connection, store)),
+            None => self.write(store),
+        }
     }
-}
-
-/// The indices of an array's tasks; `None` if it has none.
-fn range(tasks: &[NewTask]) -> Option<TaskRange> {
-    let (first, last) = (tasks.first()?.index, tasks.last()?.index);
-    let step = tasks.get(1).map_or(1, |second| second.index - first);
-    Some(TaskRange { first, last, step })
 }
 
 /// The row of these limits.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, Row, params};
 
-use super::query::{asked, state};
-use super::rows::readable;
+use super::query::asked;
+use super::rows::{readable, state};
 use super::{Claim, Failable, Session, Store};
 use crate::model::{Control, JobState, Millis, Result};
 
@@ -81,7 +81,7 @@ impl Store {
 
     /// The jobs that a process works on.
     pub fn claimed_jobs(&self, claim: &Claim) -> Result<Vec<Unsettled>> {
-        self.read(|sql| claimed(sql, claim))
+        self.read(|sql| claimed(sql, claim, usize::MAX))
     }
 
     /// Jobs that are suspended beyond their time: their init is stopped with them.
@@ -148,9 +148,10 @@ fn list(
     Ok(jobs.collect::<rusqlite::Result<_>>()?)
 }
 
-/// See [`Store::claimed_jobs`].
-pub(super) fn claimed(sql: &Connection, claim: &Claim) -> Failable<Vec<Unsettled>> {
-    list(sql, BY_JOB, "WHERE j.claim = ? ORDER BY j.number", params![claim])
+/// See [`Store::claimed_jobs`]; at most so many.
+pub(super) fn claimed(sql: &Connection, claim: &Claim, most: usize) -> Failable<Vec<Unsettled>> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    list(sql, BY_JOB, "WHERE j.claim = ? ORDER BY j.number LIMIT ?", params![claim, most])
 }
 
 /// See [`Store::claimers`].
