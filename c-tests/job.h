@@ -44,6 +44,28 @@ static inline const char *needed(const char *name)
     return value;
 }
 
+/* Do the jobs run on a cluster with Slurm? It has machines and a queue of its own, and nothing is in a containerd. */
+static inline int on_slurm(void)
+{
+    static int known = -1;
+    if (known < 0) {
+        drmaa2_string name = drmaa2_get_drms_name();
+        known = name != NULL && strcmp(name, "Slurm") == 0;
+        drmaa2_string_free(&name);
+    }
+    return known;
+}
+
+/* Is this the name of the machine that runs the jobs: this one, or one of the nodes n1, n2 … of scripts/cluster? */
+static inline int runs_jobs(const char *name)
+{
+    char host[256] = "";
+    if (name == NULL || gethostname(host, sizeof host) != 0)
+        return 0;
+    return on_slurm() ? name[0] == 'n' && strspn(name + 1, "0123456789") == strlen(name + 1) && name[1] != '\0'
+                      : strcmp(name, host) == 0;
+}
+
 static inline const char *image(void)
 {
     return needed("DRMAA2_TEST_IMAGE");

@@ -252,7 +252,8 @@ int main(void)
     js = session(NULL);
     handles_of_jobs();
     handles_of_arrays();
-    handles_of_reservations();
+    if (drmaa2_supports(DRMAA2_ADVANCE_RESERVATION))
+        handles_of_reservations();
     a_template_of_the_client();
     a_filter_of_the_client();
     never_freed = drmaa2_open_msession("monitor");

@@ -16,13 +16,13 @@ static void unknown(const char *value)
     failed(DRMAA2_SESSION_MANAGEMENT, "DRMAA2_COMPAT");
 }
 
-static void machines(const char *host)
+static void machines(void)
 {
     drmaa2_msession ms = drmaa2_open_msession(NULL);
     drmaa2_machineinfo_list l = drmaa2_msession_get_all_machines(ms, NULL);
-    CHECK_INT(drmaa2_list_size(l), 1);
+    CHECK(drmaa2_list_size(l) == 1 || on_slurm());
     drmaa2_machineinfo mi = (drmaa2_machineinfo)drmaa2_list_get(l, 0);
-    CHECK_STR(mi->name, host);
+    CHECK(runs_jobs(mi->name));
     /* The one in the place of the other. */
     CHECK_INT(mi->machineArch, DRMAA2_LINUX);
 #if defined(__x86_64__)
@@ -35,13 +35,13 @@ static void machines(const char *host)
     drmaa2_msession_free(&ms);
 }
 
-static void job_info(drmaa2_jsession js, const char *host)
+static void job_info(drmaa2_jsession js)
 {
     drmaa2_j j = submit(js, shell("exit 0"));
     drmaa2_jinfo ji = finish(j), filter = drmaa2_jinfo_create();
     drmaa2_j_list jobs;
     CHECK_INT(drmaa2_list_size(ji->allocatedMachines), 1);
-    CHECK_STR(drmaa2_list_get(ji->allocatedMachines, 0), host);
+    CHECK(runs_jobs(drmaa2_list_get(ji->allocatedMachines, 0)));
     /* What was read can be asked for. */
     filter->allocatedMachines = ji->allocatedMachines;
     jobs = drmaa2_jsession_get_jobs(js, filter);
@@ -53,7 +53,7 @@ static void job_info(drmaa2_jsession js, const char *host)
     drmaa2_j_free(&j);
 }
 
-static void reservation_info(const char *host)
+static void reservation_info(void)
 {
     drmaa2_rsession rs = drmaa2_create_rsession(NULL, NULL);
     drmaa2_string name = drmaa2_rsession_get_session_name(rs);
@@ -67,7 +67,7 @@ static void reservation_info(const char *host)
         give_up("request_reservation");
     ri = drmaa2_r_get_info(r);
     CHECK_INT(drmaa2_list_size(ri->reservedMachines), 1);
-    CHECK_STR(drmaa2_list_get(ri->reservedMachines, 0), host);
+    CHECK(runs_jobs(drmaa2_list_get(ri->reservedMachines, 0)));
     drmaa2_rinfo_free(&ri);
     CHECK_OK(drmaa2_r_terminate(r));
     drmaa2_r_free(&r);
@@ -80,20 +80,20 @@ static void reservation_info(const char *host)
 
 int main(void)
 {
-    char host[256];
     drmaa2_jsession js;
-    CHECK_INT(gethostname(host, sizeof host), 0);
+    drmaa2_bool reserves = drmaa2_supports(DRMAA2_ADVANCE_RESERVATION);
     in_child(unknown, "AGE 8.7");
     /* Before the library is first used. */
     CHECK_INT(setenv("DRMAA2_COMPAT", "age", 1), 0);
     js = session(NULL);
     /* Read once. */
     CHECK_INT(setenv("DRMAA2_COMPAT", "something else", 1), 0);
-    machines(host);
-    job_info(js, host);
-    reservation_info(host);
+    machines();
+    job_info(js);
+    if (reserves)
+        reservation_info();
     CHECK_INT(unsetenv("DRMAA2_COMPAT"), 0);
-    machines(host);
+    machines();
     done_with(&js);
     return check_result();
 }

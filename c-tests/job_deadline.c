@@ -30,7 +30,8 @@ static void refused(drmaa2_jsession js, drmaa2_jtemplate jt, const char *part)
 
 int main(void)
 {
-    drmaa2_jsession js = drmaa2_create_jsession("deadline", "containerd://?slots=2");
+    /* Slurm would not let a job wait for want of slots. */
+    drmaa2_jsession js = drmaa2_create_jsession("deadline", on_slurm() ? NULL : "containerd://?slots=2");
     drmaa2_jtemplate jt;
     drmaa2_j running, suspended, held, queued;
     drmaa2_jinfo ji;
@@ -42,12 +43,13 @@ int main(void)
     running = run(js, due(sleeper(), at));
     suspended = run(js, due(sleeper(), at));
     CHECK_INT(drmaa2_j_suspend(suspended), DRMAA2_SUCCESS);
-    queued = submit(js, due(sleeper(), at - 1));
+    queued = on_slurm() ? NULL : submit(js, due(sleeper(), at - 1));
     jt = due(sleeper(), at - 1);
     jt->submitAsHold = DRMAA2_TRUE;
     held = submit(js, jt);
     CHECK(time(NULL) < at - 1);
-    ends(queued, "deadline has come before it could run");
+    if (queued != NULL)
+        ends(queued, "deadline has come before it could run");
     ends(held, "deadline has come before it could run");
     CHECK(time(NULL) >= at - 1);
     ends(running, "deadline");

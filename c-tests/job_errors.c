@@ -23,6 +23,14 @@ static void no_daemon(const char *socket)
     done_with(&js);
 }
 
+/* Jobs are taken all the same, for the time when it is there. */
+static void no_slurm(const char *conf)
+{
+    setenv("SLURM_CONF", conf, 1);
+    CHECK(drmaa2_get_drms_version() == NULL);
+    failed(DRMAA2_DRM_COMMUNICATION, conf);
+}
+
 static void bad_state_dir(const char *dir)
 {
     setenv("DRMAA2_STATE_DIR", dir, 1);
@@ -58,7 +66,9 @@ static void no_init(const char *init)
     } else {
         ji = finish(j);
         CHECK_INT(ji->jobState, DRMAA2_FAILED);
-        CHECK(ji->annotation != NULL && strstr(ji->annotation, init) != NULL);
+        /* Only a node can tell what it lacks, and it has no place to tell it. */
+        CHECK(ji->annotation != NULL &&
+              strstr(ji->annotation, on_slurm() ? "programs must be there at the same paths" : init) != NULL);
         drmaa2_jinfo_free(&ji);
         drmaa2_j_free(&j);
     }
@@ -67,9 +77,14 @@ static void no_init(const char *init)
 
 int main(void)
 {
-    in_child(no_daemon, "/tmp/drmaa2-no-such-dir/containerd.sock");
-    /* A file that is there, but no socket. */
-    in_child(no_daemon, "/etc/passwd");
+    if (on_slurm()) {
+        in_child(no_slurm, "/tmp/drmaa2-no-such-dir/slurm.conf");
+        in_child(no_slurm, "/etc/passwd");
+    } else {
+        in_child(no_daemon, "/tmp/drmaa2-no-such-dir/containerd.sock");
+        /* A file that is there, but no socket. */
+        in_child(no_daemon, "/etc/passwd");
+    }
     in_child(bad_state_dir, "/etc/passwd/state");
     in_child(bad_config, "/tmp/drmaa2-no-such-file.toml");
     in_child(no_init, "/tmp/drmaa2-no-such-init");

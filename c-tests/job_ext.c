@@ -191,10 +191,6 @@ static void earlier_names(void)
     drmaa2_jtemplate jt = shell("exit 0"), copy;
     drmaa2_jarray ja;
     drmaa2_j j;
-    drmaa2_rsession rs = drmaa2_create_rsession(NULL, NULL);
-    drmaa2_rtemplate rt = drmaa2_rtemplate_create(), same;
-    drmaa2_r r;
-    drmaa2_string name = drmaa2_rsession_get_session_name(rs);
 
     jt->jobName = strdup("named");
     ja = bulk(jt, 1, 0);
@@ -208,6 +204,14 @@ static void earlier_names(void)
     drmaa2_jtemplate_free(&copy);
     CHECK_OK(drmaa2_j_wait_terminated(j, LONG));
     drmaa2_jarray_free(&ja);
+}
+
+static void earlier_names_of_reservations(void)
+{
+    drmaa2_rsession rs = drmaa2_create_rsession(NULL, NULL);
+    drmaa2_rtemplate rt = drmaa2_rtemplate_create(), same;
+    drmaa2_r r;
+    drmaa2_string name = drmaa2_rsession_get_session_name(rs);
 
     rt->startTime = DRMAA2_NOW;
     rt->duration = 1000;
@@ -247,12 +251,17 @@ int main(void)
     js = session(NULL);
     force();
     force_before_the_start();
-    force_without_init();
+    if (!on_slurm())
+        force_without_init();
     whole_arrays();
     waits();
     earlier_names();
-    version();
+    if (drmaa2_supports(DRMAA2_ADVANCE_RESERVATION))
+        earlier_names_of_reservations();
+    if (!on_slurm())
+        version();
     done_with(&js);
-    CHECK_INT(ctr_lines("containers ls", "busybox"), 0);
+    if (!on_slurm())
+        CHECK_INT(ctr_lines("containers ls", "busybox"), 0);
     return check_result();
 }

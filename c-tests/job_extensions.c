@@ -330,14 +330,17 @@ static void rubbish(void)
     long at;
     for (at = 0; at < drmaa2_list_size(names); at++) {
         const char *name = drmaa2_list_get(names, at);
+        /* A cluster has them alone. */
+        const int is_elsewhere = strcmp(name, "containerd_jt_gres") == 0;
         drmaa2_jtemplate jt = command("true");
         drmaa2_string text;
         drmaa2_j_list jobs;
         CHECK_OK(drmaa2_set_instance_value(jt, name, "[\t=:"));
         CHECK(drmaa2_jsession_run_job(js, jt) == NULL);
-        CHECK_INT(drmaa2_lasterror(), DRMAA2_INVALID_ARGUMENT);
+        CHECK_INT(drmaa2_lasterror(), is_elsewhere ? DRMAA2_UNSUPPORTED_ATTRIBUTE : DRMAA2_INVALID_ARGUMENT);
         text = drmaa2_lasterror_text();
-        CHECK(text != NULL && strstr(text, name) != NULL && strstr(text, "\"[\t=:\"") != NULL);
+        CHECK(text != NULL && strstr(text, name) != NULL);
+        CHECK(is_elsewhere || strstr(text, "\"[\t=:\"") != NULL);
         drmaa2_string_free(&text);
         jobs = drmaa2_jsession_get_jobs(js, NULL);
         CHECK_INT(drmaa2_list_size(jobs), 0);

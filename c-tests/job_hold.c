@@ -78,6 +78,8 @@ static int round_of(drmaa2_jsession js, const char *dir, long step, drmaa2_jtemp
     for (int i = 0; i < JOBS; i++) {
         drmaa2_jinfo ji = finish(jobs[i]);
         CHECK_INT(ji->jobState, DRMAA2_DONE);
+        if (ji->annotation != NULL)
+            fprintf(stderr, "  annotation \"%s\"\n", ji->annotation);
         CHECK_INT(lines(outputs[i]), 1);
         CHECK_INT(unlink(outputs[i]), 0);
         drmaa2_jinfo_free(&ji);
@@ -129,16 +131,19 @@ static void array(drmaa2_jsession js)
     drmaa2_jtemplate jt = command("true");
     drmaa2_jarray ja = drmaa2_jsession_run_bulk_jobs(js, jt, 1, 12, 1, -1);
     drmaa2_j_list jobs;
+    drmaa2_error held;
     CHECK(ja != NULL);
     drmaa2_jtemplate_free(&jt);
-    CHECK_INT(drmaa2_jarray_hold(ja), DRMAA2_SUCCESS);
+    /* On Slurm all of them may have begun by now. */
+    held = drmaa2_jarray_hold(ja);
+    CHECK(held == DRMAA2_SUCCESS || (on_slurm() && held == DRMAA2_INVALID_STATE));
     jobs = drmaa2_jarray_get_jobs(ja);
     CHECK_INT(drmaa2_list_size(jobs), 12);
     for (int i = 0; i < 12; i++) {
         drmaa2_jstate state = drmaa2_j_get_state((drmaa2_j)drmaa2_list_get(jobs, i), NULL);
         CHECK(state == DRMAA2_QUEUED_HELD || state == DRMAA2_RUNNING || state == DRMAA2_DONE);
     }
-    CHECK_INT(drmaa2_jarray_release(ja), DRMAA2_SUCCESS);
+    CHECK_INT(drmaa2_jarray_release(ja), held);
     for (int i = 0; i < 12; i++)
         CHECK_INT(drmaa2_j_wait_terminated((drmaa2_j)drmaa2_list_get(jobs, i), LONG), DRMAA2_SUCCESS);
     drmaa2_list_free(&jobs);
@@ -154,14 +159,17 @@ int main(void)
         give_up("mkdtemp");
     /* Nothing begins so soon: a container takes longer. */
     held = round_of(js, dir, 0, writer);
-    CHECK_INT(held, JOBS);
+    CHECK(held == JOBS || on_slurm());
     round_of(js, dir, RUNNING_ON_VALGRIND ? 60000 : 12000, writer);
-    held = round_of(js, dir, 1, bare_writer);
-    CHECK(held > 0);
+    if (!on_slurm()) {
+        held = round_of(js, dir, 1, bare_writer);
+        CHECK(held > 0);
+    }
     back_and_forth(js, dir);
     array(js);
     done_with(&js);
     CHECK_INT(rmdir(dir), 0);
-    CHECK_INT(ctr_lines("containers ls", "busybox"), 0);
+    if (!on_slurm())
+        CHECK_INT(ctr_lines("containers ls", "busybox"), 0);
     return check_result();
 }

@@ -44,7 +44,7 @@ static void names(void)
     again = drmaa2_open_jsession("named");
     CHECK(again != NULL);
     CHECK_INT(drmaa2_close_jsession(again), DRMAA2_SUCCESS);
-    CHECK_INT(lists(drmaa2_jsession_get_job_categories(named), image()), 1);
+    CHECK_INT(lists(drmaa2_jsession_get_job_categories(named), on_slurm() ? "host" : image()), 1);
     CHECK(drmaa2_jsession_get_job_categories(again) == NULL);
     failed(DRMAA2_INVALID_SESSION, "\"named\" is closed");
     CHECK_INT(drmaa2_close_jsession(again), DRMAA2_INVALID_SESSION);
@@ -60,8 +60,11 @@ static void contact_string(void)
     drmaa2_jsession js;
     drmaa2_string told;
     drmaa2_j j;
-    snprintf(contact, sizeof contact, "containerd://%s?namespace=%s", needed("CONTAINERD_ADDRESS"),
-             needed("CONTAINERD_NAMESPACE"));
+    if (on_slurm())
+        snprintf(contact, sizeof contact, "slurm://");
+    else
+        snprintf(contact, sizeof contact, "containerd://%s?namespace=%s", needed("CONTAINERD_ADDRESS"),
+                 needed("CONTAINERD_NAMESPACE"));
     js = drmaa2_create_jsession("contacted", contact);
     CHECK(js != NULL);
     told = drmaa2_jsession_get_contact(js);
@@ -134,7 +137,8 @@ static void jobs_of_a_session(void)
     failed(DRMAA2_INVALID_SESSION, "\"one\"");
     CHECK_INT(drmaa2_close_jsession(one), DRMAA2_INVALID_SESSION);
     drmaa2_jsession_free(&one);
-    CHECK_INT(ctr_lines("tasks ls", own), 1);
+    if (!on_slurm())
+        CHECK_INT(ctr_lines("tasks ls", own), 1);
 
     /* The name is free again, and the old job is not in the new session. */
     one = session("one");

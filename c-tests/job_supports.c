@@ -316,9 +316,11 @@ static const struct {
 
 static void compare(const drmaa2_capability only)
 {
-    js = drmaa2_create_jsession(NULL, "containerd://?slots=" SLOTS);
-    rs = drmaa2_create_rsession(NULL, "containerd://?slots=" SLOTS);
-    if (js == NULL || rs == NULL)
+    /* Slurm has slots enough. */
+    const char *contact = on_slurm() ? NULL : "containerd://?slots=" SLOTS;
+    js = drmaa2_create_jsession(NULL, contact);
+    rs = drmaa2_create_rsession(NULL, contact);
+    if (js == NULL || (rs == NULL && drmaa2_lasterror() != DRMAA2_UNSUPPORTED_OPERATION))
         give_up("create sessions");
     for (int row = 0; row < ROWS; row++) {
         if (only != DRMAA2_UNSET_CAPABILITY && only != table[row].capability)
@@ -329,11 +331,13 @@ static void compare(const drmaa2_capability only)
             check_failed(__FILE__, __LINE__, table[row].name, works ? "TRUE" : "FALSE",
                          says ? "TRUE" : "FALSE");
     }
-    drmaa2_string name = drmaa2_rsession_get_session_name(rs);
-    CHECK_OK(drmaa2_close_rsession(rs));
-    CHECK_OK(drmaa2_destroy_rsession(name));
-    drmaa2_string_free(&name);
-    drmaa2_rsession_free(&rs);
+    if (rs != NULL) {
+        drmaa2_string name = drmaa2_rsession_get_session_name(rs);
+        CHECK_OK(drmaa2_close_rsession(rs));
+        CHECK_OK(drmaa2_destroy_rsession(name));
+        drmaa2_string_free(&name);
+        drmaa2_rsession_free(&rs);
+    }
     done_with(&js);
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::model::extensions::Pull;
-use crate::model::{DEFAULT_QUEUE, Error, ErrorCode, JobTemplate, Result, Text};
+use crate::model::{Containers, DEFAULT_QUEUE, Error, ErrorCode, JobTemplate, Result, Text};
 
 pub use category::Category;
 use sources::FILE_VARIABLE;
@@ -52,8 +52,12 @@ pub struct Config {
     pub runtime: Option<String>,
     /// The program that this runtime uses, such as `crun`; `None` is its own choice.
     pub runtime_binary: Option<String>,
+    /// The program that runs the containers of jobs on a cluster.
+    pub containers: Containers,
     /// Directories with descriptions of CDI devices; a later one takes precedence.
     pub cdi_dirs: Vec<PathBuf>,
+    /// The kind of the CDI devices of the GPUs that a cluster grants; `None` gives containers none.
+    pub gpu_devices: Option<String>,
     /// Time between a terminated job's stop signal and SIGKILL.
     pub grace: Duration,
     /// Time that processes may outlive a job's command before they are asked to end; `None` is the
@@ -124,7 +128,9 @@ struct Layer {
     snapshotter: Option<String>,
     runtime: Option<String>,
     runtime_binary: Option<String>,
+    containers: Option<String>,
     cdi_dirs: Option<Vec<PathBuf>>,
+    gpu_devices: Option<String>,
     grace_seconds: Option<u64>,
     linger_seconds: Option<u64>,
     default_category: Option<String>,
@@ -200,7 +206,9 @@ impl Config {
             slurm: None,
             runtime: None,
             runtime_binary: None,
+            containers: Containers::default(),
             cdi_dirs: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
+            gpu_devices: None,
             grace: Duration::from_secs(10),
             linger: None,
             default_category: None,
@@ -224,7 +232,9 @@ impl Config {
         set(&mut self.state_dir, layer.state_dir);
         self.runtime = layer.runtime.or(self.runtime.take());
         self.runtime_binary = layer.runtime_binary.or(self.runtime_binary.take());
+        set(&mut self.containers, layer.containers.as_deref().map(containers).transpose()?);
         set(&mut self.cdi_dirs, layer.cdi_dirs);
+        self.gpu_devices = layer.gpu_devices.or(self.gpu_devices.take());
         set(&mut self.grace, layer.grace_seconds.map(Duration::from_secs));
         self.linger = layer.linger_seconds.map(Duration::from_secs).or(self.linger);
         self.init = layer.init.or(self.init.take());
@@ -344,6 +354,13 @@ impl Config {
     }
 }
 
+fn containers(word: &str) -> Result<Containers> {
+    Containers::parse(word).ok_or_else(|| {
+        let text = format!("containers \"{word}\" is not runtime, slurm, apptainer or pyxis");
+        Error::new(ErrorCode::SessionManagement, text).of("configuration")
+    })
+}
+
 fn pull_policy(text: &str) -> Result<Pull> {
     match text {
         "missing" => Ok(Pull::Missing),
@@ -423,7 +440,9 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
         snapshotter: text("CONTAINERD_SNAPSHOTTER")?,
         runtime: text("DRMAA2_RUNTIME")?,
         runtime_binary: text("DRMAA2_RUNTIME_BINARY")?,
+        containers: text("DRMAA2_CONTAINERS")?,
         cdi_dirs: None,
+        gpu_devices: text("DRMAA2_GPU_DEVICES")?,
         grace_seconds: number("DRMAA2_GRACE_SECONDS")?.map(u64::from),
         linger_seconds: number("DRMAA2_LINGER_SECONDS")?.map(u64::from),
         default_category: text("DRMAA2_DEFAULT_CATEGORY")?,

@@ -29,6 +29,9 @@ pub fn lacks(target: &Target) -> &'static [i32] {
     }
 }
 
+/// Those that some runtime lacks.
+pub const SOME_LACK: &[i32] = &slurm::LACKS;
+
 /// The tracker of a runtime. Works without a running daemon.
 pub fn tracker(config: &Config, target: &Target, runtime: &Arc<Runtime>) -> Result<Arc<dyn JobTracker>> {
     let target = match target {
@@ -76,6 +79,9 @@ pub fn job_settings(
         return tracker::Settings::of(&slurm::JobSettings {
             image: config.image(template),
             runtime: config.runtime_binary.clone(),
+            containers: config.containers,
+            gpu_devices: config.gpu_devices.clone(),
+            cdi_dirs: config.cdi_dirs.clone(),
             grace: config.grace,
             linger: config.linger,
             pull: config.pull,

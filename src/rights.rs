@@ -2,13 +2,13 @@
 //! it acts.
 
 use std::ffi::CString;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::unistd::geteuid;
+
+pub use drmaa2_cdi::file::read;
 
 use crate::model::{Error, ErrorCode, Result};
 use crate::sync::Mutex;
@@ -88,23 +88,6 @@ fn fs_uid() -> u32 {
 fn fs_gid() -> u32 {
     // SAFETY: as above.
     unsafe { libc::setfsgid(u32::MAX) }.cast_unsigned()
-}
-
-/// The content of a file of the host, read with the rights of this thread. One of more than `limit` bytes is refused, as
-/// is a pipe, which would be waited for.
-pub fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    let refuse = |cause: String| io::Error::new(io::ErrorKind::InvalidInput, cause);
-    if file.metadata()?.file_type().is_fifo() {
-        return Err(refuse("it is a pipe, and not a file".to_owned()));
-    }
-    let mut content = Vec::new();
-    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(most).read_to_end(&mut content)?;
-    if content.len() > limit {
-        return Err(refuse(format!("it is larger than {limit} bytes")));
-    }
-    Ok(content)
 }
 
 /// Returns whether this thread may access a file in mode `what` of access(2).

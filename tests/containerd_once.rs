@@ -69,7 +69,7 @@ impl Talker {
     fn outcome(&self, rig: &Rig) -> Outcome {
         loop {
             let ours =
-                |fact: &Fact| id_of(fact) == Some(self.id()) && !matches!(fact, Fact::Started { .. });
+                |fact: &Fact| fact.id() == Some(self.id()) && !matches!(fact, Fact::Started { .. });
             let facts = rig.until(|fact| ours(fact) || *fact == Fact::Live);
             match facts.last() {
                 Some(Fact::Ended { outcome, .. }) => return outcome.clone(),
@@ -299,7 +299,7 @@ fn a_job_whose_container_is_not_made_in_time_can_be_ended_and_held() {
     assert_eq!(rig.tracker.withdraw(held).unwrap(), Withdrawn::Nothing);
     let mut left = BTreeSet::from([ended, held]);
     while !left.is_empty() {
-        match rig.until(|fact| id_of(fact).is_some_and(|id| left.contains(id))).last() {
+        match rig.until(|fact| fact.id().is_some_and(|id| left.contains(id))).last() {
             Some(Fact::Ended { id, outcome }) => {
                 assert_eq!((id.as_str(), outcome.exit_status), (ended, None), "{outcome:?}");
                 left.remove(ended);

@@ -19,7 +19,7 @@ fn a_prepared_job_is_undone_without_a_trace() {
     rig.prepare(&job);
     assert_eq!(rig.traces(&job.id), WHOLE);
     rig.tracker.delete_job(&job.id).unwrap();
-    let facts = rig.until(|fact| id_of(fact) == Some(&job.id));
+    let facts = rig.until(|fact| fact.id() == Some(&job.id));
     assert!(matches!(facts.last(), Some(Fact::Deleted { .. })), "{facts:?}");
     assert_eq!(rig.traces(&job.id), Vec::<&str>::new());
     rig.run_unheard(&job.id);
@@ -29,7 +29,7 @@ fn a_prepared_job_is_undone_without_a_trace() {
     assert_eq!(rig.run(last).exit_status, Some(0));
     loop {
         let fact = heard.recv_timeout(LONG).unwrap();
-        assert_ne!(id_of(&fact), Some(job.id.as_str()), "{fact:?}");
+        assert_ne!(fact.id(), Some(job.id.as_str()), "{fact:?}");
         if matches!(&fact, Fact::Ended { id, .. } if *id == last_id) {
             break;
         }
@@ -148,7 +148,7 @@ fn what_another_tracker_prepared_is_replaced() {
     neighbour.add_job(job.clone()).unwrap();
     let next = || loop {
         let fact = heard.recv_timeout(LONG).unwrap();
-        if id_of(&fact) == Some(&job.id) {
+        if fact.id() == Some(&job.id) {
             return fact;
         }
     };

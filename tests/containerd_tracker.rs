@@ -33,8 +33,8 @@ fn a_job_runs_is_accounted_for_and_leaves_nothing() {
 
     rig.check(&job.template).unwrap();
     rig.tracker.add_job(job).unwrap();
-    let facts = rig.until(|fact| matches!(fact, Fact::Ended { .. }) && id_of(fact) == Some(&id));
-    let first = facts.iter().find(|fact| id_of(fact) == Some(&id)).unwrap();
+    let facts = rig.until(|fact| matches!(fact, Fact::Ended { .. }) && fact.id() == Some(&id));
+    let first = facts.iter().find(|fact| fact.id() == Some(&id)).unwrap();
     assert!(matches!(first, Fact::Started { .. }), "{facts:?}");
     let Some(Fact::Ended { outcome, .. }) = facts.last() else { panic!() };
     assert_eq!(outcome.state(), JobState::Done, "{outcome:?}");
@@ -406,7 +406,7 @@ fn many_jobs_at_once_all_run() {
     let Some(rig) = rig() else { return };
     let jobs: Vec<_> = (0..24).map(|number| job(script(&format!("exit {}", number % 2)))).collect();
     let ids: Vec<_> = jobs.iter().map(|job| job.id.clone()).collect();
-    rig.tracker.add_array_job(jobs).unwrap();
+    jobs.into_iter().for_each(|job| rig.tracker.add_job(job).unwrap());
     let mut ended = BTreeMap::new();
     while ended.len() < ids.len() {
         let facts = rig.until(|fact| matches!(fact, Fact::Ended { .. } | Fact::NotStarted { .. }));
@@ -454,7 +454,7 @@ fn a_restart_of_the_daemon_loses_nothing() {
     let mut waiting = vec![&short_id, &long_id];
     while !waiting.is_empty() {
         let facts = rig.until(|fact| matches!(fact, Fact::Started { .. }));
-        waiting.retain(|id| facts.last().and_then(id_of) != Some(id));
+        waiting.retain(|id| facts.last().and_then(Fact::id) != Some(id));
     }
     let halfway = job(script("sleep 60"));
     let halfway_id = halfway.id.clone();
@@ -463,7 +463,7 @@ fn a_restart_of_the_daemon_loses_nothing() {
     let mut waiting = (true, true);
     let mut started = false;
     while waiting != (false, false) {
-        let facts = rig.until(|fact| *fact == Fact::Live || id_of(fact) == Some(&halfway_id));
+        let facts = rig.until(|fact| *fact == Fact::Live || fact.id() == Some(&halfway_id));
         match facts.last() {
             Some(Fact::Live) => waiting.0 = false,
             Some(Fact::Started { .. }) => (waiting.1, started) = (false, true),

@@ -28,13 +28,14 @@ fn what_comes_later_wins() {
     let own = dir.path().join("own.toml");
     fs::write(&own, "namespace = 'own'\ngrace_seconds = 3\n[categories.b]\nimage = 'own/b'\n").unwrap();
     let system = "namespace = 'system'\nsnapshotter = 'native'\n\
-                  runtime_binary = 'runc'\ncdi_dirs = ['/cdi']\n\
+                  runtime_binary = 'runc'\ncontainers = 'slurm'\ncdi_dirs = ['/cdi']\n\
                   [categories.a]\nimage = 'x/a'\n[categories.b]\nimage = 'x/b'\n";
     let env = [
         ("DRMAA2_CONFIG", own.to_str().unwrap()),
         ("CONTAINERD_ADDRESS", "unix:///run/c.sock"),
         ("DRMAA2_INIT", ""),
         ("DRMAA2_RUNTIME_BINARY", "crun"),
+        ("DRMAA2_CONTAINERS", "apptainer"),
     ];
     let config = load(system, true, &env).unwrap();
     assert_eq!(config.containerd.namespace, "own");
@@ -42,6 +43,7 @@ fn what_comes_later_wins() {
     assert_eq!(config.containerd.address, Path::new("/run/c.sock"));
     assert_eq!(config.grace, Duration::from_secs(3));
     assert_eq!(config.runtime_binary.as_deref(), Some("crun"));
+    assert_eq!(config.containers, Containers::Apptainer);
     assert_eq!(config.cdi_dirs, [Path::new("/cdi")]);
     assert_eq!(config.init, None, "an empty variable is an unset one");
     let images: Vec<_> = config.categories.values().map(|category| &category.image).collect();

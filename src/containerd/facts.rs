@@ -114,7 +114,7 @@ impl Facts {
         // The progress of a start changes nothing for those that wait for the job's state.
         if !matches!(fact, Fact::Progress { .. }) {
             // Without waiters there is no receiver, which is fine.
-            let _ = self.changes.send(subject(&fact).map(Arc::from));
+            let _ = self.changes.send(fact.id().map(Arc::from));
         }
         // The receiver is kept here or by the delivery; neither ever ends.
         let _ = self.queue.send(fact);
@@ -265,26 +265,6 @@ impl Facts {
         let mut launching = self.launching.lock();
         let launch = launching.get_mut(id);
         launch.map(|launch| launch.ended |= launch.pid == Some(pid)).is_some()
-    }
-}
-
-/// The job that a fact is about.
-fn subject(fact: &Fact) -> Option<&str> {
-    match fact {
-        Fact::Waits { id, .. }
-        | Fact::Placed { id, .. }
-        | Fact::Started { id, .. }
-        | Fact::Suspended { id, .. }
-        | Fact::Resumed { id, .. }
-        | Fact::Ended { id, .. }
-        | Fact::NotStarted { id, .. }
-        | Fact::Withdrawn { id }
-        | Fact::NotPrepared { id, .. }
-        | Fact::NotDeleted { id, .. }
-        | Fact::Progress { id, .. }
-        | Fact::Left { id }
-        | Fact::Deleted { id } => Some(id),
-        Fact::Live | Fact::Lost { .. } => None,
     }
 }
 

@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
+use drmaa2_cdi::{self as cdi, Node};
 use drmaa2_init::{HOME_PLACEHOLDER, Order};
 use serde_json::Value;
 
-use super::cdi;
-use super::devices::Node;
+use super::devices;
 use super::seccomp::{self, Profile};
 use crate::model::extensions::{Device, Seccomp};
 use crate::model::{Error, ErrorCode, Extensions, JobTemplate, Result, Text};
@@ -55,7 +55,10 @@ impl Sandbox {
                 Device::Node { .. } => None,
             })
             .collect();
-        let edits = cdi::edits(cdi_dirs, &names).map_err(refuse)?;
+        let edits = cdi::edits(cdi_dirs, &names, |file, cause| {
+            tracing::warn!(file = %file.display(), cause, "a CDI file cannot be read");
+        });
+        let edits = edits.map_err(refuse)?;
         nodes.extend(edits.nodes().map_err(refuse)?);
         Ok(Self { filter, nodes, edits })
     }
@@ -114,7 +117,7 @@ fn named(wanted: &Extensions) -> Result<(Filter, Vec<Node>)> {
         if let Device::Node { source, destination, access } = device {
             let path = std::str::from_utf8(destination.as_bytes())
                 .map_err(|_| refuse(format!("\"{destination}\" is not UTF-8")))?;
-            let like = Node::all_like(source.as_path(), path.trim_end_matches('/'), access);
+            let like = devices::all_like(source.as_path(), path.trim_end_matches('/'), access);
             nodes.extend(like.map_err(|cause| refuse(format!("{source}: {cause}")))?);
         }
     }

@@ -21,6 +21,11 @@ thread_local! {
     static HELD: fork::Place<MutexGuard<'static, Table>> = const { Cell::new(None) };
 }
 
+/// Make room for so many more blocks at once. False if there is no memory to do so.
+pub(super) fn expect(count: usize) -> bool {
+    MADE.lock().try_reserve(count).is_ok()
+}
+
 /// Register a block that is to be handed out. False if there is no memory to do so.
 pub(super) fn made<T: 'static>(block: *const T) -> bool {
     if !fork::register(&HANDLERS, before_fork, after_fork, after_fork) {

@@ -2,8 +2,9 @@
 
 use std::ptr;
 
-use crate::model::{Control, Result};
-use crate::session::{JobArray, JobRef};
+use crate::model::{Control, JobTemplate, Result};
+use crate::runtime;
+use crate::session::{Behalf, Bulk, JobArray, JobRef, JobSession, tasks};
 
 use super::enums::drmaa2_error;
 use super::jtemplate::drmaa2_jtemplate;
@@ -25,6 +26,9 @@ pub struct drmaa2_jarray_s {
 }
 /// A job array; free it with drmaa2_jarray_free.
 pub type drmaa2_jarray = *mut drmaa2_jarray_s;
+
+/// The handles of so many jobs take as long as their submission, and are made meanwhile.
+const LARGE: i64 = 1000;
 
 /// Free a job array handle with its id, its list of jobs and its session name and set *ja to NULL.
 /// Nothing happens to the jobs, and nothing at all if ja or *ja is NULL.
@@ -138,7 +142,10 @@ impl Block for drmaa2_jarray_s {
 }
 
 /// A handle for a caller, with handles of its jobs.
-pub(super) fn handle(array: &JobArray, jobs: &[JobRef]) -> Result<Owned<drmaa2_jarray_s>> {
+pub(super) fn handle(
+    array: &JobArray,
+    jobs: impl Iterator<Item = JobRef>,
+) -> Result<Owned<drmaa2_jarray_s>> {
     let unset = drmaa2_jarray_s {
         id: ptr::null_mut(),
         job_list: ptr::null_mut(),
@@ -147,8 +154,28 @@ pub(super) fn handle(array: &JobArray, jobs: &[JobRef]) -> Result<Owned<drmaa2_j
     let mut ja = Owned::new(unset)?;
     ja.id = mem::string(&array.id)?;
     ja.session_name = mem::optional_string(array.session.as_ref())?;
-    ja.job_list = list::of_blocks(jobs.iter().map(job::handle))?;
+    ja.job_list = list::of_blocks(jobs.map(|job| job::handle(&job)))?;
     Ok(ja)
+}
+
+/// Submit a job array for a user. Returns its handle.
+pub(super) fn submit(
+    session: &JobSession,
+    behalf: &Behalf,
+    template: &JobTemplate,
+    bulk: Bulk,
+) -> Result<drmaa2_jarray> {
+    let array = session.new_array();
+    let submit = || session.run_array(&array, behalf, template, bulk);
+    let handle = || handle(&array, tasks(&array, template, bulk));
+    let ja = match bulk.count() >= LARGE {
+        true => {
+            let (ja, submitted) = runtime::beside(handle, submit);
+            submitted.and(ja)?
+        }
+        false => submit().and_then(|()| handle())?,
+    };
+    Ok(ja.into_raw())
 }
 
 /// The template that a job array was submitted with, for a caller.

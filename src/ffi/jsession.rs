@@ -7,7 +7,7 @@ use std::sync::Arc;
 use libc::time_t;
 
 use crate::model::{Error, Result};
-use crate::session::{Bulk, JobRef, JobSession, Timeout, tasks};
+use crate::session::{Behalf, Bulk, JobRef, JobSession, Timeout};
 
 use super::handles::JOB_SESSIONS;
 use super::jarray::drmaa2_jarray;
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn drmaa2_jsession_get_job_array(
         // SAFETY: NULL or a string, as the header asks.
         let id = unsafe { mem::name("job array id", jobarray_id) }?;
         let array = session.job_array(id)?;
-        Ok(jarray::handle(&array, &array.jobs()?)?.into_raw())
+        Ok(jarray::handle(&array, array.jobs()?.into_iter())?.into_raw())
     })
 }
 
@@ -146,8 +146,7 @@ pub unsafe extern "C" fn drmaa2_jsession_run_bulk_jobs(
         // SAFETY: NULL or a template, as the header asks.
         let template = unsafe { jtemplate::read(jt) }?;
         let bulk = Bulk { begin: begin_index, end: end_index, step, max_parallel };
-        let array = session.run_bulk_jobs(&template, bulk)?;
-        Ok(jarray::handle(&array, &tasks(&array, &template, bulk))?.into_raw())
+        jarray::submit(&session, &Behalf::Himself, &template, bulk)
     })
 }
 

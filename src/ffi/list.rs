@@ -8,6 +8,7 @@ use crate::model::{Error, Result, Text};
 
 use super::enums::{ListType, drmaa2_error, drmaa2_listtype};
 use super::guard;
+use super::instances;
 use super::mem::{self, Block, Owned, null};
 
 /// A list of pointers, of one kind.
@@ -282,6 +283,12 @@ pub(super) fn of_blocks<T: Listed>(
     blocks: impl IntoIterator<Item = Result<Owned<T>>>,
 ) -> Result<drmaa2_list> {
     let mut list = drmaa2_list_s::new(T::KIND as c_int, Some(T::RELEASE))?;
+    let blocks = blocks.into_iter();
+    let (count, _) = blocks.size_hint();
+    list.reserve(count)?;
+    if !instances::expect(count) {
+        return Err(mem::out_of_memory());
+    }
     for block in blocks {
         list.reserve(1)?;
         list.elements.push_back(Element { pointer: block?.into_raw().cast(), text: None });

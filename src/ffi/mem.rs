@@ -23,6 +23,9 @@ pub(super) trait Block: Sized + 'static {
 /// A block that is not handed out yet; dropping it frees it.
 pub(super) struct Owned<T: Block>(*mut T);
 
+// SAFETY: nobody else has the block, and malloc and free work on every thread.
+unsafe impl<T: Block> Send for Owned<T> {}
+
 impl<T: Block> Owned<T> {
     /// A block that holds `value`.
     pub(super) fn new(value: T) -> Result<Self> {

@@ -18,6 +18,8 @@ mod turn;
 
 use std::path::PathBuf;
 
+use oci_spec::image::Config;
+
 use crate::model::extensions::Pull;
 use crate::model::{Error, Result};
 use crate::registry::{Name, Settings};
@@ -25,6 +27,13 @@ use crate::runtime::blocking;
 
 use store::Store;
 pub use store::Unpacked;
+
+/// How the programs of an image want to be run, asked of its registry. INVALID_ARGUMENT as for [`Images::get`].
+pub async fn config(name: &str, settings: &Settings) -> Result<Config> {
+    let name = Name::parse(name)?.to_string();
+    let config = pull::config(&name, settings).await;
+    config.map_err(|error| settings.explain(error).of(format_args!("cannot look up image {name}")))
+}
 
 /// A directory with images that are unpacked.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
+use oci_spec::image::{Config, Descriptor, ImageConfiguration, ImageManifest};
 use tokio::sync::{mpsc, oneshot};
 
 use super::archive::{Hashed, Pieces, may_be_packed};
@@ -49,6 +49,19 @@ pub(super) async fn pull(store: &Store, name: &str, settings: &Settings) -> Resu
     }
     let (store, name) = (store.clone(), name.to_owned());
     blocking(move || work.publish(&store, &name, &digest, &text)).await
+}
+
+/// The configuration of an image alone.
+pub(super) async fn config(name: &str, settings: &Settings) -> Result<Config> {
+    let registry = Registry::of(Name::parse(name)?, settings).await.map_err(cause)?;
+    let Found { last, says_platform, .. } = manifest::find(&registry).await.map_err(cause)?;
+    let manifest: ImageManifest = manifest::parsed(&last)?;
+    document::check_declared(&manifest)?;
+    let (text, _) = configuration(&registry, &manifest, says_platform).await?;
+    // It was read by the check.
+    let config: ImageConfiguration =
+        document::read(&text).map_err(|error| Error::internal(error.to_string()))?;
+    Ok(config.config().clone().unwrap_or_default())
 }
 
 fn cause(failure: Failure) -> Error {

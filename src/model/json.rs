@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use drmaa2_cdi::without_nulls;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_json::{Map, Value};
@@ -30,26 +31,6 @@ pub fn read_as<T: DeserializeOwned>(bytes: &[u8], shape: &Shape) -> serde_json::
     let Merged(mut value) = serde_json::from_str(&whole_characters(&text))?;
     name(&mut value, shape)?;
     without_nulls(value)
-}
-
-/// The same for JSON that is parsed already.
-pub fn without_nulls<T: DeserializeOwned>(mut value: Value) -> serde_json::Result<T> {
-    prune(&mut value);
-    if value.is_null() {
-        value = Value::Object(Map::new());
-    }
-    serde_json::from_value(value)
-}
-
-fn prune(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            members.retain(|_, member| !member.is_null());
-            members.values_mut().for_each(prune);
-        }
-        Value::Array(items) => items.iter_mut().for_each(prune),
-        _ => {}
-    }
 }
 
 /// Put the sign for a character that is none where an escape gives half of one.

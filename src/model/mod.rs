@@ -2,6 +2,7 @@
 //!
 //! This module does not know C, tokio or SQLite, so its rules can be tested alone.
 
+mod containers;
 mod error;
 pub mod extensions;
 mod filter;
@@ -17,6 +18,7 @@ mod state;
 mod template;
 mod text;
 
+pub use containers::Containers;
 pub use error::{Error, ErrorCode, Result, io_error};
 pub use extensions::Extensions;
 pub use filter::JobFilter;

@@ -60,6 +60,11 @@ pub enum Span {
         /// End; not part of it.
         ends: Millis,
     },
+    /// From the moment at which the reservation is made: a busy system makes it later, not shorter.
+    AtOnce {
+        /// Its length.
+        duration: Millis,
+    },
     /// As early as possible.
     Earliest {
         /// Its length.
@@ -98,10 +103,19 @@ impl ReservationTemplate {
         memory: Option<i64>,
         now: Millis,
     ) -> Result<Wanted> {
-        self.check_names()?;
         machine
             .check(self.candidate_machines.as_ref(), self.machine_os, self.machine_arch)
             .or_else(refuse)?;
+        self.wanted_of(slots, memory, now)
+    }
+
+    /// The request, if it is possible at the time `now` on a system that knows itself what it has.
+    pub fn wanted_anywhere(&self, now: Millis) -> Result<Wanted> {
+        self.wanted_of(i64::MAX, None, now)
+    }
+
+    fn wanted_of(&self, slots: i64, memory: Option<i64>, now: Millis) -> Result<Wanted> {
+        self.check_names()?;
         let (min_slots, max_slots) = self.slots(slots)?;
         let wanted_memory = self.min_phys_memory.unwrap_or(0);
         if wanted_memory < 0 || memory.is_some_and(|memory| wanted_memory > memory) {
@@ -169,6 +183,9 @@ impl ReservationTemplate {
                 refuse("startTime, endTime and duration do not agree")
             }
             (Some(start), Some(end), _) => Ok(fixed(start, end)),
+            (Some(_), None, Some(duration)) if self.start_time == Some(NOW) => {
+                Ok(Span::AtOnce { duration: duration * 1000 })
+            }
             (Some(start), None, Some(duration)) => Ok(fixed(start, start + duration)),
             (None, before, Some(duration)) => Ok(Span::Earliest {
                 duration: duration * 1000,
@@ -240,7 +257,7 @@ mod tests {
         assert_eq!(span(Some(1010), Some(1070), Some(60)), fixed);
         let at_once = Span::Fixed { begins: 1_000_000, ends: 1_060_000 };
         assert_eq!(span(Some(NOW), Some(1060), None), at_once);
-        assert_eq!(span(Some(NOW), None, Some(60)), at_once);
+        assert_eq!(span(Some(NOW), None, Some(60)), Span::AtOnce { duration: 60_000 });
         assert_eq!(span(Some(NOW), Some(1060), Some(60)), at_once);
         assert_eq!(span(Some(1000), None, Some(60)), at_once, "this second is not over");
         let earliest = |before| Span::Earliest { duration: 60_000, before };

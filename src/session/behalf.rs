@@ -218,7 +218,8 @@ mod tests {
         assert_eq!(job.clone().on_behalf(&Behalf::Himself).unwrap(), job);
 
         let bulk = Bulk { begin: 1, end: 2, step: 1, max_parallel: 0 };
-        let array = session.run_bulk_jobs_as(&other, &template("sleep"), bulk).unwrap();
+        let array = session.new_array();
+        session.run_array(&array, &other, &template("sleep"), bulk).unwrap();
         assert_eq!(code(array.clone().on_behalf(&me)), ErrorCode::DeniedByDrms);
         let task = array.jobs().unwrap().remove(0);
         assert_eq!(task.info().unwrap().owner.as_deref(), Some("other"));

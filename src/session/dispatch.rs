@@ -8,7 +8,8 @@
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use super::kick::{Alarm, Kick};
@@ -45,6 +46,11 @@ struct Dispatcher {
     tried: Vec<i64>,
 }
 
+/// After a turn that has taken this long the thread rests for so many times as long, at most for so long.
+const LONG: Duration = Duration::from_millis(10);
+const REST: u32 = 3;
+const MAX_REST: Duration = Duration::from_millis(200);
+
 /// One turn of the thread.
 struct Round {
     failed: bool,
@@ -73,7 +79,7 @@ fn terminate(world: &World, id: &str) -> Result<()> {
 pub(super) fn start(world: Weak<World>, kick: Arc<Kick>) -> Result<()> {
     let alarm = Alarm::new()?;
     let mut dispatcher = Dispatcher {
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
+        cores: thread::available_parallelism().map_or(1, usize::from),
         others: HashMap::new(),
         dead: HashSet::new(),
         mails: Vec::new(),
@@ -81,10 +87,17 @@ pub(super) fn start(world: Weak<World>, kick: Arc<Kick>) -> Result<()> {
     };
     let body = move || {
         while let Some(world) = world.upgrade() {
+            let begun = Instant::now();
             let next = dispatcher.dispatch(&world);
+            let took = begun.elapsed();
             alarm.set(next);
             drop(world);
             dispatcher.wait(&alarm, &kick);
+            // With thousands of jobs in progress a turn takes long, and each of them ends with a kick: those that
+            // come meanwhile are one.
+            if took >= LONG {
+                thread::sleep((took * REST).min(MAX_REST));
+            }
         }
     };
     runtime::thread("drmaa2-dispatch", body)
@@ -143,7 +156,7 @@ impl Dispatcher {
         }
         let sends = !self.tried.is_empty() || glance.as_ref().is_none_or(|glance| glance.mails);
         let (claimed, claimers) = match glance {
-            Some(glance) if !is_busy => (glance.claimed, Ok(glance.claimers)),
+            Some(Glance { claimed: Some(claimed), claimers, .. }) if !is_busy => (claimed, Ok(claimers)),
             _ => {
                 let claimed = world.store.claimed_jobs(&world.mine);
                 (round.step("find the jobs to work on", claimed), world.store.claimers())

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::changes::Changes;
 use super::kick::Kick;
+use super::news::{News, gather_waiting};
 use super::progress::{Doing, Link, Progress, Work, next_pause, task};
 use super::requests::{Request, Requests};
 use super::waits::Waits;
@@ -40,13 +41,6 @@ pub(super) struct Engine {
     pub(super) changed: Condvar,
 }
 
-/// Input of the thread of the facts.
-pub(super) enum News {
-    Fact(Box<Fact>),
-    /// A process that may have worked on jobs has died.
-    Settle,
-}
-
 /// A piece of work for the clean-up thread.
 pub(super) enum Chore {
     /// Remove the leftovers of an ended job.
@@ -55,12 +49,16 @@ pub(super) enum Chore {
     Sweep,
 }
 
-struct Sink(Sender<News>);
+struct Sink(Sender<News>, Arc<Waits>);
 
 impl EventSink for Sink {
     fn fact(&self, fact: Fact) {
         // The receiver lives as long as the process.
         let _ = self.0.send(News::Fact(Box::new(fact)));
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.1.is_any()
     }
 }
 
@@ -117,7 +115,7 @@ impl Engine {
 
     /// Make the tracker report, on the first call.
     pub(super) fn subscribe(&self) {
-        let sink = Sink(self.news.clone());
+        let sink = Sink(self.news.clone(), Arc::clone(&self.waits));
         self.subscribed.call_once(|| self.tracker.subscribe(Arc::new(sink)));
     }
 
@@ -144,7 +142,9 @@ impl Engine {
         let link = progress.link.clone();
         drop(progress);
         match link {
-            Link::Live => Ok(waited),
+            Link::Live if self.tracker.attend() => Ok(waited),
+            // Nobody has waited for its facts for a while.
+            Link::Live => self.settle(id).map(|()| true),
             Link::Starting => self.settle(id).map(|()| true),
             // The job may have left its record; if not, the call fails with the reason why the state is
             // unknown.
@@ -191,6 +191,7 @@ impl Engine {
             matches!(progress.link, Link::Starting) && self.subscribed.is_completed()
         };
         while (progress.working.values().any(|work| counts(work.doing))
+            || !progress.arrays.is_empty()
             || progress.sweeps()
             || looks(&progress))
             && !matches!(progress.link, Link::Lost(_))
@@ -264,6 +265,8 @@ impl Engine {
                 Ok(())
             }
             Doing::Starting => self.tracker.add_job(self.order(&job.id)?),
+            // Asked for already.
+            Doing::Ending => Ok(()),
             Doing::Undoing | Doing::Cleaning => self.tracker.delete_job(&job.id),
         }
     }
@@ -293,13 +296,22 @@ impl Engine {
         let mut kept: Vec<Fact> = Vec::new();
         // The time of the next comparison of the jobs, and the pause after a failure of it.
         let mut retry: Option<(Instant, Duration)> = None;
+        let mut next = None;
         loop {
-            let item = match retry {
-                Some((at, _)) => news.recv_timeout(at.saturating_duration_since(Instant::now())),
-                None => news.recv().map_err(Into::into),
+            let item = match (next.take(), retry) {
+                (Some(item), _) => Ok(item),
+                (None, Some((at, _))) => news.recv_timeout(at.saturating_duration_since(Instant::now())),
+                (None, None) => news.recv().map_err(Into::into),
             };
             let done = match item {
-                Ok(News::Fact(fact)) => self.take_or_keep(*fact, &mut kept),
+                Ok(News::Fact(fact)) => match *fact {
+                    Fact::Waits { id, how } => {
+                        let reports;
+                        (reports, next) = gather_waiting((id, how), news);
+                        self.are_said_to_wait(&reports)
+                    }
+                    fact => self.take_or_keep(fact, &mut kept),
+                },
                 Ok(News::Settle) => self.settle_all(),
                 Err(RecvTimeoutError::Timeout) => {
                     self.kick.ring();
@@ -327,13 +339,14 @@ impl Engine {
     }
 
     pub(super) fn take(&self, fact: Fact) -> Result<()> {
+        fact.id().into_iter().for_each(|id| self.shows_array_of(id));
         match fact {
             Fact::Started { id, at, image } if self.is_of_this_run(&id)? => {
                 self.started(&id, at, image.as_ref())
             }
             Fact::Started { .. } => Ok(()),
             Fact::Placed { id, machine, slots } => self.store.job_placed(&id, &machine, slots),
-            Fact::Waits { id, how } => self.is_said_to_wait(&id, &how),
+            Fact::Waits { id, how } => self.are_said_to_wait(&[(id, how)]),
             Fact::Suspended { id, at } => {
                 let news = self.store.job_suspended(&id, Word::Told { at });
                 self.switched(&id, JobState::Suspended, news)

@@ -17,7 +17,7 @@ use crate::model::extensions::{Mount, PREFIX};
 use crate::model::{Error, JobTemplate, Result, Text};
 use crate::rights;
 use crate::store::NewTask;
-use crate::tracker::{Origin, Stdio, Submitter, Transfer};
+use crate::tracker::{Origin, Stdio, Submitter, TaskRange, Transfer};
 
 /// The known [`Found`]s, by attribute and path: the tasks of a job array share most files, and one that
 /// is created is created once.
@@ -30,6 +30,14 @@ struct Found {
     path: Text,
     device: u64,
     inode: u64,
+}
+
+/// The files of the tasks of a job array.
+pub(super) enum TaskFiles {
+    /// All tasks have these.
+    OfAll(Stdio),
+    /// Each has its own, or has failed for them.
+    OfEach(Vec<NewTask>),
 }
 
 /// The host paths of a job, placeholders filled in.
@@ -91,13 +99,19 @@ pub(super) fn make_files(stdio: &Stdio) -> Result<Stdio> {
 }
 
 /// The same for the tasks of a job array.
-pub(super) fn make_task_files(stdio: &Stdio, indices: impl Iterator<Item = i64>) -> Vec<NewTask> {
+pub(super) fn make_task_files(stdio: &Stdio, range: TaskRange) -> TaskFiles {
     let mut known = Known::new();
+    // Without an index in their paths, all tasks have the same files.
+    if stdio.of_task(range.first) == *stdio
+        && let Ok(made) = make(stdio, &mut known)
+    {
+        return TaskFiles::OfAll(made);
+    }
     let task = |index| match make(&stdio.of_task(index), &mut known) {
-        Ok(stdio) => NewTask { index, stdio: Some(stdio), failure: None },
+        Ok(made) => NewTask { index, stdio: (made != *stdio).then_some(made), failure: None },
         Err(Error { message, .. }) => NewTask { index, stdio: None, failure: Some(message) },
     };
-    indices.map(task).collect()
+    TaskFiles::OfEach(range.indices().map(task).collect())
 }
 
 fn make(stdio: &Stdio, known: &mut Known) -> Result<Stdio> {

@@ -106,6 +106,38 @@ fn what_cannot_be_handed_over_now_is_handed_over_later() {
 }
 
 #[test]
+fn an_array_that_cannot_be_handed_over_now_is_handed_over_later() {
+    let (_dir, bench, session) = fresh();
+    bench.tracker.refuse_next(Error::new(ErrorCode::TryLater, "too many jobs"));
+    let bulk = Bulk { begin: 1, end: 3, step: 1, max_parallel: 0 };
+    let jobs = session.run_bulk_jobs(&template("0"), bulk).unwrap().jobs().unwrap();
+    for job in &jobs {
+        job.wait_terminated(Timeout::Infinite).unwrap();
+        assert_eq!(job.info().unwrap().exit_status, Some(0));
+    }
+    assert_eq!(bench.tracker.orders().len(), 3);
+}
+
+#[test]
+fn many_arrays_are_handed_over_while_others_look() {
+    let (_dir, bench, session) = fresh();
+    let bulk = Bulk { begin: 1, end: 3, step: 1, max_parallel: 0 };
+    // A look between storing and handing over makes the rows of the tasks.
+    let looks = || (0..200).for_each(|_| drop(bench.world.store.all_jobs().unwrap()));
+    let arrays: Vec<_> = std::thread::scope(|threads| {
+        threads.spawn(looks);
+        (0..20).map(|_| session.run_bulk_jobs(&template("5"), bulk).unwrap()).collect()
+    });
+    let jobs: Vec<JobRef> = arrays.iter().flat_map(|array| array.jobs().unwrap()).collect();
+    assert_eq!(jobs.len(), 60);
+    for job in &jobs {
+        job.wait_terminated(Timeout::Infinite).unwrap();
+        assert_eq!(job.info().unwrap().exit_status, Some(5));
+    }
+    assert_eq!(bench.tracker.orders().len(), 60, "each once");
+}
+
+#[test]
 fn an_array_is_handed_over_and_controlled_as_a_whole() {
     let (_dir, bench, session) = fresh();
     let bulk = Bulk { begin: 1, end: 5, step: 2, max_parallel: 2 };

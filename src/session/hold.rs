@@ -112,8 +112,8 @@ impl Engine {
         self.changed.notify_all();
         self.kick.ring();
         match stored? {
-            Some(_) => self.tell(Ok(true)),
-            None => self.settle(id),
+            true => self.tell(Ok(true)),
+            false => self.settle(id),
         }
     }
 

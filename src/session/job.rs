@@ -10,7 +10,7 @@ use super::waits::{Known, Look};
 use super::world::World;
 use super::{Timeout, process};
 use crate::model::{Control, Error, ErrorCode, JobFilter, JobInfo, JobState, JobTemplate, Result, now};
-use crate::store::{Job, Which};
+use crate::store::{Job, Standing, Which};
 
 /// A job as a caller names it: by its id and its session. Every call looks it up anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,9 +30,17 @@ impl JobRef {
 
     /// Its state and substate.
     pub fn state(&self) -> Result<(JobState, Option<String>)> {
-        self.within(|world| match self.fresh(world)? {
-            Some(job) => Ok((job.info.state, job.info.substate)),
-            None => world.default_engine()?.tracker().job_state(&self.id),
+        self.within(|world| {
+            let Some(standing) = self.standing(world)? else {
+                return world.default_engine()?.tracker().job_state(&self.id);
+            };
+            let has_changed = standing.begun && world.engine(&standing.target)?.refresh(&self.id)?;
+            if has_changed || (standing.state.is_queued() && !standing.state.is_held()) {
+                let job = self.stored(world)?.ok_or_else(|| self.unknown())?;
+                return Ok((job.info.state, job.info.substate));
+            }
+            // The others have no substate.
+            Ok((standing.state, None))
         })
     }
 
@@ -146,9 +154,10 @@ impl JobRef {
     pub(super) fn within<T>(&self, body: impl FnOnce(&World) -> Result<T>) -> Result<T> {
         process::check_session(Kind::Job, self.session.as_deref())?;
         let world = process::world()?;
-        let named = format!("job {}", self.id);
-        body(&world)
-            .map_err(|error| if error.message.starts_with(&named) { error } else { error.of(named) })
+        body(&world).map_err(|error| {
+            let named = format!("job {}", self.id);
+            if error.message.starts_with(&named) { error } else { error.of(named) }
+        })
     }
 
     /// The stored job; `None` for one that was not made through DRMAA.
@@ -156,13 +165,28 @@ impl JobRef {
         let Some(job) = world.store.job(&self.id)? else {
             return if self.session.is_none() { Ok(None) } else { Err(self.unknown()) };
         };
-        if self.session.is_some() && job.info.session != self.session {
+        self.check(job.info.session.as_deref(), job.orphaned)?;
+        Ok(Some(job))
+    }
+
+    /// The same, no more than what is needed to tell its state.
+    fn standing(&self, world: &World) -> Result<Option<Standing>> {
+        let Some(standing) = world.store.standing(&self.id)? else {
+            return if self.session.is_none() { Ok(None) } else { Err(self.unknown()) };
+        };
+        self.check(Some(&standing.session), standing.orphaned)?;
+        Ok(Some(standing))
+    }
+
+    /// Check that the stored job of this session may be used.
+    fn check(&self, session: Option<&str>, orphaned: bool) -> Result<()> {
+        if self.session.is_some() && self.session.as_deref() != session {
             return Err(self.unknown());
         }
-        if job.orphaned && !process::is_monitoring() {
+        if orphaned && !process::is_monitoring() {
             return Err(Error::session("its job session has been destroyed"));
         }
-        Ok(Some(job))
+        Ok(())
     }
 
     /// The stored job, in a current state.
@@ -230,8 +254,10 @@ fn watch(world: &World, jobs: &[&JobRef], timeout: Timeout) -> Result<Vec<JobRef
         if !stored.info.state.is_terminated() {
             let engine = world.engine(&stored.target)?;
             engine.subscribe();
-            if timeout == Timeout::Zero && stored.begun {
-                engine.refresh(&job.id)?;
+            match timeout {
+                Timeout::Zero if stored.begun => drop(engine.refresh(&job.id)?),
+                Timeout::Zero => {}
+                _ => drop(engine.tracker().attend()),
             }
         }
         found.push(JobRef::of(&stored.info));

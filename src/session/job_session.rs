@@ -136,18 +136,26 @@ impl JobSession {
 
     /// Submit a job array.
     pub fn run_bulk_jobs(&self, template: &JobTemplate, bulk: Bulk) -> Result<JobArray> {
-        self.run_bulk_jobs_as(&Behalf::Himself, template, bulk)
+        let array = self.new_array();
+        self.run_array(&array, &Behalf::Himself, template, bulk)?;
+        Ok(array)
     }
 
-    /// The same for a user, as whom its jobs run.
-    pub fn run_bulk_jobs_as(
+    /// The name of a job array that is about to be submitted.
+    pub fn new_array(&self) -> JobArray {
+        JobArray { id: submit::new_id(), session: Some(self.name().to_owned()) }
+    }
+
+    /// Submit a job array of this name, which is a new one, for a user, as whom its jobs run.
+    pub fn run_array(
         &self,
+        array: &JobArray,
         behalf: &Behalf,
         template: &JobTemplate,
         bulk: Bulk,
-    ) -> Result<JobArray> {
+    ) -> Result<()> {
         let world = self.world()?;
-        submit::run_bulk_jobs(&world, &self.row, behalf, template, bulk)
+        submit::run_bulk_jobs(&world, &self.row, behalf, &array.id, template, bulk)
     }
 
     /// The job array of that id. INVALID_ARGUMENT if the session has none.

@@ -27,6 +27,7 @@ mod model_check;
 mod monitoring;
 #[cfg(test)]
 mod monitoring_tests;
+mod news;
 mod notify;
 #[cfg(test)]
 mod notify_tests;
@@ -41,6 +42,9 @@ mod requests;
 mod rerun;
 mod reservation;
 mod reservation_session;
+mod reserving;
+#[cfg(test)]
+mod reserving_tests;
 mod serve;
 mod settle;
 mod start;
@@ -124,10 +128,11 @@ const CAPABILITIES: [i32; 12] = [
 const JT_EMAIL: i32 = 4;
 
 /// Returns whether this build has an optional feature on the DRM system that a NULL contact stands for, by its number
-/// in the C enum `drmaa2_capability`. False for an unknown number.
+/// in the C enum `drmaa2_capability`. False for an unknown number; if the configuration, which names the system, cannot be
+/// read, also for those that not every system has.
 pub fn supports(capability: i32) -> bool {
     let config = Config::load().ok();
-    let lacks = config.as_ref().map_or(&[][..], |config| drms::lacks(&config.target()));
+    let lacks = config.as_ref().map_or(drms::SOME_LACK, |config| drms::lacks(&config.target()));
     let has_mail = || config.as_ref().is_some_and(|config| config.sendmail.is_some());
     let has = CAPABILITIES.contains(&capability) || (capability == JT_EMAIL && has_mail());
     has && !lacks.contains(&capability)

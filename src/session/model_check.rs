@@ -16,16 +16,17 @@ use std::sync::mpsc::Receiver;
 use proptest::prelude::*;
 
 use self::runtime::{Reach, Runtime};
-use super::engine::{Chore, Engine, News};
+use super::engine::{Chore, Engine};
 use super::kick::Kick;
+use super::news::News;
 use super::waits::Waits;
 use crate::model::{Control, ErrorCode, JobState, JobTemplate, now};
 use crate::scheduler::{Pool, plan};
 use crate::store::{
-    Claim, NewTask, Queue, Session, Store, Submission, Targets, Terms, Unsettled, Which,
+    Claim, NewTasks, Queue, Session, Store, Submission, Targets, Terms, Unsettled, Which,
 };
 use crate::sync::Mutex;
-use crate::tracker::{Settings, Stdio, Submitter, Withdrawn};
+use crate::tracker::{Settings, Stdio, Submitter, TaskRange, Withdrawn};
 
 const TARGET: &str = "t";
 const SLOTS: i64 = 2;
@@ -129,8 +130,7 @@ impl Machine {
         let submitter = Submitter { user, uid: 0, gid: 0, groups, umask: 0, machine };
         let rerunnable = self.submitted.len() % 3 != 2;
         let template = JobTemplate { submit_as_hold: hold, rerunnable, ..JobTemplate::default() };
-        let tasks: Vec<NewTask> =
-            (1..=tasks).map(|index| NewTask { index, ..NewTask::default() }).collect();
+        let range = TaskRange { first: 1, last: tasks, step: 1 };
         self.store
             .submit(&Submission {
                 id: &id,
@@ -142,12 +142,12 @@ impl Machine {
                 settings: &Settings::default(),
                 mailer: None,
                 terms: &terms,
-                tasks: Some(&tasks),
+                tasks: Some(NewTasks::Alike(range)),
                 failure: None,
                 hand_over: self.queues.then_some(&self.processes[process].engine.mine),
             })
             .unwrap();
-        self.submitted.extend(tasks.iter().map(|task| format!("{id}.{}", task.index)));
+        self.submitted.extend(range.indices().map(|index| format!("{id}.{index}")));
     }
 
     fn admit(&self, process: usize) {

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::job::{JobRef, matching};
 use super::jobs::settled;
-use super::process;
 use super::reservation::ReservationRef;
 use super::world::World;
+use super::{process, reserving};
 use crate::model::{Error, ErrorCode, JobFilter, JobInfo, Machine, Queue, Result, now};
 use crate::tracker::{JobTracker, Monitoring};
 
@@ -59,7 +59,11 @@ impl MonitoringSession {
 
     /// All reservations that the user may see and that are not over.
     pub fn reservations(&self) -> Result<Vec<ReservationRef>> {
-        Ok(self.world()?.store.all_reservations()?.iter().map(ReservationRef::of).collect())
+        let world = self.world()?;
+        let stored = reserving::in_force(&world, world.store.all_reservations()?)?;
+        let others = reserving::foreign(&world)?;
+        let foreign = others.into_iter().map(|info| ReservationRef { id: info.id, session: None });
+        Ok(stored.iter().map(ReservationRef::of).chain(foreign).collect())
     }
 
     /// All machines, or those named.

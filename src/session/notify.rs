@@ -40,6 +40,7 @@ fn register(world: &Arc<World>, callback: Callback) -> Result<()> {
         state.seen = world.store.listen(&world.mine)?;
     }
     state.callback = Some(callback);
+    world.waits.set_listening(true);
     Ok(())
 }
 
@@ -48,6 +49,7 @@ fn unregister(world: &World) -> Result<()> {
     let mut state = listener.state.lock();
     let unlistened = match state.callback.take() {
         Some(_) => {
+            world.waits.set_listening(false);
             world.changes.tell();
             world.store.unlisten(&world.mine)
         }
@@ -123,7 +125,9 @@ fn follow(world: &World, followed: &mut HashSet<Option<i64>>) {
                 None => world.store.unsettled_targets()?,
             };
             unsettled.into_iter().chain([target]).try_for_each(|target| {
-                world.engine(&target)?.subscribe();
+                let engine = world.engine(&target)?;
+                engine.subscribe();
+                engine.tracker().attend();
                 Ok(())
             })
         });

@@ -55,7 +55,7 @@ mod tests {
             waits: false,
             mails: false,
             next: Some(next),
-            claimed: Vec::new(),
+            claimed: Some(Vec::new()),
             claimers: Vec::new(),
         }
     }

@@ -28,6 +28,8 @@ pub(super) fn next_pause(before: Option<(Instant, Duration)>) -> Duration {
 #[derive(Default)]
 pub(super) struct Progress {
     pub(super) link: Link,
+    /// The arrays that this process hands over at present, as one.
+    pub(super) arrays: HashSet<String>,
     /// The jobs that this process works on at present.
     pub(super) working: HashMap<String, Work>,
     /// The ones among them that are delayed for longer than usual.
@@ -72,6 +74,9 @@ impl Progress {
 
     /// Note that this work is in progress for a job. False if other work is that it does not follow on.
     pub(super) fn take_up(&mut self, id: &str, work: Work) -> bool {
+        if id.rsplit_once('.').is_some_and(|(array, _)| self.arrays.contains(array)) {
+            return false;
+        }
         match self.working.get(id) {
             None => {}
             // Work for a run that was lost, or withdrawn, is over, or will be.
@@ -81,6 +86,12 @@ impl Progress {
         }
         self.working.insert(id.to_owned(), work);
         true
+    }
+
+    /// Note that this process hands over a job that was just submitted.
+    pub(super) fn starts_new(&mut self, id: &str) {
+        let work = Work { doing: Doing::Starting, run: 0, submission: 0 };
+        self.working.entry(id.to_owned()).or_insert(work);
     }
 
     /// Note that a job is being cleaned up. Returns its work before.
@@ -156,9 +167,16 @@ impl Progress {
         self.working.get(id).map(|work| work.doing)
     }
 
-    /// Note that this process no longer starts the job.
+    /// Note that a job that was handed over is to end.
+    pub(super) fn ends(&mut self, id: &str) {
+        if let Some(work) = self.working.get_mut(id).filter(|work| work.doing == Doing::Starting) {
+            work.doing = Doing::Ending;
+        }
+    }
+
+    /// Note that this process no longer starts the job, or ends it where it waits.
     pub(super) fn starts_no_more(&mut self, id: &str) {
-        if self.doing(id) == Some(Doing::Starting) {
+        if matches!(self.doing(id), Some(Doing::Starting | Doing::Ending)) {
             self.working.remove(id);
             self.delayed.remove(id);
         }
@@ -199,6 +217,8 @@ pub(super) enum Doing {
     Preparing,
     /// It is being started.
     Starting,
+    /// It waits in the queue of its runtime, and is to end there.
+    Ending,
     /// Its preparation is undone.
     Undoing,
     /// Its leftovers are removed.
@@ -240,6 +260,17 @@ mod tests {
         progress.pause = progress.pause.map(|(_, pause)| (Instant::now(), pause));
         (0..20).for_each(|_| progress.pause());
         assert_eq!(progress.pause.unwrap().1, RETRY * 2);
+    }
+
+    #[test]
+    fn tasks_of_an_array_that_is_handed_over_as_one_are_left_alone() {
+        let mut progress = Progress::default();
+        let work = Work { doing: Doing::Starting, run: 0, submission: 0 };
+        progress.arrays.insert("a".into());
+        assert!(!progress.take_up("a.1", work));
+        assert!(progress.take_up("a", work) && progress.take_up("b.1", work));
+        progress.arrays.remove("a");
+        assert!(progress.take_up("a.1", work));
     }
 
     #[test]

@@ -94,31 +94,58 @@ impl Requests {
                 queue = self.news.wait_until(queue, until).0;
                 continue;
             }
-            let Some(request) = queue.waiting.pop_front() else { continue };
+            let requests = self.take(&mut queue);
+            let Some(first) = requests.first().cloned() else { continue };
             drop(queue);
-            let made = self.make(&request);
+            let made = self.make(&requests);
             queue = self.queue.lock();
             match made {
                 Err(error) if error.code == ErrorCode::DrmCommunication => {
-                    tracing::warn!(%error, ?request, "it will be tried again");
+                    tracing::warn!(%error, ?first, count = requests.len(), "it will be tried again");
                     let pause = next_pause(queue.pause);
                     queue.pause = Some((Instant::now() + pause, pause));
-                    queue.waiting.push_front(request);
+                    requests.into_iter().rev().for_each(|request| queue.waiting.push_front(request));
                     continue;
                 }
-                Err(error) => tracing::warn!(%error, ?request, "cannot control a job"),
+                Err(error) => {
+                    tracing::warn!(%error, ?first, count = requests.len(), "cannot control a job");
+                }
                 Ok(()) => {}
             }
-            queue.known.remove(&request);
+            for request in &requests {
+                queue.known.remove(request);
+            }
             queue.pause = None;
             self.start_thread(&mut queue);
         }
     }
 
-    fn make(&self, request: &Request) -> Result<()> {
-        match request {
-            Request::Control(id, control) => self.tracker.job_control(id, *control),
-            Request::EndAgain(id, control) => self.tracker.end_again(id, *control),
+    /// The next request, with the others that can be made by the same call.
+    fn take(&self, queue: &mut Queue) -> Vec<Request> {
+        let Some(first) = queue.waiting.pop_front() else { return Vec::new() };
+        match first {
+            Request::EndAgain(_, how) if self.tracker.queueing().is_some() => {
+                let is_alike =
+                    |request: &Request| matches!(request, Request::EndAgain(_, other) if *other == how);
+                let (alike, rest): (Vec<_>, Vec<_>) = queue.waiting.drain(..).partition(is_alike);
+                queue.waiting = rest.into();
+                std::iter::once(first).chain(alike).collect()
+            }
+            _ => vec![first],
+        }
+    }
+
+    fn make(&self, requests: &[Request]) -> Result<()> {
+        match (requests, self.tracker.queueing()) {
+            ([Request::Control(id, control)], _) => self.tracker.job_control(id, *control),
+            ([Request::EndAgain(id, control)], None) => self.tracker.end_again(id, *control),
+            ([Request::EndAgain(_, control), ..], Some(queue)) => {
+                let id = |request: &Request| match request {
+                    Request::Control(id, _) | Request::EndAgain(id, _) => id.clone(),
+                };
+                queue.end(&requests.iter().map(id).collect::<Vec<_>>(), *control)
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -157,6 +184,19 @@ mod tests {
         until(&requests, |queue| queue.threads == 0);
         assert_eq!(fake.asked(), ids.len());
         assert!(ids.iter().all(|id| fake.job_state(id).unwrap().0 == JobState::Suspended));
+    }
+
+    #[test]
+    fn a_system_with_a_queue_ends_many_jobs_at_once() {
+        let fake = FakeTracker::with_queue();
+        let (requests, ids) = requests(&fake, 50);
+        fake.set_down(Some(Error::new(ErrorCode::DrmCommunication, "down")));
+        ids.iter().for_each(|id| requests.add(Request::EndAgain(id.clone(), Control::Terminate)));
+        until(&requests, |queue| queue.pause.is_some() && queue.waiting.len() == ids.len());
+        fake.set_down(None);
+        until(&requests, |queue| queue.threads == 0);
+        assert!(ids.iter().all(|id| fake.job_state(id).unwrap().0 == JobState::Failed));
+        assert!(requests.queue.lock().known.is_empty());
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::behalf::Behalf;
 use super::process::Kind;
 use super::world::World;
-use super::{process, submit};
+use super::{process, reserving, submit};
 use crate::model::{Error, Millis, ReservationInfo, ReservationTemplate, Result, Span, Wanted};
 use crate::scheduler::{self, Request, Window};
 use crate::store::{NewReservation, Reservation, Session};
+use crate::tracker::Reserving;
 
 /// A reservation as a caller names it: by its id and its session. Every call looks it up anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,45 +25,69 @@ impl ReservationRef {
         Self { id: reservation.info.id.clone(), session: Some(reservation.session.clone()) }
     }
 
-    /// The template that it was requested with.
+    /// The template that it was requested with; the known part of it for one that was not made through DRMAA.
     pub fn template(&self) -> Result<ReservationTemplate> {
-        self.stored().map(|(_, reservation)| reservation.template)
+        match self.look_up()? {
+            (_, Some(reservation)) => Ok(reservation.template),
+            (world, None) => self.foreign(&world, |it| it.reservation(&self.id)).map(template_of),
+        }
     }
 
     /// A snapshot of it.
     pub fn info(&self) -> Result<ReservationInfo> {
-        self.stored().map(|(_, reservation)| reservation.info)
+        match self.look_up()? {
+            (world, Some(reservation)) => reserving::current(&world, reservation),
+            (world, None) => self.foreign(&world, |it| it.reservation(&self.id)),
+        }
     }
 
     /// Terminate it. INVALID_STATE if it is over.
     pub fn terminate(&self) -> Result<()> {
-        let (world, _) = self.stored()?;
-        world.store.end_reservation(&self.id)?;
-        world.store.sync()
+        match self.look_up()? {
+            (world, Some(reservation)) => {
+                reserving::end(&world, &reservation)?;
+                world.store.end_reservation(&self.id)?;
+                world.store.sync()
+            }
+            (world, None) => self.foreign(&world, |it| it.end_reservation(&self.id)),
+        }
     }
 
     /// The same reservation, if it may be terminated on behalf of a user, otherwise DENIED_BY_DRMS.
     pub fn on_behalf(self, behalf: &Behalf) -> Result<Self> {
-        let (_, reservation) = self.stored()?;
-        behalf.check_owner(&format!("reservation {}", self.id), Some(&reservation.owner))?;
+        let (_, reservation) = self.look_up()?;
+        let owner = reservation.as_ref().map(|reservation| reservation.owner.as_str());
+        behalf.check_owner(&format!("reservation {}", self.id), owner)?;
         Ok(self)
     }
 
-    /// INVALID_SESSION if neither its session nor a monitoring session is open; INVALID_ARGUMENT if it
-    /// is not in its session.
-    fn stored(&self) -> Result<(Arc<World>, Reservation)> {
+    /// Do something with one that was not made through DRMAA.
+    fn foreign<T>(&self, world: &World, act: impl FnOnce(&dyn Reserving) -> Result<T>) -> Result<T> {
+        match reserving::keeper(world)? {
+            Some(engine) => act(reserving::of(&engine)?)
+                .map_err(|error| error.of(format_args!("reservation {}", self.id))),
+            None => Err(self.unknown()),
+        }
+    }
+
+    /// The stored reservation; `None` for one that was not made through DRMAA, which a monitoring session shows.
+    /// INVALID_SESSION if neither its session nor a monitoring session is open; INVALID_ARGUMENT if it is not in its
+    /// session.
+    fn look_up(&self) -> Result<(Arc<World>, Option<Reservation>)> {
         process::check_session(Kind::Reservation, self.session.as_deref())?;
         let world = process::world()?;
         let stored = world.store.reservation(&self.id)?;
         let of_session = |reservation: &Reservation| {
             self.session.as_ref().is_none_or(|name| *name == reservation.session)
         };
-        let reservation = stored.filter(of_session).ok_or_else(|| self.unknown())?;
+        let Some(reservation) = stored.filter(of_session) else {
+            return if self.session.is_none() { Ok((world, None)) } else { Err(self.unknown()) };
+        };
         if reservation.orphaned && !process::is_monitoring() {
             let text = format!("reservation {}: its session has been destroyed", self.id);
             return Err(Error::session(text));
         }
-        Ok((world, reservation))
+        Ok((world, Some(reservation)))
     }
 
     fn unknown(&self) -> Error {
@@ -82,12 +107,14 @@ pub(super) fn request(
     now: Millis,
 ) -> Result<ReservationRef> {
     let contact = session.contact.as_deref();
+    let (owner, of_session) = (behalf.owner()?, Some(session.name.clone()));
+    let engine = world.engine(&world.contact(contact)?.0)?;
+    if engine.queues_itself() {
+        let id = reserving::request(world, &engine, session, &owner, template)?;
+        return Ok(ReservationRef { id, session: of_session });
+    }
     let capacity = world.capacity(contact)?;
     let wanted = template.wanted(&capacity.machine, capacity.slots, capacity.memory, now)?;
-    if world.engine(&capacity.target)?.queues_itself() {
-        return Err(Error::unsupported("a reservation on a system with a queue of its own"));
-    }
-    let owner = behalf.owner()?;
     let new = NewReservation {
         id: &submit::new_id(),
         session: session.id,
@@ -110,13 +137,29 @@ pub(super) fn request(
             .ok_or_else(|| Error::argument("what the reservation template asks for is not free then"))
     })?;
     world.store.sync()?;
-    Ok(ReservationRef { id: new.id.to_owned(), session: Some(session.name.clone()) })
+    Ok(ReservationRef { id: new.id.to_owned(), session: of_session })
+}
+
+/// The known part of the template of a reservation that was made otherwise.
+fn template_of(info: ReservationInfo) -> ReservationTemplate {
+    let list = |texts: Vec<String>| texts.into_iter().map(|text| text.as_str().into()).collect();
+    ReservationTemplate {
+        reservation_name: Some(info.id.as_str().into()),
+        start_time: Some(info.begins / 1000),
+        end_time: Some(info.ends / 1000),
+        min_slots: Some(info.slots),
+        max_slots: Some(info.slots),
+        users: Some(list(info.users)),
+        candidate_machines: Some(list(info.machines.into_iter().map(|it| it.machine).collect())),
+        ..ReservationTemplate::default()
+    }
 }
 
 fn in_terms_of_scheduler(wanted: &Wanted, now: Millis) -> Request {
     let (begins, ends, duration) = match wanted.span {
         // Time may have passed since the request, because the store was busy.
         Span::Fixed { begins, ends } => (Some(begins.max(now)), Some(ends), None),
+        Span::AtOnce { duration } => (Some(now), None, Some(duration)),
         Span::Earliest { duration, before } => (None, before, Some(duration)),
     };
     let Wanted { min_slots, max_slots, memory, .. } = *wanted;
@@ -263,6 +306,8 @@ mod tests {
         let fixed = wanted(Span::Fixed { begins: 1_000, ends: 9_000 });
         let request = in_terms_of_scheduler(&fixed, 2_000);
         assert_eq!((request.begins, request.ends, request.duration), (Some(2_000), Some(9_000), None));
+        let at_once = in_terms_of_scheduler(&wanted(Span::AtOnce { duration: 5_000 }), 2_000);
+        assert_eq!((at_once.begins, at_once.ends, at_once.duration), (Some(2_000), None, Some(5_000)));
         let earliest = wanted(Span::Earliest { duration: 5_000, before: Some(9_000) });
         let request = in_terms_of_scheduler(&earliest, 2_000);
         assert_eq!((request.begins, request.ends, request.duration), (None, Some(9_000), Some(5_000)));

@@ -8,7 +8,7 @@ use super::job_session::check_name;
 use super::process::Kind;
 use super::reservation::{self, ReservationRef};
 use super::world::World;
-use super::{process, submit};
+use super::{process, reserving, submit};
 use crate::model::{Error, ReservationTemplate, Result, now};
 use crate::store::Session;
 
@@ -35,7 +35,13 @@ impl ReservationSession {
                 &invented
             }
         };
-        world.contact(contact)?;
+        let (target, _) = world.contact(contact)?;
+        let engine = world.engine(&target)?;
+        if engine.queues_itself() && engine.tracker().reserving().is_none() {
+            return Err(Error::unsupported(
+                "a reservation session of a system that keeps no reservations",
+            ));
+        }
         let row = world.store.create_reservation_session(name, contact, &behalf.owner()?)?;
         world.store.sync()?;
         Ok(Self::opened(row))
@@ -116,7 +122,8 @@ impl ReservationSession {
 
     /// Its reservations that are not over, in the order in which they were made.
     pub fn reservations(&self) -> Result<Vec<ReservationRef>> {
-        let reservations = self.world()?.store.session_reservations(self.row.id)?;
+        let world = self.world()?;
+        let reservations = reserving::in_force(&world, world.store.session_reservations(self.row.id)?)?;
         Ok(reservations.iter().map(ReservationRef::of).collect())
     }
 

@@ -73,6 +73,9 @@ impl Engine {
             return self.compare_waiting(job, runtime);
         }
         let is_mine = holder == Some(&self.mine);
+        if is_mine && self.progress.lock().doing(id) == Some(Doing::Ending) {
+            return self.compare_ending(job, runtime);
+        }
         if !is_mine && holder.is_some_and(Claim::is_alive) {
             return Ok(());
         }
@@ -105,7 +108,12 @@ impl Engine {
         let id = &job.id;
         let compared = match runtime.job_info(id) {
             Ok(info) if job.phase == Phase::There && info.state.is_queued() => {
-                Waiting::of(&info).map_or(Ok(()), |how| self.waits_there(id, &how))
+                let stored = Waiting::of(&info).map_or(Ok(()), |how| self.waits_there(id, &how));
+                if job.terminate.is_some() {
+                    // It was told to end just now, and stays this process's work until it has.
+                    return stored;
+                }
+                stored
             }
             Ok(info) if info.state.is_started() || info.state.is_terminated() => {
                 let adopted = self.adopt(job, &info);

@@ -11,7 +11,8 @@ use super::agent;
 use super::array::JobArray;
 use super::behalf::Behalf;
 use super::engine::Engine;
-use super::files::{expand_paths, make_files, make_task_files};
+use super::files::{TaskFiles, expand_paths, make_files, make_task_files};
+use super::hand_over::New;
 use super::job::JobRef;
 use super::world::{World, processors};
 use super::{policy, submitter};
@@ -22,8 +23,8 @@ use crate::model::{
 };
 use crate::rights;
 use crate::scheduler::Pool;
-use crate::store::{Mailer, NewTask, Session, Submission, Terms, task_id};
-use crate::tracker::{Settings, Stdio, Submitter};
+use crate::store::{Mailer, NewTasks, Session, Submission, Terms, task_id};
+use crate::tracker::{Settings, Stdio, Submitter, TaskRange};
 
 /// The attributes that the queue supports, for every tracker alike.
 const ATTRIBUTES: [&str; 14] = [
@@ -44,8 +45,6 @@ const ATTRIBUTES: [&str; 14] = [
 ];
 /// The attributes that it supports if there is a program that sends mails.
 const MAIL_ATTRIBUTES: [&str; 3] = ["email", "emailOnStarted", "emailOnTerminated"];
-/// The most tasks of a job array.
-const MAX_TASKS: i64 = 100_000;
 
 /// The indices of a job array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +60,12 @@ pub struct Bulk {
 }
 
 impl Bulk {
-    fn indices(self) -> Result<impl Iterator<Item = i64>> {
+    /// The number of tasks; 0 if these are no indices of an array.
+    pub fn count(self) -> i64 {
+        self.range().map_or(0, |range| range.count())
+    }
+
+    fn range(self) -> Result<TaskRange> {
         let Self { begin, end, step, .. } = self;
         let refuse = |cause: String| {
             Error::argument(format!("job array from {begin} to {end} in steps of {step}: {cause}"))
@@ -70,10 +74,10 @@ impl Bulk {
             return Err(refuse("it needs begin >= 1, end >= begin and step >= 1".to_owned()));
         }
         let count = (end - begin) / step + 1;
-        if count > MAX_TASKS {
-            return Err(refuse(format!("{count} tasks are too many, {MAX_TASKS} are allowed")));
+        if count > TaskRange::MOST {
+            return Err(refuse(format!("{count} tasks are too many, {} are allowed", TaskRange::MOST)));
         }
-        Ok((0..count).map(move |place| begin + place * step))
+        Ok(TaskRange { first: begin, last: begin + (count - 1) * step, step })
     }
 }
 
@@ -113,36 +117,39 @@ fn job_name(template: &JobTemplate) -> Option<String> {
     template.job_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string)
 }
 
-/// The jobs of an array just submitted with these arguments. No look-up is necessary, which might fail
+/// The jobs of an array that is submitted with these arguments. No look-up is necessary, which might fail
 /// when nothing can be undone any more.
-pub fn tasks(array: &JobArray, template: &JobTemplate, bulk: Bulk) -> Vec<JobRef> {
-    let indices = bulk.indices().into_iter().flatten();
-    let job = |index| JobRef {
+pub fn tasks(array: &JobArray, template: &JobTemplate, bulk: Bulk) -> impl Iterator<Item = JobRef> {
+    let indices: Vec<i64> = bulk.range().map_or_else(|_| Vec::new(), |range| range.indices().collect());
+    let name = job_name(template);
+    indices.into_iter().map(move |index| JobRef {
         id: task_id(&array.id, index),
         session: array.session.clone(),
-        name: job_name(template),
-    };
-    indices.map(job).collect()
+        name: name.clone(),
+    })
 }
 
-/// Submit a job array: all of it or nothing.
+/// Submit a job array with this id: all of it or nothing.
 pub(super) fn run_bulk_jobs(
     world: &Arc<World>,
     session: &Session,
     behalf: &Behalf,
+    id: &str,
     template: &JobTemplate,
     bulk: Bulk,
-) -> Result<JobArray> {
-    let indices = bulk.indices()?;
+) -> Result<()> {
+    let range = bulk.range()?;
     let config = world.config.reload()?;
     let template = &with_defaults(&config, template.clone());
     let mut checked = check(world, &config, session, behalf, template, model::Submission::Array)?;
     checked.terms.max_parallel = Some(bulk.max_parallel).filter(|limit| *limit > 0);
     let stdio = expand_paths(template, &checked.submitter)?;
-    let tasks = rights::of(&checked.submitter, || Ok(make_task_files(&stdio, indices)))?;
-    let id = new_id();
-    checked.store(world, session, template, &id, &stdio, Some(&tasks), None)?;
-    Ok(JobArray { id, session: Some(session.name.clone()) })
+    let files = rights::of(&checked.submitter, || Ok(make_task_files(&stdio, range)))?;
+    let (stdio, tasks) = match &files {
+        TaskFiles::OfAll(made) => (made, NewTasks::Alike(range)),
+        TaskFiles::OfEach(tasks) => (&stdio, NewTasks::Each(tasks)),
+    };
+    checked.store(world, session, template, id, stdio, Some(tasks), None)
 }
 
 /// The template with the present attributes of its category: later changes of the configuration do not
@@ -204,15 +211,17 @@ impl Checked {
         template: &JobTemplate,
         id: &str,
         stdio: &Stdio,
-        tasks: Option<&[NewTask]>,
+        tasks: Option<NewTasks<'_>>,
         failure: Option<&str>,
     ) -> Result<()> {
         // Before anything is stored: if no agent can be started, nothing is submitted.
         agent::ensure(world)?;
-        let there =
-            if self.engine.queues_itself() { to_hand_over(id, tasks, failure) } else { Vec::new() };
+        let there = match self.engine.queues_itself() {
+            true => New::of(id, tasks, failure),
+            false => New::Jobs(Vec::new()),
+        };
         // The dispatcher leaves them to this thread.
-        there.iter().for_each(|id| self.engine.takes_up_new(id));
+        self.engine.takes_up_new(&there);
         let submitted = world.store.submit(&Submission {
             id,
             session: session.id,
@@ -227,12 +236,12 @@ impl Checked {
             failure,
             hand_over: self.engine.queues_itself().then_some(&world.mine),
         });
-        submitted.inspect_err(|_| there.iter().for_each(|id| self.engine.done(id)))?;
+        submitted.inspect_err(|_| self.engine.new_are_done(&there))?;
         world.accepted(session.id, id, &self.engine);
         self.engine.subscribe();
         if let Err(error) = self.engine.hand_over_now(&there) {
             let withdrawn = world.store.withdraw(id);
-            there.iter().for_each(|id| self.engine.done(id));
+            self.engine.new_are_done(&there);
             if withdrawn? {
                 return Err(error);
             }
@@ -241,17 +250,6 @@ impl Checked {
         match agent::ensure(world) {
             Err(error) if world.store.withdraw(id)? => Err(error),
             _ => Ok(()),
-        }
-    }
-}
-
-/// The jobs of a submission that are to be handed over: those that have not failed already.
-fn to_hand_over(id: &str, tasks: Option<&[NewTask]>, failure: Option<&str>) -> Vec<String> {
-    match tasks {
-        None => failure.is_none().then(|| id.to_owned()).into_iter().collect(),
-        Some(tasks) => {
-            let fit = tasks.iter().filter(|task| task.failure.is_none());
-            fit.map(|task| task_id(id, task.index)).collect()
         }
     }
 }
@@ -343,6 +341,9 @@ fn reservation(
     let Some(reservation) = world.store.reservation(&id.to_string())? else {
         return refuse("there is no such reservation");
     };
+    if reservation.kept {
+        return refuse("it is one of another system");
+    }
     let info = reservation.info;
     if info.ends <= now() {
         return refuse("it is over");
@@ -362,7 +363,7 @@ mod tests {
     use super::*;
 
     fn indices(begin: i64, end: i64, step: i64) -> Result<Vec<i64>> {
-        Bulk { begin, end, step, max_parallel: 0 }.indices().map(Iterator::collect)
+        Bulk { begin, end, step, max_parallel: 0 }.range().map(|range| range.indices().collect())
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::model::{JobState, Result};
@@ -12,6 +13,8 @@ use crate::sync::{Condvar, Mutex};
 #[derive(Default)]
 pub(super) struct Waits {
     table: Mutex<Table>,
+    /// A callback waits for the states of all jobs.
+    listening: AtomicBool,
 }
 
 #[derive(Default)]
@@ -144,6 +147,16 @@ impl Waits {
             None => table.look_up_all(store),
         }
         table.seen = Some(changes.last);
+    }
+
+    /// Returns whether anybody waits for the states of jobs.
+    pub(super) fn is_any(&self) -> bool {
+        self.listening.load(Ordering::Relaxed) || !self.table.lock().jobs.is_empty()
+    }
+
+    /// Note that a callback waits for states, or none any more.
+    pub(super) fn set_listening(&self, listening: bool) {
+        self.listening.store(listening, Ordering::Relaxed);
     }
 
     /// Let every wait check again conditions other than jobs.

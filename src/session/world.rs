@@ -187,10 +187,7 @@ impl World {
         }
         let deadline = Instant::now() + DRAIN;
         for engine in self.engines() {
-            engine.drain(
-                |doing| matches!(doing, Doing::Starting | Doing::Undoing | Doing::Cleaning),
-                deadline,
-            );
+            engine.drain(|doing| doing != Doing::Preparing, deadline);
         }
         self.store.sync()
     }

@@ -1,7 +1,9 @@
 //! The account of a job: from the record that its run has left, and from what Slurm says of it, in this order.
 
 use super::job_dir::{Files, Run, unknown_job};
+use super::sacct::Past;
 use super::squeue::Entry;
+use super::words::{is_over, said_of_end, state};
 use crate::container::outcome::of_record;
 use crate::model::{JobInfo, JobState, Millis, Outcome, Result, SlotInfo, now};
 use drmaa2_init::Record;
@@ -52,7 +54,7 @@ fn judge(id: &str, files: &Files, said: &Said<'_>) -> Result<JobInfo> {
             }
             (None, None) => Err(unknown_job(id)),
             // The controller was restarted since, and may have forgotten what it had accepted just before.
-            (None, Some(submitted)) if submitted.controller != *start => match files.terminated {
+            (None, Some(submitted)) if !submitted.is_known_to(start) => match files.terminated {
                 true => {
                     Ok(ended(info(JobState::Failed), files, not_run("terminated before it started")))
                 }
@@ -73,8 +75,12 @@ fn judge(id: &str, files: &Files, said: &Said<'_>) -> Result<JobInfo> {
 
 /// The account of a job that Slurm shows and that has no final record.
 fn shown(id: &str, entry: &Entry, over: Option<Millis>, files: &Files) -> JobInfo {
-    let state = state(entry, files.run.is_some());
-    if !state.is_terminated() {
+    let state = match state(entry, files.run.is_some()) {
+        // Slurm does not know that its init has stopped it.
+        JobState::Running if files.run.as_ref().is_some_and(Run::is_suspended) => JobState::Suspended,
+        state => state,
+    };
+    if !state.is_terminated() && !waits_in_vain(entry, files) {
         return entry.info(id, state);
     }
     let (words, began) = (entry.words(), files.run.as_ref());
@@ -82,24 +88,92 @@ fn shown(id: &str, entry: &Entry, over: Option<Millis>, files: &Files) -> JobInf
         Some(Some(record)) => recorded(record, files, said_of_end(&entry.line.state).as_deref()),
         // It may just not be visible yet.
         _ if may_have_run(entry, began) && over.is_none_or(|over| over < RECORD_DELAY) => {
-            return entry.info(id, JobState::Running);
+            let info = entry.info(id, JobState::Running);
+            return match began {
+                Some(run) => of_run(info, run),
+                None => info,
+            };
         }
-        Some(None) if entry.line.state == "NODE_FAIL" => lost(format!("Slurm: {words}")),
+        Some(None) if entry.line.state == "NODE_FAIL" => {
+            lost(format!("runtime lost the job: Slurm: {words}"))
+        }
         Some(None) if files.killed => killed(),
         Some(None) => {
             let node = &files.run.as_ref().map(|run| run.node.clone()).unwrap_or_default();
-            lost(format!("Slurm: {words}; its run on {node} left no record"))
+            lost(format!("runtime lost the job: Slurm: {words}; its run on {node} left no record"))
         }
+        None => not_begun(entry, files),
+    };
+    ended(entry.info(id, JobState::Failed), files, outcome)
+}
+
+/// The end of a job that Slurm takes for over, and that was not begun as far as its directory tells.
+fn not_begun(entry: &Entry, files: &Files) -> Outcome {
+    let words = entry.words();
+    match entry.nodes() {
         // Slurm had begun with it, as far as anybody could see.
-        None if files.killed => Outcome { exit_status: None, ..killed() },
-        None if files.terminated => not_run("terminated before it started"),
-        None if entry.line.state == "CANCELLED" => not_run("cancelled in Slurm before it was started"),
-        None => not_run(&format!(
+        nodes if files.killed && !nodes.is_empty() => Outcome { exit_status: None, ..killed() },
+        _ if files.terminated => not_run("terminated before it started"),
+        _ if entry.line.state == "CANCELLED" => not_run("cancelled in Slurm before it was started"),
+        _ => not_run(&format!(
             "Slurm: {words}; the job was not begun on its node: the library's directory and programs must be there at \
              the same paths"
         )),
+    }
+}
+
+/// The account of a job that Slurm does not show any more, by that of its accounting. `unaccounted` is what there is to
+/// say without.
+pub(super) fn accounted(
+    id: &str,
+    files: &Files,
+    past: &Past,
+    unaccounted: Result<JobInfo>,
+) -> Result<JobInfo> {
+    if unaccounted.is_err() && past.may_be_forgotten() {
+        return unaccounted;
+    }
+    let session = files.submitted.as_ref().map(|submitted| submitted.session.clone());
+    let why = said_of_end(&past.entry.line.state);
+    let (outcome, remark) = match &files.run {
+        Some(Run { record: Some(record), .. }) => {
+            (recorded(record.clone(), files, why.as_deref()), None)
+        }
+        Some(Run { node, .. }) => {
+            // That of a kill, if it was asked for, is told as such.
+            let is_kill = |code: &i32| files.killed && *code == 128 + libc::SIGKILL;
+            let outcome = match (past.exit_code().filter(|code| !is_kill(code)), why) {
+                (None, _) if files.killed => killed(),
+                (Some(code), _) => Outcome { exit_status: Some(code), ..Outcome::default() },
+                (None, Some(why)) if past.was_ended() => Outcome::failed(why),
+                _ => lost("runtime lost the job".to_owned()),
+            };
+            (outcome, Some(format!(": its run on {node} left no record")))
+        }
+        None => (not_begun(&past.entry, files), Some(String::new())),
     };
-    ended(entry.info(id, JobState::Failed), files, outcome)
+    let outcome = match remark {
+        None => outcome,
+        Some(remark) => Outcome {
+            remark: Some(format!("the account is Slurm's ({}){remark}", past.words())),
+            finished: past.ended,
+            usage: past.usage.clone(),
+            ..outcome
+        },
+    };
+    let info = JobInfo { session, ..past.entry.info(id, JobState::Failed) };
+    Ok(ended(info, files, outcome))
+}
+
+/// Returns whether Slurm does not run a job, and the job is not to run any more: one that has begun is over then.
+pub(super) fn has_given_up(entry: &Entry, files: &Files) -> bool {
+    is_over(&entry.line.state) || waits_in_vain(entry, files)
+}
+
+/// Returns whether a job has begun, waits to run again, and is not rerunnable: the program on the node would do nothing.
+fn waits_in_vain(entry: &Entry, files: &Files) -> bool {
+    let waits = || matches!(state(entry, true), JobState::Requeued | JobState::RequeuedHeld);
+    files.run.is_some() && !files.rerunnable && waits()
 }
 
 /// Returns whether a job that has no record may have run, as far as Slurm shows.
@@ -107,41 +181,9 @@ fn may_have_run(entry: &Entry, run: Option<&Run>) -> bool {
     run.is_some() || (entry.line.start.is_some() && entry.line.state != "CANCELLED")
 }
 
-/// The state that a word of Slurm stands for, of a job that has begun or not.
-fn state(entry: &Entry, has_begun: bool) -> JobState {
-    let reason = entry.line.reason.as_str();
-    let is_held = matches!(reason, "JobHeldUser" | "JobHeldAdmin") || reason.ends_with("requeued_held");
-    match (entry.line.state.as_str(), has_begun) {
-        ("PENDING" | "CONFIGURING" | "STAGE_IN", false) if is_held => JobState::QueuedHeld,
-        ("PENDING" | "CONFIGURING" | "STAGE_IN", false) => JobState::Queued,
-        ("PENDING", true) if is_held => JobState::RequeuedHeld,
-        ("REQUEUE_HOLD" | "SPECIAL_EXIT", _) => JobState::RequeuedHeld,
-        ("PENDING" | "CONFIGURING" | "STAGE_IN" | "REQUEUED" | "REQUEUE_FED", _) => JobState::Requeued,
-        ("RUNNING" | "RESIZING" | "SIGNALING" | "COMPLETING" | "STAGE_OUT", _) => JobState::Running,
-        ("SUSPENDED" | "STOPPED", _) => JobState::Suspended,
-        ("COMPLETED", _) => JobState::Done,
-        (
-            "FAILED" | "CANCELLED" | "TIMEOUT" | "DEADLINE" | "OUT_OF_MEMORY" | "PREEMPTED"
-            | "BOOT_FAIL" | "NODE_FAIL",
-            _,
-        ) => JobState::Failed,
-        _ => JobState::Undetermined,
-    }
-}
-
 /// The account of a job of Slurm that the library has not submitted.
 pub(super) fn foreign(id: &str, entry: &Entry) -> JobInfo {
     entry.info(id, state(entry, false))
-}
-
-/// The reason of an end that Slurm has brought about.
-fn said_of_end(state: &str) -> Option<String> {
-    match state {
-        "COMPLETED" | "FAILED" => None,
-        "TIMEOUT" => Some("ended by Slurm: its time limit was reached".to_owned()),
-        "CANCELLED" => Some("cancelled in Slurm".to_owned()),
-        state => Some(format!("ended by Slurm: {state}")),
-    }
 }
 
 /// The end that a record tells. One that was interrupted was brought about for this reason; without one, by a signal of
@@ -152,7 +194,8 @@ fn recorded(record: Record, files: &Files, interrupted: Option<&str>) -> Outcome
         // A signal to end, without a word of Slurm, was one of the node's.
         None if outcome.lost && outcome.signal == Some(libc::SIGTERM) => None,
         Some(why) if outcome.lost => Some(why.to_owned()),
-        _ if files.killed && outcome.signal == Some(libc::SIGKILL) => {
+        // Also what was killed when only processes that had outlived the command were left.
+        _ if files.killed && (outcome.lost || outcome.signal == Some(libc::SIGKILL)) => {
             Some("killed on request".to_owned())
         }
         _ => outcome.reason,
@@ -178,14 +221,10 @@ fn not_run(reason: &str) -> Outcome {
 fn ended(mut info: JobInfo, files: &Files, outcome: Outcome) -> JobInfo {
     info.state = outcome.state();
     info.substate = None;
-    // Slurm gives a start, and a machine, also to what was cancelled while it waited.
-    if files.run.is_none() {
-        (info.dispatched, info.slots, info.allocated_machines) = (None, None, Vec::new());
-    }
-    if let Some(run) = &files.run
-        && info.allocated_machines.is_empty()
-    {
-        info.allocated_machines = vec![SlotInfo { machine: run.node.clone(), slots: 1 }];
+    match &files.run {
+        Some(run) => info = of_run(info, run),
+        // Slurm gives a start, and a machine, also to what was cancelled while it waited.
+        None => (info.dispatched, info.slots, info.allocated_machines) = (None, None, Vec::new()),
     }
     info.end(Outcome {
         finished: if outcome.finished == 0 { now() } else { outcome.finished },
@@ -194,12 +233,24 @@ fn ended(mut info: JobInfo, files: &Files, outcome: Outcome) -> JobInfo {
     info
 }
 
+/// This account of a job, with the place and the start of its last run: Slurm tells those of the next one of what it
+/// would run again.
+fn of_run(info: JobInfo, run: &Run) -> JobInfo {
+    if info.allocated_machines.iter().any(|place| place.machine == run.node) {
+        return info;
+    }
+    let place = SlotInfo { machine: run.node.clone(), slots: info.slots.unwrap_or(1) };
+    JobInfo { dispatched: Some(run.claimed), allocated_machines: vec![place], ..info }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::job_dir::Submitted;
+    use super::super::sacct::tests::past;
     use super::super::squeue::{self, tests::line};
+    use super::super::submission::Submitted;
     use super::*;
     use crate::model::ErrorCode;
+    use drmaa2_init::suspension::Switched;
 
     fn entry(state: &str, reason: &str, start: &str) -> Entry {
         let text =
@@ -213,7 +264,12 @@ mod tests {
     }
 
     fn run(record: Option<Record>) -> Files {
-        Files { run: Some(Run { node: "n2".into(), claimed: 5, record }), ..submitted() }
+        let run = Run { node: "n2".into(), claimed: 5, record, ..Run::default() };
+        Files { run: Some(run), ..submitted() }
+    }
+
+    fn again(files: Files) -> Files {
+        Files { rerunnable: true, ..files }
     }
 
     fn shown(files: &Files, state: &str, reason: &str) -> JobInfo {
@@ -229,9 +285,11 @@ mod tests {
             ("PENDING", "JobHeldUser", QueuedHeld, RequeuedHeld),
             ("PENDING", "JobHeldAdmin", QueuedHeld, RequeuedHeld),
             ("PENDING", "launch_failed_requeued_held", QueuedHeld, RequeuedHeld),
-            ("REQUEUED", "None", Requeued, Requeued),
-            ("REQUEUE_HOLD", "None", RequeuedHeld, RequeuedHeld),
-            ("SPECIAL_EXIT", "None", RequeuedHeld, RequeuedHeld),
+            ("PENDING", "launch failed requeued held", QueuedHeld, RequeuedHeld),
+            ("RESV_DEL_HOLD", "Reservation x was deleted", QueuedHeld, RequeuedHeld),
+            ("REQUEUED", "None", Queued, Requeued),
+            ("REQUEUE_HOLD", "None", QueuedHeld, RequeuedHeld),
+            ("SPECIAL_EXIT", "None", QueuedHeld, RequeuedHeld),
             ("CONFIGURING", "None", Queued, Requeued),
             ("RUNNING", "None", Running, Running),
             ("COMPLETING", "None", Running, Running),
@@ -241,9 +299,29 @@ mod tests {
             ("NEW_WORD", "None", Undetermined, Undetermined),
         ] {
             assert_eq!(shown(&submitted(), state, reason).state, not_begun, "{state} {reason}");
-            assert_eq!(shown(&run(None), state, reason).state, begun, "{state} {reason}");
+            assert_eq!(shown(&again(run(None)), state, reason).state, begun, "{state} {reason}");
         }
         assert_eq!(shown(&submitted(), "NEW_WORD", "Why").substate.as_deref(), Some("NEW_WORD Why"));
+    }
+
+    #[test]
+    fn what_its_init_has_suspended_is_suspended_though_it_runs_in_slurm() {
+        let switched = |suspended, record| {
+            let mut files = run(record);
+            let run = files.run.as_mut().unwrap();
+            run.switched = Some(Switched { suspended, at: 7 });
+            files
+        };
+        for (suspended, expected) in [(true, JobState::Suspended), (false, JobState::Running)] {
+            let info = shown(&switched(suspended, None), "RUNNING", "None");
+            assert_eq!((info.state, info.substate.as_deref()), (expected, Some("RUNNING")));
+        }
+        assert_eq!(shown(&switched(false, None), "SUSPENDED", "None").state, JobState::Suspended);
+        // One that is to run again is not.
+        let requeued = shown(&again(switched(true, None)), "PENDING", "None");
+        assert_eq!(requeued.state, JobState::Requeued);
+        let done = Record { exit_code: Some(0), ..Record::default() };
+        assert_eq!(shown(&switched(true, Some(done)), "RUNNING", "None").state, JobState::Done);
     }
 
     #[test]
@@ -265,7 +343,14 @@ mod tests {
             assert_eq!((info.annotation.as_deref(), info.lost), (reason, false));
         }
         // It may run again.
-        assert_eq!(shown(&run(Some(cut)), "PENDING", "BeginTime").state, JobState::Requeued);
+        let requeued = shown(&again(run(Some(cut.clone()))), "PENDING", "BeginTime");
+        assert_eq!(requeued.state, JobState::Requeued);
+        // Killed when only processes that had outlived the command were left.
+        let left = Record { exit_code: Some(0), signal: None, ..cut };
+        let left = Files { terminated: true, killed: true, ..run(Some(left)) };
+        let info = shown(&left, "RUNNING", "None");
+        assert_eq!(info.state, JobState::Failed);
+        assert_eq!(info.annotation.as_deref(), Some("killed on request"));
     }
 
     #[test]
@@ -283,6 +368,54 @@ mod tests {
         assert!(info.allocated_machines.is_empty() && !info.lost);
         let info = shown(&submitted(), "FAILED", "None");
         assert!(info.annotation.unwrap().contains("not begun on its node"));
+        // Nor a signal, however it was to end, unless Slurm had begun with it.
+        let killed = Files { terminated: true, killed: true, ..submitted() };
+        for (node, signal, annotation) in
+            [("", None, "terminated before it started"), ("n1", Some("SIGKILL"), "killed on request")]
+        {
+            let text = line([
+                "drmaa2:j",
+                "7",
+                "N/A",
+                "CANCELLED",
+                "None",
+                "100",
+                "90",
+                "2",
+                node,
+                "main",
+                "me",
+                "x",
+            ]);
+            let entry = squeue::parse(&text).get("j").unwrap().clone();
+            let info = account("j", &killed, &Said::Shown(&entry, Some(RECORD_DELAY))).unwrap();
+            assert_eq!(info.annotation.as_deref(), Some(annotation));
+            assert_eq!((info.terminating_signal.as_deref(), info.exit_status), (signal, None));
+        }
+    }
+
+    #[test]
+    fn what_must_not_run_again_has_ended_once_slurm_would_run_it_again() {
+        for (state, reason) in [
+            ("PENDING", "BeginTime"),
+            ("PENDING", "JobHeldUser"),
+            ("REQUEUED", "None"),
+            ("REQUEUE_HOLD", "None"),
+        ] {
+            let entry = entry(state, reason, "100");
+            assert!(has_given_up(&entry, &run(None)) && !has_given_up(&entry, &again(run(None))));
+            assert!(!has_given_up(&entry, &submitted()));
+            let young = account("j", &run(None), &Said::Shown(&entry, Some(0))).unwrap();
+            // The start that Slurm shows is that of its next try.
+            assert_eq!((young.state, young.dispatched), (JobState::Running, Some(5)));
+            let info = shown(&run(None), state, reason);
+            assert!(info.lost && info.state == JobState::Failed, "{info:?}");
+            assert_eq!((info.allocated_machines[0].machine.as_str(), info.dispatched), ("n2", Some(5)));
+            let cut = Record { signal: Some(15), interrupted: true, ..Record::default() };
+            let info = shown(&run(Some(cut)), state, reason);
+            assert_eq!((info.state, info.lost), (JobState::Failed, false));
+            assert!(info.annotation.unwrap().contains("not rerunnable"));
+        }
     }
 
     #[test]
@@ -294,5 +427,69 @@ mod tests {
         assert!(account("j", &Files::default(), &Said::Nothing("12")).is_err());
         let ended = Files { terminated: true, ..submitted() };
         assert_eq!(account("j", &ended, &Said::Nothing("13")).unwrap().state, JobState::Failed);
+    }
+
+    #[test]
+    fn what_slurm_has_forgotten_is_told_by_its_accounting() {
+        let of = |files: &Files, state: &str, code: &str| {
+            let unaccounted = account("j", files, &Said::Nothing("12"));
+            accounted("j", files, &past(state, code), unaccounted).unwrap()
+        };
+        let info = of(&run(None), "COMPLETED", "0:0");
+        assert_eq!((info.state, info.exit_status, info.lost), (JobState::Done, Some(0), false));
+        let annotation = "the account is Slurm's (COMPLETED): its run on n2 left no record";
+        assert_eq!(info.annotation.as_deref(), Some(annotation));
+        assert_eq!((info.dispatched, info.finished), (Some(5), Some(200_000)));
+        assert_eq!(info.allocated_machines, [SlotInfo { machine: "n2".into(), slots: 2 }]);
+        assert_eq!((info.usage.cpu_time, info.session.as_deref()), (Some(2_500), Some("s")));
+        let info = of(&run(None), "FAILED", "3:0");
+        assert_eq!((info.state, info.exit_status, info.lost), (JobState::Failed, Some(3), false));
+        for (state, code, lost, begin) in [
+            ("TIMEOUT", "0:15", false, "ended by Slurm: its time limit was reached; the account is"),
+            (
+                "CANCELLED by 0",
+                "0:15",
+                false,
+                "cancelled in Slurm; the account is Slurm's (CANCELLED 0:15)",
+            ),
+            ("CANCELLED", "0:0", true, "runtime lost the job; "),
+            ("NODE_FAIL", "1:0", true, "runtime lost the job; "),
+            ("FAILED", "0:9", true, "runtime lost the job; the account is Slurm's (FAILED 0:9)"),
+            ("FAILED", "125:0", true, "runtime lost the job; "),
+        ] {
+            let info = of(&run(None), state, code);
+            assert_eq!(
+                (info.state, info.exit_status, info.lost),
+                (JobState::Failed, None, lost),
+                "{state}"
+            );
+            assert!(info.annotation.as_ref().is_some_and(|text| text.starts_with(begin)), "{info:?}");
+        }
+        let killed = Files { terminated: true, killed: true, ..run(None) };
+        for code in ["0:9", "137:0"] {
+            let info = of(&killed, "FAILED", code);
+            assert_eq!(info.terminating_signal.as_deref(), Some("SIGKILL"));
+        }
+        assert_eq!(of(&killed, "COMPLETED", "0:0").state, JobState::Done);
+        // A record counts; what has ended it is Slurm's to tell.
+        let cut = Record { signal: Some(15), interrupted: true, finished: 9, ..Record::default() };
+        let info = of(&run(Some(cut)), "TIMEOUT", "0:15");
+        assert_eq!((info.exit_status, info.finished), (Some(143), Some(9)));
+        let annotation = "ended by Slurm: its time limit was reached";
+        assert_eq!(info.annotation.as_deref(), Some(annotation));
+    }
+
+    #[test]
+    fn accounting_tells_what_was_cancelled_from_what_a_controller_has_forgotten() {
+        let of = |state: &str, controller: &str| {
+            let unaccounted = account("j", &submitted(), &Said::Nothing(controller));
+            accounted("j", &submitted(), &past(state, "0:0"), unaccounted)
+        };
+        let info = of("CANCELLED by 0", "13").unwrap();
+        assert_eq!((info.state, info.exit_status, info.dispatched), (JobState::Failed, None, None));
+        assert!(info.annotation.unwrap().ends_with("; the account is Slurm's (CANCELLED)"));
+        assert_eq!(of("CANCELLED", "13").unwrap_err().code, ErrorCode::InvalidArgument);
+        assert!(of("CANCELLED", "12").is_ok());
+        assert!(of("FAILED", "13").unwrap().annotation.unwrap().contains("not begun on its node"));
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write, pipe};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
@@ -21,7 +21,8 @@ const MAX_OUTPUT: u64 = 512 << 20;
 const MAX_ERRORS: u64 = 64 << 10;
 /// A pipe holds at least as many bytes.
 const MAX_INPUT: usize = 4096;
-/// Runs a program and tells its exit code: it is no child of this process, which could not be told otherwise.
+/// Runs a program and tells its exit code: it is no child of this process, which could not be told otherwise. That takes
+/// a millisecond.
 const SHELL: &str = "/bin/sh";
 const SCRIPT: &str = r#""$@" 3>&-; echo "$?" >&3"#;
 
@@ -34,6 +35,16 @@ pub struct Programs {
     pub conf: Option<PathBuf>,
 }
 
+/// The call of a program.
+struct Call<'a> {
+    args: &'a [&'a str],
+    /// Its standard input.
+    input: &'a [u8],
+    /// Variables for it alone.
+    more: &'a [(&'a str, &'a str)],
+    patience: Duration,
+}
+
 /// A program that has ended.
 struct Ended {
     code: i32,
@@ -44,7 +55,7 @@ struct Ended {
 impl Programs {
     /// Run a program that asks or tells the controller something; the result is its output.
     pub(super) async fn ask(&self, program: &str, args: &[&str]) -> Result<String> {
-        self.run(program, args, b"", QUERY, PATIENCE).await
+        self.ask_within(PATIENCE, program, args).await
     }
 
     /// The same, with less time.
@@ -54,23 +65,24 @@ impl Programs {
         program: &str,
         args: &[&str],
     ) -> Result<String> {
-        self.run(program, args, b"", QUERY, patience).await
+        self.run(program, None, Call { args, input: b"", more: QUERY, patience }).await
     }
 
-    /// Run a program that submits this script; the result is its output.
+    /// Run a program that submits this script; the result is its output, without which it has failed.
     pub(super) async fn submit(&self, program: &str, args: &[&str], script: &str) -> Result<String> {
         // Its environment becomes that of the script: nothing in it but what a program needs to be found.
-        self.run(program, args, script.as_bytes(), &[], PATIENCE).await
+        let call = Call { args, input: script.as_bytes(), more: &[], patience: PATIENCE };
+        self.run(program, self.find(program), call).await
     }
 
-    async fn run(
-        &self,
-        program: &str,
-        args: &[&str],
-        input: &[u8],
-        more: &[(&str, &str)],
-        patience: Duration,
-    ) -> Result<String> {
+    /// The file of a program.
+    fn find(&self, program: &str) -> Option<PathBuf> {
+        std::env::split_paths(&self.path).map(|dir| dir.join(program)).find(|path| path.is_file())
+    }
+
+    /// Run a program. With its file, it is run without a shell, and its exit code is not known.
+    async fn run(&self, program: &str, file: Option<PathBuf>, call: Call<'_>) -> Result<String> {
+        let patience = call.patience;
         let of = |error: Error| error.of(program);
         // Slurm's programs would try to find another for a minute.
         if let Some(conf) = &self.conf
@@ -79,9 +91,8 @@ impl Programs {
             let text = format!("{}: {error}", conf.display());
             return Err(of(Error::new(ErrorCode::DrmCommunication, text)));
         }
-        let ended =
-            self.start(program, args, input, more).map_err(|error| of(failure::of_io(&error)))?;
-        let (process, reading) = ended;
+        let started = self.start(program, file, call);
+        let (process, reading) = started.map_err(|error| of(failure::of_io(&error)))?;
         match tokio::time::timeout(patience, reading).await {
             Ok(Ok(Ended { code: 0, output, .. })) => Ok(output),
             Ok(Ok(Ended { code, errors, .. })) => Err(failure::of_program(program, code, &errors)),
@@ -100,9 +111,8 @@ impl Programs {
     fn start(
         &self,
         program: &str,
-        args: &[&str],
-        input: &[u8],
-        more: &[(&str, &str)],
+        file: Option<PathBuf>,
+        Call { args, input, more, .. }: Call<'_>,
     ) -> io::Result<(Option<OwnedFd>, impl Future<Output = io::Result<Ended>> + use<>)> {
         if input.len() > MAX_INPUT {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -117,20 +127,26 @@ impl Programs {
             input: if input.is_empty() { nothing.as_fd() } else { script.as_fd() },
             output: out.as_fd(),
             errors: err.as_fd(),
-            lifeline: Some(status.as_fd()),
+            lifeline: file.is_none().then(|| status.as_fd()),
             user: None,
         };
-        let arguments = [&["sh", "-c", SCRIPT, "sh", program], args].concat();
+        let (shell, tells) = (["sh", "-c", SCRIPT, "sh", program], file.is_none());
+        let arguments = [if tells { &shell } else { &shell[4..] }, args].concat();
         let arguments: Vec<&OsStr> = arguments.into_iter().map(OsStr::new).collect();
-        let handed = Handed::Streams(streams);
-        let process = spawn(Path::new(SHELL), &arguments, &self.variables(more), handed)?;
+        let file = file.unwrap_or_else(|| SHELL.into());
+        let process = spawn(&file, &arguments, &self.variables(more), Handed::Streams(streams))?;
         drop((out, err, status));
         let [output, errors, code] = [output, errors, code].map(|end| receiver(end.into()));
         let (output, errors, code) = (output?, errors?, code?);
         let reading = async move {
             let read = tokio::try_join!(all(output, MAX_OUTPUT), all(errors, MAX_ERRORS), all(code, 16));
             let (output, errors, code) = read?;
-            let code = code.trim().parse().map_err(|_| io::Error::other("it was killed"))?;
+            let is_silent = output.is_empty() && errors.is_empty();
+            let code = match code.trim().parse() {
+                Ok(code) => code,
+                Err(_) if tells || is_silent => return Err(io::Error::other("it was killed")),
+                Err(_) => i32::from(output.is_empty()),
+            };
             Ok(Ended { code, output, errors })
         };
         Ok((process, reading))
@@ -167,7 +183,7 @@ mod tests {
     use super::*;
 
     fn programs() -> Programs {
-        Programs { path: "/usr/bin:/bin".into(), conf: Some("/etc/passwd".into()) }
+        Programs { path: "/nowhere:/usr/bin:/bin".into(), conf: Some("/etc/passwd".into()) }
     }
 
     #[tokio::test]
@@ -177,6 +193,19 @@ mod tests {
         assert_eq!(said.unwrap(), "/etc/passwd %s a b\n");
         let said = programs().submit("sh", &["-c", "cat; env"], "the script\n").await.unwrap();
         assert!(said.starts_with("the script\n") && !said.contains("TIME_FORMAT"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_submission_without_an_answer_has_failed_or_was_killed() {
+        let refused = programs().submit("sh", &["-c", "echo 'sh: error: no such place' >&2"], "x").await;
+        let refused = refused.unwrap_err();
+        assert_eq!((refused.code, &*refused.message), (ErrorCode::InvalidArgument, "sh: no such place"));
+        let killed = programs().submit("sh", &["-c", "kill -9 $$"], "x").await.unwrap_err();
+        assert_eq!(killed.code, ErrorCode::DrmCommunication);
+        assert!(killed.message.contains("killed"), "{killed}");
+        let unknown = programs().submit("no-such-program-of-slurm", &[], "x").await.unwrap_err();
+        assert_eq!(unknown.code, ErrorCode::DrmCommunication, "{unknown}");
+        assert!(unknown.message.contains("not found"), "{unknown}");
     }
 
     #[tokio::test]

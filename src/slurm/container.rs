@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use drmaa2_init::{Order, RUN_PLACEHOLDER};
+use oci_spec::image::Config;
 use serde_json::{Value, json};
 
 use super::settings::JobSettings;
 use crate::container::order;
 use crate::container::spec::{Host, SpecInput, arrange, spec};
-use crate::images::Unpacked;
 use crate::model::extensions::Network;
 use crate::model::{Error, Extensions, Result};
 use crate::tracker::NewJob;
@@ -23,15 +23,10 @@ pub(super) struct Container {
 }
 
 /// The container of a job in an image.
-pub(super) fn container(
-    job: &NewJob,
-    image: &Unpacked,
-    job_dir: &Path,
-    init: &Path,
-) -> Result<Container> {
+pub(super) fn container(job: &NewJob, image: &Config, job_dir: &Path, init: &Path) -> Result<Container> {
     let settings = JobSettings::of(job)?;
     let host = Host { read_only_trees: true, ..Host::default() };
-    let mut order = order::order(job, &image.config, settings.patience(), &host)?;
+    let mut order = order::order(job, image, settings.patience(), &host)?;
     let is_root = job.submitter.uid == 0;
     order.sole_user = !is_root;
     // Nodes know file systems by other numbers; the job has no more rights than its user.
@@ -111,7 +106,7 @@ fn adapt(spec: &mut Value, id: &str, is_root: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::JobTemplate;
+    use crate::model::{Containers, JobTemplate};
     use crate::tracker::{self, Submitter};
     use std::time::Duration;
 
@@ -122,19 +117,16 @@ mod tests {
             linger: None,
             pull: crate::model::extensions::Pull::Missing,
             registry: crate::registry::Settings::default(),
+            containers: Containers::default(),
             runtime: None,
+            gpu_devices: None,
+            cdi_dirs: Vec::new(),
         };
         let job = NewJob::for_tests("01j");
         let template = JobTemplate { remote_command: Some("true".into()), ..JobTemplate::default() };
         let settings = tracker::Settings::of(&settings).unwrap();
         let job = NewJob { template, settings, submitter: Submitter { uid, ..job.submitter }, ..job };
-        let image = Unpacked {
-            name: "i".into(),
-            digest: "sha256:0".into(),
-            rootfs: "/images/i/rootfs".into(),
-            config: oci_spec::image::Config::default(),
-        };
-        container(&job, &image, Path::new("/jobs/01j"), Path::new("/libexec/init")).unwrap()
+        container(&job, &Config::default(), Path::new("/jobs/01j"), Path::new("/libexec/init")).unwrap()
     }
 
     #[test]

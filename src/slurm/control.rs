@@ -1,21 +1,19 @@
 //! The control of jobs: requests to Slurm, and to the program on the node.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use drmaa2_init::{KILL_FILE, TERMINATE_FILE};
-
-use super::core::{Core, is_over};
-use super::job_dir::{note_request, unknown_job};
+use super::core::Core;
+use super::job_dir;
 use super::squeue::{Entry, numbers};
-use crate::model::{Control, Error, ErrorCode, JobState, Result};
+use super::words::{could_not_start, is_over};
+use crate::model::{Error, ErrorCode, Result};
 use crate::runtime::blocking;
 
 /// The jobs of one call of a program, arrays counted as one.
 const AT_ONCE: usize = 500;
 
 /// The time that a signal may take; Slurm's program would try for much longer.
-const SIGNAL: Duration = Duration::from_secs(5);
+pub(super) const SIGNAL: Duration = Duration::from_secs(5);
 /// The first and the last pause between two tries to signal a job.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 /// See [`MIN_PAUSE`].
@@ -24,19 +22,16 @@ const MAX_PAUSE: Duration = Duration::from_secs(2);
 /// Hold or release jobs that wait.
 pub(super) async fn queue(core: &Core, ids: &[String], release: bool) -> Result<()> {
     let said = core.asked_after(Instant::now()).await?;
-    let mut waiting = Vec::new();
-    for id in ids {
-        let Some(entry) = said.jobs.get(id) else {
-            // One that has ended is left alone, as all that do not wait.
-            core.job_info(id).await?;
-            continue;
-        };
-        // Slurm would hold one that runs as well, for the time when it is to run again.
-        if !is_pending(entry) {
-            continue;
-        }
-        waiting.push(entry);
+    let (shown, other): (Vec<&String>, Vec<&String>) =
+        ids.iter().partition(|id| said.jobs.get(id).is_some());
+    // One that has ended is left alone, as all that do not wait.
+    let other: Vec<String> = other.into_iter().cloned().collect();
+    for (_, info) in core.job_infos(&other).await? {
+        info?;
     }
+    // Slurm would hold one that runs as well, for the time when it is to run again.
+    let shown = shown.into_iter().filter_map(|id| said.jobs.get(id));
+    let waiting: Vec<&Entry> = shown.filter(|entry| is_pending(entry)).collect();
     // A hold by root would be the administrator's, which the user cannot release.
     let word = if release { "release" } else { "uhold" };
     for numbers in numbers(waiting.into_iter()).chunks(AT_ONCE) {
@@ -48,102 +43,105 @@ pub(super) async fn queue(core: &Core, ids: &[String], release: bool) -> Result<
 
 /// End several jobs: what waits leaves Slurm's queue, what runs is signalled, with one call for many.
 pub(super) async fn end_all(core: &Core, ids: &[String], kill: bool) -> Result<()> {
-    let (mut asked, mut failed) = (Vec::new(), None);
-    for id in ids {
-        match core.job_info(id).await {
+    let (mut asked, mut failed) = (Vec::new(), Ok(()));
+    for (id, info) in core.job_infos(ids).await? {
+        match info {
             Ok(info) if info.state.is_terminated() => {}
-            Ok(_) => asked.push((id, core.job_dir(id)?)),
+            Ok(_) => asked.push(id),
             // It has ended, and is cleaned up already.
             Err(error) if error.code == ErrorCode::InvalidArgument => {}
             // The others are ended all the same.
-            Err(error) => failed = Some(error),
+            Err(error) => failed = Err(error),
         }
     }
-    let dirs: Vec<PathBuf> = asked.iter().map(|(_, dir)| dir.clone()).collect();
-    let noted = move || Ok(dirs.iter().map(|dir| note_end(dir, kill)).fold(Ok(()), Result::and));
-    failed = failed.or(blocking(noted).await?.err());
+    let (settings, noted) = (core.settings.clone(), asked.clone());
+    let noted = blocking(move || Ok(job_dir::note_end(&settings, &noted, kill))).await?;
     let said = core.asked_after(Instant::now()).await?;
-    let entries: Vec<&Entry> = asked.iter().filter_map(|(id, _)| said.jobs.get(id)).collect();
-    let waiting = entries.iter().copied().filter(|entry| is_pending(entry));
-    for numbers in numbers(waiting).chunks(AT_ONCE) {
-        let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
-        core.settings.programs.ask("scancel", &numbers).await?;
+    let entries = || asked.iter().filter_map(|id| said.jobs.get(id));
+    let waiting = call(core, &["--quiet"], entries().filter(|entry| is_pending(entry))).await;
+    // Those that have begun by now get the signal for which the program on the node waits.
+    let said = core.asked_after(Instant::now()).await?;
+    let entries = asked.iter().filter_map(|id| said.jobs.get(id));
+    let running = entries.filter(|entry| entry.line.state == "RUNNING");
+    let signalled = call(core, &["--quiet", "--signal=TERM", "--batch"], running).await;
+    failed = failed.and(noted).and(waiting);
+    let said = core.asked_after(Instant::now()).await?;
+    let mut over = Vec::new();
+    for id in asked {
+        match said.jobs.get(&id).map(|entry| entry.line.state.as_str()) {
+            Some("RUNNING" | "COMPLETING") if signalled.is_ok() => {}
+            // The moment may have been the wrong one.
+            Some(state) if !is_over(state) => failed = failed.and(wake_again(core, &id).await),
+            _ => over.push(id),
+        }
+    }
+    for (_, info) in core.job_infos(&over).await? {
+        match info {
+            Ok(info) => core.tell(&info).await,
+            // It is over, and its end was told and stored meanwhile.
+            Err(error) if error.code == ErrorCode::InvalidArgument => {}
+            Err(error) => failed = failed.and(Err(error)),
+        }
+    }
+    failed
+}
+
+/// Call `scancel` for these jobs, with many at once.
+async fn call(core: &Core, options: &[&str], entries: impl Iterator<Item = &Entry>) -> Result<()> {
+    let mut called = Ok(());
+    for numbers in numbers(entries).chunks(AT_ONCE) {
+        let numbers = numbers.iter().map(String::as_str);
+        let args: Vec<&str> = options.iter().copied().chain(numbers).collect();
+        called = called.and(core.settings.programs.ask("scancel", &args).await.map(drop));
         core.requested();
     }
-    // Jobs that have begun by now are signalled one by one.
-    let said = core.asked_after(Instant::now()).await?;
-    for (id, _) in asked {
-        let done = match said.jobs.get(id) {
-            Some(entry) if !is_over(&entry.line.state) => wake_again(core, id).await,
-            _ => match core.job_info(id).await {
-                Ok(info) => {
-                    core.tell(&info).await;
-                    Ok(())
-                }
-                // It is over, and its end was told and stored meanwhile.
-                Err(error) if error.code == ErrorCode::InvalidArgument => Ok(()),
-                Err(error) => Err(error),
-            },
-        };
-        failed = failed.or(done.err());
-    }
-    failed.map_or(Ok(()), Err)
+    called
 }
 
-/// Mark a job as to be ended, or killed.
-fn note_end(dir: &Path, kill: bool) -> Result<()> {
-    if kill {
-        note_request(dir, KILL_FILE)?;
-    }
-    note_request(dir, TERMINATE_FILE)
-}
-
-/// Control a job that was submitted.
-pub(super) async fn job(core: &Core, id: &str, control: Control) -> Result<()> {
-    let word = match control {
-        Control::Suspend => "suspend",
-        Control::Resume => "resume",
-        Control::Terminate | Control::Kill => return end(core, id, control == Control::Kill).await,
-        _ => return Err(Error::internal(format!("job {id}: holds are passed on in another way"))),
-    };
-    let (entry, state) =
-        (entry(core, id).await?.ok_or_else(|| unknown_job(id))?, core.job_info(id).await?.state);
-    let wanted = if control == Control::Suspend { JobState::Running } else { JobState::Suspended };
-    if state != wanted {
-        return Err(Error::state(format!("job {id} is {state}")));
-    }
-    let done = core.settings.programs.ask("scontrol", &[word, &entry.number()]).await;
-    core.requested();
-    done.map(drop).map_err(|error| error.of(format_args!("job {id}")))
-}
-
-/// End a job: the files say how, then Slurm's signal wakes the program on the node, or the job leaves Slurm's queue.
-async fn end(core: &Core, id: &str, kill: bool) -> Result<()> {
+/// End a job that was submitted: the files say how, then Slurm's signal wakes the program on the node, or the job leaves Slurm's queue.
+pub(super) async fn end(core: &Core, id: &str, kill: bool) -> Result<()> {
     let state = core.job_info(id).await?.state;
     if state.is_terminated() {
         return Err(Error::state(format!("job {id} is {state}")));
     }
-    let dir = core.job_dir(id)?;
-    blocking(move || note_end(&dir, kill)).await?;
+    let (settings, ids) = (core.settings.clone(), vec![id.to_owned()]);
+    blocking(move || job_dir::note_end(&settings, &ids, kill)).await?;
     wake_again(core, id).await
 }
 
 /// Let a job that is to end notice it, at the next moment at which Slurm takes a signal for it.
 async fn wake_again(core: &Core, id: &str) -> Result<()> {
-    let mut pause = MIN_PAUSE;
-    loop {
-        let Err(error) = wake(core, id).await else {
-            // One that has waited is over by now.
-            let info = core.job_info(id).await?;
-            core.tell(&info).await;
-            return Ok(());
-        };
-        // Slurm refuses a signal at moments at which a job changes, and then the next one may serve.
-        if pause > MAX_PAUSE || error.code == ErrorCode::DeniedByDrms {
-            return Err(error.of(format_args!("job {id}")));
+    let mut patience = Patience::new();
+    while let Err(error) = wake(core, id).await {
+        patience.after(error).await.map_err(|error| error.of(format_args!("job {id}")))?;
+    }
+    // One that has waited is over by now.
+    match core.job_info(id).await {
+        Ok(info) => core.tell(&info).await,
+        // Its end was told and stored meanwhile, and it is cleaned up.
+        Err(error) if error.code == ErrorCode::InvalidArgument => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// The pauses between tries to signal a job: Slurm refuses that at moments at which a job changes, and then the next one
+/// may serve.
+pub(super) struct Patience(Duration);
+
+impl Patience {
+    pub(super) fn new() -> Self {
+        Self(MIN_PAUSE)
+    }
+
+    /// Wait for the next try after one that has failed; its error if there is to be none.
+    pub(super) async fn after(&mut self, error: Error) -> Result<()> {
+        if self.0 > MAX_PAUSE || error.code == ErrorCode::DeniedByDrms {
+            return Err(error);
         }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
+        tokio::time::sleep(self.0).await;
+        self.0 *= 2;
+        Ok(())
     }
 }
 
@@ -169,7 +167,7 @@ async fn wake(core: &Core, id: &str) -> Result<()> {
 }
 
 /// The present word of Slurm about a job.
-async fn entry(core: &Core, id: &str) -> Result<Option<Entry>> {
+pub(super) async fn entry(core: &Core, id: &str) -> Result<Option<Entry>> {
     let said = core.asked_after(Instant::now()).await?;
     Ok(said.jobs.get(id).cloned())
 }
@@ -184,23 +182,20 @@ pub(super) async fn cancel(core: &Core, id: &str) -> Result<()> {
     Ok(())
 }
 
+/// Let a job start that Slurm holds because a node could not start it: the next one may.
+pub(super) async fn release_unstarted(core: &Core, id: &str) -> Result<()> {
+    let said = core.recent().await?;
+    // It may be held for another reason by now.
+    if let Some(entry) = said.jobs.get(id).filter(|entry| could_not_start(&entry.words())) {
+        core.settings.programs.ask("scontrol", &["release", &entry.number()]).await?;
+        core.requested();
+    }
+    Ok(())
+}
+
 fn is_pending(entry: &Entry) -> bool {
     matches!(
         entry.line.state.as_str(),
-        "PENDING" | "REQUEUED" | "REQUEUE_HOLD" | "SPECIAL_EXIT" | "REQUEUE_FED"
+        "PENDING" | "REQUEUED" | "REQUEUE_HOLD" | "SPECIAL_EXIT" | "REQUEUE_FED" | "RESV_DEL_HOLD"
     )
-}
-
-impl Core {
-    /// The time at which a job was suspended or resumed last, nanoseconds since the epoch. Slurm counts seconds.
-    pub(super) async fn switched(&self, id: &str) -> i64 {
-        let told = async {
-            let entry = entry(self, id).await.ok()??;
-            let args = ["--oneliner", "show", "job", &entry.number()];
-            let text = self.settings.programs.ask("scontrol", &args).await.ok()?;
-            let word = text.split_whitespace().find_map(|word| word.strip_prefix("SuspendTime="))?;
-            word.parse::<i64>().ok()?.checked_mul(1_000_000_000)
-        };
-        told.await.unwrap_or_else(|| crate::model::now() * 1_000_000)
-    }
 }

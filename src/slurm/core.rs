@@ -1,6 +1,6 @@
 //! The state of a tracker that its background tasks share: what Slurm has said last, and who wants to know.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OnceCell, watch};
 
-use super::account::{Said, account, foreign};
-use super::job_dir::{self, Files, unknown_job};
+use super::account::{RECORD_DELAY, Said, account, accounted, foreign, has_given_up};
+use super::attention::Attention;
+use super::job_dir::{self, Files, Looker, unknown_job};
+use super::sacct::Accounting;
 use super::settings::Settings;
 use super::squeue::{self, Jobs};
-use crate::model::{Error, JobInfo, JobState, Millis, Result, now};
+use crate::model::{Error, ErrorCode, JobInfo, JobState, Millis, Result, now};
 use crate::runtime::blocking;
 use crate::sync::Mutex;
 use crate::tracker::{EventSink, Fact};
@@ -38,11 +40,27 @@ pub(super) struct Snapshot {
 /// Slurm's controller.
 #[derive(Clone)]
 pub(super) struct Controller {
-    /// Its start, in its own words.
+    /// Its start, in its own words: seconds since 1970.
     pub(super) start: String,
     /// The number of places of an array.
     pub(super) max_array: i64,
 }
+
+impl Controller {
+    /// The start to note with what it accepts now. Nothing while it is so young that another one, started in its place
+    /// within the same second, would look the same: what it accepts then may be forgotten.
+    pub(super) fn noted(&self) -> String {
+        self.noted_at(now())
+    }
+
+    fn noted_at(&self, now: Millis) -> String {
+        let is_young = self.start.parse().is_ok_and(|start: Millis| now < 1000 * start + YOUNG);
+        if is_young { String::new() } else { self.start.clone() }
+    }
+}
+
+/// The time after its start for which a controller is young: the seconds of both starts, as the clock here shows them.
+const YOUNG: Millis = 2_000;
 
 /// The time for which what is known of the controller is used again.
 const CONTROLLER_AGE: Duration = Duration::from_secs(60);
@@ -64,6 +82,9 @@ pub(super) struct Core {
     requests: AtomicU64,
     /// Tells the poller that there is something to see.
     pub(super) kick: Notify,
+    /// The same, but not at once: a submission is stored before it is looked at.
+    pub(super) new: Notify,
+    pub(super) attention: Attention,
     changes: watch::Sender<()>,
     controller: Mutex<Option<(Instant, Controller)>>,
     sink: Mutex<Option<Arc<dyn EventSink>>>,
@@ -71,6 +92,11 @@ pub(super) struct Core {
     pub(super) known: Mutex<HashMap<String, Known>>,
     /// The times since which jobs are seen as over that have not left a record.
     over: Mutex<HashMap<String, Millis>>,
+    /// Jobs whose inits are to suspend or resume them.
+    switching: Mutex<HashSet<String>>,
+    accounting: Accounting,
+    /// Jobs that have ended, and that this process sees to it that Slurm lets go.
+    pub(super) letting_go: Mutex<HashSet<String>>,
 }
 
 impl Core {
@@ -80,11 +106,16 @@ impl Core {
             last: tokio::sync::Mutex::default(),
             requests: AtomicU64::new(0),
             kick: Notify::new(),
+            new: Notify::new(),
+            attention: Attention::default(),
             changes: watch::channel(()).0,
             controller: Mutex::default(),
             sink: Mutex::default(),
             known: Mutex::default(),
             over: Mutex::default(),
+            switching: Mutex::default(),
+            accounting: Accounting::default(),
+            letting_go: Mutex::default(),
         }
     }
 
@@ -95,6 +126,12 @@ impl Core {
     /// Report facts to this sink from now on.
     pub(super) fn deliver(&self, sink: Arc<dyn EventSink>) {
         *self.sink.lock() = Some(sink);
+    }
+
+    /// Returns whether anybody wants to know at once what becomes of jobs.
+    pub(super) fn is_watched(&self) -> bool {
+        let sink = self.sink.lock().clone();
+        self.attention.is_recent() || sink.is_some_and(|sink| sink.is_awaited())
     }
 
     /// Report a fact, and wake those that wait for a change.
@@ -111,10 +148,16 @@ impl Core {
         self.changes.subscribe()
     }
 
-    /// Note that Slurm was asked to change something.
+    /// Note that Slurm was asked to change something, and have the poller look at once.
     pub(super) fn requested(&self) {
         self.requests.fetch_add(1, Ordering::SeqCst);
         self.kick.notify_one();
+    }
+
+    /// Note that something was submitted, and have the poller look soon.
+    pub(super) fn submitted(&self) {
+        self.requests.fetch_add(1, Ordering::SeqCst);
+        self.new.notify_one();
     }
 
     /// A recent answer of Slurm.
@@ -143,9 +186,15 @@ impl Core {
         if !nix::unistd::geteuid().is_root() {
             args.push(&user);
         }
-        let said = self.settings.programs.ask("squeue", &args).await;
+        let said = self.question("squeue", &args).await;
         // The next answer may be that of another controller.
-        let text = said.inspect_err(|_| *self.controller.lock() = None)?;
+        let mut text = said.inspect_err(|_| *self.controller.lock() = None)?;
+        let mixed = format!("--jobs={}", squeue::mixed(&text).join(","));
+        if mixed != "--jobs=" {
+            args.extend(["--array", &mixed]);
+            // The last word about a job counts.
+            text += &self.question("squeue", &args).await?;
+        }
         let cost = asked.elapsed();
         let new = Arc::new(Snapshot {
             jobs: squeue::parse(&text),
@@ -158,28 +207,108 @@ impl Core {
         Ok(new)
     }
 
+    /// Ask Slurm about no job in particular. An error that nobody has seen before is one of the way to Slurm: a refusal would
+    /// mean that there is no such job.
+    async fn question(&self, program: &str, args: &[&str]) -> Result<String> {
+        let said = self.settings.programs.ask(program, args).await;
+        said.map_err(|error| match error.code {
+            ErrorCode::InvalidArgument => Error { code: ErrorCode::DrmCommunication, ..error },
+            _ => error,
+        })
+    }
+
     /// The account of a job.
     pub(super) async fn job_info(&self, id: &str) -> Result<JobInfo> {
-        let Some(files) = self.files(id).await? else {
-            // A job with our comment and without a directory is deleted, or another's.
-            let said = self.recent().await?;
-            let entry = said.jobs.get(id).filter(|entry| !entry.is_ours);
-            return entry.map(|entry| foreign(id, entry)).ok_or_else(|| unknown_job(id));
-        };
-        if files.final_record().is_some() {
-            return account(id, &files, &Said::Nothing(""));
-        }
+        let mut infos = self.job_infos(&[id.to_owned()]).await?;
+        infos.pop().map_or_else(|| Err(unknown_job(id)), |(_, info)| info)
+    }
+
+    /// The accounts of jobs, with as few questions as can be.
+    pub(super) async fn job_infos(&self, ids: &[String]) -> Result<Vec<(String, Result<JobInfo>)>> {
         let looked = Instant::now();
-        let mut said = self.recent().await?;
-        // An older answer does not show what has begun, or was submitted by another process, since.
-        let is_old = match said.jobs.get(id) {
-            Some(entry) => files.run.is_some() && entry.line.state == "PENDING",
-            None => !self.known.lock().contains_key(id),
+        let files = self.files_of(ids).await?;
+        let is_recorded = |files: &Result<Option<Files>>| match files {
+            Ok(Some(files)) => files.final_record().is_some(),
+            Ok(None) => false,
+            Err(_) => true,
         };
-        if is_old {
-            said = self.asked_after(looked).await?;
+        let said = match files.iter().all(is_recorded) {
+            true => None,
+            false => Some(self.recent().await),
+        };
+        // An older answer does not show what has begun, or was submitted by another process, since.
+        let is_old = |said: &Snapshot, id: &String, files: &Result<Option<Files>>| match (
+            said.jobs.get(id),
+            files,
+        ) {
+            (Some(entry), Ok(Some(files))) => files.run.is_some() && entry.line.state == "PENDING",
+            (None, Ok(Some(_))) => !self.known.lock().contains_key(id),
+            (None, Ok(None)) => true,
+            _ => false,
+        };
+        let is_any_old = matches!(&said, Some(Ok(said)) if ids
+            .iter()
+            .zip(&files)
+            .any(|(id, files)| !is_recorded(files) && is_old(said, id, files)));
+        let said = if is_any_old { Some(self.asked_after(looked).await) } else { said };
+        let mut infos = Vec::with_capacity(ids.len());
+        for (id, files) in ids.iter().zip(&files) {
+            let info = match (files, &said) {
+                (Err(error), _) => Err(error.clone()),
+                (Ok(Some(files)), _) if files.final_record().is_some() => {
+                    account(id, files, &Said::Nothing(""))
+                }
+                (Ok(Some(files)), Some(Ok(said))) => self.judge(id, files, said).await,
+                // A job with our comment and without a directory is deleted, or another's.
+                (Ok(None), Some(Ok(said))) => {
+                    let entry = said.jobs.get(id).filter(|entry| !entry.is_ours);
+                    entry.map(|entry| foreign(id, entry)).ok_or_else(|| unknown_job(id))
+                }
+                (Ok(_), Some(Err(error))) => Err(error.clone()),
+                (Ok(_), None) => Err(unknown_job(id)),
+            };
+            infos.push((id.clone(), info));
         }
-        self.judge(id, &files, &said).await
+        if let Some(Ok(said)) = &said {
+            self.consult_accounts(&files, said, &mut infos).await;
+        }
+        Ok(infos)
+    }
+
+    /// Look up in Slurm's accounting what has become of jobs that Slurm does not show, and whose end is guessed so far.
+    async fn consult_accounts(
+        &self,
+        files: &[Result<Option<Files>>],
+        said: &Snapshot,
+        infos: &mut [(String, Result<JobInfo>)],
+    ) {
+        let mut guessed = Vec::new();
+        for (files, (id, info)) in files.iter().zip(infos) {
+            let is_guessed = match info {
+                Ok(info) => info.state.is_terminated(),
+                Err(error) => error.code == ErrorCode::InvalidArgument,
+            };
+            if let Ok(Some(files)) = files
+                && let Some(submitted) = &files.submitted
+                && is_guessed
+                && said.jobs.get(id).is_none()
+                && files.final_record().is_none()
+                // One that was to end before it began has ended so.
+                && (files.run.is_some() || !files.terminated)
+            {
+                guessed.push((submitted.number.as_str(), files, id, info));
+            }
+        }
+        if guessed.is_empty() {
+            return;
+        }
+        let numbers = guessed.iter().map(|(number, ..)| *number);
+        let accounts = self.accounting.ask(&self.settings.programs, numbers).await;
+        for (_, files, id, info) in guessed {
+            if let Some(past) = accounts.get(id.as_str()) {
+                *info = accounted(id, files, past, info.clone());
+            }
+        }
     }
 
     /// The account of a job with these files, of which Slurm says this.
@@ -194,36 +323,71 @@ impl Core {
                 }
                 Some(_) => "",
             };
-            return account(id, files, &Said::Nothing(start));
+            return self.unless_it_goes_on(account(id, files, &Said::Nothing(start))?).await;
         };
         let since = self.over.lock().get(id).copied();
         let info =
             account(id, files, &Said::Shown(entry, Some(since.map_or(0, |since| now() - since))))?;
-        // Slurm shows its end, which is not believed at once, and stays so from then on.
-        let mut over = self.over.lock();
-        if is_over(&entry.line.state) {
-            over.entry(id.to_owned()).or_insert_with(now);
+        // The end that Slurm shows is not believed at once, and stays so from then on.
+        if has_given_up(entry, files) {
+            self.over.lock().entry(id.to_owned()).or_insert_with(now);
         } else {
-            over.remove(id);
+            self.over.lock().remove(id);
         }
-        Ok(info)
+        self.unless_it_goes_on(info).await
     }
 
-    /// Returns whether the record of a job may be awaited, which Slurm shows as over.
+    /// This account of a job. If it is that of a lost one, then only once no run of it goes on, and its record would be
+    /// visible: Slurm gives up what it cannot see, such as a job on a node whose daemon is dead.
+    async fn unless_it_goes_on(&self, info: JobInfo) -> Result<JobInfo> {
+        if !info.lost {
+            return Ok(info);
+        }
+        let dir = self.job_dir(&info.id)?;
+        let goes_on = blocking(move || Ok(job_dir::goes_on(&dir))).await?;
+        let mut over = self.over.lock();
+        let since = over.entry(info.id.clone()).or_insert_with(now);
+        if goes_on {
+            *since = now();
+        } else if now() - *since >= RECORD_DELAY {
+            return Ok(info);
+        }
+        let (session, allocated_machines) = (info.session, info.allocated_machines);
+        Ok(JobInfo { session, allocated_machines, ..JobInfo::new(info.id, JobState::Running) })
+    }
+
+    /// Returns whether a file of a job may be awaited: the record of one that Slurm shows as over, or the answer to a
+    /// request to suspend or resume it.
     pub(super) fn is_awaited(&self, id: &str) -> bool {
-        self.over.lock().contains_key(id)
+        self.over.lock().contains_key(id) || self.switching.lock().contains(id)
+    }
+
+    /// Await that the init of a job suspends or resumes it, or do not any more.
+    pub(super) fn await_switch(&self, id: &str, awaited: bool) {
+        let mut switching = self.switching.lock();
+        _ = if awaited { switching.insert(id.to_owned()) } else { switching.remove(id) };
     }
 
     /// Forget a job of which nothing is left.
     pub(super) fn forget(&self, id: &str) {
         self.over.lock().remove(id);
+        self.await_switch(id, false);
         self.known.lock().remove(id);
     }
 
-    /// The content of a job's directory.
+    /// The files that are left of a job.
     pub(super) async fn files(&self, id: &str) -> Result<Option<Files>> {
-        let dir = self.job_dir(id)?;
-        blocking(move || Files::look(&dir)).await
+        self.files_of(&[id.to_owned()]).await?.pop().unwrap_or(Ok(None))
+    }
+
+    /// The files that are left of jobs, in this order.
+    pub(super) async fn files_of(&self, ids: &[String]) -> Result<Vec<Result<Option<Files>>>> {
+        let (settings, ids) = (self.settings.clone(), ids.to_vec());
+        blocking(move || {
+            let mut looker = Looker::new(&settings);
+            Ok(ids.iter().map(|id| looker.look(id)).collect())
+        })
+        .await
     }
 
     /// The present controller, as it was not long ago.
@@ -250,7 +414,7 @@ impl Core {
 
     /// Slurm's configuration.
     pub(super) async fn config(&self) -> Result<HashMap<String, String>> {
-        let text = self.settings.programs.ask("scontrol", &["show", "config"]).await?;
+        let text = self.question("scontrol", &["show", "config"]).await?;
         let pair = |line: &str| {
             let (name, value) = line.split_once('=')?;
             Some((name.trim().to_owned(), value.trim().to_owned()))
@@ -259,24 +423,20 @@ impl Core {
     }
 }
 
-/// Returns whether a word of Slurm stands for the end of a job.
-pub(super) fn is_over(state: &str) -> bool {
-    !matches!(
-        state,
-        "PENDING"
-            | "RUNNING"
-            | "SUSPENDED"
-            | "STOPPED"
-            | "COMPLETING"
-            | "CONFIGURING"
-            | "RESIZING"
-            | "SIGNALING"
-            | "STAGE_IN"
-            | "STAGE_OUT"
-            | "REQUEUED"
-            | "REQUEUE_FED"
-            | "REQUEUE_HOLD"
-            | "SPECIAL_EXIT"
-            | "REVOKED"
-    )
+#[cfg(test)]
+mod tests {
+    use super::super::submission::Submitted;
+    use super::*;
+
+    #[test]
+    fn what_a_young_controller_accepts_may_be_forgotten_by_one_of_the_same_second() {
+        let controller = Controller { start: "100".to_owned(), max_array: 1 };
+        for (at, noted) in [(99_000, ""), (100_900, ""), (101_999, ""), (102_000, "100")] {
+            assert_eq!(controller.noted_at(at), noted, "{at}");
+        }
+        let submitted = |controller| Submitted::parse(&format!("7\n{controller}\ns")).unwrap();
+        assert!(submitted("100").is_known_to("100"));
+        assert!(!submitted("").is_known_to("100"));
+        assert!(!submitted("").is_known_to(""));
+    }
 }

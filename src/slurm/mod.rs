@@ -4,41 +4,57 @@
 //! programs alone are used, and of their texts only what has stayed the same from version to version.
 
 mod account;
+mod adapter;
+mod array_dir;
+mod attention;
 mod command;
 mod container;
 mod control;
 mod core;
 mod failure;
+mod image;
 mod job_dir;
+mod let_go;
 mod news;
 mod nodes;
 mod order;
+mod plan;
 mod poller;
 mod report;
+mod reservation;
+mod sacct;
+mod sbatch;
 mod settings;
 mod squeue;
+mod submission;
 mod submit;
+mod submit_array;
+mod suspend;
+mod turn;
+mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::model::{
-    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Queue, Result, Text, Version,
+    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Machine, Queue, ReservationInfo,
+    ReservationTemplate, Result, Text, Version,
 };
 use crate::runtime::Runtime;
 use crate::tracker::{
-    self, Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, Queueing, Withdrawn,
+    self, Accepted, Contact, EventSink, Fact, JobTracker, Monitoring, NewArray, NewJob, Queueing,
+    Reserving, Task, TaskRange, Withdrawn,
 };
 
-use self::core::{Core, is_over};
+use self::core::Core;
 use crate::runtime::blocking;
 use account::{Said, account};
 pub use command::Programs;
 pub use settings::{JobSettings, Settings};
 
 /// The attributes of a job template that this tracker supports.
-const ATTRIBUTES: [&str; 24] = [
+const ATTRIBUTES: [&str; 25] = [
     "remoteCommand",
     "args",
     "jobEnvironment",
@@ -56,6 +72,7 @@ const ATTRIBUTES: [&str; 24] = [
     "containerd_jt_stop_signal",
     "containerd_jt_grace",
     "containerd_jt_linger",
+    "containerd_jt_gres",
     "containerd_jt_mounts",
     "containerd_jt_tmpfs",
     "containerd_jt_read_only",
@@ -64,6 +81,9 @@ const ATTRIBUTES: [&str; 24] = [
     "containerd_jt_entrypoint",
     "containerd_jt_pull",
 ];
+
+/// The time between two looks at a job that is waited for.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Runs jobs on a cluster with Slurm.
 pub struct SlurmTracker {
@@ -103,11 +123,7 @@ impl SlurmTracker {
         let ids = ids.to_vec();
         self.run(|core| async move {
             control::queue(&core, &ids, release).await?;
-            for id in &ids {
-                let info = core.job_info(id).await?;
-                core.tell(&info).await;
-            }
-            Ok(())
+            core.tell_all(&ids).await
         })
     }
 
@@ -116,26 +132,29 @@ impl SlurmTracker {
         let core = self.core.clone();
         self.runtime.spawn(async move {
             let removed = async {
-                let dir = core.job_dir(&id)?;
-                if core.files(&id).await?.is_some_and(|files| files.final_record().is_none()) {
+                let files = core.files(&id).await?;
+                if files.as_ref().is_some_and(|files| files.final_record().is_none()) {
                     control::cancel(&core, &id).await?;
                 }
-                let news = core.settings.news_dir().join(&id);
-                blocking(move || {
-                    job_dir::remove(&dir)?;
-                    // Most jobs have left one.
-                    let _ = std::fs::remove_file(news);
-                    Ok(())
-                })
-                .await
-            };
-            core.report(match removed.await {
-                Ok(()) => {
-                    core.forget(&id);
-                    Fact::Deleted { id }
+                // Slurm was told of the end of all others, or never had them.
+                if files.is_some_and(|files| files.run.is_some()) {
+                    let_go::note(&core, &id).await?;
                 }
-                Err(error) => Fact::NotDeleted { id, error },
+                let (settings, removed) = (core.settings.clone(), id.clone());
+                blocking(move || job_dir::remove(&settings, &removed)).await
+            };
+            let removed = removed.await;
+            if removed.is_ok() {
+                core.forget(&id);
+            }
+            let name = id.clone();
+            core.report(match &removed {
+                Ok(()) => Fact::Deleted { id },
+                Err(error) => Fact::NotDeleted { id, error: error.clone() },
             });
+            if removed.is_ok() {
+                let_go::let_go(core, name).await;
+            }
         });
     }
 }
@@ -159,13 +178,15 @@ impl JobTracker for SlurmTracker {
             );
             return Err(Error::new(ErrorCode::UnsupportedAttribute, text));
         }
-        settings.read::<JobSettings>()?.check(template)
+        let settings = settings.read::<JobSettings>()?;
+        settings.check(template)?;
+        adapter::check(settings.containers, template)
     }
 
     fn list_jobs(&self) -> Result<Vec<String>> {
         self.run(|core| async move {
-            let dir = core.settings.jobs_dir();
-            blocking(move || job_dir::all(&dir)).await
+            let settings = core.settings.clone();
+            blocking(move || job_dir::all(&settings)).await
         })
     }
 
@@ -175,11 +196,24 @@ impl JobTracker for SlurmTracker {
     }
 
     fn add_job(&self, job: NewJob) -> Result<()> {
-        self.add_array_job(vec![job])
+        let Some(Task { array, index, range, max_parallel }) = job.task.clone() else {
+            return self.run(|core| async move { submit::submit(&core, job).await });
+        };
+        let range = range.unwrap_or(TaskRange { first: index, last: index, step: 1 });
+        let id = job.id.clone();
+        let common = NewJob { id: array, task: None, ..job };
+        let array = NewArray { common, range, max_parallel, indices: vec![index] };
+        match self.add_array_job(array)? {
+            Accepted::Reports => Ok(()),
+            Accepted::Wait(how) => self.run(|core| async move {
+                core.tell_submitted(&id, how.held).await;
+                Ok(())
+            }),
+        }
     }
 
-    fn add_array_job(&self, tasks: Vec<NewJob>) -> Result<()> {
-        self.run(|core| async move { submit::submit(&core, tasks).await })
+    fn add_array_job(&self, array: NewArray) -> Result<Accepted> {
+        self.run(|core| async move { submit_array::submit(&core, array).await })
     }
 
     fn withdraw(&self, id: &str) -> Result<Withdrawn> {
@@ -196,6 +230,14 @@ impl JobTracker for SlurmTracker {
         self.run(|core| async move { core.job_info(&id).await })
     }
 
+    fn job_infos(&self, ids: &[String]) -> Vec<Result<JobInfo>> {
+        let asked = ids.to_vec();
+        match self.run(|core| async move { core.job_infos(&asked).await }) {
+            Ok(infos) => infos.into_iter().map(|(_, info)| info).collect(),
+            Err(error) => ids.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+
     fn recorded(&self, id: &str) -> Option<JobInfo> {
         let id = id.to_owned();
         let told = self.run(|core| async move {
@@ -207,23 +249,38 @@ impl JobTracker for SlurmTracker {
 
     fn job_control(&self, id: &str, control: Control) -> Result<()> {
         let id = id.to_owned();
-        self.run(|core| async move { control::job(&core, &id, control).await })
+        self.run(|core| async move {
+            let done = match control {
+                Control::Suspend => suspend::suspend(&core, &id).await,
+                Control::Resume => suspend::resume(&core, &id).await,
+                Control::Terminate | Control::Kill => {
+                    return control::end(&core, &id, control == Control::Kill).await;
+                }
+                _ => Err(Error::internal("holds are passed on in another way")),
+            };
+            done.map_err(|error| error.of(format_args!("job {id}")))
+        })
     }
 
     fn wait(&self, id: &str, timeout: Option<Duration>, states: &[JobState]) -> Result<JobState> {
         self.follow();
+        let _waiting = self.core.attention.wait();
         let (id, states) = (id.to_owned(), states.to_owned());
         self.run(|core| async move {
             // Subscribe before looking, or a change in between would be missed.
             let mut changes = core.changes();
             let reached = async {
+                let mut is_known = false;
                 loop {
-                    let state = core.job_info(&id).await?.state;
-                    if states.contains(&state) {
-                        return Ok(state);
+                    match core.job_info(&id).await {
+                        Ok(info) if states.contains(&info.state) => return Ok(info.state),
+                        Ok(_) => is_known = true,
+                        // It goes on while Slurm does not answer.
+                        Err(error) if is_known && error.code == ErrorCode::DrmCommunication => {}
+                        Err(error) => return Err(error),
                     }
-                    // The sender lives as long as the core.
-                    let _ = changes.changed().await;
+                    // The sender lives as long as the core. Nobody reports the jobs of other programs.
+                    let _ = tokio::time::timeout(LOOK, changes.changed()).await;
                 }
             };
             match timeout {
@@ -274,6 +331,14 @@ impl JobTracker for SlurmTracker {
         Some(self)
     }
 
+    fn reserving(&self) -> Option<&dyn Reserving> {
+        Some(self)
+    }
+
+    fn attend(&self) -> bool {
+        self.core.attention.attend()
+    }
+
     fn subscribe(&self, sink: Arc<dyn EventSink>) {
         self.core.deliver(sink);
         self.follow();
@@ -283,14 +348,8 @@ impl JobTracker for SlurmTracker {
 /// The name of the system.
 pub const NAME: &str = "Slurm";
 /// The optional features that there are on containerd alone, by their numbers in the C enum `drmaa2_capability`.
-pub const LACKS: [i32; 7] = [
-    0,  // ADVANCE_RESERVATION
-    1,  // RESERVE_SLOTS
-    7,  // JT_MAXSLOTS
-    9,  // RT_STARTNOW
-    10, // RT_DURATION
-    11, // RT_MACHINEOS
-    12, // RT_MACHINEARCH
+pub const LACKS: [i32; 1] = [
+    7, // JT_MAXSLOTS
 ];
 
 impl Queueing for SlurmTracker {
@@ -317,7 +376,7 @@ impl Monitoring for SlurmTracker {
                 match core.job_info(id).await {
                     Ok(info) => jobs.push(info),
                     // Slurm shows it for a while after it was deleted.
-                    Err(_) if is_over(&entry.line.state) => {}
+                    Err(_) if words::is_over(&entry.line.state) => {}
                     // One of another store has no directory here.
                     Err(_) => jobs.push(account::foreign(id, entry)),
                 }
@@ -332,5 +391,33 @@ impl Monitoring for SlurmTracker {
 
     fn all_machines(&self) -> Result<Vec<Machine>> {
         self.run(|core| async move { nodes::machines(&core.settings.programs).await })
+    }
+}
+
+impl Reserving for SlurmTracker {
+    fn reserve(
+        &self,
+        id: &str,
+        template: &ReservationTemplate,
+        users: &[String],
+    ) -> Result<ReservationInfo> {
+        let (id, template, users) = (id.to_owned(), template.clone(), users.to_owned());
+        self.run(|core| async move {
+            reservation::reserve(&core.settings.programs, &id, &template, &users).await
+        })
+    }
+
+    fn reservation(&self, id: &str) -> Result<ReservationInfo> {
+        let id = id.to_owned();
+        self.run(|core| async move { reservation::reservation(&core.settings.programs, &id).await })
+    }
+
+    fn all_reservations(&self) -> Result<Vec<ReservationInfo>> {
+        self.run(|core| async move { reservation::all(&core.settings.programs).await })
+    }
+
+    fn end_reservation(&self, id: &str) -> Result<()> {
+        let id = id.to_owned();
+        self.run(|core| async move { reservation::end(&core.settings.programs, &id).await })
     }
 }

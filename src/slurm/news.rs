@@ -34,11 +34,13 @@ pub(super) enum Word {
 
 impl News {
     /// Watch these directories. Without a watch there is never any news.
-    pub(super) fn watch(jobs_dir: &Path, news_dir: &Path) -> Self {
+    pub(super) fn watch(jobs_dir: &Path, arrays_dir: &Path, news_dir: &Path) -> Self {
         let watch = || {
             let events = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
             let news = events.add_watch(news_dir, AddWatchFlags::IN_CLOSE_WRITE)?;
             events.add_watch(jobs_dir, AddWatchFlags::IN_CREATE)?;
+            // A directory of an array gets its name when it is complete.
+            events.add_watch(arrays_dir, AddWatchFlags::IN_MOVED_TO)?;
             // SAFETY: the descriptor is open, and stays with what it is given to.
             let events = unsafe { AsyncFd::register(Events(events)) };
             Ok(Watch { events: events.map_err(io::Error::from)?, news })

@@ -1,19 +1,39 @@
 //! The facts that are reported of a job when its account is new.
 
 use super::core::{Core, Known};
-use crate::model::{JobInfo, JobState, now};
+use crate::model::{JobInfo, JobState, Result, now};
 use crate::tracker::{Fact, Waiting};
 
 /// The words of Slurm for a job that was submitted as held.
 const HELD: &str = "PENDING JobHeldUser";
 
+/// How a job waits that Slurm has just taken.
+pub(super) fn waiting(held: bool) -> Waiting {
+    Waiting { held, again: false, reason: held.then(|| HELD.to_owned()) }
+}
+
 impl Core {
+    /// Report what is new of these jobs. One that cannot be looked at does not keep the others.
+    pub(super) async fn tell_all(&self, ids: &[String]) -> Result<()> {
+        let mut told = Ok(());
+        for (_, info) in self.job_infos(ids).await? {
+            match info {
+                Ok(info) => self.tell(&info).await,
+                Err(error) => told = told.and(Err(error)),
+            }
+        }
+        told
+    }
+
     /// Report what is new in the account of a job.
     pub(super) async fn tell(&self, info: &JobInfo) {
         let (id, words) = (info.id.clone(), info.substate.clone());
         let known = Known { words: words.clone(), state: info.state };
         let last = self.known.lock().insert(id.clone(), known);
         let is_same = last.as_ref().is_some_and(|last| last.state == info.state);
+        if !is_same {
+            self.await_switch(&id, false);
+        }
         let last = last.filter(|last| !is_same || last.words != words).map(|last| last.state);
         if is_same && last.is_none() {
             return;
@@ -56,8 +76,9 @@ impl Core {
         if self.known.lock().contains_key(id) {
             return;
         }
+        let how = waiting(held);
         let mut info = JobInfo::new(id, if held { JobState::QueuedHeld } else { JobState::Queued });
-        info.substate = held.then(|| HELD.to_owned());
+        info.substate = how.reason;
         self.tell(&info).await;
     }
 

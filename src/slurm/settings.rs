@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::command::Programs;
 use crate::container::order::Patience;
 use crate::model::extensions::Pull;
-use crate::model::{Error, JobTemplate, Result, Text};
+use crate::model::{Containers, Error, JobTemplate, Result, Text};
 use crate::registry;
 use crate::tracker::NewJob;
 
@@ -43,9 +43,19 @@ impl Settings {
         self.dir.join("jobs")
     }
 
+    /// The directory of the directories of arrays.
+    pub(super) fn arrays_dir(&self) -> PathBuf {
+        self.dir.join(drmaa2_init::array::ARRAYS_DIR)
+    }
+
     /// The directory of images.
     pub(super) fn images_dir(&self) -> PathBuf {
         self.dir.join("images")
+    }
+
+    /// The directory of the names of jobs that are cleaned up, and that Slurm may still hold.
+    pub(super) fn ended_dir(&self) -> PathBuf {
+        self.dir.join("ended")
     }
 
     /// The directory in which a node tells that there is something new about a job.
@@ -59,9 +69,18 @@ impl Settings {
 pub struct JobSettings {
     /// The image of its category; `None` if it has no category.
     pub image: Option<String>,
-    /// The program on the node that runs containers; `None` is the usual one.
+    /// The program that makes its container.
+    #[serde(default)]
+    pub containers: Containers,
+    /// The name or path of that program on the node; `None` is the usual one.
     #[serde(rename = "runtime_binary")]
     pub runtime: Option<String>,
+    /// The kind of the CDI devices of the GPUs that it is granted; `None` gives its container none.
+    #[serde(default)]
+    pub gpu_devices: Option<String>,
+    /// Directories with descriptions of devices on the node, the most important last.
+    #[serde(default)]
+    pub cdi_dirs: Vec<PathBuf>,
     /// The time from a request to end a job until it is killed.
     pub grace: Duration,
     /// The time that processes may outlive its command before they are asked to end; `None` is the grace.

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use drmaa2_init::COMMENT;
+
 use crate::model::{JobInfo, JobState, Millis, SlotInfo};
 
 /// Separates the fields: no name may contain it, unlike what users write into a comment.
-const SEPARATOR: char = '\u{1f}';
+pub(super) const SEPARATOR: char = '\u{1f}';
 /// The fields, as `squeue --format` names them.
 const FIELDS: [&str; 12] = ["%k", "%F", "%K", "%T", "%r", "%S", "%V", "%C", "%N", "%P", "%u", "%j"];
-/// Begins the comment of a job of the library.
-const MARK: &str = "drmaa2:";
 
 /// The value of `--format`.
 pub(super) fn format() -> String {
@@ -28,7 +28,7 @@ pub(super) struct Comment {
 
 impl Comment {
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.strip_prefix(MARK)?.split(':');
+        let mut parts = text.strip_prefix(COMMENT)?.split(':');
         let id = parts.next().filter(|id| !id.is_empty())?.to_owned();
         let tasks = match (parts.next(), parts.next(), parts.next()) {
             (None, ..) => None,
@@ -52,7 +52,7 @@ impl Comment {
 
 impl std::fmt::Display for Comment {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{MARK}{}", self.id)?;
+        write!(out, "{COMMENT}{}", self.id)?;
         self.tasks.map_or(Ok(()), |(first, step)| write!(out, ":{first}:{step}"))
     }
 }
@@ -67,13 +67,13 @@ pub(super) struct Line {
     pub(super) reason: String,
     /// Start, or the expected start.
     pub(super) start: Option<Millis>,
-    submitted: Option<Millis>,
-    cpus: Option<i64>,
+    pub(super) submitted: Option<Millis>,
+    pub(super) cpus: Option<i64>,
     /// A list such as `n[1-3]`; empty if it has none.
-    nodes: String,
-    partition: String,
-    user: String,
-    name: String,
+    pub(super) nodes: String,
+    pub(super) partition: String,
+    pub(super) user: String,
+    pub(super) name: String,
 }
 
 /// A job as Slurm shows it.
@@ -83,7 +83,7 @@ pub(super) struct Entry {
     /// Its comment is that of a job of the library.
     pub(super) is_ours: bool,
     /// Its place in an array.
-    place: Option<i64>,
+    pub(super) place: Option<i64>,
 }
 
 impl Entry {
@@ -93,6 +93,16 @@ impl Entry {
             Some(place) => format!("{}_{place}", self.line.number),
             None => self.line.number.clone(),
         }
+    }
+
+    /// The number of its array, and its place in it.
+    pub(super) fn number_and_place(&self) -> Option<(&str, i64)> {
+        Some((&self.line.number, self.place?))
+    }
+
+    /// The nodes that it was given, as a list; empty if there are none.
+    pub(super) fn nodes(&self) -> &str {
+        &self.line.nodes
     }
 
     /// State and reason.
@@ -194,13 +204,26 @@ pub(super) fn parse(text: &str) -> Jobs {
     jobs
 }
 
-/// Seconds since the epoch; `N/A` is none.
-fn millis(text: &str) -> Option<Millis> {
+/// The numbers of arrays of which tasks are shown in one line that wait for different reasons, such as
+/// `JobHeldUser,None` after one of them was released: it does not say which task has which.
+pub(super) fn mixed(text: &str) -> Vec<&str> {
+    text.lines().filter_map(mixed_number).collect()
+}
+
+fn mixed_number(line: &str) -> Option<&str> {
+    let mut fields = line.split(SEPARATOR);
+    let (number, places) = (fields.nth(1)?, fields.next()?);
+    let is_mixed = places.contains(['-', ',']) && fields.nth(1)?.contains(',');
+    is_mixed.then_some(number.trim())
+}
+
+/// Seconds since the epoch; a word such as `N/A` is none.
+pub(super) fn millis(text: &str) -> Option<Millis> {
     text.parse::<i64>().ok()?.checked_mul(1000)
 }
 
 /// The places of a line: one without a number if it is no array, those of `0-3,7%2` if they wait alike.
-fn places(text: &str) -> Vec<Option<i64>> {
+pub(super) fn places(text: &str) -> Vec<Option<i64>> {
     if matches!(text, "" | "N/A") {
         return vec![None];
     }
@@ -255,7 +278,7 @@ pub(super) fn numbers<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Strin
 
 /// The machines of a list such as `n[1-3],m7`. Slurm does not say in a line which of them has how many processors; a
 /// job of the library has one machine.
-fn machines(list: &str, cpus: i64) -> Vec<SlotInfo> {
+pub(super) fn machines(list: &str, cpus: i64) -> Vec<SlotInfo> {
     let names = names(list);
     let share = cpus / i64::try_from(names.len().max(1)).unwrap_or(1);
     names.into_iter().map(|machine| SlotInfo { machine, slots: share.max(1) }).collect()
@@ -404,6 +427,23 @@ pub(super) mod tests {
         assert_eq!(number("01k.5"), Some(("7".into(), "CANCELLED".into())));
         assert_eq!(number("01k.103"), Some(("8".into(), "CANCELLED".into())));
         assert_eq!((number("01k.-1"), number("01j"), number("01l.1")), (None, None, None));
+    }
+
+    #[test]
+    fn tasks_that_wait_alike_by_their_line_alone_are_asked_about_one_by_one() {
+        let waiting = |number, places, reason| {
+            let comment = "drmaa2:01k:1:1";
+            line([comment, number, places, "PENDING", reason, "9", "9", "1", "", "main", "me", "a,b"])
+        };
+        let text = waiting("7", "2-5%2", "JobHeldUser,None") + &waiting("8", "0-1", "JobHeldUser");
+        assert_eq!(mixed(&text), ["7"]);
+        // A comma in the reason of a single job.
+        assert!(mixed(&waiting("9", "N/A", "ReqNodeNotAvail, UnavailableNodes:n1")).is_empty());
+        let one_by_one = waiting("7", "2", "JobHeldUser") + &waiting("7", "5", "None");
+        let jobs = parse(&(text + &one_by_one));
+        let reason = |id| jobs.get(id).map(|entry| entry.line.reason.clone());
+        assert_eq!(reason("01k.3"), Some("JobHeldUser".into()));
+        assert_eq!(reason("01k.6"), Some("None".into()));
     }
 
     #[test]

@@ -2,15 +2,19 @@
 
 mod monitoring;
 mod queue;
+mod reserving;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Contact, EventSink, Fact, JobTracker, Monitoring, NewJob, Queueing, Settings, Withdrawn};
+use super::{
+    Accepted, Contact, EventSink, Fact, JobTracker, Monitoring, NewArray, NewJob, Queueing, Reserving,
+    Settings, Withdrawn,
+};
 use crate::model::{
-    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Outcome, Result, Version, now, now_nanos,
-    signal_name, signal_number,
+    Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Outcome, ReservationInfo, Result,
+    Version, now, now_nanos, signal_name, signal_number,
 };
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
@@ -39,6 +43,8 @@ struct State {
     starting: Vec<NewJob>,
     /// It has a queue of its own.
     queues: bool,
+    /// Reservations that it keeps.
+    reservations: Vec<ReservationInfo>,
     /// Jobs whose start was withdrawn.
     withdrawn: BTreeSet<String>,
     slow: bool,
@@ -320,6 +326,10 @@ impl JobTracker for FakeTracker {
         Ok(())
     }
 
+    fn add_array_job(&self, array: NewArray) -> Result<Accepted> {
+        self.take_array(&array)
+    }
+
     fn withdraw(&self, id: &str) -> Result<Withdrawn> {
         let mut state = self.up()?;
         if state.jobs.get(id).is_some_and(|job| !job.state.is_queued()) {
@@ -471,6 +481,10 @@ impl JobTracker for FakeTracker {
 
     fn monitoring(&self) -> Option<&dyn Monitoring> {
         Some(self)
+    }
+
+    fn reserving(&self) -> Option<&dyn Reserving> {
+        self.state.lock().queues.then_some(self as &dyn Reserving)
     }
 
     fn subscribe(&self, sink: Arc<dyn EventSink>) {

@@ -68,4 +68,61 @@ impl Stdio {
             origins: self.origins.clone(),
         }
     }
+
+    /// The files of all tasks of a job array, with the real paths of those that a task of it has found, as far as they
+    /// are not its own alone.
+    #[must_use]
+    pub fn shared(&self, found: &Self) -> Self {
+        let has_index = |path: &Text| with_index(path, 0) != *path;
+        let path = |path: &Option<Text>, found: &Option<Text>| match path {
+            Some(path) if !has_index(path) => found.clone(),
+            path => path.clone(),
+        };
+        let transfers = |all: &[Transfer], found: &[Transfer]| {
+            let pairs = all.iter().zip(found);
+            let shared = pairs.map(|(one, found)| {
+                if has_index(&one.source) || has_index(&one.destination) { one } else { found }
+            });
+            shared.cloned().collect()
+        };
+        Self {
+            input: path(&self.input, &found.input),
+            output: path(&self.output, &found.output),
+            error: path(&self.error, &found.error),
+            join: self.join,
+            stage_in: transfers(&self.stage_in, &found.stage_in),
+            stage_out: transfers(&self.stage_out, &found.stage_out),
+            origins: self.origins.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_all_tasks_share_has_its_real_path() {
+        let transfer = |source: &str, destination: &str| Transfer {
+            source: source.into(),
+            destination: destination.into(),
+        };
+        let all = Stdio {
+            input: Some("/proc/self/fd/3".into()),
+            output: Some("/out/$DRMAA2_INDEX$".into()),
+            stage_in: vec![transfer("/link", "x"), transfer("/link", "$DRMAA2_INDEX$")],
+            ..Stdio::default()
+        };
+        let found = Stdio {
+            input: Some("/real/input".into()),
+            output: Some("/real/out/1".into()),
+            stage_in: vec![transfer("/real", "x"), transfer("/real", "1")],
+            ..Stdio::default()
+        };
+        let shared = all.shared(&found);
+        assert_eq!(shared.input, Some("/real/input".into()));
+        assert_eq!(shared.output, all.output);
+        assert_eq!(shared.stage_in, [transfer("/real", "x"), transfer("/link", "$DRMAA2_INDEX$")]);
+        assert_eq!(shared.of_task(7).output, Some("/out/7".into()));
+    }
 }

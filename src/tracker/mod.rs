@@ -8,157 +8,18 @@
 #[cfg(any(test, feature = "fake-tracker"))]
 pub mod fake;
 mod files;
+mod job;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-
 use crate::model::{
-    Control, Error, ImageRef, JobInfo, JobState, JobTemplate, Machine, Millis, Outcome, Queue, Result,
-    Version,
+    Control, Error, ImageRef, JobInfo, JobState, JobTemplate, Machine, Millis, Outcome, Queue,
+    ReservationInfo, ReservationTemplate, Result, Version,
 };
 
 pub use files::{Origin, Stdio, Transfer};
-
-/// The submitter of a job, and the properties that the job inherits from it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Submitter {
-    /// Login name, or the uid in digits if it has none.
-    pub user: String,
-    /// User id.
-    pub uid: u32,
-    /// Group id.
-    pub gid: u32,
-    /// Supplementary groups.
-    pub groups: Vec<u32>,
-    /// File mode mask.
-    pub umask: u32,
-    /// Host name.
-    pub machine: String,
-}
-
-/// The settings of a job that its template does not have, as configured where and when it was submitted.
-/// They are stored with the job, so they apply whichever process starts it. The tracker's own JSON; no
-/// other module reads it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settings(String);
-
-impl Settings {
-    /// Settings for a tracker to read.
-    pub fn of(value: &impl Serialize) -> Result<Self> {
-        let json = serde_json::to_string(value);
-        json.map(Self)
-            .map_err(|error| Error::internal(format!("the settings of a job cannot be stored: {error}")))
-    }
-
-    /// The value that the tracker wrote.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_str(&self.0).map_err(|error| {
-            Error::internal(format!("the settings of a stored job cannot be read: {error}"))
-        })
-    }
-
-    /// From the store.
-    pub fn stored(json: String) -> Self {
-        Self(json)
-    }
-
-    /// For the store.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A job to start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewJob {
-    /// Its id, unique on the machine.
-    pub id: String,
-    /// Its session.
-    pub session: String,
-    /// The request.
-    pub template: JobTemplate,
-    /// The user on whose behalf it was submitted.
-    pub submitter: Submitter,
-    /// Host paths of its standard streams, placeholders filled in, files made.
-    pub stdio: Stdio,
-    /// The settings that it is run with.
-    pub settings: Settings,
-    /// Its place in a job array.
-    pub task: Option<Task>,
-    /// It is to be held in the queue of its runtime.
-    pub held: bool,
-    /// Its allotted slots, if slots are counted; a job that is made ready before its allotment has its
-    /// minimum.
-    pub slots: Option<i64>,
-    /// The run time after which it is ended.
-    pub wall_clock: Option<Millis>,
-    /// The time at which it is ended.
-    pub ends: Option<End>,
-}
-
-#[cfg(test)]
-impl NewJob {
-    /// A job of root, for tests, with an empty template.
-    pub(crate) fn for_tests(id: &str) -> Self {
-        let (user, machine) = ("u".to_owned(), "m".to_owned());
-        Self {
-            id: id.to_owned(),
-            session: "s".to_owned(),
-            template: JobTemplate::default(),
-            submitter: Submitter { user, uid: 0, gid: 0, groups: vec![], umask: 0, machine },
-            stdio: Stdio::default(),
-            settings: Settings::default(),
-            task: None,
-            held: false,
-            slots: None,
-            wall_clock: None,
-            ends: None,
-        }
-    }
-}
-
-/// The time at which a job is ended, whatever it does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
-    /// The time.
-    pub at: Millis,
-    /// The reason, for people.
-    pub reason: String,
-}
-
-/// The place of a job in a job array.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Task {
-    /// Id of the array.
-    pub array: String,
-    /// Index of the task.
-    pub index: i64,
-    /// The indices of all tasks, if known.
-    pub range: Option<TaskRange>,
-    /// The most tasks that may run at one time.
-    pub max_parallel: Option<i64>,
-}
-
-/// The indices of the tasks of a job array.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TaskRange {
-    /// The lowest.
-    pub first: i64,
-    /// The highest.
-    pub last: i64,
-    /// The difference between two indices.
-    pub step: i64,
-}
-
-impl TaskRange {
-    /// The number of tasks.
-    pub fn count(&self) -> i64 {
-        (self.last - self.first) / self.step.max(1) + 1
-    }
-}
+pub use job::{End, NewArray, NewJob, Settings, Submitter, Task, TaskRange};
 
 /// An event of a job's life. Facts of one job come in order; a fact may come twice.
 #[derive(Debug, Clone, PartialEq)]
@@ -217,7 +78,7 @@ pub enum Fact {
         /// The reason.
         error: Error,
     },
-    /// Its start was withdrawn, so its command has not run. Nothing of it is left.
+    /// Its start was withdrawn, so its command has not run. Something of it may be left.
     Withdrawn {
         /// The job.
         id: String,
@@ -265,10 +126,38 @@ pub enum Fact {
     },
 }
 
+impl Fact {
+    /// The job that it is about, if it is about one.
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Waits { id, .. }
+            | Self::Placed { id, .. }
+            | Self::Started { id, .. }
+            | Self::Suspended { id, .. }
+            | Self::Resumed { id, .. }
+            | Self::Ended { id, .. }
+            | Self::NotStarted { id, .. }
+            | Self::Withdrawn { id }
+            | Self::NotPrepared { id, .. }
+            | Self::Progress { id, .. }
+            | Self::Left { id }
+            | Self::Deleted { id }
+            | Self::NotDeleted { id, .. } => Some(id),
+            Self::Live | Self::Lost { .. } => None,
+        }
+    }
+}
+
 /// The receiver of a tracker's facts.
 pub trait EventSink: Send + Sync {
     /// Take a fact. Never blocks.
     fn fact(&self, fact: Fact);
+
+    /// Returns whether somebody waits for facts now. If not, a tracker that has to ask for them may do so seldom,
+    /// until [`JobTracker::attend`] is called.
+    fn is_awaited(&self) -> bool {
+        true
+    }
 }
 
 /// A system that runs jobs.
@@ -309,8 +198,9 @@ pub trait JobTracker: Send + Sync {
 
     /// Start several tasks of a job array. Equivalent to `add_job` for each, unless a runtime can do
     /// better.
-    fn add_array_job(&self, tasks: Vec<NewJob>) -> Result<()> {
-        tasks.into_iter().try_for_each(|task| self.add_job(task))
+    fn add_array_job(&self, array: NewArray) -> Result<Accepted> {
+        array.indices.iter().try_for_each(|index| self.add_job(array.task(*index)))?;
+        Ok(Accepted::Reports)
     }
 
     /// The state and substate of a job in the runtime; INVALID_ARGUMENT if it does not know the job.
@@ -318,6 +208,11 @@ pub trait JobTracker: Send + Sync {
 
     /// The account of a job in the runtime; INVALID_ARGUMENT if it does not know the job.
     fn job_info(&self, id: &str) -> Result<JobInfo>;
+
+    /// The same for many jobs, in this order.
+    fn job_infos(&self, ids: &[String]) -> Vec<Result<JobInfo>> {
+        ids.iter().map(|id| self.job_info(id)).collect()
+    }
 
     /// The account of a job that has ended, as far as it is known without asking the runtime, which may not answer.
     fn recorded(&self, id: &str) -> Option<JobInfo> {
@@ -382,6 +277,18 @@ pub trait JobTracker: Send + Sync {
         None
     }
 
+    /// The reservations of the system, if it keeps them itself. Then the library stores only to which sessions they
+    /// belong, and its own scheduler knows nothing of them.
+    fn reserving(&self) -> Option<&dyn Reserving> {
+        None
+    }
+
+    /// Note that somebody asks about states now, or begins to wait for facts. Returns whether the facts until now, but
+    /// for the very last ones, are reported.
+    fn attend(&self) -> bool {
+        true
+    }
+
     /// Begin to report facts to `sink`, among them soon `Live` or `Lost`. Called once.
     fn subscribe(&self, sink: Arc<dyn EventSink>);
 }
@@ -409,6 +316,15 @@ impl Waiting {
         };
         Some(Self { held, again, reason: info.substate.clone() })
     }
+}
+
+/// The answer of a tracker to tasks of an array that it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// A report of each follows.
+    Reports,
+    /// All of them wait so in the queue of the system. That is not reported of each.
+    Wait(Waiting),
 }
 
 /// The result of withdrawing the start of a job.
@@ -455,4 +371,23 @@ pub trait Monitoring {
     fn all_queues(&self) -> Result<Vec<Queue>>;
     /// All machines.
     fn all_machines(&self) -> Result<Vec<Machine>>;
+}
+
+/// A tracker whose system keeps reservations. One has the id that the library gives it, or, if it was made otherwise, the
+/// name that it has there; a job names it by that.
+pub trait Reserving {
+    /// Make a reservation for these users. Returns it as the system has made it. The error is INVALID_ARGUMENT if what
+    /// is asked for is not free.
+    fn reserve(
+        &self,
+        id: &str,
+        template: &ReservationTemplate,
+        users: &[String],
+    ) -> Result<ReservationInfo>;
+    /// A reservation; INVALID_ARGUMENT if the system has none with this id, for instance because it is over.
+    fn reservation(&self, id: &str) -> Result<ReservationInfo>;
+    /// All reservations that are not over and that the user may see.
+    fn all_reservations(&self) -> Result<Vec<ReservationInfo>>;
+    /// Give a reservation up. What becomes of its jobs is for the system to say.
+    fn end_reservation(&self, id: &str) -> Result<()>;
 }

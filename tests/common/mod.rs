@@ -167,25 +167,6 @@ pub(crate) fn job(template: JobTemplate) -> NewJob {
     }
 }
 
-pub(crate) fn id_of(fact: &Fact) -> Option<&str> {
-    match fact {
-        Fact::Waits { id, .. }
-        | Fact::Placed { id, .. }
-        | Fact::Started { id, .. }
-        | Fact::Suspended { id, .. }
-        | Fact::Resumed { id, .. }
-        | Fact::Ended { id, .. }
-        | Fact::NotStarted { id, .. }
-        | Fact::NotPrepared { id, .. }
-        | Fact::NotDeleted { id, .. }
-        | Fact::Progress { id, .. }
-        | Fact::Withdrawn { id }
-        | Fact::Left { id }
-        | Fact::Deleted { id } => Some(id),
-        Fact::Live | Fact::Lost { .. } => None,
-    }
-}
-
 impl Rig {
     /// Is this a template that can be run?
     pub(crate) fn check(&self, template: &JobTemplate) -> drmaa2::model::Result<()> {
@@ -217,7 +198,7 @@ impl Rig {
 
     /// The job's first fact, which must be its start.
     pub(crate) fn until_started(&self, id: &str) {
-        let facts = self.until(|fact| id_of(fact) == Some(id));
+        let facts = self.until(|fact| fact.id() == Some(id));
         assert!(matches!(facts.last(), Some(Fact::Started { .. })), "{facts:?}");
     }
 
@@ -239,7 +220,7 @@ impl Rig {
     /// The end of the job.
     pub(crate) fn until_ended(&self, id: &str) -> Outcome {
         let facts = self.until(|fact| {
-            matches!(fact, Fact::Ended { .. } | Fact::NotStarted { .. }) && id_of(fact) == Some(id)
+            matches!(fact, Fact::Ended { .. } | Fact::NotStarted { .. }) && fact.id() == Some(id)
         });
         match facts.last() {
             Some(Fact::Ended { outcome, .. }) => outcome.clone(),
@@ -370,7 +351,7 @@ impl Rig {
         let ended = |fact: &Fact| matches!(fact, Fact::Ended { id, .. } if *id == other_id);
         let facts = self.until(ended);
         self.tracker.delete_job(&other_id).unwrap();
-        assert!(facts.iter().all(|fact| id_of(fact) != Some(id)), "{facts:?}");
+        assert!(facts.iter().all(|fact| fact.id() != Some(id)), "{facts:?}");
     }
 
     /// The process of a job's task, asked of the daemon directly.

@@ -60,6 +60,8 @@ fn obey(session: &mut Option<Arc<JobSession>>, words: &[&str]) -> drmaa2::model:
             Ok(ids.join(" "))
         }
         ["all"] => all(session),
+        ["accounts"] => accounts(session),
+        ["reap", id] => job(id).reap().map(|()| String::new()),
         ["close"] => session.close().map(|()| String::new()),
         [control, id] => job(id).control(named(control)).map(|()| String::new()),
         _ => panic!("{words:?}"),
@@ -121,6 +123,25 @@ fn all(session: &JobSession) -> drmaa2::model::Result<String> {
         }
         _ => Ok(accounts.join("\t")),
     }
+}
+
+/// The present accounts of all jobs of the session, as JSON.
+fn accounts(session: &JobSession) -> drmaa2::model::Result<String> {
+    let mut accounts = Vec::new();
+    for job in session.jobs(None)? {
+        let info = job.info()?;
+        accounts.push(serde_json::json!({
+            "id": info.id,
+            "name": info.name,
+            "over": info.state.is_terminated(),
+            "done": info.state == JobState::Done,
+            "code": info.exit_status,
+            "signal": info.terminating_signal,
+            "lost": info.lost,
+            "text": format!("{} {:?} {:?}", info.state, info.substate, info.annotation),
+        }));
+    }
+    Ok(serde_json::Value::from(accounts).to_string())
 }
 
 /// Such a process, seen from the test.

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use drmaa2::images::{Images, Unpacked};
+use drmaa2::images::{self, Images, Unpacked};
 use drmaa2::model::extensions::Pull;
 use drmaa2::model::{Error, ErrorCode, Result};
 use drmaa2::registry::Settings;
@@ -139,6 +139,24 @@ fn an_image_is_pulled_once_and_is_there_without_its_registry() {
     }
     let error = get(&dir, &name, Pull::Always).unwrap_err();
     assert!(error.message.contains("Connection refused"), "{error}");
+}
+
+#[test]
+fn the_configuration_of_an_image_costs_no_layer() {
+    let Some(server) = server() else { return };
+    let image = app("1");
+    let name = server.push(&image, "app:1");
+    let asked = |name: String| {
+        let runtime = Runtime::start().unwrap();
+        let told = runtime.run(async move { images::config(&name, &Settings::default()).await });
+        runtime.end();
+        told
+    };
+    assert_eq!(asked(name).unwrap().env().as_deref(), Some(&["VERSION=1".to_owned()][..]));
+    assert!(image.layers().iter().all(|layer| server.downloads(layer) == 0));
+    let missing = format!("{}/app:2", server.address);
+    let refused = asked(missing.clone()).unwrap_err();
+    assert!(refused.message.starts_with(&format!("cannot look up image {missing}: ")), "{refused}");
 }
 
 #[test]

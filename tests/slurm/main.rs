@@ -3,12 +3,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod accounting;
+mod adapters;
+mod bad_input;
+mod gpus;
+mod reservations;
 mod rig;
+mod suspend;
 
 use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
 
 use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate};
-use drmaa2::tracker::{Fact, JobTracker, NewJob};
+use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob};
 
 use rig::{eventually, job, rig, tracker};
 
@@ -36,7 +44,7 @@ fn a_job_that_the_controller_forgets_is_run_once() {
             Err(error) if error.code == ErrorCode::InvalidArgument => {
                 rig.tracker.add_job(job.clone()).unwrap();
             }
-            Ok(_) => std::thread::sleep(std::time::Duration::from_millis(100)),
+            Ok(_) => std::thread::sleep(Duration::from_millis(100)),
             Err(error) => assert_eq!(error.code, ErrorCode::DrmCommunication, "{error}"),
         }
     };
@@ -78,6 +86,8 @@ fn nothing_survives_the_batch_script() {
 fn an_init_that_is_killed_is_recorded_as_that() {
     let Some(rig) = rig() else { return };
     let id = rig.run(job("exec sleep 4322"));
+    // The start is told before init has begun: until then, a killed one is one that has not started anything.
+    eventually("it runs", || rig.processes(&["sleep 4322"]).len() == 1);
     rig.kill(&["drmaa2-init", &id]);
     let outcome = rig.ended(&id);
     assert_eq!(outcome.signal, Some(libc::SIGKILL), "{outcome:?}");
@@ -102,6 +112,82 @@ fn a_job_outlives_the_daemon_of_its_node_and_its_step() {
     rig.cluster(&["start"]);
     assert_eq!(rig.tracker.job_info(&id).unwrap().exit_status, Some(6));
     assert_eq!(runs(&count), 1);
+}
+
+#[test]
+fn slurm_is_told_of_the_end_of_a_job_whose_step_was_killed() {
+    let Some(rig) = rig() else { return };
+    let (count, go) = (rig.file("count"), rig.file("go"));
+    nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let id = rig.run(job(&counted(&count, &format!("cat {}; exit 6", go.display()))));
+    eventually("it has counted", || runs(&count) == 1);
+    rig.kill(&["slurmstepd", &format!("[{}.batch]", rig.number(&id))]);
+    fs::write(&go, "").unwrap();
+    // Its node does so, whether or not there is a process of the library.
+    let args = ["--noheader", "--states=all", "--format=%T", "--jobs", &rig.number(&id)];
+    eventually("Slurm has let it go", || rig.slurm("squeue", &args).trim() == "CANCELLED");
+    assert_eq!(rig.ended(&id).exit_status, Some(6));
+}
+
+#[test]
+fn an_end_that_slurm_has_forgotten_is_told_to_it_by_the_next_process() {
+    let Some(rig) = rig() else { return };
+    let (count, go) = (rig.file("count"), rig.file("go"));
+    nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let id = rig.run(job(&counted(&count, &format!("cat {}; exit 6", go.display()))));
+    eventually("it has counted", || runs(&count) == 1);
+    let number = rig.number(&id);
+    let state =
+        || rig.slurm("squeue", &["--noheader", "--states=all", "--format=%T", "--jobs", &number]);
+    // A controller that dies before it has written down the end believes that the job runs.
+    rig.saved();
+    fs::write(&go, "").unwrap();
+    eventually("Slurm knows of the end", || state().trim() == "FAILED");
+    rig.cluster(&["kill", "slurmctld"]);
+    rig.cluster(&["start"]);
+    assert_eq!(rig.ended(&id).exit_status, Some(6));
+    // What a process leaves that dies while it cleans up.
+    fs::remove_dir_all(rig.job_dir(&id)).unwrap();
+    let mark = rig.file("slurm/ended").join(&id);
+    fs::write(&mark, "").unwrap();
+    let next = tracker(rig.dir.path(), Some(rig.conf()));
+    next.subscribe(Arc::new(Deaf));
+    eventually("Slurm has let it go", || !mark.exists());
+    assert_ne!(state().trim(), "RUNNING");
+    assert_eq!(runs(&count), 1);
+}
+
+/// A sink for which nothing is news.
+struct Deaf;
+
+impl EventSink for Deaf {
+    fn fact(&self, _: Fact) {}
+}
+
+#[test]
+fn a_job_on_a_node_that_slurm_gives_up_goes_on_to_its_end() {
+    let Some(rig) = rig() else { return };
+    let go = rig.file("go");
+    nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let count = rig.file("count");
+    let mut job = job(&counted(&count, &format!("cat {}; exit 6", go.display())));
+    job.template.candidate_machines = Some(vec!["n2".into()]);
+    let id = rig.run(job);
+    rig.cluster(&["kill", "n2"]);
+    rig.slurm("scontrol", &["update", "NodeName=n2", "State=DOWN", "Reason=test"]);
+    let number = rig.number(&id);
+    eventually("Slurm has given it up", || {
+        let args = ["--noheader", "--states=all", "--format=%T", "--jobs", &number];
+        rig.slurm("squeue", &args).trim() == "NODE_FAIL"
+    });
+    // Longer than any record may take to be visible.
+    let ended = [JobState::Done, JobState::Failed];
+    let waited = rig.tracker.wait(&id, Some(Duration::from_secs(15)), &ended);
+    assert_eq!(waited.unwrap_err().code, ErrorCode::Timeout);
+    fs::write(&go, "").unwrap();
+    let outcome = rig.ended(&id);
+    rig.slurm("scontrol", &["update", "NodeName=n2", "State=RESUME"]);
+    assert_eq!((outcome.exit_status, runs(&count)), (Some(6), 1), "{outcome:?}");
 }
 
 #[test]
@@ -155,8 +241,9 @@ fn only_a_rerunnable_job_is_run_again_by_slurm() {
         eventually("it has counted", || runs(&count) == 1);
         let number = rig.number(&id);
         if !rerunnable {
-            let conf = rig.slurm("scontrol", &["show", "job", &number]);
-            assert!(conf.contains("Requeue=0"), "{conf}");
+            eventually("Slurm may not run it again", || {
+                rig.slurm("scontrol", &["show", "job", &number]).contains("Requeue=0")
+            });
             rig.tracker.job_control(&id, Control::Terminate).unwrap();
             assert_eq!(rig.ended(&id).signal, Some(libc::SIGTERM));
             continue;
@@ -167,6 +254,53 @@ fn only_a_rerunnable_job_is_run_again_by_slurm() {
         rig.slurm("scontrol", &["update", &format!("JobId={number}"), "StartTime=now"]);
         assert_eq!(rig.ended(&id).exit_status, Some(9));
         assert_eq!(runs(&count), 2);
+    }
+}
+
+#[test]
+fn a_job_that_slurm_would_run_again_and_must_not_has_ended() {
+    let Some(rig) = rig() else { return };
+    for crashes in [false, true] {
+        let count = rig.file(if crashes { "crash" } else { "requeue" });
+        let mut job = job(&counted(&count, "exec sleep 4325"));
+        job.template.candidate_machines = Some(vec!["n3".into()]);
+        let id = rig.run(job);
+        eventually("it has counted", || runs(&count) == 1);
+        let number = rig.number(&id);
+        eventually("Slurm may not run it again", || {
+            rig.slurm("scontrol", &["show", "job", &number]).contains("Requeue=0")
+        });
+        // As if the controller had not been there when the node asked for that.
+        rig.slurm("scontrol", &["update", &format!("JobId={number}"), "Requeue=1"]);
+        if crashes {
+            rig.kill(&["slurmstepd", &format!("[{number}.batch]")]);
+            rig.cluster(&["kill", "n3"]);
+            for words in [&[id.as_str()][..], &["sleep 4325"]] {
+                for pid in rig.processes(words) {
+                    // SAFETY: takes plain numbers. Some end with others.
+                    unsafe { libc::kill(pid, libc::SIGKILL) };
+                }
+            }
+            rig.slurm("scontrol", &["update", "NodeName=n3", "State=DOWN", "Reason=test"]);
+        } else {
+            rig.slurm("scontrol", &["requeue", &number]);
+        }
+        let outcome = rig.until(|fact| match fact {
+            Fact::Waits { how, .. } => panic!("{how:?}"),
+            Fact::Ended { id: ended, outcome } if ended == id => Some(outcome),
+            _ => None,
+        });
+        let reason = outcome.reason.clone().unwrap_or_default();
+        let (signal, words) =
+            if crashes { (None, "PENDING") } else { (Some(libc::SIGTERM), "not rerunnable") };
+        assert_eq!((outcome.signal, outcome.lost), (signal, crashes), "{outcome:?}");
+        assert!(reason.contains(words), "{reason}");
+        rig.tracker.delete_job(&id).unwrap();
+        eventually("Slurm has let it go", || rig.slurm("squeue", &["--noheader"]).is_empty());
+        assert_eq!(runs(&count), 1);
+        if crashes {
+            rig.cluster(&["start"]);
+        }
     }
 }
 
@@ -183,7 +317,10 @@ fn what_slurm_refuses_is_refused_in_its_words() {
         error.message
     };
     let text = with(|template| template.queue_name = Some("nowhere".into()));
-    assert_eq!(text, "sbatch: invalid partition specified: nowhere; Invalid partition name specified");
+    assert_eq!(
+        text,
+        "queueName \"nowhere\": sbatch: invalid partition specified: nowhere; Invalid partition name specified"
+    );
     let text = with(|template| template.reservation_id = Some("none".into()));
     assert!(text.contains("Requested reservation is invalid"), "{text}");
     let text = with(|template| template.min_phys_memory = Some(1 << 40));

@@ -4,14 +4,15 @@
 //! `drmaa2-node` is. With `DRMAA2_TEST_REQUIRE=1` a missing one is a failure, else the tests are skipped. The cluster is
 //! one of their own: they kill parts of it.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use drmaa2::model::extensions::Pull;
-use drmaa2::model::{JobTemplate, Outcome, Text};
+use drmaa2::model::{Containers, JobTemplate, Outcome, Text};
 use drmaa2::registry;
 use drmaa2::runtime::Runtime;
 use drmaa2::slurm::{JobSettings, Programs, Settings, SlurmTracker};
@@ -28,6 +29,8 @@ struct Cluster {
 
 /// One test at a time has it: each kills parts of it.
 static CLUSTER: OnceLock<Mutex<Cluster>> = OnceLock::new();
+/// Another one, with accounting.
+static ACCOUNTED: OnceLock<Mutex<Cluster>> = OnceLock::new();
 
 pub(crate) struct Rig {
     pub(crate) tracker: Arc<SlurmTracker>,
@@ -49,8 +52,8 @@ fn setting(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-extern "C" fn end_cluster() {
-    if let Some(cluster) = CLUSTER.get() {
+extern "C" fn end_clusters() {
+    for cluster in [&CLUSTER, &ACCOUNTED].into_iter().filter_map(OnceLock::get) {
         // A test that failed has left it behind locked.
         let cluster = cluster.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         cluster.run(&["stop"]);
@@ -59,14 +62,18 @@ extern "C" fn end_cluster() {
 }
 
 impl Cluster {
-    fn start(script: PathBuf) -> Self {
+    fn start(script: PathBuf, options: &[&str]) -> Self {
         // Not below a directory with a long name: a socket is in it.
         let dir = tempfile::Builder::new().prefix("cl").tempdir_in("/tmp").unwrap();
         let cluster = Self { dir, script };
-        cluster.run(&["start"]);
+        if !cluster.try_to(&[&["start"], options].concat()) {
+            cluster.run(&["stop"]);
+            panic!("the cluster does not start");
+        }
         // A static is not dropped.
+        static AT_EXIT: Once = Once::new();
         // SAFETY: the function stays as long as the process.
-        assert_eq!(unsafe { libc::atexit(end_cluster) }, 0);
+        AT_EXIT.call_once(|| assert_eq!(unsafe { libc::atexit(end_clusters) }, 0));
         cluster
     }
 
@@ -75,14 +82,27 @@ impl Cluster {
     }
 
     fn run(&self, words: &[&str]) {
+        assert!(self.try_to(words), "{words:?}");
+    }
+
+    fn try_to(&self, words: &[&str]) -> bool {
         let (first, rest) = words.split_first().unwrap();
-        let status = Command::new(&self.script).arg(first).arg(self.path()).args(rest).status().unwrap();
-        assert!(status.success(), "{words:?}");
+        let status = Command::new(&self.script).arg(first).arg(self.path()).args(rest).status();
+        status.unwrap().success()
     }
 }
 
 /// A tracker on the cluster, unless there is none to test with.
 pub(crate) fn rig() -> Option<Rig> {
+    rig_of(&CLUSTER, &[])
+}
+
+/// The same on the cluster with accounting.
+pub(crate) fn accounted_rig() -> Option<Rig> {
+    rig_of(&ACCOUNTED, &["--accounting"])
+}
+
+fn rig_of(cluster: &'static OnceLock<Mutex<Cluster>>, options: &[&str]) -> Option<Rig> {
     let (script, init) = (setting("DRMAA2_TEST_CLUSTER"), setting("DRMAA2_INIT"));
     let (Some(script), Some(_)) = (script, init) else {
         assert!(
@@ -94,7 +114,7 @@ pub(crate) fn rig() -> Option<Rig> {
         );
         return None;
     };
-    let cluster = CLUSTER.get_or_init(|| Mutex::new(Cluster::start(script)));
+    let cluster = cluster.get_or_init(|| Mutex::new(Cluster::start(script, options)));
     // A test that failed says nothing about the next one.
     let cluster = cluster.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // Whatever the last test has killed.
@@ -108,7 +128,11 @@ pub(crate) fn rig() -> Option<Rig> {
 
 /// A tracker with this state directory and slurm.conf.
 pub(crate) fn tracker(dir: &Path, conf: Option<PathBuf>) -> Arc<SlurmTracker> {
-    let path = std::env::var_os("PATH").unwrap();
+    tracker_at(dir, conf, std::env::var_os("PATH").unwrap())
+}
+
+/// The same with the programs of this `PATH`.
+pub(crate) fn tracker_at(dir: &Path, conf: Option<PathBuf>, path: OsString) -> Arc<SlurmTracker> {
     let node = setting("DRMAA2_INIT").unwrap().with_file_name("drmaa2-node");
     let settings = Settings { programs: Programs { path, conf }, dir: dir.join("slurm"), node };
     SlurmTracker::new(settings, Arc::new(Runtime::start().unwrap()))
@@ -149,7 +173,10 @@ pub(crate) fn job(script: &str) -> NewJob {
 pub(crate) fn settings(category: &str) -> tracker::Settings {
     tracker::Settings::of(&JobSettings {
         image: Some(category.to_owned()),
+        containers: Containers::default(),
         runtime: None,
+        gpu_devices: None,
+        cdi_dirs: Vec::new(),
         grace: Duration::from_secs(5),
         linger: None,
         pull: Pull::Missing,
@@ -162,6 +189,11 @@ impl Rig {
     /// Start it again, or kill a part of it.
     pub(crate) fn cluster(&self, words: &[&str]) {
         self.cluster.run(words);
+    }
+
+    /// The slurm.conf.
+    pub(crate) fn conf(&self) -> PathBuf {
+        self.cluster.path().join("slurm.conf")
     }
 
     /// Run a program of Slurm; its output.
@@ -183,6 +215,10 @@ impl Rig {
 
     pub(crate) fn job_dir(&self, id: &str) -> PathBuf {
         self.dir.path().join("slurm/jobs").join(id)
+    }
+
+    pub(crate) fn slurm_conf(&self) -> PathBuf {
+        self.cluster.path().join("slurm.conf")
     }
 
     /// A file for the job to write to.

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod queue;
+mod reservations;
 mod starts;
 
 use queue::*;
+use reservations::*;
 use starts::*;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, mpsc};
@@ -192,24 +194,9 @@ impl Subject {
 
     /// The next fact about this very job.
     fn next(&self, job: &str) -> Fact {
-        self.until(|fact| match fact {
-            Fact::Waits { id, .. }
-            | Fact::Placed { id, .. }
-            | Fact::Started { id, .. }
-            | Fact::Suspended { id, .. }
-            | Fact::Resumed { id, .. }
-            | Fact::Ended { id, .. }
-            | Fact::NotStarted { id, .. }
-            | Fact::Withdrawn { id }
-            | Fact::NotPrepared { id, .. }
-            | Fact::NotDeleted { id, .. }
-            | Fact::Progress { id, .. }
-            | Fact::Deleted { id }
-                if id == job =>
-            {
-                Some(fact.clone())
-            }
-            _ => None,
+        self.until(|fact| {
+            let is_of = !matches!(fact, Fact::Left { .. }) && fact.id() == Some(job);
+            is_of.then(|| fact.clone())
         })
     }
 
@@ -479,6 +466,8 @@ contract! {
         a_job_is_taken_into_the_queue_once
         all_tasks_of_an_array_are_taken_into_the_queue
         a_job_that_waits_can_be_ended
+        a_reservation_is_found_until_it_is_given_up
+        what_cannot_be_reserved_leaves_nothing
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::slice;
 
 use drmaa2::model::{Control, JobState};
-use drmaa2::tracker::{Fact, NewJob, Queueing, Task, TaskRange};
+use drmaa2::tracker::{Accepted, Fact, NewArray, NewJob, Queueing, TaskRange};
 
 use super::Subject;
 
@@ -76,15 +76,17 @@ pub(super) fn a_job_is_taken_into_the_queue_once(subject: &Subject) {
 }
 
 pub(super) fn all_tasks_of_an_array_are_taken_into_the_queue(subject: &Subject) {
-    let range = Some(TaskRange { first: 2, last: 6, step: 2 });
-    let array = ulid::Ulid::generate().to_string().to_lowercase();
-    let task = |index: i64| NewJob {
-        id: format!("{array}.{index}"),
-        task: Some(Task { array: array.clone(), index, range, max_parallel: Some(1) }),
-        ..subject.new_job((subject.exits)(i32::try_from(index).unwrap()))
+    let array = NewArray {
+        common: subject.new_job((subject.exits)(4)),
+        range: TaskRange { first: 2, last: 8, step: 2 },
+        max_parallel: Some(1),
+        // One of them could not be submitted.
+        indices: vec![2, 4, 8],
     };
-    let tasks: Vec<NewJob> = [2, 4, 6].into_iter().map(task).collect();
-    subject.tracker.add_array_job(tasks.clone()).unwrap();
+    let tasks: Vec<NewJob> = array.indices.iter().map(|index| array.task(*index)).collect();
+    if let Accepted::Wait(how) = subject.tracker.add_array_job(array.clone()).unwrap() {
+        assert!(!how.held && !how.again, "{how:?}");
+    }
     let mut ended = BTreeMap::new();
     while ended.len() < tasks.len() {
         let is_task = |id: &String| tasks.iter().any(|task| task.id == *id);
@@ -95,8 +97,7 @@ pub(super) fn all_tasks_of_an_array_are_taken_into_the_queue(subject: &Subject) 
         ended.insert(id, outcome.exit_status);
     }
     for task in &tasks {
-        let index = task.task.as_ref().map(|task| i32::try_from(task.index).unwrap());
-        assert_eq!(ended[&task.id], index);
+        assert_eq!(ended[&task.id], Some(4));
         subject.delete(&task.id);
     }
 }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use drmaa2_init::CGROUP_DIR;
 use serde_json::{Value, json};
 
 use super::host::Host;
@@ -30,6 +31,10 @@ pub(super) fn extend(spec: &mut Value, input: &SpecInput<'_>) {
         privileged(spec);
     }
     mounts(spec, extensions, input.host);
+    if !extensions.privileged && !may_cover(extensions, CGROUPS) {
+        // Init looks where programs do. Each mount costs time at the start, and with version 1 these are many.
+        remove_mount(spec, CGROUP_DIR);
+    }
     limits(spec, extensions, input);
     spec["root"]["readonly"] = extensions.read_only.into();
     if let Some(hostname) = &extensions.hostname {
@@ -78,10 +83,21 @@ fn mounts(spec: &mut Value, extensions: &Extensions, host: &Host) {
     }
     // A mount of the job that replaces /sys may lack a mount point for its control group.
     let covers = |place: &str| place != CGROUPS && Path::new(CGROUPS).starts_with(place);
-    if extensions.mounts.iter().any(|mount| covers(&mount.destination))
-        && let Some(mounts) = spec["mounts"].as_array_mut()
-    {
-        mounts.retain(|mount| mount["destination"] != CGROUPS);
+    if extensions.mounts.iter().any(|mount| covers(&mount.destination)) {
+        remove_mount(spec, CGROUPS);
+    }
+}
+
+/// Returns whether a mount of the job may be at this place, or in it, or cover it.
+fn may_cover(extensions: &Extensions, place: &str) -> bool {
+    let tmpfs = extensions.tmpfs.iter().map(|mount| &mount.destination);
+    let mut mounts = extensions.mounts.iter().map(|mount| &mount.destination).chain(tmpfs);
+    mounts.any(|mount| Path::new(place).starts_with(mount) || Path::new(mount).starts_with(place))
+}
+
+fn remove_mount(spec: &mut Value, place: &str) {
+    if let Some(mounts) = spec["mounts"].as_array_mut() {
+        mounts.retain(|mount| mount["destination"] != place);
     }
 }
 

@@ -137,6 +137,19 @@ fn a_job_that_has_something_else_in_the_place_of_sys_has_no_groups_there() {
 }
 
 #[test]
+fn init_has_a_view_of_its_groups_that_the_job_cannot_change() {
+    let own = |name, value| {
+        let spec = extended(&[(name, value)]);
+        spec["mounts"].as_array().unwrap().iter().any(|mount| mount["destination"] == CGROUP_DIR)
+    };
+    assert!(!own("mounts", "/data:/sysroot"));
+    for place in ["/data:/sys", "/data:/sys/fs/cgroup", "/data:/sys/fs/cgroup/memory:ro"] {
+        assert!(own("mounts", place), "{place}");
+    }
+    assert!(own("tmpfs", "/sys/fs") && own("privileged", "on"));
+}
+
+#[test]
 fn rights() {
     golden("capabilities", &[("cap_add", "SYS_TIME"), ("cap_drop", "CHOWN,KILL")]);
     golden("privileged", &[("privileged", "on")]);

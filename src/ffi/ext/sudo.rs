@@ -14,7 +14,7 @@ use crate::ffi::rsession::{self, drmaa2_rsession};
 use crate::ffi::rtemplate::{self, drmaa2_rtemplate};
 use crate::model::{Control, Error, Result};
 use crate::session::{
-    Behalf, Bulk, JobArray, JobRef, JobSession, ReservationRef, ReservationSession, Sudo, tasks,
+    Behalf, Bulk, JobArray, JobRef, JobSession, ReservationRef, ReservationSession, Sudo,
 };
 
 /// Length of a name, including its NUL.
@@ -159,8 +159,7 @@ pub unsafe extern "C" fn drmaa2_jsession_run_bulk_jobs_as(
         // SAFETY: NULL or a template, as the header asks.
         let template = unsafe { jtemplate::read(jt) }?;
         let bulk = Bulk { begin: begin_index, end: end_index, step, max_parallel };
-        let array = session.run_bulk_jobs_as(&behalf, &template, bulk)?;
-        Ok(jarray::handle(&array, &tasks(&array, &template, bulk))?.into_raw())
+        jarray::submit(&session, &behalf, &template, bulk)
     })
 }
 

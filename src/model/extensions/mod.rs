@@ -29,6 +29,8 @@ pub struct Extensions {
     pub mounts: Vec<Mount>,
     pub tmpfs: Vec<Tmpfs>,
     pub devices: Vec<Device>,
+    /// As Slurm takes them.
+    pub gres: Option<String>,
     pub user: Option<Text>,
     pub groups: Option<Vec<Text>>,
     /// Full names, `CAP_…`; or `ALL`.
@@ -121,6 +123,7 @@ impl Extensions {
             "mounts" => self.mounts = parse::mounts(value)?,
             "tmpfs" => self.tmpfs = parse::each(value, parse::tmpfs)?,
             "devices" => self.devices = parse::each(value, parse::device)?,
+            "gres" => self.gres = Some(parse::word(parse::text(value)?)?),
             "user" => self.user = Some(parse::user(value)?),
             "groups" => self.groups = Some(parse::each(value, parse::group)?),
             "cap_add" => self.cap_add = parse::each(value, parse::capability)?,

@@ -36,7 +36,7 @@ const fn read(name: &'static str, description: &'static str) -> Attribute {
 pub const PREFIX: &str = "containerd_jt_";
 
 /// The attributes of a job template.
-pub const JOB_TEMPLATE: [Attribute; 30] = [
+pub const JOB_TEMPLATE: [Attribute; 31] = [
     attribute(
         "containerd_jt_network",
         Right::Everyone,
@@ -58,6 +58,11 @@ pub const JOB_TEMPLATE: [Attribute; 30] = [
         Right::Some,
         "Devices of the host: SOURCE[:DESTINATION][:rwm], or CDI names such as nvidia.com/gpu=0; several \
          separated by commas.",
+    ),
+    attribute(
+        "containerd_jt_gres",
+        Right::Everyone,
+        "Generic resources of a cluster, as Slurm's --gres takes them, such as gpu:2.",
     ),
     attribute(
         "containerd_jt_user",

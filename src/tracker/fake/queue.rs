@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{FakeTracker, State};
 use crate::model::{Control, ErrorCode, JobInfo, JobState, Result};
-use crate::tracker::{Fact, JobTracker, NewJob, Queueing, Waiting};
+use crate::tracker::{Accepted, Fact, JobTracker, NewArray, NewJob, Queueing, Waiting};
 
 impl FakeTracker {
     /// A system without jobs that has a queue of its own.
@@ -49,6 +49,39 @@ impl FakeTracker {
         drop(state);
         self.start_waiting();
         Ok(())
+    }
+
+    /// Take the tasks of an array, as one if that is possible.
+    pub(super) fn take_array(&self, array: &NewArray) -> Result<Accepted> {
+        let tasks: Vec<NewJob> = array.indices.iter().map(|index| array.task(*index)).collect();
+        match self.take_whole_array_into_queue(&tasks)? {
+            Some(how) => Ok(Accepted::Wait(how)),
+            None => {
+                tasks.into_iter().try_for_each(|task| self.add_job(task)).map(|()| Accepted::Reports)
+            }
+        }
+    }
+
+    /// Take all tasks of an array into the queue, and report nothing of that; `None` if that is no answer, because one of
+    /// them is known, or there is no queue.
+    fn take_whole_array_into_queue(&self, tasks: &[NewJob]) -> Result<Option<Waiting>> {
+        let mut state = self.up()?;
+        if !state.queues || tasks.iter().any(|task| state.jobs.contains_key(&task.id)) {
+            return Ok(None);
+        }
+        if let Some(error) = state.refusal.take() {
+            return Err(error);
+        }
+        let held = tasks.iter().any(|task| task.held);
+        let waits = if held { JobState::QueuedHeld } else { JobState::Queued };
+        for task in tasks {
+            state.jobs.insert(task.id.clone(), JobInfo::new(&task.id, waits));
+            state.starting.push(task.clone());
+        }
+        self.changed.notify_all();
+        drop(state);
+        self.start_waiting();
+        Ok(Some(Waiting { held, ..Waiting::default() }))
     }
 
     /// Hold or release those of these jobs that wait.
