@@ -13,9 +13,9 @@ use drmaa2::ffi::fuzzing;
 use drmaa2::model::{Error, JobTemplate, ReservationTemplate, Result, now};
 use drmaa2::scheduler::{Pool, Request, find_window, plan};
 use drmaa2::store::{
-    Claim, Mailer, NewReservation, NewTask, NextMail, Queue, Store, Submission, Targets, Terms,
+    Claim, Mailer, NewReservation, NewTask, NewTasks, NextMail, Queue, Store, Submission, Targets, Terms,
 };
-use drmaa2::tracker::{Settings, Stdio, Submitter};
+use drmaa2::tracker::{Settings, Stdio, Submitter, TaskRange};
 use libfuzzer_sys::fuzz_target;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params};
@@ -100,7 +100,7 @@ fn fill(store: &Store) -> Result<()> {
         ..JobTemplate::default()
     };
     let tasks = [1, 3].map(|index| NewTask { index, ..NewTask::default() });
-    for (id, tasks) in [("job", None), ("array", Some(&tasks[..]))] {
+    let submit = |id: &str, tasks, hand_over| {
         store.submit(&Submission {
             id,
             session: session.id,
@@ -113,15 +113,20 @@ fn fill(store: &Store) -> Result<()> {
             terms: &terms(),
             tasks,
             failure: None,
-            hand_over: None,
-        })?;
-    }
+            hand_over,
+        })
+    };
+    submit("job", None, None)?;
+    submit("array", Some(NewTasks::Each(&tasks)), None)?;
     store.listen(&mine)?;
     admit(store, &mine)?;
     for job in ["job", "array.1"] {
         store.job_started(job, now(), None)?;
     }
-    reserve(store, reserving.id, "reservation")
+    reserve(store, reserving.id, "reservation")?;
+    // At last: any other change would make the rows of its tasks.
+    let range = TaskRange { first: 1, last: 3, step: 2 };
+    submit("folded", Some(NewTasks::Alike(range)), Some(&mine))
 }
 
 /// Reserve some slots for a minute.
