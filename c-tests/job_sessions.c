@@ -147,8 +147,12 @@ static void jobs_of_a_session(void)
     drmaa2_list_free(&jobs);
     done_with(&one);
     {
+        /* It is forgotten once it has ended, which may be before the wait begins. */
         drmaa2_msession ms = drmaa2_open_msession(NULL);
-        end(&j);
+        CHECK_INT(drmaa2_j_terminate(j), DRMAA2_SUCCESS);
+        if (drmaa2_j_wait_terminated(j, LONG) != DRMAA2_SUCCESS)
+            failed(DRMAA2_INVALID_ARGUMENT, "not in job session \"one\"");
+        drmaa2_j_free(&j);
         CHECK_INT(drmaa2_close_msession(ms), DRMAA2_SUCCESS);
         drmaa2_msession_free(&ms);
     }
