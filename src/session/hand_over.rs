@@ -298,6 +298,18 @@ impl Engine {
         }
     }
 
+    /// Have a job handed over again that the runtime has forgotten while it ran. False if it is not to run again.
+    pub(super) fn is_handed_over_again(&self, job: &Unsettled, unknown: &Error) -> Result<bool> {
+        let again = self.store.job_forgotten(&job.id, job.run, &unknown.message, &self.mine)?;
+        if again {
+            self.progress.lock().starts_no_more(&job.id);
+            self.changed.notify_all();
+            self.kick.ring();
+            self.tell(Ok(true))?;
+        }
+        Ok(again)
+    }
+
     /// Compare a job that waits there, and that this process has told to end, with the runtime.
     pub(super) fn compare_ending(&self, job: &Unsettled, runtime: &mut Runtime<'_>) -> Result<()> {
         match runtime.job_info(&job.id) {

@@ -217,6 +217,35 @@ fn a_job_that_the_runtime_forgets_is_handed_over_again() {
 }
 
 #[test]
+fn a_running_job_that_the_runtime_forgets_is_handed_over_again_if_it_may_run_again() {
+    let (_dir, bench, session) = fresh();
+    for rerunnable in [true, false] {
+        let job = session.run_job(JobTemplate { rerunnable, ..template("sleep") }).unwrap();
+        job.wait_started(Timeout::Infinite).unwrap();
+        let runs = bench.tracker.orders().len();
+        bench.tracker.set_slow(true);
+        bench.tracker.lose(&job.id);
+        bench.world.default_engine().unwrap().settle_all().unwrap();
+        if !rerunnable {
+            job.wait_terminated(Timeout::Zero).unwrap();
+            let why = job.info().unwrap().annotation.unwrap();
+            assert!(why.starts_with("runtime lost"), "{why}");
+            continue;
+        }
+        assert_eq!(job.state().unwrap().0, JobState::Requeued);
+        while bench.tracker.job_state(&job.id).is_err() {
+            std::thread::yield_now();
+        }
+        bench.tracker.set_slow(false);
+        job.wait_started(Timeout::Infinite).unwrap();
+        assert_eq!(bench.tracker.orders().len(), runs + 1);
+        bench.tracker.exit(&job.id, 7);
+        job.wait_terminated(Timeout::Infinite).unwrap();
+        assert_eq!(job.info().unwrap().exit_status, Some(7));
+    }
+}
+
+#[test]
 fn a_late_report_changes_nothing() {
     let (_dir, bench, session) = fresh();
     let engine = bench.world.default_engine().unwrap();

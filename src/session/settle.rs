@@ -125,6 +125,9 @@ impl Engine {
             Ok(_) => Ok(()),
             Err(error) if error.code != ErrorCode::InvalidArgument => Err(error),
             Err(_) if job.state.is_queued() => Ok(()),
+            Err(error) if job.phase == Phase::There && self.is_handed_over_again(job, &error)? => {
+                return Ok(());
+            }
             Err(error) => {
                 let reason = format!("runtime lost: the job ended without a trace ({error})");
                 return self.ended(id, &Outcome { lost: true, ..Outcome::failed(reason) });

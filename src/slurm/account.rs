@@ -130,7 +130,9 @@ pub(super) fn accounted(
     past: &Past,
     unaccounted: Result<JobInfo>,
 ) -> Result<JobInfo> {
-    if unaccounted.is_err() && past.may_be_forgotten() {
+    // What has begun, and is to run again, may have been queued again before it was forgotten.
+    let is_told = past.was_ended() || past.exit_code().is_some();
+    if unaccounted.is_err() && (past.may_be_forgotten() || files.run.is_some() && !is_told) {
         return unaccounted;
     }
     let session = files.submitted.as_ref().map(|submitted| submitted.session.clone());
@@ -491,5 +493,15 @@ mod tests {
         assert_eq!(of("CANCELLED", "13").unwrap_err().code, ErrorCode::InvalidArgument);
         assert!(of("CANCELLED", "12").is_ok());
         assert!(of("FAILED", "13").unwrap().annotation.unwrap().contains("not begun on its node"));
+        // One that has begun was forgotten when it was to run again.
+        let begun = |state, code| {
+            accounted("j", &run(None), &past(state, code), Err(unknown_job("j")))
+                .map(|info| info.exit_status)
+        };
+        assert_eq!(begun("COMPLETED", "0:0").unwrap(), Some(0));
+        assert_eq!(begun("TIMEOUT", "0:15").unwrap(), None);
+        for state in ["CANCELLED", "REQUEUED", "NODE_FAIL"] {
+            assert_eq!(begun(state, "0:0").unwrap_err().code, ErrorCode::InvalidArgument, "{state}");
+        }
     }
 }

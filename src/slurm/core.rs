@@ -10,6 +10,7 @@ use tokio::sync::{Notify, OnceCell, watch};
 
 use super::account::{RECORD_DELAY, Said, account, accounted, foreign, has_given_up};
 use super::attention::Attention;
+use super::controller::Controller;
 use super::job_dir::{self, Files, Looker, unknown_job};
 use super::sacct::Accounting;
 use super::settings::Settings;
@@ -33,39 +34,12 @@ pub(super) struct Snapshot {
     pub(super) cost: Duration,
     /// See [`Core::requests`].
     requests: u64,
-    /// The start of the controller that has said it, once somebody wanted to know.
-    controller: OnceCell<String>,
+    /// The controller that has said it, once somebody wanted to know.
+    controller: OnceCell<Controller>,
 }
-
-/// Slurm's controller.
-#[derive(Clone)]
-pub(super) struct Controller {
-    /// Its start, in its own words: seconds since 1970.
-    pub(super) start: String,
-    /// The number of places of an array.
-    pub(super) max_array: i64,
-}
-
-impl Controller {
-    /// The start to note with what it accepts now. Nothing while it is so young that another one, started in its place
-    /// within the same second, would look the same: what it accepts then may be forgotten.
-    pub(super) fn noted(&self) -> String {
-        self.noted_at(now())
-    }
-
-    fn noted_at(&self, now: Millis) -> String {
-        let is_young = self.start.parse().is_ok_and(|start: Millis| now < 1000 * start + YOUNG);
-        if is_young { String::new() } else { self.start.clone() }
-    }
-}
-
-/// The time after its start for which a controller is young: the seconds of both starts, as the clock here shows them.
-const YOUNG: Millis = 2_000;
 
 /// The time for which what is known of the controller is used again.
 const CONTROLLER_AGE: Duration = Duration::from_secs(60);
-/// The number of places of an array unless it is configured.
-const MAX_ARRAY: i64 = 1001;
 
 /// The last report of a job.
 pub(super) struct Known {
@@ -314,16 +288,16 @@ impl Core {
     /// The account of a job with these files, of which Slurm says this.
     async fn judge(&self, id: &str, files: &Files, said: &Snapshot) -> Result<JobInfo> {
         let Some(entry) = said.jobs.get(id) else {
-            let start = match files.run {
+            let controller = match files.run.is_none() || files.rerunnable {
                 // Asked after the answer: if the controller was restarted in between, that is noticed.
-                None => {
-                    said.controller
-                        .get_or_try_init(|| async { Ok::<_, Error>(self.controller().await?.start) })
-                        .await?
-                }
-                Some(_) => "",
+                true => Some(said.controller.get_or_try_init(|| self.controller()).await?),
+                false => None,
             };
-            return self.unless_it_goes_on(account(id, files, &Said::Nothing(start))?).await;
+            let start = controller.map_or("", |controller| &controller.start);
+            let info = self.unless_it_goes_on(account(id, files, &Said::Nothing(start))?).await?;
+            let is_over = info.state.is_terminated();
+            let forgot = |controller: &Controller| is_over && controller.has_forgotten(files, now());
+            return if controller.is_some_and(forgot) { Err(unknown_job(id)) } else { Ok(info) };
         };
         let since = self.over.lock().get(id).copied();
         let info =
@@ -403,11 +377,7 @@ impl Core {
     async fn controller(&self) -> Result<Controller> {
         let asked = Instant::now();
         let config = self.config().await?;
-        let size = config.get("MaxArraySize").and_then(|size| size.parse().ok());
-        let controller = Controller {
-            start: config.get("BOOT_TIME").cloned().unwrap_or_default(),
-            max_array: size.unwrap_or(MAX_ARRAY),
-        };
+        let controller = Controller::of(&config);
         *self.controller.lock() = Some((asked, controller.clone()));
         Ok(controller)
     }
@@ -420,23 +390,5 @@ impl Core {
             Some((name.trim().to_owned(), value.trim().to_owned()))
         };
         Ok(text.lines().filter_map(pair).collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::submission::Submitted;
-    use super::*;
-
-    #[test]
-    fn what_a_young_controller_accepts_may_be_forgotten_by_one_of_the_same_second() {
-        let controller = Controller { start: "100".to_owned(), max_array: 1 };
-        for (at, noted) in [(99_000, ""), (100_900, ""), (101_999, ""), (102_000, "100")] {
-            assert_eq!(controller.noted_at(at), noted, "{at}");
-        }
-        let submitted = |controller| Submitted::parse(&format!("7\n{controller}\ns")).unwrap();
-        assert!(submitted("100").is_known_to("100"));
-        assert!(!submitted("").is_known_to("100"));
-        assert!(!submitted("").is_known_to(""));
     }
 }

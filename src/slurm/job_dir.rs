@@ -198,6 +198,28 @@ pub(super) fn make(dir: &Path, plan: &Plan<'_>) -> Result<()> {
     made.and_then(|()| plan::write(dir, plan)).map_err(|error| of_file(dir, &error))
 }
 
+/// Remove the runs of a job, none of which goes on, the last one first: as long as any is left, so is the first.
+/// OUT_OF_RESOURCE, which may pass, if one goes on.
+pub(super) fn forget_runs(dir: &Path) -> Result<()> {
+    let forgotten = || {
+        // A network file system locks only what is open for writing.
+        let lock = File::options().append(true).create(true).open(dir.join(LOCK_FILE))?;
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        let mut runs = 0u32;
+        while dir.join(format!("{CLAIM}{runs}")).symlink_metadata().is_ok() {
+            runs += 1;
+        }
+        for run in (0..runs).rev() {
+            match fs::remove_dir_all(dir.join(format!("{RUN}{run}"))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => fs::remove_file(dir.join(format!("{CLAIM}{run}")))?,
+            }
+        }
+        Ok(())
+    };
+    forgotten().map_err(|error: io::Error| of_file(dir, &error))
+}
+
 /// Note that jobs are to be ended, or killed. One that cannot be noted does not keep the others.
 pub(super) fn note_end(settings: &Settings, ids: &[String], kill: bool) -> Result<()> {
     let mut looker = Looker::new(settings);
@@ -380,5 +402,26 @@ mod tests {
         for id in ["", ".", "..", "../x", "a/b", ".x"] {
             assert!(of(&settings, id).is_err(), "{id}");
         }
+    }
+
+    #[test]
+    fn runs_are_forgotten_unless_one_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 0..2 {
+            symlink("7@n1", dir.path().join(format!("claim.{number}"))).unwrap();
+            fs::create_dir(dir.path().join(format!("run.{number}"))).unwrap();
+            fs::write(dir.path().join(format!("run.{number}/record")), "").unwrap();
+        }
+        let lock = File::options().append(true).create(true).open(dir.path().join(LOCK_FILE)).unwrap();
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive).unwrap();
+        assert_eq!(forget_runs(dir.path()).unwrap_err().code, crate::model::ErrorCode::OutOfResource);
+        drop(lock);
+        fs::remove_dir_all(dir.path().join("run.1")).unwrap();
+        forget_runs(dir.path()).unwrap();
+        assert!(Files::look(dir.path()).unwrap().unwrap().run.is_none());
+        let left: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(left, [LOCK_FILE]);
+        forget_runs(dir.path()).unwrap();
     }
 }

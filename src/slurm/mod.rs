@@ -10,6 +10,7 @@ mod attention;
 mod command;
 mod container;
 mod control;
+mod controller;
 mod core;
 mod failure;
 mod image;

@@ -94,7 +94,7 @@ struct Follower {
     turn: Turn,
     /// The time between two questions while somebody waits.
     pause: Duration,
-    /// Slurm does not know a job any more that was waiting there.
+    /// Slurm does not know a job any more that was to run there, or to run again.
     has_forgotten: bool,
     /// How often jobs were released that nodes could not start.
     released: HashMap<String, u32>,
@@ -196,7 +196,7 @@ impl Follower {
                     if let (ErrorCode::InvalidArgument, Some(files)) = (error.code, files) {
                         let last = self.core.known.lock().remove(&id);
                         self.has_forgotten |= match last {
-                            Some(last) => last.state.is_queued(),
+                            Some(last) => !last.state.is_terminated(),
                             // A task of an array that was not looked at before.
                             None => files.submitted.is_some(),
                         };

@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::sbatch::{Asked, sbatch};
 use super::squeue::{Comment, Entry};
 use super::submission::note_submitted;
-use crate::model::{Error, Result};
+use crate::model::{Error, ErrorCode, Result};
 use crate::runtime::blocking;
 use crate::tracker::NewJob;
 
@@ -72,9 +72,24 @@ async fn was_submitted(core: &Core, job: &NewJob) -> Result<bool> {
         None if !has_run => return Ok(false),
         None => {}
     }
-    let info = core.job_info(&job.id).await?;
-    core.tell_again(&info).await;
-    Ok(true)
+    match core.job_info(&job.id).await {
+        Err(error) if has_run && error.code == ErrorCode::InvalidArgument => {
+            forget_runs(core, &job.id).await?;
+            Ok(false)
+        }
+        info => {
+            core.tell_again(&info?).await;
+            Ok(true)
+        }
+    }
+}
+
+/// Remove the runs of a job that Slurm has forgotten and that is to run again: they are those of another number.
+pub(super) async fn forget_runs(core: &Core, id: &str) -> Result<()> {
+    let dir = core.job_dir(id)?;
+    blocking(move || job_dir::forget_runs(&dir)).await?;
+    core.forget(id);
+    Ok(())
 }
 
 /// Do something with what a job is to run. `dir` is the directory of its runs.

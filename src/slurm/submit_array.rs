@@ -10,8 +10,8 @@ use super::job_dir;
 use super::report::waiting;
 use super::sbatch::{Asked, sbatch};
 use super::squeue::Comment;
-use super::submit::{prepare, with_plan};
-use crate::model::{Error, Result};
+use super::submit::{forget_runs, prepare, with_plan};
+use crate::model::{Error, ErrorCode, Result};
 use crate::runtime::blocking;
 use crate::tracker::{Accepted, NewArray};
 
@@ -116,7 +116,7 @@ async fn not_submitted(
 ) -> Result<Vec<i64>> {
     // An attempt that was not answered may have been carried out.
     let said = core.asked_after(Instant::now()).await?;
-    let (mut new, mut old, mut found) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut new, mut old, mut found, mut begun) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let ids: Vec<String> =
         array.indices.iter().map(|index| format!("{}.{index}", array.common.id)).collect();
     let files = core.files_of(&ids).await?;
@@ -129,7 +129,7 @@ async fn not_submitted(
                 found.extend(parts(&[place], base, number, controller));
                 old.push(id);
             }
-            None if has_run => old.push(id),
+            None if has_run => begun.push((place, id)),
             None => new.push(place),
         }
     }
@@ -143,6 +143,17 @@ async fn not_submitted(
     for (_, info) in core.job_infos(&old).await? {
         core.tell_again(&info?).await;
     }
+    let ids: Vec<String> = begun.iter().map(|(_, id)| id.clone()).collect();
+    for ((place, _), (id, info)) in begun.iter().zip(core.job_infos(&ids).await?) {
+        match info {
+            Err(error) if error.code == ErrorCode::InvalidArgument => {
+                forget_runs(core, &id).await?;
+                new.push(*place);
+            }
+            info => core.tell_again(&info?).await,
+        }
+    }
+    new.sort_unstable();
     Ok(new)
 }
 

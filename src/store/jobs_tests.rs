@@ -63,6 +63,17 @@ pub(super) fn submit_template(
     submit_for(store, session, id, template, terms, None, None);
 }
 
+/// A job that a process is about to hand over.
+pub(super) fn job_to_hand_over(
+    store: &Store,
+    session: &Session,
+    id: &str,
+    template: &JobTemplate,
+    mine: &Claim,
+) {
+    submit_for(store, session, id, template, &terms(), None, Some(mine));
+}
+
 /// An array that a process is about to hand over as one.
 pub(super) fn array_to_hand_over(
     store: &Store,

@@ -1,6 +1,8 @@
 //! Losses, deadlines and accounts in the store.
 
-use super::jobs_tests::{NOW, admit, insert, job, phase, store, submit_template, template, terms};
+use super::jobs_tests::{
+    NOW, admit, insert, job, job_to_hand_over, phase, store, submit_template, template, terms,
+};
 use super::*;
 use crate::model::{Control, ImageRef, JobState, JobTemplate, Outcome, Usage, now_nanos};
 
@@ -170,4 +172,21 @@ fn an_account_is_stored_whole() {
     let info = job(&store, "a").info;
     assert_eq!((info.usage, info.image), (usage, Some(image)));
     assert_eq!((info.container.as_deref(), info.accounting_id.as_deref()), (Some("a"), Some("grant")));
+}
+
+#[test]
+fn a_run_that_the_queue_of_the_runtime_has_forgotten_is_put_back_once() {
+    let (_dir, store, session) = store();
+    let mine = Claim::mine();
+    for (id, again) in [("a", true), ("once", false)] {
+        let template = JobTemplate { rerunnable: again, ..template() };
+        job_to_hand_over(&store, &session, id, &template, &mine);
+        store.job_started(id, 5, None).unwrap();
+        assert!(!store.job_forgotten(id, 1, "lost", &mine).unwrap(), "another run");
+        assert_eq!(store.job_forgotten(id, 0, "lost", &mine).unwrap(), again);
+        assert!(!store.job_forgotten(id, 0, "lost", &mine).unwrap(), "it is known");
+    }
+    let job = store.unsettled_job("a").unwrap().unwrap();
+    assert!(job.is_to_be_handed_over());
+    assert_eq!((job.state, job.run, job.claim), (JobState::Requeued, 1, Some(mine)));
 }

@@ -15,7 +15,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use drmaa2::model::{Control, ErrorCode, JobState, JobTemplate};
+use drmaa2::model::{Control, ErrorCode, JobInfo, JobState, JobTemplate};
 use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob};
 
 use rig::{eventually, job, rig, tracker};
@@ -37,18 +37,61 @@ fn a_job_that_the_controller_forgets_is_run_once() {
     rig.tracker.add_job(job.clone()).unwrap();
     rig.cluster(&["kill", "slurmctld"]);
     rig.cluster(&["start"]);
-    // The session room does the same with what was handed over.
-    let outcome = loop {
+    let outcome = run_to_its_end(&rig, &job);
+    assert_eq!((outcome.exit_status, runs(&count)), (Some(7), 1), "{outcome:?}");
+}
+
+/// Run a job as the session room does with what was handed over: what Slurm forgets is handed over again.
+fn run_to_its_end(rig: &rig::Rig, job: &NewJob) -> JobInfo {
+    loop {
         match rig.tracker.job_info(&job.id) {
-            Ok(info) if info.state.is_terminated() => break info,
+            Ok(info) if info.state.is_terminated() => return info,
             Err(error) if error.code == ErrorCode::InvalidArgument => {
                 rig.tracker.add_job(job.clone()).unwrap();
             }
             Ok(_) => std::thread::sleep(Duration::from_millis(100)),
             Err(error) => assert_eq!(error.code, ErrorCode::DrmCommunication, "{error}"),
         }
-    };
-    assert_eq!((outcome.exit_status, runs(&count)), (Some(7), 1), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_job_that_was_to_run_again_and_that_the_controller_forgets_runs_again() {
+    let Some(rig) = rig() else { return };
+    for rerunnable in [true, false] {
+        let count = rig.file(if rerunnable { "again" } else { "once" });
+        let script =
+            format!("if [ $(wc -l <{}) = 2 ]; then exit 9; fi; exec sleep 4327", count.display());
+        let new = job(&counted(&count, &script));
+        let new = NewJob { template: JobTemplate { rerunnable, ..new.template }, ..new };
+        rig.saved();
+        let (state, old) = (rig.cluster_file("state"), rig.file("old"));
+        copy(&state, &old);
+        let id = rig.run(new.clone());
+        eventually("it has counted", || runs(&count) == 1);
+        let number = rig.number(&id);
+        if rerunnable {
+            rig.slurm("scontrol", &["requeue", &number]);
+        } else {
+            rig.slurm("scancel", &[&number]);
+        }
+        eventually("it was interrupted", || rig.job_dir(&id).join("run.0/record").exists());
+        rig.cluster(&["kill", "slurmctld"]);
+        // As if it had died before it wrote down anything of the job.
+        fs::remove_dir_all(&state).unwrap();
+        copy(&old, &state);
+        fs::remove_dir_all(&old).unwrap();
+        rig.cluster(&["start"]);
+        let info = run_to_its_end(&rig, &new);
+        let (code, times) = if rerunnable { (Some(9), 2) } else { (Some(143), 1) };
+        assert_eq!((info.exit_status, runs(&count)), (code, times), "{info:?}");
+        rig.tracker.delete_job(&id).unwrap();
+    }
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    let copied = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
+    assert!(copied.success());
 }
 
 #[test]

@@ -221,6 +221,11 @@ impl Rig {
         self.cluster.path().join("slurm.conf")
     }
 
+    /// A file of the cluster.
+    pub(crate) fn cluster_file(&self, name: &str) -> PathBuf {
+        self.cluster.path().join(name)
+    }
+
     /// A file for the job to write to.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
@@ -263,7 +268,7 @@ impl Rig {
     /// others, which a node on which the first still runs refuses.
     pub(crate) fn saved(&self) {
         let now = std::time::SystemTime::now();
-        let file = self.cluster.path().join("state/job_state");
+        let file = self.cluster_file("state/job_state");
         eventually("the controller saves its state", || {
             fs::metadata(&file).and_then(|found| found.modified()).is_ok_and(|at| at > now)
         });

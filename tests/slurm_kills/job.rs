@@ -116,10 +116,7 @@ impl Job {
             && (text.contains("runtime lost")
                 || matches!(account["signal"].as_str(), Some("SIGKILL" | "SIGTERM"))
                 || runs == 0 && code.is_none());
-        // A controller that died has forgotten that it was to run again.
-        let forgotten = text.contains("Slurm does not know it any more")
-            && faults.iter().any(|(fault, _)| fault.ends_controller());
-        let excused = self.is_terminated || ended || forgotten || hit && !self.template.rerunnable;
+        let excused = self.is_terminated || ended || hit && !self.template.rerunnable;
         match (is_true, is_honest) {
             (true, _) => {}
             (false, true) if excused => {}
