@@ -5,11 +5,13 @@
 
 mod report;
 
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
+use drmaa2::ffi::{jarray, jsession, jtemplate, manager, strings};
 use drmaa2::model::{Control, JobFilter, JobState, JobTemplate};
 use drmaa2::session::{Bulk, JobArray, JobRef, JobSession, Timeout};
 
@@ -95,15 +97,43 @@ fn end(array: &JobArray, jobs: &[JobRef]) -> Result<[Duration; 2], Error> {
     Ok([asked, begin.elapsed()])
 }
 
+/// Submit a large held array as a C program does: its handle has one of each of its jobs. Returns its id and the time.
+fn submit_in_c(session: &str) -> Result<(String, Duration), Error> {
+    let [session, command, category] = [session, "true", "host"].map(CString::new);
+    // SAFETY: strings that end with NUL, structs and handles of the library, each freed once; the strings of a template
+    // come from malloc.
+    unsafe {
+        let mut js = manager::drmaa2_open_jsession(session?.as_ptr());
+        let mut jt = jtemplate::drmaa2_jtemplate_create();
+        let template = jt.as_mut().ok_or("no template")?;
+        template.remoteCommand = libc::strdup(command?.as_ptr());
+        template.jobCategory = libc::strdup(category?.as_ptr());
+        template.submitAsHold = 1;
+        let begin = Instant::now();
+        let mut ja = jsession::drmaa2_jsession_run_bulk_jobs(js, jt, 1, i64::try_from(TASKS)?, 1, 0);
+        let time = begin.elapsed();
+        let mut id = jarray::drmaa2_jarray_get_id(ja);
+        if id.is_null() {
+            return Err("no array was submitted".into());
+        }
+        let told = CStr::from_ptr(id).to_str()?.to_owned();
+        strings::drmaa2_string_free(&raw mut id);
+        jarray::drmaa2_jarray_free(&raw mut ja);
+        jtemplate::drmaa2_jtemplate_free(&raw mut jt);
+        jsession::drmaa2_jsession_free(&raw mut js);
+        Ok((told, time))
+    }
+}
+
 /// The times of a submission by Slurm's program and by the library, in turn.
 fn submissions(session: &JobSession) -> Result<[Duration; 2], Error> {
     let (mut raw, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..ARRAYS {
         let [submitted, ..] = raw_array()?;
         raw.push(submitted);
-        let begin = Instant::now();
-        let array = session.run_bulk_jobs(&template("host", "true", true), bulk(TASKS)?)?;
-        ours.push(begin.elapsed());
+        let (id, submitted) = submit_in_c(session.name())?;
+        ours.push(submitted);
+        let array = session.job_array(&id)?;
         let jobs = array.jobs()?;
         end(&array, &jobs)?;
         array.reap()?;
