@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::model::extensions::Pull;
+use crate::model::extensions::{self, Pull};
 use crate::model::{Containers, DEFAULT_QUEUE, Error, ErrorCode, JobTemplate, Result, Text};
 
 pub use category::Category;
@@ -52,6 +52,8 @@ pub struct Config {
     pub runtime: Option<String>,
     /// The program that this runtime uses, such as `crun`; `None` is its own choice.
     pub runtime_binary: Option<String>,
+    /// The control group that contains those of the jobs; `None` is one with the name of the namespace.
+    pub cgroup_parent: Option<String>,
     /// The program that runs the containers of jobs on a cluster.
     pub containers: Containers,
     /// Directories with descriptions of CDI devices; a later one takes precedence.
@@ -128,6 +130,7 @@ struct Layer {
     snapshotter: Option<String>,
     runtime: Option<String>,
     runtime_binary: Option<String>,
+    cgroup_parent: Option<String>,
     containers: Option<String>,
     cdi_dirs: Option<Vec<PathBuf>>,
     gpu_devices: Option<String>,
@@ -206,6 +209,7 @@ impl Config {
             slurm: None,
             runtime: None,
             runtime_binary: None,
+            cgroup_parent: None,
             containers: Containers::default(),
             cdi_dirs: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
             gpu_devices: None,
@@ -232,6 +236,8 @@ impl Config {
         set(&mut self.state_dir, layer.state_dir);
         self.runtime = layer.runtime.or(self.runtime.take());
         self.runtime_binary = layer.runtime_binary.or(self.runtime_binary.take());
+        let parent = layer.cgroup_parent.as_deref().map(cgroup_parent).transpose()?;
+        self.cgroup_parent = parent.or(self.cgroup_parent.take());
         set(&mut self.containers, layer.containers.as_deref().map(containers).transpose()?);
         set(&mut self.cdi_dirs, layer.cdi_dirs);
         self.gpu_devices = layer.gpu_devices.or(self.gpu_devices.take());
@@ -361,6 +367,13 @@ fn containers(word: &str) -> Result<Containers> {
     })
 }
 
+fn cgroup_parent(text: &str) -> Result<String> {
+    extensions::cgroup(text).map_err(|cause| {
+        let text = format!("cgroup_parent \"{text}\": {cause}");
+        Error::new(ErrorCode::SessionManagement, text).of("configuration")
+    })
+}
+
 fn pull_policy(text: &str) -> Result<Pull> {
     match text {
         "missing" => Ok(Pull::Missing),
@@ -440,6 +453,7 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
         snapshotter: text("CONTAINERD_SNAPSHOTTER")?,
         runtime: text("DRMAA2_RUNTIME")?,
         runtime_binary: text("DRMAA2_RUNTIME_BINARY")?,
+        cgroup_parent: text("DRMAA2_CGROUP_PARENT")?,
         containers: text("DRMAA2_CONTAINERS")?,
         cdi_dirs: None,
         gpu_devices: text("DRMAA2_GPU_DEVICES")?,

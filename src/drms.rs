@@ -92,6 +92,7 @@ pub fn job_settings(
         image: config.image(template),
         runtime: config.runtime.clone(),
         runtime_binary: config.runtime_binary.clone(),
+        cgroup_parent: config.cgroup_parent.clone(),
         cdi_dirs: config.cdi_dirs.clone(),
         grace: config.grace,
         linger: config.linger,

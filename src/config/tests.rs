@@ -36,6 +36,7 @@ fn what_comes_later_wins() {
         ("DRMAA2_INIT", ""),
         ("DRMAA2_RUNTIME_BINARY", "crun"),
         ("DRMAA2_CONTAINERS", "apptainer"),
+        ("DRMAA2_CGROUP_PARENT", "/user.slice/jobs/"),
     ];
     let config = load(system, true, &env).unwrap();
     assert_eq!(config.containerd.namespace, "own");
@@ -44,6 +45,7 @@ fn what_comes_later_wins() {
     assert_eq!(config.grace, Duration::from_secs(3));
     assert_eq!(config.runtime_binary.as_deref(), Some("crun"));
     assert_eq!(config.containers, Containers::Apptainer);
+    assert_eq!(config.cgroup_parent.as_deref(), Some("user.slice/jobs"));
     assert_eq!(config.cdi_dirs, [Path::new("/cdi")]);
     assert_eq!(config.init, None, "an empty variable is an unset one");
     let images: Vec<_> = config.categories.values().map(|category| &category.image).collect();
@@ -131,6 +133,7 @@ fn a_mistake_is_an_error_that_names_it() {
     assert!(message(load("", true, &[("DRMAA2_CONFIG", "/no/such/file")])).contains("/no/such/file"));
     assert!(message(load("", true, &[("DRMAA2_GRACE_SECONDS", "soon")])).contains("soon"));
     assert!(message(load("", true, &[("CONTAINERD_ADDRESS", "c.sock")])).contains("c.sock"));
+    assert!(message(load("cgroup_parent = '../a'", true, &[])).contains("cgroup_parent \"../a\""));
     assert!(message(load("cdi_dirs = ['etc/cdi']", true, &[])).contains("cdi_dirs \"etc/cdi\""));
     assert!(message(load("sendmail = 'mail'", true, &[])).contains("sendmail \"mail\""));
 }

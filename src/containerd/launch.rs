@@ -100,6 +100,7 @@ async fn attempt(
 ) -> std::result::Result<Arc<Image>, Obstacle> {
     let dir = core.job_dir(&job.id);
     let (mut wanted, settings) = (order::extensions(job)?, JobSettings::of(job)?);
+    wanted.cgroup_parent = wanted.cgroup_parent.or_else(|| settings.cgroup_parent.clone());
     let on_host = settings.is_on_host();
     if on_host {
         wanted.network.get_or_insert(Network::Host);

@@ -38,6 +38,9 @@ pub struct JobSettings {
     pub runtime: Option<String>,
     /// The program that this plugin uses; `None` is the plugin's own choice.
     pub runtime_binary: Option<String>,
+    /// The control group that contains the job's; `None` is one with the name of the namespace.
+    #[serde(default)]
+    pub cgroup_parent: Option<String>,
     /// Directories with descriptions of devices, the most important last.
     pub cdi_dirs: Vec<PathBuf>,
     /// The time from a request to end a job until it is killed.

@@ -80,6 +80,7 @@ pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
         slurm: None,
         runtime: None,
         runtime_binary: None,
+        cgroup_parent: None,
         containers: crate::model::Containers::default(),
         cdi_dirs: vec![],
         gpu_devices: None,

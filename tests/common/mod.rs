@@ -96,6 +96,7 @@ pub(crate) fn resolved_with(
         image: category.or_else(|| setting("DRMAA2_TEST_IMAGE")),
         runtime: None,
         runtime_binary: None,
+        cgroup_parent: None,
         cdi_dirs: vec![],
         grace: Duration::from_secs(1),
         linger: None,

@@ -107,6 +107,7 @@ impl Rig {
             image: None,
             runtime: None,
             runtime_binary: None,
+            cgroup_parent: None,
             cdi_dirs: vec![],
             grace: Duration::from_secs(1),
             linger: None,

@@ -144,6 +144,7 @@ fn settings(template: &JobTemplate) -> tracker::Settings {
         image: template.job_category.as_ref().map(ToString::to_string),
         runtime: None,
         runtime_binary: None,
+        cgroup_parent: None,
         cdi_dirs: vec![],
         grace: Duration::from_secs(5),
         linger: None,

@@ -16,6 +16,7 @@ mod values;
 
 use super::{Error, JobTemplate, Millis, Result, Text, signal_number};
 use parse::Refusal;
+pub(crate) use parse::cgroup;
 
 pub use cpuset::{CpuList, CpuSet};
 pub use names::{Attribute, CAPABILITIES, JOB_INFO, JOB_TEMPLATE, PREFIX, RLIMITS, Right, VERSION};

@@ -298,7 +298,8 @@ pub(super) fn rlimit(part: &[u8]) -> std::result::Result<Rlimit, Refusal> {
     Ok(Rlimit { name, soft, hard })
 }
 
-pub(super) fn cgroup(text: &str) -> std::result::Result<String, Refusal> {
+/// The path of a control group, below the root of its hierarchy and without a slash at its ends.
+pub(crate) fn cgroup(text: &str) -> std::result::Result<String, Refusal> {
     let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
     let odd = |part: &&str| matches!(*part, "." | "..");
     match !parts.is_empty() && !parts.iter().any(odd) && word(text).is_ok() {
