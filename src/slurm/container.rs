@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::settings::JobSettings;
 use crate::container::order;
-use crate::container::spec::{Host, SpecInput, arrange, spec};
+use crate::container::spec::{Host, SpecInput, arrange, bind_sys, spec};
 use crate::model::extensions::Network;
 use crate::model::{Error, Extensions, Result};
 use crate::tracker::NewJob;
@@ -25,7 +25,7 @@ pub(super) struct Container {
 /// The container of a job in an image.
 pub(super) fn container(job: &NewJob, image: &Config, job_dir: &Path, init: &Path) -> Result<Container> {
     let settings = JobSettings::of(job)?;
-    let host = Host { read_only_trees: true, ..Host::default() };
+    let host = Host { read_only_trees: true, shows_network: true, ..Host::default() };
     let mut order = order::order(job, image, settings.patience(), &host)?;
     let is_root = job.submitter.uid == 0;
     order.sole_user = !is_root;
@@ -80,24 +80,13 @@ fn adapt(spec: &mut Value, id: &str, is_root: bool) {
     if let Some(namespaces) = linux["namespaces"].as_array_mut() {
         namespaces.retain(|namespace| namespace["type"] != "cgroup");
     }
+    bind_sys(spec);
     if let Some(mounts) = spec["mounts"].as_array_mut() {
         mounts.retain(|mount| mount["type"] != "cgroup");
-        for mount in mounts {
-            match mount["type"].as_str() {
-                // Only the owner of a network namespace may mount one.
-                Some("sysfs") => {
-                    *mount = json!({
-                        "destination": "/sys", "type": "none", "source": "/sys",
-                        "options": ["rbind", "rprivate", "nosuid", "noexec", "nodev", "ro"],
-                    });
-                }
-                // The group of terminals is none of the user's.
-                Some("devpts") => {
-                    if let Some(options) = mount["options"].as_array_mut() {
-                        options.retain(|option| option != "gid=5");
-                    }
-                }
-                _ => {}
+        for mount in mounts.iter_mut().filter(|mount| mount["type"] == "devpts") {
+            // The group of terminals is none of the user's.
+            if let Some(options) = mount["options"].as_array_mut() {
+                options.retain(|option| option != "gid=5");
             }
         }
     }

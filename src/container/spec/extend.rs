@@ -24,6 +24,10 @@ pub(super) fn extend(spec: &mut Value, input: &SpecInput<'_>) {
         // It holds a loopback interface and nothing else.
         push(&mut spec["linux"]["namespaces"], json!({ "type": "network" }));
     }
+    let shares_network = extensions.network.unwrap_or_default() == Network::Host;
+    if shares_network && !input.host.shows_network {
+        super::bind_sys(spec);
+    }
     let names = rights::of_container(extensions, input.host, input.raises_limits);
     spec["process"]["capabilities"] =
         json!({ "bounding": names, "effective": names, "permitted": names });

@@ -1,5 +1,6 @@
 //! The properties of the machine that a spec depends on.
 
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 /// The properties of the machine that a spec depends on.
@@ -11,6 +12,9 @@ pub struct Host {
     pub capabilities: u64,
     /// Its kernel can make a mount read-only with all that is mounted below it.
     pub read_only_trees: bool,
+    /// Its network can be shown: a `sysfs` may be mounted only by the owner of the network namespace, who is another one
+    /// in a user namespace that uses the machine's network.
+    pub shows_network: bool,
     /// The limit of processes of a job that sets none, if the kernel can limit them.
     pub pids: Option<i64>,
 }
@@ -28,9 +32,23 @@ impl Host {
             counts_swap: swap.iter().any(|file| Path::new("/sys/fs/cgroup").join(file).exists()),
             capabilities,
             read_only_trees: kernel().is_some_and(|version| version >= (5, 12)),
+            shows_network: shows_network(),
             pids: pids(),
         }
     }
+}
+
+/// Returns whether the network namespace belongs to this user namespace, or to one below it.
+fn shows_network() -> bool {
+    let Ok(network) = std::fs::File::open("/proc/self/ns/net") else { return true };
+    // SAFETY: it takes a descriptor, which is open, and returns one or -1.
+    let owner = unsafe { libc::ioctl(network.as_raw_fd(), libc::NS_GET_USERNS) };
+    if owner == -1 {
+        return std::io::Error::last_os_error().raw_os_error() != Some(libc::EPERM);
+    }
+    // SAFETY: it was just made, for this purpose.
+    drop(unsafe { OwnedFd::from_raw_fd(owner) });
+    true
 }
 
 /// A job's share of the processes that the machine can have.

@@ -104,6 +104,17 @@ pub fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
     Ok(spec)
 }
 
+/// Show the machine's `/sys`, where no `sysfs` of the container's network can be mounted.
+pub fn bind_sys(spec: &mut Value) {
+    let mounts = spec["mounts"].as_array_mut().into_iter().flatten();
+    for mount in mounts.filter(|mount| mount["type"] == "sysfs") {
+        *mount = json!({
+            "destination": "/sys", "type": "none", "source": "/sys",
+            "options": ["rbind", "rprivate", "nosuid", "noexec", "nodev", "ro"],
+        });
+    }
+}
+
 /// Order the mounts: a mount below another follows it, or it would be covered; and the mounts that init
 /// relies on follow all others, so that they cover anything put in their place, even through a symbolic
 /// link.

@@ -9,7 +9,13 @@ fn file(source: &str, target: &'static str, read_only: bool) -> FileMount {
 }
 
 fn host() -> Host {
-    Host { counts_swap: true, read_only_trees: true, capabilities: u64::MAX, pids: None }
+    Host {
+        counts_swap: true,
+        read_only_trees: true,
+        shows_network: true,
+        capabilities: u64::MAX,
+        pids: None,
+    }
 }
 
 fn input<'a>(files: &'a [FileMount], extensions: &'a Extensions, host: &'a Host) -> SpecInput<'a> {
@@ -112,6 +118,14 @@ fn the_whole_spec_is_as_it_was_reviewed() {
 fn network() {
     golden("network_host", &[("network", "host")]);
     assert_eq!(extended(&[("network", "none")]), build(&[]).unwrap());
+    // In a user namespace that uses the machine's.
+    let host = Host { shows_network: false, ..host() };
+    let sys = |network| {
+        let spec = spec(&input(&[], &extensions(&[("network", network)]), &host)).unwrap();
+        let mounts = spec["mounts"].as_array().unwrap();
+        mounts.iter().find(|mount| mount["destination"] == "/sys").unwrap()["type"].clone()
+    };
+    assert_eq!([sys("host"), sys("none")], ["none", "sysfs"]);
 }
 
 #[test]
