@@ -20,6 +20,9 @@ use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob};
 
 use rig::{eventually, job, rig, tracker};
 
+/// The time for which a node refuses what it has just ended; Slurm counts seconds.
+const REVOKED: Duration = Duration::from_secs(2);
+
 /// A script that writes a line to a file each time it is run, and then does this.
 fn counted(file: &std::path::Path, then: &str) -> String {
     format!("echo run >>{}; {then}", file.display())
@@ -302,7 +305,9 @@ fn only_a_rerunnable_job_is_run_again_by_slurm() {
         }
         rig.slurm("scontrol", &["requeue", &number]);
         rig.until(|fact| matches!(fact, Fact::Waits { how, .. } if how.again).then_some(()));
-        // Slurm waits for two minutes before it runs again what was requeued.
+        // Slurm waits for two minutes before it runs again what was requeued. At once, the node would refuse what it has
+        // just ended, and Slurm would take it for failed.
+        std::thread::sleep(REVOKED);
         rig.slurm("scontrol", &["update", &format!("JobId={number}"), "StartTime=now"]);
         assert_eq!(rig.ended(&id).exit_status, Some(9));
         assert_eq!(runs(&count), 2);
