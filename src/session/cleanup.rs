@@ -23,6 +23,12 @@ impl Engine {
         }
     }
 
+    /// Returns whether this process has to clean up after a job: another of its threads may have stored the end just now.
+    pub(super) fn cleans(&self, id: &str) -> bool {
+        let job = self.store.unsettled_job(id);
+        matches!(job, Ok(Some(job)) if job.state.is_terminated() && job.claim.as_ref() == Some(&self.mine))
+    }
+
     pub(super) fn send_to_cleaner(&self, id: &str) {
         // The receiver lives as long as the process.
         let _ = self.chores.send(Chore::Clean(id.to_owned()));

@@ -1,14 +1,15 @@
 //! The removal of leftovers of jobs, on a fake tracker.
 
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
+use super::progress::Doing;
 use super::tests::{Bench, fresh, start, template};
 use super::{JobSession, Timeout};
 use crate::model::{Error, Outcome};
 use crate::store::Claim;
-use crate::tracker::JobTracker;
+use crate::tracker::{Fact, JobTracker};
 
 #[test]
 fn who_only_opens_a_session_removes_what_others_have_left_before_it_closes_it() {
@@ -92,4 +93,30 @@ fn what_was_given_up_keeps_no_agent_and_is_removed_by_who_opens_next() {
     JobSession::open("s").unwrap().close().unwrap();
     assert!(tracker.list_jobs().unwrap().is_empty());
     assert_eq!(job.info().unwrap().annotation, None);
+}
+
+#[test]
+fn an_end_that_is_told_by_several_at_once_is_cleaned_up_before_the_session_closes() {
+    for _ in 0..50 {
+        let (_dir, bench, session) = fresh();
+        let job = start(&session, template("sleep"));
+        bench.tracker.set_silent(true);
+        bench.tracker.exit(&job.id, 0);
+        bench.tracker.set_silent(false);
+        let (engine, info) =
+            (bench.world.default_engine().unwrap(), bench.tracker.job_info(&job.id).unwrap());
+        let at_once = Barrier::new(4);
+        std::thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| {
+                    at_once.wait();
+                    engine.take(Fact::Ended { id: job.id.clone(), outcome: info.outcome() }).unwrap();
+                });
+            }
+        });
+        let is_cleaning = engine.progress.lock().doing(&job.id) == Some(Doing::Cleaning);
+        assert!(is_cleaning || !bench.world.store.may_have_leftovers(&job.id).unwrap());
+        session.close().unwrap();
+        assert!(bench.tracker.list_jobs().unwrap().is_empty());
+    }
 }

@@ -470,7 +470,7 @@ impl Engine {
         let news = self.store.job_ended(id, outcome, &self.mine);
         if matches!(news, Ok(true)) {
             self.send_to_cleaner(id);
-        } else if before != Some(Doing::Cleaning) {
+        } else if before != Some(Doing::Cleaning) && !self.cleans(id) {
             self.done(id);
         }
         self.tell(news)
