@@ -15,7 +15,7 @@ pub(super) const SUBMITTED_FILE: &str = "submitted";
 pub(super) struct Submitted {
     /// Its number.
     pub(super) number: String,
-    /// The start of the controller that has accepted it, see [`Controller::noted`](super::controller::Controller::noted).
+    /// The start of the controller that has accepted it, see `noted` in `controller.rs`.
     pub(super) controller: String,
     /// Its session.
     pub(super) session: String,
