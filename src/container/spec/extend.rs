@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::host::Host;
 use super::input::{CGROUPS, SpecInput};
 use super::rights;
+use super::sys::bind_sys;
 use crate::model::Extensions;
 use crate::model::extensions::{Mount, Network, Tmpfs};
 
@@ -26,7 +27,7 @@ pub(super) fn extend(spec: &mut Value, input: &SpecInput<'_>) {
     }
     let shares_network = extensions.network.unwrap_or_default() == Network::Host;
     if shares_network && !input.host.shows_network {
-        super::bind_sys(spec);
+        bind_sys(spec);
     }
     let names = rights::of_container(extensions, input.host, input.raises_limits);
     spec["process"]["capabilities"] =

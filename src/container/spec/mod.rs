@@ -7,6 +7,7 @@ mod extend;
 mod host;
 mod input;
 mod rights;
+mod sys;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use input::CGROUPS;
 pub use host::{Host, kernel};
 pub use input::{FileMount, SpecInput};
 pub use rights::dropped;
+pub use sys::bind_sys;
 
 /// The type under which containerd keeps a runtime spec.
 pub const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
@@ -102,17 +104,6 @@ pub fn spec(input: &SpecInput<'_>) -> Result<Value, PathBuf> {
     });
     extend::extend(&mut spec, input);
     Ok(spec)
-}
-
-/// Show the machine's `/sys`, where no `sysfs` of the container's network can be mounted.
-pub fn bind_sys(spec: &mut Value) {
-    let mounts = spec["mounts"].as_array_mut().into_iter().flatten();
-    for mount in mounts.filter(|mount| mount["type"] == "sysfs") {
-        *mount = json!({
-            "destination": "/sys", "type": "none", "source": "/sys",
-            "options": ["rbind", "rprivate", "nosuid", "noexec", "nodev", "ro"],
-        });
-    }
 }
 
 /// Order the mounts: a mount below another follows it, or it would be covered; and the mounts that init
