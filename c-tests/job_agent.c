@@ -293,6 +293,7 @@ static void missing(const char *arg)
 
 int main(void)
 {
+    drmaa2_jsession js;
     char remove[64];
     containers = ctr_lines("containers ls -q", "");
     snapshots = ctr_lines("snapshots ls", "Active");
@@ -305,6 +306,10 @@ int main(void)
     wait_until_agent_leaves();
     in_child(switched_off, "off");
     in_child(missing, "missing");
+    /* This process may have seen the end of their jobs first: closing a session waits for its clean-up. */
+    js = session("last");
+    done_with(&js);
+    wait_until_agent_leaves();
     is_clean();
     snprintf(remove, sizeof remove, "rm -rf '%s'", dir);
     CHECK_INT(system(remove), 0);
