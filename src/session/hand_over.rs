@@ -290,15 +290,11 @@ impl Engine {
             },
             Err(error) if error.code != ErrorCode::InvalidArgument => Err(error),
             // The runtime has forgotten it: it is handed over again.
-            Err(_) => {
-                self.store.take_over(&job.id, None, &self.mine)?;
-                self.kick.ring();
-                Ok(())
-            }
+            Err(error) => self.is_handed_over_again(job, &error).map(drop),
         }
     }
 
-    /// Have a job handed over again that the runtime has forgotten while it ran. False if it is not to run again.
+    /// Have a job handed over again that the runtime has forgotten. False if it has begun, and is not to run again.
     pub(super) fn is_handed_over_again(&self, job: &Unsettled, unknown: &Error) -> Result<bool> {
         let again = self.store.job_forgotten(&job.id, job.run, &unknown.message, &self.mine)?;
         if again {

@@ -8,7 +8,7 @@
 
 mod runtime;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::process::{Child, Command, Stdio as Pipe};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -263,7 +263,8 @@ impl Machine {
                     runtime.exit(&running[choice % running.len()], choice as i32 % 3);
                 }
             }
-            Act::Lose if self.queues => self.runtime.lock().forget_or_requeue(&job),
+            Act::Lose if self.queues && process == 0 => self.runtime.lock().forget(&job),
+            Act::Lose if self.queues => self.runtime.lock().requeue(&job),
             Act::Lose => self.runtime.lock().lose(&job),
             Act::Hold => self.hold(which),
             Act::Withdraw => self.withdraw(),
@@ -308,7 +309,8 @@ impl Machine {
         for (id, state) in runtime.jobs.iter().filter(|(_, state)| !state.is_terminated()) {
             assert_eq!(self.store.job_state(id).unwrap(), Some(*state), "{id}");
             let runs = self.store.unsettled_job(id).unwrap().map_or(0, |job| job.run);
-            let losses = runtime.losses.get(id).copied().unwrap_or_default();
+            let number = |counts: &BTreeMap<String, usize>| counts.get(id).copied().unwrap_or_default();
+            let losses = number(&runtime.losses) + number(&runtime.forgotten);
             assert!(runs <= losses as i64, "{id} lost {losses} runs, and is said to have lost {runs}");
         }
     }

@@ -76,17 +76,19 @@ impl Store {
         })
     }
 
-    /// Put back a job that the queue of its runtime has forgotten, if it may run again and this is its run still. `mine` is
-    /// the process that hands it over again. False if it is not put back.
+    /// Put back a job that the queue of its runtime has forgotten, if it has not begun, or may run again, and this is its
+    /// run still. `mine` is the process that hands it over again. False if it is not put back.
     pub fn job_forgotten(&self, id: &str, run: i64, reason: &str, mine: &Claim) -> Result<bool> {
         self.write(|sql| {
             let changed = sql
                 .prepare_cached(
-                    "UPDATE jobs SET state = 5, hold = 0, claim = ?4, slots = NULL, losses = losses + 1,
+                    // It gets a new run in any case: a late report may be one of a start that the runtime has forgotten.
+                    "UPDATE jobs SET state = iif(state IN (3, 4), 5, state), claim = ?4, slots = NULL,
+                         losses = losses + (state IN (3, 4)), withdrawn = withdrawn + (state NOT IN (3, 4)),
                          attempts = 0, progress = ?3, switched = max(switched, ?5)
-                     WHERE id = ?1 AND losses + withdrawn = ?2 AND losses < ?6 AND phase = 4 AND state IN (3, 4)
-                         AND terminate = 0
-                         AND (SELECT rerunnable FROM submissions WHERE number = jobs.submission)",
+                     WHERE id = ?1 AND losses + withdrawn = ?2 AND phase = 4 AND claim IS NULL
+                         AND (state IN (1, 2, 5, 6) OR (state IN (3, 4) AND terminate = 0 AND losses < ?6
+                             AND (SELECT rerunnable FROM submissions WHERE number = jobs.submission)))",
                 )?
                 .execute(params![id, run, reason, mine, now_nanos(), MAX_LOSSES])?;
             Ok(changed == 1)

@@ -28,6 +28,8 @@ pub(super) struct Runtime {
     pub(super) lost: BTreeSet<String>,
     /// The number of losses of each job.
     pub(super) losses: BTreeMap<String, usize>,
+    /// The number of times that each job was forgotten while it waited.
+    pub(super) forgotten: BTreeMap<String, usize>,
     /// The number of starts of each job's command.
     pub(super) runs: BTreeMap<String, usize>,
     /// The number of requests to start each job.
@@ -116,16 +118,21 @@ impl Runtime {
         self.tell_waiting(id);
     }
 
-    /// Let a job that runs wait to run again, and one that waits be unknown.
-    pub(super) fn forget_or_requeue(&mut self, id: &str) {
-        match self.jobs.get(id) {
-            Some(JobState::Queued | JobState::QueuedHeld) => drop(self.jobs.remove(id)),
-            Some(state) if state.is_started() => {
-                self.jobs.insert(id.to_owned(), JobState::Requeued);
-                *self.losses.entry(id.to_owned()).or_default() += 1;
-                self.tell_waiting(id);
-            }
-            _ => {}
+    /// Let a job be unknown that waits, or runs.
+    pub(super) fn forget(&mut self, id: &str) {
+        if let Some(state) = self.jobs.get(id).copied().filter(|state| !state.is_terminated()) {
+            self.jobs.remove(id);
+            let count = if state.is_started() { &mut self.losses } else { &mut self.forgotten };
+            *count.entry(id.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Let a job that runs wait to run again.
+    pub(super) fn requeue(&mut self, id: &str) {
+        if self.jobs.get(id).is_some_and(|state| state.is_started()) {
+            self.jobs.insert(id.to_owned(), JobState::Requeued);
+            *self.losses.entry(id.to_owned()).or_default() += 1;
+            self.tell_waiting(id);
         }
     }
 
