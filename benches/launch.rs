@@ -1,4 +1,4 @@
-//! What the library adds to the bare RPCs, measured side by side in one run.
+//! The time that the library adds to the bare RPCs, measured side by side in one run.
 //!
 //! The floor is the launch sequence that containerd cannot do without, with the same image and the
 //! same sandbox, but without store, init and clean-up. Rounds of both alternate, so that whatever

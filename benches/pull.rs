@@ -3,7 +3,7 @@
 //! Three do the same in turn, so that whatever else the machine does falls on all: the library, from the
 //! submission of a job until it runs; `ctr images pull`, from its start to its end; and `skopeo copy` into
 //! a storage of its own, which unpacks as well. In between all is removed and written back to the disk.
-//! What counts is the ratio within a round. The library is in a process of its own each time, so that its memory is known.
+//! The ratio within a round counts. The library is in a process of its own each time, so that its memory is known.
 //!
 //! `scripts/bench` sets up a containerd and runs it.
 
@@ -20,7 +20,7 @@ use drmaa2::session::{JobSession, Timeout};
 use origin::Registry;
 use report::{Error, median, verdict};
 
-/// What a round took, and the growth of the library's process.
+/// The times that a round took, and the growth of the library's process.
 struct Round {
     library: Duration,
     ctr: Duration,
@@ -68,7 +68,7 @@ fn ctr(args: &[&str]) -> Result<Duration, Error> {
     run("ctr", ctr.args(args))
 }
 
-/// What others have written does not fall on the next.
+/// The writes of others do not fall on the next.
 fn settle() -> Result<(), Error> {
     run("sync", &mut Command::new("sync")).map(drop)
 }

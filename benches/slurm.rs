@@ -137,7 +137,7 @@ fn submissions(session: &JobSession) -> Result<[Duration; 2], Error> {
         let jobs = array.jobs()?;
         end(&array, &jobs)?;
         array.reap()?;
-        // What is left of them is removed meanwhile.
+        // The rest of them is removed meanwhile.
         std::thread::sleep(Duration::from_secs(2));
     }
     Ok([raw, ours].map(|mut times| median(&mut times)))

@@ -26,7 +26,7 @@ const SUBMISSIONS: u32 = 100;
 const QUIET: Duration = Duration::from_secs(3);
 /// The most that a submission may cost another process.
 const MOST: Duration = Duration::from_micros(100);
-/// What an idle process may take in a second: less than a tick of a timer costs.
+/// The most that an idle process may take in a second: less than a tick of a timer costs.
 const IDLE: Duration = Duration::from_micros(100);
 /// The part that a process of the benchmark plays.
 const PART: &str = "DRMAA2_BENCH_PART";
@@ -97,7 +97,7 @@ fn play(waits: usize) -> Result<(), Error> {
             thread::Builder::new().stack_size(128 * 1024).spawn(body)?;
         }
     }
-    // What is done once is done before the first question, and all threads wait.
+    // Anything that is done once is done before the first question, and all threads wait.
     thread::sleep(Duration::from_secs(2));
     for line in std::io::stdin().lines() {
         line?;

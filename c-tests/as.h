@@ -1,4 +1,4 @@
-/* What the tests of calls on behalf of another user share. */
+/* The shared part of the tests of calls on behalf of another user. */
 #ifndef AS_H
 #define AS_H
 

@@ -12,7 +12,7 @@
 
 static int check_failures;
 
-/* What main returns. */
+/* The status that main returns. */
 static inline int check_result(void) { return check_failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE; }
 
 /* The condition holds. */

@@ -1,5 +1,5 @@
-/* What the tests of implementation-specific attributes share: jobs whose output tells what a container
-   is like from the inside. */
+/* The shared part of the tests of implementation-specific attributes: jobs whose output tells what a
+   container is like from the inside. */
 #ifndef EXTENSION_H
 #define EXTENSION_H
 

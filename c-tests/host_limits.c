@@ -16,7 +16,7 @@
 #define CALLS 20
 #define NOBODY 65534
 
-/* How many entries a directory of /proc/self has. */
+/* The number of entries of a directory of /proc/self. */
 static int entries(const char *path)
 {
     DIR *dir = opendir(path);
@@ -105,7 +105,7 @@ static void few_threads(const char *dir, rlim_t threads)
     drmaa2_jsession_free(&js);
 }
 
-/* What a child writes to its standard error; it has failed if that is anything. */
+/* A child with this body; it has failed if it writes anything to its standard error. */
 static void in_child(void (*body)(const char *, rlim_t), const char *dir, rlim_t number)
 {
     char said[4096];

@@ -53,7 +53,7 @@ static void lists(void) {
         CHECK((drmaa2_list_size(names) > 0) == (i < 2));
         for (long at = 0; at < drmaa2_list_size(names); at++) {
             const char *name = drmaa2_list_get(names, at);
-            /* What an instance is tells its name alone. */
+            /* The name alone tells what an instance is. */
             char *text = drmaa2_describe_attribute((const void *) 1, name);
             CHECK(text != NULL && strlen(text) > 10);
             drmaa2_string_free(&text);
@@ -76,7 +76,7 @@ int main(void) {
     CHECK_NULL(drmaa2_get_instance_value(NULL, "containerd_jt_user"), DRMAA2_INVALID_ARGUMENT);
     CHECK_ERROR(drmaa2_set_instance_value(NULL, "containerd_jt_user", "u"), DRMAA2_INVALID_ARGUMENT);
     life(drmaa2_jtemplate_impl_spec, jt, &jt->implementationSpecific);
-    /* What is set is freed with the struct. */
+    /* The values that are set are freed with the struct. */
     for_names(drmaa2_jtemplate_impl_spec(), jt, set_to_its_name);
     drmaa2_jtemplate_free(&jt);
 

@@ -59,7 +59,7 @@ int main(void) {
     CHECK(ri == NULL);
     drmaa2_rinfo_free(&ri);
 
-    /* What the library tells of itself. */
+    /* The library's account of itself. */
     char *name = drmaa2_get_drmaa_name();
     CHECK(name != NULL && *name != '\0');
     drmaa2_string_free(&name);

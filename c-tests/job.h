@@ -1,4 +1,4 @@
-/* What the tests that run jobs share. They need a containerd that has the image named by
+/* The shared part of the tests that run jobs. They need a containerd that has the image named by
    DRMAA2_TEST_IMAGE, and an empty state directory; scripts/test provides both. */
 #ifndef JOB_H
 #define JOB_H
@@ -20,7 +20,7 @@
 #define RUNNING_ON_VALGRIND 0
 #endif
 
-/* How many times slower than usual this machine is: DRMAA2_TEST_SLOWNESS, for an emulated one. */
+/* The factor by which this machine is slower than usual: DRMAA2_TEST_SLOWNESS, for an emulated one. */
 static inline int slowness(void)
 {
     const char *value = getenv("DRMAA2_TEST_SLOWNESS");

@@ -99,7 +99,7 @@ static void ended(drmaa2_jsession js)
     drmaa2_j_free(&j);
 }
 
-/* How many jobs there are with an account; one is that with this id. */
+/* The number of jobs with an account; one is that with this id. */
 static int with_account(drmaa2_jsession js, const char *account, const char *id)
 {
     drmaa2_jinfo filter = drmaa2_jinfo_create();

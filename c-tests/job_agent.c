@@ -30,7 +30,7 @@ static void make_agent(void)
     CHECK(setenv("DRMAA2_AGENT", path, 1) == 0);
 }
 
-/* How many agents have been started so far. */
+/* The number of agents that have been started so far. */
 static int started(void)
 {
     int lines = 0, c;

@@ -66,7 +66,7 @@ static void stage(drmaa2_dict *dict, const char *from, const char *to)
     CHECK_OK(drmaa2_dict_set(*dict, strdup(from), strdup(to)));
 }
 
-/* What a record means, and what it cannot mean. */
+/* The meaning of a record, and what it cannot mean. */
 static void records(drmaa2_jsession js)
 {
     static const struct {
@@ -249,7 +249,7 @@ static void has_his_rights(drmaa2_jsession js)
     }
 }
 
-/* What he may have when the job is submitted, and what is there when it starts. */
+/* The files that he may have when the job is submitted, and those that are there when it starts. */
 static void nothing_is_bent_later(drmaa2_jsession js)
 {
     drmaa2_sudo_s nobody = named("nobody", "", -1, -1);
@@ -266,7 +266,7 @@ static void nothing_is_bent_later(drmaa2_jsession js)
     fails(&j, at("his/place/secret"), "was replaced");
     holds("secret", "kept\n");
 
-    /* What he had is mounted, whatever his link leads to then. */
+    /* The file that he had is mounted, whatever his link leads to then. */
     CHECK(symlink(at("his/group"), at("his/mount")) == 0);
     jt = shell("cat /x");
     jt->submitAsHold = DRMAA2_TRUE;
@@ -293,7 +293,7 @@ static void nothing_is_bent_later(drmaa2_jsession js)
     CHECK(unlink(at("device")) == 0);
 }
 
-/* Who is not root acts for himself, and for nobody else. */
+/* A user who is not root acts for himself, and for nobody else. */
 static void not_root(const char *unused)
 {
     drmaa2_sudo_s root = named("root", "", -1, -1), daemon = named("daemon", "", -1, -1);

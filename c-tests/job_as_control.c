@@ -1,4 +1,4 @@
-/* What is done on behalf of a user is his, and he controls what is his. */
+/* Anything done on behalf of a user is his, and he controls what is his. */
 #include "as.h"
 
 /* He controls what is his. */
@@ -80,7 +80,7 @@ static void controls(drmaa2_jsession js)
     drmaa2_jtemplate_free(&jt);
 }
 
-/* What waits for its time is held and let go, and ends. */
+/* A job that waits for its time is held and let go, and ends. */
 static void waiting(drmaa2_jsession js)
 {
     drmaa2_sudo_s nobody = named("nobody", "", -1, -1);
@@ -125,7 +125,7 @@ static void sessions(void)
         give_up("create_session_as");
     CHECK_NULL(drmaa2_create_jsession_as(&nobody, "plain", NULL), DRMAA2_INVALID_ARGUMENT);
 
-    /* What root submits there is still root's. */
+    /* A job that root submits there is still root's. */
     j = submit(his, command("true"));
     done_by(&j, "root");
 

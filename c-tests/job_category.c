@@ -1,4 +1,4 @@
-/* What a configured category gives its jobs, and that they keep it; the slots of a job as processors. */
+/* The settings that a configured category gives its jobs, which keep them; the slots of a job as processors. */
 #include "extension.h"
 
 static char config[] = "/tmp/drmaa2-category-XXXXXX";

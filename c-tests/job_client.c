@@ -1,4 +1,4 @@
-/* What clients do that the standard's own examples do not: handles, filters and lists of their own. */
+/* The things that clients do and the standard's own examples do not: handles, filters and lists of their own. */
 #include <drmaa2_ext.h>
 
 #include "job.h"
@@ -194,7 +194,7 @@ static void a_template_of_the_client(void)
     j = drmaa2_jsession_run_job(js, jt);
     if (j == NULL)
         give_up("run_job");
-    /* What is the client's does not go with the template. */
+    /* Memory of the client does not go with the template. */
     it->remoteCommand = it->jobCategory = NULL;
     drmaa2_jtemplate_free(&jt);
     CHECK_STR(script, "exit $CODE");
@@ -204,7 +204,7 @@ static void a_template_of_the_client(void)
     jt = drmaa2_j_get_jtemplate(j);
     CHECK_INT(jt->priority, DRMAA2_UNSET_NUM);
     drmaa2_jtemplate_free(&jt);
-    /* What the library returns is from malloc. */
+    /* A string that the library returns is from malloc. */
     drmaa2_string id = drmaa2_j_get_id(j);
     CHECK(id != NULL);
     free(id);

@@ -75,7 +75,7 @@ static void handles(void)
         give_up("run_job");
     drmaa2_jtemplate_free(&jt);
 
-    /* What is looked up in the handle, and copied; the handle goes. */
+    /* The id is looked up in the handle, and copied; the handle goes. */
     id = drmaa2_j_get_id(j);
     snprintf(stack_id, sizeof stack_id, "%s", id);
     short_one->id = strdup(id);

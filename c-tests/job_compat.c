@@ -42,7 +42,7 @@ static void job_info(drmaa2_jsession js)
     drmaa2_j_list jobs;
     CHECK_INT(drmaa2_list_size(ji->allocatedMachines), 1);
     CHECK(runs_jobs(drmaa2_list_get(ji->allocatedMachines, 0)));
-    /* What was read can be asked for. */
+    /* Machines that were read can be asked for. */
     filter->allocatedMachines = ji->allocatedMachines;
     jobs = drmaa2_jsession_get_jobs(js, filter);
     CHECK_INT(drmaa2_list_size(jobs), 1);

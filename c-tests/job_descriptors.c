@@ -44,7 +44,7 @@ static void closes_all(const char *dir)
     CHECK_INT(drmaa2_close_jsession(js), DRMAA2_SUCCESS);
 }
 
-/* What the program writes to its standard error must not get into a file of the library. */
+/* Output of the program to its standard error must not get into a file of the library. */
 static void has_no_streams(const char *name)
 {
     drmaa2_jsession fresh;

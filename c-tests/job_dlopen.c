@@ -84,7 +84,7 @@ int main(void)
     CHECK(dlclose(library) == 0);
 
     library = load(DRMAA2_LIBRARY);
-    /* What went wrong before is still known. */
+    /* The error from before is still known. */
     CHECK(FUNCTION(library, drmaa2_lasterror)() == DRMAA2_INVALID_ARGUMENT);
     CHECK(FUNCTION(library, drmaa2_j_terminate)(waiter.j) == DRMAA2_SUCCESS);
     CHECK(dlclose(library) == 0);

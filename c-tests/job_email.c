@@ -4,7 +4,7 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
-/* How many jobs end at once. */
+/* The number of jobs that end at once. */
 #define MANY 50
 
 static char dir[] = "/tmp/drmaa2-email-XXXXXX";

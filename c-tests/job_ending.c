@@ -21,7 +21,7 @@ static int lines(const char *path)
     return count;
 }
 
-/* What a writer leaves that outlives the command is staged out, and so is what it wrote to the output. */
+/* The file of a writer that outlives the command is staged out, and so is what it wrote to the output. */
 static void writers(drmaa2_jsession js)
 {
     drmaa2_jtemplate jt = shell("command=$$; (" OUTLIVE "seq 1 20000 | tee /left) & exit 0");
@@ -72,7 +72,7 @@ static void outstayers(drmaa2_jsession js)
     }
 }
 
-/* Who terminates a job does not wait for what outlives its command, by force not even for its grace. */
+/* A client that terminates a job does not wait for what outlives its command, by force not even for its grace. */
 static void terminated(drmaa2_jsession js)
 {
     static const struct {

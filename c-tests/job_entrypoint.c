@@ -1,4 +1,4 @@
-/* What a job runs, of what its image and its template say: as Docker puts it together. And an image
+/* The command of a job, of what its image and its template say: as Docker puts it together. And an image
    that holds one program and nothing else. */
 #include "extension.h"
 

@@ -1,4 +1,4 @@
-/* What is wrong around the library is told by code and by name: no daemon, a bad configuration, a
+/* Anything wrong around the library is told by code and by name: no daemon, a bad configuration, a
    state directory that cannot be used. Each case is a process of its own. */
 #include "job.h"
 
@@ -47,7 +47,7 @@ static void bad_config(const char *file)
     setenv("DRMAA2_CONFIG", file, 1);
     CHECK(drmaa2_create_jsession("x", NULL) == NULL);
     failed(DRMAA2_SESSION_MANAGEMENT, file);
-    /* What needs no configuration still works. */
+    /* A call that needs no configuration still works. */
     CHECK_INT(drmaa2_supports(DRMAA2_CALLBACK), DRMAA2_TRUE);
 }
 

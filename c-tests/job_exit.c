@@ -1,4 +1,4 @@
-/* How a job ended is told exactly: exit codes, signals, and commands that could not be started. */
+/* The end of a job is told exactly: exit codes, signals, and commands that could not be started. */
 #include "job.h"
 
 static void exit_code(drmaa2_jsession js, int code)

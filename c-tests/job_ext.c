@@ -232,7 +232,7 @@ static void earlier_names_of_reservations(void)
     drmaa2_rsession_free(&rs);
 }
 
-/* Which containerd it is. */
+/* The containerd, by its address. */
 static void version(void)
 {
     drmaa2_version v = drmaa2_get_drms_version();

@@ -96,7 +96,7 @@ static void newcomers(drmaa2_jsession js)
     set(jt, "tmpfs", "/tmp:1m");
     writes(js, jt, "whoami: unknown uid 4711\n/tmp\nls: /home/4711: No such file or directory\n"
                    "nobody:x:65534:65534:nobody:/:/bin/sh\n");
-    /* What is mounted there is left alone, a home as well. */
+    /* Anything mounted there is left alone, a home as well. */
     CHECK(fd >= 0 && write(fd, "x", 1) == 1 && fchmod(fd, 0666) == 0 && close(fd) == 0);
     snprintf(value, sizeof value, "%s:/etc/passwd,/mnt:/home", passwd);
     jt = shell("cat /etc/passwd; echo; echo $HOME");
@@ -142,14 +142,14 @@ static void names(drmaa2_jsession js)
     FILE *file;
     sees(js, "hostname", "node-1.example", "hostname; cat /proc/sys/kernel/hostname",
          "node-1.example\nnode-1.example\n");
-    /* Who asks finds them, with and without a network. */
+    /* A program that asks finds them, with and without a network. */
     sees(js, "hostname", "node-1", "cat /etc/hostname; " RESOLVES("localhost") RESOLVES("node-1"), "node-1\nyes\nyes\n");
     sees(js, "network", "none", RESOLVES("localhost") RESOLVES("$(hostname)"), "yes\nyes\n");
     jt = shell("cat /etc/hostname; " RESOLVES("localhost") RESOLVES("node-2.example"));
     set(jt, "network", "host");
     set(jt, "hostname", "node-2.example");
     writes(js, jt, "node-2.example\nyes\nyes\n");
-    /* What the job mounts there is what it finds. */
+    /* A job finds what it mounts there. */
     snprintf(query, sizeof query, "%s/names", dir);
     file = fopen(query, "w");
     CHECK(file != NULL && fputs("127.0.0.1 other\n", file) >= 0 && fclose(file) == 0);
@@ -270,7 +270,7 @@ static void policies(drmaa2_jsession js)
     set(jt, "pull", "never");
     refused(js, jt, DRMAA2_INVALID_ARGUMENT, ABSENT);
 
-    /* What no registry gives ends the job, with the reason. */
+    /* An image that no registry gives ends the job, with the reason. */
     jt = command("true");
     free(jt->jobCategory);
     jt->jobCategory = strdup(ABSENT);

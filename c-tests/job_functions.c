@@ -56,7 +56,7 @@ static void limits(void)
     drmaa2_j_free(&j);
 }
 
-/* How many tasks of the array are in this state. */
+/* The number of tasks of the array in this state. */
 static long in_state(drmaa2_jarray ja, drmaa2_jstate state)
 {
     drmaa2_j_list jobs = drmaa2_jarray_get_jobs(ja);

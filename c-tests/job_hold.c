@@ -6,7 +6,7 @@
 
 enum { JOBS = 24 };
 
-/* How many lines are in a file. */
+/* The number of lines of a file. */
 static int lines(const char *path)
 {
     int c, count = 0;

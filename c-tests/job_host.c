@@ -98,7 +98,7 @@ static void refusals(drmaa2_jsession js)
     CHECK(access("/etc/drmaa2-new", F_OK) != 0 && access("/tmp/drmaa2-new", F_OK) != 0);
 }
 
-/* What another user may not on the machine, his job may not. */
+/* A job of another user may do no more on the machine than he may. */
 static void another_user(drmaa2_jsession js)
 {
     char text[256] = "";

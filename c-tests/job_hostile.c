@@ -197,7 +197,7 @@ int main(void)
     closes_its_streams(js);
     writes_without_end(js);
     forks_without_end(js, "64");
-    /* What a job gets that asks for nothing. */
+    /* The limit of a job that asks for none. */
     forks_without_end(js, NULL);
     little_room();
     others_run(js);

@@ -131,7 +131,7 @@ static void with_an_exit_handler_that_forks(void)
 
 static const char *program;
 
-/* How many descriptors are open; valgrind has its own far above. */
+/* The number of open descriptors; valgrind has its own far above. */
 static int descriptors(void)
 {
     int open = 0;

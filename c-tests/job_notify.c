@@ -7,7 +7,7 @@
 
 enum { ARRAY = 100, PLAIN = 60, HELD = 25, PAUSED = 15, JOBS = ARRAY + PLAIN + HELD + PAUSED };
 
-/* What was told of a job: a letter for each state. */
+/* The notifications of a job: a letter for each state. */
 struct record {
     char id[64];
     char name[16];
@@ -210,7 +210,7 @@ static void unregister(void)
         wait_for_news();
     pthread_mutex_unlock(&mutex);
 
-    /* What comes next is the first that is told, and nobody else is told of it. */
+    /* The next event is the first that is told, and nobody else is told of it. */
     CHECK_OK(drmaa2_register_event_notification(told));
     all_is_told();
     CHECK_INT(jobs, before + 1);

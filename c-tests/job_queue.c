@@ -12,7 +12,7 @@ static void state_is(drmaa2_j j, drmaa2_jstate state, const char *substate)
     drmaa2_string_free(&detail);
 }
 
-/* What a handle may be asked for in this state; all else is DRMAA2_INVALID_STATE. */
+/* The call that a handle may be asked for in this state; all else is DRMAA2_INVALID_STATE. */
 static void only(drmaa2_j j, const char *possible)
 {
     static const struct {
@@ -138,7 +138,7 @@ static void slots(void)
     CHECK_INT(drmaa2_j_wait_started(last, LONG), DRMAA2_SUCCESS);
     end(&next);
     end(&last);
-    /* What can never start is refused. */
+    /* A job that can never start is refused. */
     jt = command("true");
     jt->minSlots = 3;
     CHECK(drmaa2_jsession_run_job(js, jt) == NULL);

@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <sys/inotify.h>
 
-/* What the jobs read, and where each run of theirs leaves a line. */
+/* The input of the jobs, and the file in which each run of theirs leaves a line. */
 static char path[64], runs[80];
 
 /* A job that ends once its input has a line. */

@@ -72,7 +72,7 @@ static void window(void)
     drmaa2_jinfo_free(&ji);
     waits_for(second, "slots");
     third = run(js, in(r, sleeper()));
-    /* What runs at the end of the window is ended, what waits then starts. */
+    /* A job that runs at the end of the window is ended, one that waits then starts. */
     ji = finish(inside);
     CHECK(ji->finishTime >= begins + 6);
     CHECK_STR(ji->terminatingSignal, "SIGTERM");

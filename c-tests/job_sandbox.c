@@ -1,4 +1,4 @@
-/* What a job may reach and what runs it, as a program asks for it. */
+/* The reach of a job, and the parts that run it, as a program asks for them. */
 #include "extension.h"
 
 #include <sys/stat.h>
@@ -80,7 +80,7 @@ static void configure(void)
     setenv("DRMAA2_CONFIG", in_dir("config.toml"), 1);
 }
 
-/* Which parts of containerd run a job. */
+/* The parts of containerd that run a job. */
 static void parts(drmaa2_jsession js)
 {
     const char *usual = getenv("CONTAINERD_SNAPSHOTTER");

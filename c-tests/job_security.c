@@ -53,7 +53,7 @@ static void read_only(drmaa2_jsession js)
     sees(js, "read_only", "off", "touch /tmp/f && echo writable", "writable\n");
 }
 
-/* What is mounted behind the back of init, through a link, does not take its place. */
+/* A file that is mounted behind the back of init, through a link, does not take its place. */
 static void init_is_ours(drmaa2_jsession js)
 {
     char dir[] = "/tmp/drmaa2-links-XXXXXX", path[64], value[256], text[64];

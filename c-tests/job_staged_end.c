@@ -1,4 +1,4 @@
-/* What a job leaves is staged out however it ended, and whoever ended it waits for that. */
+/* The files that a job leaves are staged out however it ended, and whoever ended it waits for that. */
 #include "extension.h"
 
 #include <sys/inotify.h>

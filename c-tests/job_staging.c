@@ -79,7 +79,7 @@ static void failures(drmaa2_jsession js)
     add(&jt->stageOutFiles, "/missing", at("out"));
     ends(js, jt, DRMAA2_FAILED, 3, "stageOutFiles /missing");
 
-    /* What the command left is staged out even if it failed. */
+    /* The files of a command are staged out even if it failed. */
     jt = shell("echo left >/left; exit 4");
     add(&jt->stageOutFiles, "/left", at("left"));
     ends(js, jt, DRMAA2_FAILED, 4, NULL);

@@ -1,4 +1,4 @@
-/* What the standard lets a client see, statement by statement: sessions and single jobs. */
+/* The behaviour that the standard lets a client see, statement by statement: sessions and single jobs. */
 #include "job.h"
 #include "statement.h"
 

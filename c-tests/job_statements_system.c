@@ -1,5 +1,5 @@
-/* What the standard lets a client see, statement by statement: filters, job arrays, the machine,
-   reservations and notifications. */
+/* The behaviour that the standard lets a client see, statement by statement: filters, job arrays, the
+   machine, reservations and notifications. */
 #include "job.h"
 #include "statement.h"
 
@@ -91,7 +91,7 @@ static void all_end(drmaa2_jarray ja)
 
 static char dir[] = "/tmp/drmaa2-statements-XXXXXX";
 
-/* What the task with this index wrote, as a number. */
+/* The number that the task with this index wrote. */
 static int written(int index)
 {
     char path[64];
@@ -207,7 +207,7 @@ static void reservations_are_there_if_they_are_supported(void)
 static pthread_mutex_t news = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
 static const char *awaited;
-/* How often each state of the job was told, and how much was told after no more was wanted. */
+/* The number of notifications of each state of the job, and of all that came after no more was wanted. */
 static int told[DRMAA2_FAILED + 1], too_late, wanted;
 
 static void take(drmaa2_notification *notification)

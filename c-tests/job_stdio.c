@@ -154,7 +154,7 @@ static void opened_anew(void)
     CHECK(unlink("out") == 0 && unlink("err") == 0);
 }
 
-/* What is there for the other user, and what is not. */
+/* The files that are there for the other user, and those that are not. */
 static void as_another_user(const char *unused)
 {
     drmaa2_jsession js;
@@ -165,7 +165,7 @@ static void as_another_user(const char *unused)
     CHECK(setgroups(0, NULL) == 0 && setgid(OTHER) == 0 && setuid(OTHER) == 0);
     CHECK(setenv("DRMAA2_STATE_DIR", at("his/state"), 1) == 0 && setenv("HOME", at("his"), 1) == 0);
     js = session("other");
-    /* What is mounted for init is not for the job. */
+    /* A mount for init is not for the job. */
     jt = shell("ls /.drmaa2/out && exit 1; id -u; echo staged >/tmp/out");
     CHECK_INT(drmaa2_set_instance_value(jt, "containerd_jt_cap_drop", "ALL"), DRMAA2_SUCCESS);
     jt->outputPath = strdup(at("his/out"));

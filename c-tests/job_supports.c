@@ -1,4 +1,4 @@
-/* What drmaa2_supports says is what works: each capability has a probe that tries it on real jobs and
+/* The answers of drmaa2_supports are true: each capability has a probe that tries it on real jobs and
    reservations. */
 #include "job.h"
 

@@ -1,5 +1,5 @@
-/* What a job template asks for is what the job gets: command, arguments, environment, directory,
-   files. What is not supported is refused by name. */
+/* A job gets what its template asks for: command, arguments, environment, directory, files. What is not
+   supported is refused by name. */
 #include "job.h"
 
 #include <pwd.h>

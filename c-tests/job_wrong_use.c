@@ -238,7 +238,7 @@ static void numbers_and_times_without_measure(void)
     drmaa2_jinfo_free(&filter);
 }
 
-/* What is out of the ordinary, and works. */
+/* Uses that are out of the ordinary, and work. */
 static void much_that_makes_sense(void)
 {
     drmaa2_jtemplate jt = command("true");
@@ -278,7 +278,7 @@ static void empty_strings(void)
     JOB(resourceLimits, entry(DRMAA2_CPU_TIME, ""), "CPU_TIME");
 }
 
-/* Where the library has made the struct, it knows which attributes it has. */
+/* The library knows which attributes a struct has that it has made. */
 static void attributes_of_another_struct(void)
 {
     drmaa2_jtemplate jt = drmaa2_jtemplate_create(), own = calloc(1, sizeof *own);

@@ -268,7 +268,7 @@ MEMBER(drmaa2_sudo_s, uid, 256, 8);
 MEMBER(drmaa2_sudo_s, gid, 264, 8);
 
 int main(void) {
-    /* What no static assertion can look at. */
+    /* The constants that no static assertion can look at. */
     CHECK_STR(DRMAA2_HOME_DIR, "$DRMAA2_HOME_DIR$");
     CHECK_STR(DRMAA2_WORKING_DIR, "$DRMAA2_WORKING_DIR$");
     CHECK_STR(DRMAA2_INDEX, "$DRMAA2_INDEX$");

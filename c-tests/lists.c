@@ -63,7 +63,7 @@ static void callbacks(void) {
     observed = list;
     CHECK_OK(drmaa2_list_add(list, strdup("one")));
     CHECK_OK(drmaa2_list_add(list, strdup("two")));
-    /* What the callback did is not the error of this call. */
+    /* An error in the callback is not the error of this call. */
     CHECK_OK(drmaa2_list_del(list, 0));
     CHECK_OK(drmaa2_list_add(list, strdup("three")));
     CHECK_OK(drmaa2_list_del(list, 0));

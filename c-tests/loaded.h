@@ -1,4 +1,4 @@
-/* What the tests share that are not linked with the library but load it. */
+/* The shared part of the tests that are not linked with the library but load it. */
 #ifndef LOADED_H
 #define LOADED_H
 

@@ -11,10 +11,10 @@
 #include <errno.h>
 #include <stdbool.h>
 
-/* Which allocations of this thread fail: the one with this number, and all later ones or not. */
+/* The allocations of this thread that fail: the one with this number, and all later ones or not. */
 static _Thread_local long failing;
 static _Thread_local bool lasting;
-/* How many there were since the call began; none are counted outside of it. */
+/* The number of them since the call began; none are counted outside of it. */
 static _Thread_local long allocations;
 static _Thread_local bool counting;
 
@@ -60,12 +60,12 @@ int posix_memalign(void **block, size_t alignment, size_t size) {
     return fails() ? ENOMEM : real(block, alignment, size);
 }
 
-/* What the calls work on: made before each, looked at and freed after it. */
+/* The objects that the calls work on: made before each, looked at and freed after it. */
 static drmaa2_list list;
 static drmaa2_dict dict;
 static drmaa2_jtemplate jt;
 static const char *attribute = "containerd_jt_hostname";
-/* What a call has made. */
+/* The object that a call has made. */
 static void *made;
 
 static bool is(const void *result) { return (made = (void *) result) != NULL; }

@@ -134,7 +134,7 @@ static void earliest_windows(drmaa2_rsession rs) {
     next = request(rs, template(end, end + HOUR, UNSET));
     end_early(&next);
 
-    /* What is given up is free at once. */
+    /* The slots of a reservation that is given up are free at once. */
     end_early(&now);
     now = request(rs, template(DRMAA2_NOW, UNSET, HOUR));
     end_early(&now);
@@ -213,7 +213,7 @@ static void slots_and_machine(drmaa2_rsession rs) {
     drmaa2_msession_free(&ms);
 }
 
-/* What the library tells of a reservation is what was asked for. */
+/* The library tells of a reservation what was asked for. */
 static void told(drmaa2_rsession rs) {
     char machine[256];
     const struct passwd *user = getpwuid(geteuid());
@@ -336,7 +336,7 @@ static void session_names(void) {
     drmaa2_rsession_free(&other);
 }
 
-/* What a closed and a destroyed session mean for the handles of its reservations. */
+/* The meaning of a closed and a destroyed session for the handles of its reservations. */
 static void handles_and_sessions(void) {
     drmaa2_rsession rs = reservation_session("first"), second = reservation_session("second");
     drmaa2_r r = request(rs, template(base, UNSET, HOUR));

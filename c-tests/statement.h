@@ -1,5 +1,5 @@
-/* What the programs that check the numbered statements of the standard share: each statement is one
-   function, and a line on standard output says how it came out. */
+/* The shared part of the programs that check the numbered statements of the standard: each statement is
+   one function, and a line on standard output says how it came out. */
 #ifndef STATEMENT_H
 #define STATEMENT_H
 

@@ -1,5 +1,5 @@
-/* What the standard lets a client see, statement by statement: those that no job is needed for. This is
-   how a client is written who knows the header of GFD.230 and nothing else. */
+/* The behaviour that the standard lets a client see, statement by statement: those that no job is needed
+   for. This is how a client is written who knows the header of GFD.230 and nothing else. */
 #include "statement.h"
 
 #include <pthread.h>

@@ -20,7 +20,7 @@ static const char *at(const char *name)
 static void damage(void)
 {
     FILE *file = fopen(at("drmaa2.db"), "w");
-    /* What is in the journal would do without the file. */
+    /* The content of the journal would do without the file. */
     unlink(at("drmaa2.db-wal"));
     unlink(at("drmaa2.db-shm"));
     CHECK(file != NULL);

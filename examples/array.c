@@ -9,7 +9,7 @@
 
 enum { TASKS = 6, AT_A_TIME = 2 };
 
-/* How a task ended; each is a job like any other. */
+/* The end of a task, which is a job like any other. */
 static int print_task(drmaa2_j task)
 {
     int done;

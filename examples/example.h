@@ -1,4 +1,4 @@
-/* What the examples share: strings for templates, and what to do about an error. */
+/* The shared part of the examples: strings for templates, and what to do about an error. */
 #ifndef EXAMPLE_H
 #define EXAMPLE_H
 

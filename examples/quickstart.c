@@ -59,7 +59,7 @@ static int set(drmaa2_dict dict, const char *key, const char *value)
     return 0;
 }
 
-/* What the job is to run, in which image, with which files and variables. */
+/* The description of the job: its command and image, its files and variables. */
 static drmaa2_jtemplate describe(const char *image, const char *output)
 {
     drmaa2_jtemplate jt = drmaa2_jtemplate_create();

@@ -49,7 +49,7 @@ def places(prefix: Path) -> tuple[Path, Path]:
 def platform_tag(files: list[Path]) -> str:
     """manylinux, for the newest version of the C library that a file needs; linux if that says it all."""
     machine = platform.machine()
-    # What binutils tell of the libraries and the versions that a file needs.
+    # The output of binutils about the libraries and the versions that a file needs.
     needed = [output("objdump", "--private-headers", file) for file in files]
     libraries = {name for text in needed for name in re.findall(r"^ +NEEDED +(\S+)", text, re.MULTILINE)}
     versions = [

@@ -9,7 +9,7 @@ CLUSTER_DIR=
 # A containerd of our own. Its directory is a short one, for the sake of the socket's name.
 private_containerd() {
     local kept=$LOGS/containerd-dir
-    # What a run left behind that was killed before it could clean up.
+    # The leftovers of a run that was killed before it could clean up.
     if [ -s "$kept" ]; then remove_private_containerd "$(cat "$kept")"; fi
     CONTAINERD_DIR=$(mktemp -d "${TMPDIR:-/var/tmp}/drmaa2.XXXXXX")
     # A test may let another user in, by the socket's own rights.
@@ -56,7 +56,7 @@ leave_containerd() {
 # A cluster with Slurm of our own, in a directory with a short name as well; sets CLUSTER_DIR and SLURM_CONF.
 private_cluster() {
     local kept=$LOGS/cluster-dir
-    # What a run left behind that was killed before it could clean up.
+    # The leftovers of a run that was killed before it could clean up.
     if [ -s "$kept" ]; then CLUSTER_DIR=$(cat "$kept") && leave_cluster; fi
     CLUSTER_DIR=$(mktemp -d "${TMPDIR:-/var/tmp}/drmaa2.XXXXXX")
     echo "$CLUSTER_DIR" >"$kept"

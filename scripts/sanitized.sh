@@ -4,7 +4,7 @@
 HOST=$(rustc -vV | sed -n 's/^host: //p')
 # Beside the other builds: what cargo keeps there is for these flags alone.
 SANITIZED=$(realpath -m "${CARGO_TARGET_DIR:-$ROOT/target}")/sanitized
-# Where the targets and the library are; the library's own tests do not look here.
+# The directory of the targets and the library; the library's own tests do not look here.
 # shellcheck disable=SC2034 # for those who source this
 BUILT=$SANITIZED/$HOST/debug
 

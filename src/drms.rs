@@ -63,7 +63,7 @@ fn cluster(config: &Config, cluster: &Slurm) -> Result<slurm::Settings> {
     Ok(slurm::Settings { programs, dir: state_dir.join("slurm"), node })
 }
 
-/// Where programs are looked for by a process without `PATH`.
+/// The directories in which programs are looked for by a process without `PATH`.
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// The settings of a job with this template if it is submitted to this runtime now, by a process of this user.

@@ -42,8 +42,8 @@ fn have_abidiff() -> bool {
     there
 }
 
-/// What the headers declare, as a shared library with debug information that defines all of it and
-/// does nothing. The real library is built from the same source as the headers and exports the same
+/// The declarations of the headers, as a shared library with debug information that defines all of them
+/// and does nothing. The real library is built from the same source as the headers and exports the same
 /// names, and other tests see to that; but its debug information knows no enums.
 struct Shadow {
     directory: TempDir,
@@ -99,7 +99,7 @@ impl Shadow {
         String::from_utf8(written.stdout).unwrap()
     }
 
-    /// How it differs from a baseline, if it does.
+    /// Its differences from a baseline, if there are any.
     fn differs(&self, baseline: &Path, options: &[&str]) -> Option<String> {
         fs::write(self.path("now.abi"), self.interface()).unwrap();
         let compared = run(
@@ -118,7 +118,7 @@ impl Shadow {
     }
 }
 
-/// What is not known from the baseline is new; all else that differs breaks programs.
+/// Anything that is not known from the baseline is new; all else that differs breaks programs.
 const NOTHING_NEW: [&str; 2] = ["--no-added-syms", "--harmless"];
 
 #[test]

@@ -12,7 +12,7 @@ use std::process::Command;
 
 /// They know the standard's header, and nothing of the library.
 const PROGRAMS: [&str; 4] = ["statements", "job_statements", "job_statements_system", "job_functions"];
-/// What they share.
+/// The files that they share.
 const SHARED: [&str; 3] = ["check.h", "job.h", "statement.h"];
 const STATEMENTS: u32 = 50;
 

@@ -70,7 +70,7 @@ fn its_streams_are_files_of_the_host() {
     assert_eq!(rig.run(bare("cat; echo nowhere")).state(), JobState::Done);
 }
 
-/// What a submitter finds at a path.
+/// The file that a submitter finds at a path.
 fn origin(attribute: &str, path: &Path) -> Origin {
     let found = fs::metadata(path).unwrap();
     let (device, inode) = (found.dev(), found.ino());

@@ -10,8 +10,8 @@ use common::*;
 use drmaa2::model::{Control, JobState};
 use drmaa2::tracker::JobTracker;
 
-/// What a job that runs as root does to the directory that it shares with the library keeps nobody from
-/// anything, and does not hide that it runs.
+/// The tricks of a job that runs as root with the directory that it shares with the library keep nobody
+/// from anything, and do not hide that it runs.
 #[test]
 fn a_job_can_neither_hide_nor_keep_anybody_waiting() {
     let Some(rig) = rig() else { return };

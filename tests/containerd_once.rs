@@ -313,7 +313,7 @@ fn a_job_whose_container_is_not_made_in_time_can_be_ended_and_held() {
         }
     }
     runtimes.iter().for_each(|runtime| runtime.release("create-before"));
-    // What the daemon has given up takes some tries, as a session makes them.
+    // The deletion of what the daemon has given up takes some tries, as a session makes them.
     for id in [ended, held] {
         let is_answer = |fact: &Fact| matches!(fact, Fact::Deleted { id: of } | Fact::NotDeleted { id: of, .. } if of == id);
         let is_deleted = || {
@@ -418,7 +418,7 @@ fn a_process_that_comes_late_makes_nothing_of_a_job_that_is_over() {
     let Some(other) = rig_elsewhere(|settings| settings.jobs_dir = rig.settings.jobs_dir.clone()) else {
         return;
     };
-    // What a runtime says if an earlier attempt is in the way: the next one is not.
+    // The answer of a runtime if an earlier attempt is in the way: the next one is not.
     let program = rig.dir.path().join("refuses");
     let text = r#"#!/bin/sh
 mkdir "$0.once" 2>/dev/null || exec runc "$@"

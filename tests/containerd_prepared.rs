@@ -74,7 +74,7 @@ fn a_prepared_job_starts_with_the_limits_it_has_then() {
     assert_eq!(rig.run(NewJob { template: script("exit 5"), ..job }).exit_status, Some(5));
 }
 
-/// When a job's container was made, if it is there.
+/// The time at which a job's container was made, if it is there.
 fn made_at(rig: &Rig, id: &str) -> Option<String> {
     let mut ctr = Command::new("ctr");
     ctr.arg("-a").arg(&rig.settings.address).args(["-n", &rig.settings.namespace]);

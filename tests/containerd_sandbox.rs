@@ -1,4 +1,4 @@
-//! What a job may reach, and which parts of containerd run it, on a real daemon; see `common` for what
+//! The reach of a job, and the parts of containerd that run it, on a real daemon; see `common` for what
 //! is needed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -330,7 +330,7 @@ fn a_snapshotter_of_ones_own_is_used_and_cleaned_up() {
     assert_eq!(outcome.state(), JobState::Done, "{outcome:?}: {text}");
     assert_eq!(text.contains("overlay"), other == "overlayfs", "{text}");
     assert!(!rig.has_snapshot(other, &id));
-    // Who did not start it finds out where it is.
+    // A tracker that did not start it finds out where it is.
     let job = job_with(&attributes, "exit 0");
     let id = job.id.clone();
     rig.tracker.add_job(job).unwrap();
@@ -367,7 +367,7 @@ fn a_kept_container_stays_and_is_no_job() {
     let id = job.id.clone();
     assert_eq!(rig.run_and_keep(job).state(), JobState::Done);
     assert_eq!(rig.traces(&id), ["container", "snapshot"]);
-    // What was deleted once may be deleted again, after a crash.
+    // A job that was deleted once may be deleted again, after a crash.
     rig.delete_kept(&id);
     assert_eq!(rig.traces(&id), ["container", "snapshot"]);
     assert!(!rig.tracker.list_jobs().unwrap().contains(&id));

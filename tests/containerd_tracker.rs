@@ -475,7 +475,7 @@ fn a_restart_of_the_daemon_loses_nothing() {
         }
     }
     if !started {
-        // What there was of the attempt goes when the daemon is back.
+        // The traces of the attempt go when the daemon is back.
         rig.until_swept();
         assert_eq!(rig.traces(&halfway_id), Vec::<&str>::new());
         rig.tracker.add_job(halfway).unwrap();

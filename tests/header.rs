@@ -62,7 +62,7 @@ fn every_declaration_is_documented() {
     let bare: Vec<&str> = lines
         .windows(2)
         .filter(|pair| declares(pair[1]))
-        // What follows a comma goes on with a declaration.
+        // The line after a comma goes on with a declaration.
         .filter(|pair| !pair[0].ends_with("*/") && !pair[0].ends_with(','))
         .map(|pair| pair[1])
         .collect();

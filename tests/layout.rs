@@ -19,7 +19,7 @@ fn open(keywords: &str) -> Vec<Declaration> {
     all.filter(|one| one.code.starts_with(keywords) && one.code.contains('{')).collect()
 }
 
-/// What is between the braces, without comments, taken apart.
+/// The text between the braces, without comments, taken apart.
 fn parts(declaration: &Declaration, separator: char) -> Vec<String> {
     let code = without_comments(&declaration.code);
     let (_, inside) = code.split_once('{').unwrap();
@@ -52,7 +52,7 @@ fn every_struct_is_pinned() {
             let pin = format!("MEMBER({}, {member}, ", one.name);
             forgotten.extend((!c_tests.contains(&pin)).then_some(pin));
         }
-        // What a session handle hides behind its members is the library's own matter.
+        // Anything that a session handle hides behind its members is the library's own matter.
         if one.comment.contains("Only the library makes these") {
             continue;
         }

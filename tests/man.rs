@@ -21,7 +21,7 @@ const OVERVIEW: &str = "drmaa2.7";
 struct Family {
     /// The name of its page.
     name: String,
-    /// What the page is about, in a few words.
+    /// The subject of the page, in a few words.
     title: String,
     source: String,
     declarations: Vec<Declaration>,
@@ -110,7 +110,7 @@ fn head(name: &str, section: u8) -> String {
     )
 }
 
-/// How a function is called.
+/// The form of a call of a function.
 fn synopsis(function: &Declaration) -> String {
     let code = function.code.split_whitespace().collect::<Vec<_>>().join(" ");
     let (before, arguments) = code.trim_end_matches([')', ';']).split_once('(').unwrap();
@@ -169,7 +169,7 @@ fn constants(header: &str) -> String {
     header[begin..end].trim().to_owned()
 }
 
-/// What holds for the whole API: the comment at the top of the header.
+/// The text that holds for the whole API: the comment at the top of the header.
 fn overview(families: &[Family]) -> String {
     let header = generate(&HEADERS[0]);
     let comment = header.split("*/").next().unwrap();

@@ -8,7 +8,7 @@ mod symbols;
 
 use syn::{Attribute, Block, Expr, Item, ItemFn, Stmt};
 
-/// What exports a function or an object under its own name, or hides code that might.
+/// Words that export a function or an object under its own name, or hide code that might.
 const EXPORTS: [&str; 4] = ["no_mangle", "export_name", "link_section", "global_asm"];
 const WALLS: [&str; 4] = ["status", "value", "pointer", "quiet"];
 

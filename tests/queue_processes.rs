@@ -97,7 +97,7 @@ struct Ran {
     number: usize,
     started: i64,
     finished: i64,
-    /// How often it could not be started at first.
+    /// The number of times that it could not be started at first.
     attempts: i64,
 }
 

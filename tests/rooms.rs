@@ -1,4 +1,4 @@
-//! Who may know whom (see `docs/architecture.md`): each room names only rooms below it.
+//! The order of the rooms (see `docs/architecture.md`): each room names only rooms below it.
 
 // A test that cannot go on fails.
 #![allow(clippy::unwrap_used)]

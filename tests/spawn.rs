@@ -85,7 +85,7 @@ fn assert_no_children() {
     assert_eq!(any, Err(Errno::ECHILD));
 }
 
-/// How many processes are in a session.
+/// The number of processes in a session.
 fn members(session: &str) -> usize {
     let stats = fs::read_dir("/proc")
         .unwrap()
@@ -117,7 +117,7 @@ fn one_orphan_is_left_in_a_session_of_its_own_and_the_host_notices_nothing() {
     assert_eq!(SIGNALS.load(Ordering::SeqCst), 1);
 }
 
-/// What a shell script says on its output, as this user. It has to read its input, which ends once the program has
+/// The output of a shell script, as this user. It has to read its input, which ends once the program has
 /// been looked at: one that has ended cannot be stood for.
 fn said(script: &str, user: Option<(u32, u32)>) -> String {
     let (mut ours, output) = std::io::pipe().unwrap();

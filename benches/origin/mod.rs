@@ -1,4 +1,4 @@
-//! Where the image of the benchmark of pulls comes from: a registry of its own, and the image in it.
+//! The origin of the image of the benchmark of pulls: a registry of its own, and the image in it.
 //!
 //! The image is what images are like, in size and in how well it packs, and the same in every run: its
 //! layers are of files from 256 bytes to 1 MiB, about half of them text, a third like programs, and the

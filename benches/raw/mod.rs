@@ -163,7 +163,7 @@ impl Floor {
         }
     }
 
-    /// When the event of an exit came.
+    /// The time at which the event of an exit came.
     pub(crate) fn exit_of(&self, id: &str) -> Result<Instant, Error> {
         loop {
             let (job, at) = self.exits.recv_timeout(Duration::from_secs(30))?;

@@ -1,4 +1,4 @@
-//! What the benchmarks say.
+//! The reports of the benchmarks.
 
 use std::time::Duration;
 

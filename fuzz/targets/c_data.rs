@@ -43,7 +43,7 @@ enum Call {
     FreeTemplate,
 }
 
-/// What is under test, and what it should hold. With `owns`, lists and dictionaries free their strings.
+/// The objects under test, and what they should hold. With `owns`, lists and dictionaries free their strings.
 struct World {
     owns: bool,
     list: drmaa2_list,

@@ -1,5 +1,5 @@
-//! What says how a registry is spoken to: a `hosts.toml`, a file with credentials, the challenges of an
-//! answer. The first byte tells which.
+//! The texts that say how a registry is spoken to: a `hosts.toml`, a file with credentials, the challenges
+//! of an answer. The first byte tells which.
 
 #![no_main]
 

@@ -199,7 +199,7 @@ impl Fixture {
         for Edit { column, every, cell } in edits {
             let (table, column) = &self.columns[usize::from(column) % self.columns.len()];
             let update = format!("UPDATE {table} SET {column} = ?1 WHERE ?2 OR rowid % 2 = 1");
-            // What the schema does not allow, no version can have written.
+            // No version can have written what the schema does not allow.
             let _ = change.prepare_cached(&update)?.execute(params![Value::from(cell), every]);
         }
         change.commit()

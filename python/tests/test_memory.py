@@ -65,7 +65,7 @@ class Ledger:
 
 @pytest.fixture
 def ledger(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
-    # What earlier tests have left is none of this one's.
+    # Objects that earlier tests have left are none of this one's.
     gc.collect()
     ledger = Ledger()
     for name in declared():

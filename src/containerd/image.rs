@@ -29,7 +29,7 @@ pub(super) struct Image {
     pub(super) target: String,
     /// Digest of its configuration.
     pub(super) config_digest: String,
-    /// How its programs want to be run.
+    /// The way its programs want to be run.
     pub(super) config: Config,
     /// Its layers, lowest first.
     pub(super) layers: Vec<Layer>,
@@ -63,7 +63,7 @@ impl Image {
     }
 }
 
-/// Why an image cannot be read.
+/// The reason why an image cannot be read.
 pub(super) enum Flaw {
     /// The daemon does not have this part of it.
     Incomplete(String),

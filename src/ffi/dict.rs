@@ -19,7 +19,7 @@ pub type drmaa2_dict = *mut drmaa2_dict_s;
 pub type drmaa2_dict_entryfree =
     Option<unsafe extern "C" fn(key: *mut *mut c_char, val: *mut *mut c_char)>;
 
-/// What is behind a drmaa2_dict.
+/// The struct behind a drmaa2_dict.
 pub struct drmaa2_dict_s {
     release: drmaa2_dict_entryfree,
     entries: HashMap<Text, Entry>,

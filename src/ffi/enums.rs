@@ -116,7 +116,7 @@ pub enum Cpu {
     DRMAA2_PPC64LE = 16,
 }
 
-/// What a notification is about (GFD.231, DrmaaEvent).
+/// The subject of a notification (GFD.231, DrmaaEvent).
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub enum Event {
@@ -212,7 +212,7 @@ pub enum ErrorNumber {
     DRMAA2_LASTERROR = 14,
 }
 
-/// What the elements of a list are.
+/// The type of the elements of a list.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub enum ListType {

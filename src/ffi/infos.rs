@@ -21,7 +21,7 @@ use super::{dict, guard, list, values};
 pub struct drmaa2_slotinfo_s {
     /// The machine, by the name that its drmaa2_machineinfo has.
     pub machineName: drmaa2_string,
-    /// How many of its slots; -1 if unknown.
+    /// The number of these slots; -1 if unknown.
     pub slots: c_longlong,
     /// Not used; NULL.
     pub implementationSpecific: *mut c_void,
@@ -36,15 +36,15 @@ pub struct drmaa2_rinfo_s {
     pub reservationId: drmaa2_string,
     /// The name its template gave it, or NULL.
     pub reservationName: drmaa2_string,
-    /// When it begins, seconds since the epoch.
+    /// Time of its begin, seconds since the epoch.
     pub reservedStartTime: time_t,
-    /// When it ends, seconds since the epoch; when it ended, if it was given up.
+    /// Time of its end, seconds since the epoch; the time at which it ended, if it was given up.
     pub reservedEndTime: time_t,
     /// The users that may use it.
     pub usersACL: drmaa2_string_list,
-    /// How many slots it has; -1 if unknown.
+    /// The number of its slots; -1 if unknown.
     pub reservedSlots: c_longlong,
-    /// Where its slots are.
+    /// The machines that its slots are on.
     pub reservedMachines: drmaa2_slotinfo_list,
     /// Not used; NULL.
     pub implementationSpecific: *mut c_void,
@@ -56,7 +56,7 @@ pub type drmaa2_rinfo = *mut drmaa2_rinfo_s;
 /// DRMAA2_NEW_STATE.
 #[repr(C)]
 pub struct drmaa2_notification_s {
-    /// What.
+    /// Its kind.
     pub event: drmaa2_event,
     /// The job.
     pub jobId: drmaa2_string,
@@ -101,11 +101,11 @@ pub struct drmaa2_machineinfo_s {
     pub name: drmaa2_string,
     /// Can it take jobs now?
     pub available: drmaa2_bool,
-    /// How many CPU packages it has.
+    /// The number of its CPU packages.
     pub sockets: c_longlong,
-    /// How many cores a package has.
+    /// The number of cores of a package.
     pub coresPerSocket: c_longlong,
-    /// How many hardware threads a core has.
+    /// The number of hardware threads of a core.
     pub threadsPerCore: c_longlong,
     /// Load average over the last minute; -1 if unknown.
     pub load: c_float,

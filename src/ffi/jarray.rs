@@ -13,7 +13,7 @@ use super::mem::{self, Block, Owned, null};
 use super::types::drmaa2_string;
 use super::{guard, job, jtemplate, list};
 
-/// Which job array is meant. A caller may build one of an id and a session name of its own.
+/// A handle of a job array. A caller may build one of an id and a session name of its own.
 #[repr(C)]
 pub struct drmaa2_jarray_s {
     /// The id of the array.

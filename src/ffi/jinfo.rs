@@ -15,7 +15,7 @@ use super::mem::{self, Block, Owned};
 use super::types::{UNSET_TIME, drmaa2_string};
 use super::{dict, guard, list, values};
 
-/// What is known of a job; as an argument, a filter for jobs (GFD.231, JobInfo).
+/// Information about a job; as an argument, a filter for jobs (GFD.231, JobInfo).
 ///
 /// A filter lets a job through when all its members that are set match. A string is not set when
 /// it is NULL or empty, a number or time when it is negative, a list when it is NULL or empty.
@@ -30,7 +30,7 @@ pub struct drmaa2_jinfo_s {
     pub exitStatus: c_int,
     /// The signal that ended it, such as SIGKILL. Filter: equal.
     pub terminatingSignal: drmaa2_string,
-    /// Why it is in this state, for people. Filter: ignored.
+    /// The reason for its state, for people. Filter: ignored.
     pub annotation: drmaa2_string,
     /// Its state. Filter: equal.
     pub jobState: drmaa2_jstate,
@@ -51,16 +51,16 @@ pub struct drmaa2_jinfo_s {
     pub wallclockTime: time_t,
     /// CPU seconds used. Filter: at least.
     pub cpuTime: c_longlong,
-    /// When it was submitted, seconds since the epoch. Filter: then or later.
+    /// Time of its submission, seconds since the epoch. Filter: then or later.
     pub submissionTime: time_t,
-    /// When it first started, seconds since the epoch. Filter: then or later.
+    /// Time of its first start, seconds since the epoch. Filter: then or later.
     pub dispatchTime: time_t,
-    /// When it ended, seconds since the epoch. Filter: then or later.
+    /// Time of its end, seconds since the epoch. Filter: then or later.
     pub finishTime: time_t,
     /// For the library; NULL in an info made without it.
     pub implementationSpecific: *mut c_void,
 }
-/// What is known of a job; free it with drmaa2_jinfo_free.
+/// Information about a job; free it with drmaa2_jinfo_free.
 pub type drmaa2_jinfo = *mut drmaa2_jinfo_s;
 
 /// Create a job info in which nothing is set: a filter that lets every job through.

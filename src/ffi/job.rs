@@ -17,7 +17,7 @@ use super::mem::{self, Block, Owned, null};
 use super::types::drmaa2_string;
 use super::{guard, jinfo, jtemplate};
 
-/// Which job is meant. A caller may build one of an id and a session name of its own.
+/// A handle of a job. A caller may build one of an id and a session name of its own.
 #[repr(C)]
 pub struct drmaa2_j_s {
     /// The id of the job.

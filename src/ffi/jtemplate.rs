@@ -15,7 +15,7 @@ use super::mem::{self, Block, Owned, null};
 use super::types::{UNSET_TIME, drmaa2_string};
 use super::{dict, guard, list, values};
 
-/// What a job is to do (GFD.231, JobTemplate). Strings, lists and dictionaries are NULL when not
+/// The description of a job (GFD.231, JobTemplate). Strings, lists and dictionaries are NULL when not
 /// set; one that is empty counts as not set.
 #[repr(C)]
 pub struct drmaa2_jtemplate_s {
@@ -83,7 +83,7 @@ pub struct drmaa2_jtemplate_s {
     /// For the library; NULL in a template made without it.
     pub implementationSpecific: *mut c_void,
 }
-/// What a job is to do; free it with drmaa2_jtemplate_free.
+/// The description of a job; free it with drmaa2_jtemplate_free.
 pub type drmaa2_jtemplate = *mut drmaa2_jtemplate_s;
 
 /// Create a job template in which nothing is set.

@@ -30,7 +30,7 @@ pub type drmaa2_r_list = drmaa2_list;
 /// element, so that functions shaped like drmaa2_string_free fit.
 pub type drmaa2_list_entryfree = Option<unsafe extern "C" fn(value: *mut *mut c_void)>;
 
-/// What is behind a drmaa2_list.
+/// The struct behind a drmaa2_list.
 pub struct drmaa2_list_s {
     kind: drmaa2_listtype,
     release: drmaa2_list_entryfree,

@@ -14,7 +14,7 @@ use super::rtemplate::drmaa2_rtemplate;
 use super::types::drmaa2_string;
 use super::{guard, infos, rtemplate};
 
-/// Which reservation is meant. A caller may build one of an id and a session name of its own.
+/// A handle of a reservation. A caller may build one of an id and a session name of its own.
 #[repr(C)]
 pub struct drmaa2_r_s {
     /// The id of the reservation.

@@ -13,7 +13,7 @@ use super::mem::{self, Block, Owned, null};
 use super::types::{UNSET_TIME, drmaa2_string};
 use super::{guard, list};
 
-/// What a reservation is to be (GFD.231, ReservationTemplate). Strings and lists are NULL when not
+/// The description of a reservation (GFD.231, ReservationTemplate). Strings and lists are NULL when not
 /// set; one that is empty counts as not set. Grid Engine's -99999 is no number either.
 ///
 /// Of startTime, endTime and duration, two say when it is; all three must agree. Without startTime,
@@ -22,12 +22,12 @@ use super::{guard, list};
 pub struct drmaa2_rtemplate_s {
     /// A label.
     pub reservationName: drmaa2_string,
-    /// When it begins, seconds since the epoch; DRMAA2_NOW (DRMAA2_RT_STARTNOW);
+    /// Time of its begin, seconds since the epoch; DRMAA2_NOW (DRMAA2_RT_STARTNOW);
     /// DRMAA2_UNSET_TIME is not set.
     pub startTime: time_t,
-    /// When it ends, seconds since the epoch; DRMAA2_UNSET_TIME is not set.
+    /// Time of its end, seconds since the epoch; DRMAA2_UNSET_TIME is not set.
     pub endTime: time_t,
-    /// How long it lasts, seconds; DRMAA2_UNSET_TIME is not set (DRMAA2_RT_DURATION).
+    /// Its duration, seconds; DRMAA2_UNSET_TIME is not set (DRMAA2_RT_DURATION).
     pub duration: time_t,
     /// At least so many slots; -1 is not set, for 1.
     pub minSlots: c_longlong,
@@ -48,7 +48,7 @@ pub struct drmaa2_rtemplate_s {
     /// For the library; NULL in a template made without it.
     pub implementationSpecific: *mut c_void,
 }
-/// What a reservation is to be; free it with drmaa2_rtemplate_free.
+/// The description of a reservation; free it with drmaa2_rtemplate_free.
 pub type drmaa2_rtemplate = *mut drmaa2_rtemplate_s;
 
 /// Create a reservation template in which nothing is set.

@@ -28,7 +28,7 @@ use crate::runtime::blocking;
 use store::Store;
 pub use store::Unpacked;
 
-/// How the programs of an image want to be run, asked of its registry. INVALID_ARGUMENT as for [`Images::get`].
+/// The way the programs of an image want to be run, asked of its registry. INVALID_ARGUMENT as for [`Images::get`].
 pub async fn config(name: &str, settings: &Settings) -> Result<Config> {
     let name = Name::parse(name)?.to_string();
     let config = pull::config(&name, settings).await;

@@ -37,7 +37,7 @@ fn is_linux(os: &Os) -> bool {
     os.is_empty() || os.eq_ignore_ascii_case("linux")
 }
 
-/// How well something for this architecture and variant fits a machine: the lower, the better. `None` if it does not.
+/// The rank of an architecture and variant on a machine: the lower, the better. `None` if it does not fit.
 fn rank(named: &Arch, variant: Option<&str>, machine: &Arch) -> Option<usize> {
     let (named, machine) = (architecture(&named.to_string()), machine.to_string());
     let place =

@@ -37,7 +37,7 @@ pub struct Unpacked {
     pub digest: String,
     /// Its root file system.
     pub rootfs: PathBuf,
-    /// How its programs want to be run.
+    /// The way its programs want to be run.
     pub config: Config,
 }
 

@@ -23,7 +23,7 @@ pub struct Blob<'a> {
     come: Bytes,
     /// Bytes of the answer that are known already: not every registry gives a part of a blob.
     skip: u64,
-    /// How often the connection broke without a byte in between.
+    /// The number of times that the connection broke without a byte in between.
     broken: u32,
 }
 

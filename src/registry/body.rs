@@ -8,7 +8,7 @@ pub(super) fn told_size(answer: &Response, from: u64) -> Option<u64> {
     Some(answer.content_length()?.saturating_add(before))
 }
 
-/// Why a body was not read.
+/// The reason why a body was not read.
 pub(super) enum Unread {
     /// It is longer than it may be, or says so.
     TooLarge,

@@ -23,7 +23,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Between one byte and the next: a download may take as long as it likes, if it goes on.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// How a place is spoken to, as far as the site says so.
+/// The way a place is spoken to, as far as the site says so.
 #[derive(Default)]
 pub(super) struct Connection {
     /// Certificates that are trusted besides the usual ones.
@@ -34,7 +34,7 @@ pub(super) struct Connection {
     pub(super) skip_verify: bool,
     /// The headers of each request for an image.
     pub(super) headers: HeaderMap,
-    /// How long a connection may take.
+    /// The time that connecting may take.
     pub(super) timeout: Option<Duration>,
 }
 

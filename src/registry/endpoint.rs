@@ -16,7 +16,7 @@ use super::failure::{Failure, cause, origin};
 use crate::model::{ErrorCode, json};
 use crate::sync::Mutex;
 
-/// How often something is tried that may pass.
+/// The number of attempts if their failures may pass.
 pub(super) const ATTEMPTS: u32 = 4;
 /// The first pause between two attempts; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);

@@ -6,7 +6,7 @@ use reqwest::Url;
 
 use crate::model::{Error, ErrorCode};
 
-/// Why something could not be had from a registry.
+/// The reason why something could not be had from a registry.
 #[derive(Debug, Clone)]
 pub struct Failure {
     /// The error, with the place where it happened.

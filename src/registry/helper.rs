@@ -19,9 +19,9 @@ use super::settings::kept_names;
 use crate::model::{Error, ErrorCode, Result};
 use crate::spawn::{Handed, Streams, spawn};
 
-/// How a helper says that it has nothing.
+/// The words of a helper that has nothing.
 const NOTHING: &str = "credentials not found";
-/// How long a helper may take: somebody may have to be asked by it.
+/// The time that a helper may take: somebody may have to be asked by it.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A secret is a few kilobytes; this much is a mistake.
 const MAX_OUTPUT: usize = 1 << 20;

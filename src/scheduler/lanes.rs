@@ -232,7 +232,7 @@ impl<'a> Lanes<'a> {
         }
         let start = self.lanes[place.main].earliest(self.now, need);
         if let Some(queue) = place.queue {
-            // When the machine has room, the queue will be full with the jobs before it.
+            // The queue will be full with the jobs before it when the machine has room.
             if start.is_some_and(|start| {
                 !self.lanes[queue].allows(start, start.saturating_add(need.length), need)
             }) {

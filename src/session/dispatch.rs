@@ -149,7 +149,7 @@ impl Dispatcher {
                 Err(until) => wakes.push(until.map(|until| time_of(until, now))),
             }
         }
-        // What was ended, or admitted, is other work than the glance has seen.
+        // Anything that was ended, or admitted, is other work than the glance has seen.
         let is_busy = glance.as_ref().is_none_or(|glance| glance.overdue || glance.waits);
         if is_busy {
             round.step("admit jobs", self.admit(world, &live, now));

@@ -130,7 +130,7 @@ pub(super) fn accounted(
     past: &Past,
     unaccounted: Result<JobInfo>,
 ) -> Result<JobInfo> {
-    // What has begun, and is to run again, may have been queued again before it was forgotten.
+    // A job that has begun, and is to run again, may have been queued again before it was forgotten.
     let is_told = past.was_ended() || past.exit_code().is_some();
     if unaccounted.is_err() && (past.may_be_forgotten() || files.run.is_some() && !is_told) {
         return unaccounted;

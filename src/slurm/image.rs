@@ -14,7 +14,7 @@ use crate::tracker::NewJob;
 /// The image of a job.
 pub(super) struct Image {
     pub(super) name: String,
-    /// How its programs want to be run.
+    /// The way its programs want to be run.
     pub(super) config: Config,
     /// Its root file system, unless the nodes pull it themselves.
     rootfs: Option<PathBuf>,

@@ -19,7 +19,7 @@ use crate::runtime::blocking;
 
 /// The time after which Slurm has noticed the end of a job, unless it never will.
 const MISSED: Duration = Duration::from_secs(10);
-/// How often a process looks in a row. Later it takes the job up again.
+/// The number of times that a process looks in a row. Later it takes the job up again.
 const TRIES: u32 = 10;
 
 /// Note that Slurm is to let a job go, before nothing else is left of the job.

@@ -30,7 +30,7 @@ const GATHER: Duration = Duration::from_millis(100);
 /// The time until the next question if the last one was not answered.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// How often a job is released that nodes could not start; Slurm lets two minutes pass each time.
+/// The number of releases of a job that nodes could not start; Slurm lets two minutes pass each time.
 const RELEASES: u32 = 5;
 
 /// Follow the jobs of a tracker, for as long as the process lives.
@@ -96,7 +96,7 @@ struct Follower {
     pause: Duration,
     /// Slurm does not know a job any more that was to run there, or to run again.
     has_forgotten: bool,
-    /// How often jobs were released that nodes could not start.
+    /// The number of releases of each job that nodes could not start.
     released: HashMap<String, u32>,
     /// See [`forget_gone`].
     unlisted: HashSet<String>,

@@ -7,7 +7,7 @@ use crate::tracker::{Fact, Waiting};
 /// The words of Slurm for a job that was submitted as held.
 const HELD: &str = "PENDING JobHeldUser";
 
-/// How a job waits that Slurm has just taken.
+/// The place in Slurm's queue of a job that Slurm has just taken.
 pub(super) fn waiting(held: bool) -> Waiting {
     Waiting { held, again: false, reason: held.then(|| HELD.to_owned()) }
 }

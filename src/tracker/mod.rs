@@ -29,7 +29,7 @@ pub enum Fact {
     Waits {
         /// The job.
         id: String,
-        /// How it waits.
+        /// Its place in that queue.
         how: Waiting,
     },
     /// It is about to run, or runs, on this machine, which its runtime has chosen.

@@ -297,7 +297,7 @@ impl Rig {
         })
     }
 
-    /// What is left of a job, asked of the daemon directly.
+    /// The traces of a job, asked of the daemon directly.
     pub(crate) fn traces(&self, id: &str) -> Vec<&'static str> {
         let settings = self.settings.clone();
         let container_id = id.to_owned();

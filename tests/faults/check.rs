@@ -17,10 +17,10 @@ use crate::proxy::Fate;
 use crate::stage::{Stage, Starter};
 use crate::strike;
 
-/// How long what ends by itself may take.
+/// The time that something may take which ends by itself.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How a fault went.
+/// The outcome of a fault.
 pub struct Verdict {
     /// No fault came to its point.
     pub missed: bool,

@@ -143,7 +143,7 @@ impl Daemon {
         self.died.store(false, Ordering::Release);
     }
 
-    /// What it has said so far, for somebody to read.
+    /// Its log so far, for somebody to read.
     pub fn copy_log(&self, to: &Path) {
         fs::copy(self.dir.join("log"), to).unwrap();
     }
@@ -157,7 +157,7 @@ impl Daemon {
     fn remove(&self) {
         self.private("stop");
         fs::remove_dir_all(&self.dir).unwrap();
-        // What the runtime has that containerd does not know of.
+        // Containers that the runtime has and containerd does not know of.
         let root = self.runtime_root();
         for entry in fs::read_dir(&root).into_iter().flatten() {
             let container = entry.unwrap().file_name();

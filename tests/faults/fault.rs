@@ -64,7 +64,7 @@ pub struct Fault {
 }
 
 impl Act {
-    /// How far it sets the clock.
+    /// The seconds by which it sets the clock.
     pub fn clock(self) -> Option<i64> {
         if let Self::SetClock(off) = self { Some(off) } else { None }
     }

@@ -53,9 +53,9 @@ struct Plan {
     runtime: String,
     /// Only faults whose name has this in it.
     only: String,
-    /// How many are played at a time, each on a containerd of its own.
+    /// The number of faults that are played at a time, each on a containerd of its own.
     workers: usize,
-    /// How many rounds of chaos, and the number that decides the first.
+    /// The number of rounds of chaos, and the number that decides the first.
     rounds: usize,
     seed: u64,
     report: Option<PathBuf>,

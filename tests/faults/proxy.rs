@@ -26,11 +26,11 @@ const STREAMS: [&str; 1] = ["Events.Subscribe"];
 pub enum Side {
     /// Before containerd hears of it.
     Before,
-    /// When containerd has answered, and nobody has heard the answer.
+    /// After containerd has answered, and before anybody hears the answer.
     After,
 }
 
-/// Which call is stopped: the nth of a method, or the nth of all if no method is named.
+/// The call that is stopped: the nth of a method, or the nth of all if no method is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trap {
     pub method: Option<String>,

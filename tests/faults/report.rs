@@ -1,4 +1,4 @@
-//! How the faults went: a line for each, and a line of numbers for each kind.
+//! The outcomes of the faults: a line for each, and a line of numbers for each kind.
 
 use std::collections::BTreeMap;
 use std::fs::File;

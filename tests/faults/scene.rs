@@ -11,7 +11,7 @@ use crate::processes;
 use crate::stage::Stage;
 use crate::strike;
 
-/// How long a disk is full that keeps a job from its start.
+/// The time for which a disk is full that keeps a job from its start.
 const FULL: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -72,7 +72,7 @@ pub struct Stage<'a> {
     pub wrong: Mutex<Vec<String>>,
     /// Containers that the faults themselves have hit.
     hits: Mutex<Vec<String>>,
-    /// How many faults have happened.
+    /// The number of faults that have happened.
     pub struck: AtomicUsize,
     environment: Vec<(&'static str, String)>,
     /// The disk that the state directory is on, if it is one of its own.
@@ -222,7 +222,7 @@ impl<'a> Stage<'a> {
         self.hits.lock().unwrap().push(container);
     }
 
-    /// How often a job was hit. The names of its containers begin with its own.
+    /// The number of times that a job was hit. The names of its containers begin with its own.
     pub fn hits(&self, job: &str) -> usize {
         self.hits.lock().unwrap().iter().filter(|container| container.starts_with(job)).count()
     }

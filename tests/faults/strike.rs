@@ -12,7 +12,7 @@ use crate::proxy::{Fate, Side};
 use crate::scene;
 use crate::stage::{Signal, Stage};
 
-/// How long a process is stopped, or a job held.
+/// The time for which a process is stopped, or a job held.
 const PAUSE: Duration = Duration::from_secs(1);
 const SHORT: Duration = Duration::from_secs(10);
 

@@ -70,7 +70,7 @@ pub(crate) fn generate(header: &Header) -> String {
     polish(&String::from_utf8(text).unwrap())
 }
 
-/// What cbindgen cannot be told.
+/// The details that cbindgen cannot be told.
 fn polish(header: &str) -> String {
     let header = header
         // C89 has no comma after the last enumerator.
@@ -110,7 +110,7 @@ fn polish(header: &str) -> String {
     polished.join("\n").trim().to_owned() + "\n"
 }
 
-/// What a declaration declares.
+/// The kind of thing that a declaration declares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Type,
@@ -151,7 +151,7 @@ impl Declaration {
     }
 }
 
-/// What a header declares at file level, in its order.
+/// The declarations of a header at file level, in its order.
 pub(crate) fn declarations(header: &str) -> Vec<Declaration> {
     let code: Vec<&str> =
         header.lines().filter(|line| !line.starts_with('#') && !line.contains("extern \"C\"")).collect();

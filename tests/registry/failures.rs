@@ -183,7 +183,7 @@ fn a_registry_that_is_killed_in_the_middle_is_told_and_the_next_pull_goes_on() {
     // The lower layer may have been unpacked.
     assert!(held.images.is_empty() && held.snapshots.len() < 2, "{held:?}");
     assert!(!held.content.contains(&digest), "{held:?}");
-    // What is left is to go on with, and has a lease that ends.
+    // The rest is kept to go on with, and has a lease that ends.
     assert_eq!(held.leases.len(), 1, "{held:?}");
     proxy.redirect(Some(&server.address));
     proxy.limit(u64::MAX);

@@ -14,7 +14,7 @@ struct Types {
     manifest: &'static str,
     config: &'static str,
     layer: &'static str,
-    /// What stands between the type of a layer and how it is packed.
+    /// The sign between the type of a layer and its packing.
     packed: &'static str,
 }
 
@@ -37,7 +37,7 @@ pub fn digest(bytes: &[u8]) -> String {
     format!("sha256:{:x}", Sha256::digest(bytes))
 }
 
-/// How the content of a layer is packed.
+/// The packing of a layer's content.
 #[derive(Clone, Copy)]
 pub enum Packing {
     Plain,
@@ -247,7 +247,7 @@ impl Image {
         digest(&self.others[0].manifest)
     }
 
-    /// What its name stands for.
+    /// The target that its name stands for.
     pub fn target(&self) -> (Vec<u8>, String) {
         let Types { index: media_type, manifest, .. } = self.types;
         if self.others.is_empty() {

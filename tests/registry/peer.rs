@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use super::rig::{Rig, usual_snapshotter};
 
-/// How `ctr` begins to tell why it gives up; what a container says does not begin so.
+/// The words with which `ctr` begins to tell why it gives up; what a container says does not begin so.
 const COMPLAINT: &str = "ctr: ";
 
 pub struct Peer {

@@ -17,14 +17,14 @@ struct Shared {
 }
 
 struct State {
-    /// Where connections go; `None` closes each at once.
+    /// The address that connections go to; `None` closes each at once.
     registry: Option<String>,
     /// Bytes that may still pass.
     budget: u64,
     passed: u64,
     /// Does a connection wait for more?
     stalled: bool,
-    /// How often somebody has connected.
+    /// The number of connections so far.
     connections: usize,
     /// Requests that have this in them do not pass.
     held: Option<String>,
@@ -82,12 +82,12 @@ impl Proxy {
         drop(self.shared.changed.wait_while(state, |state| state.clients > 0).unwrap());
     }
 
-    /// How often somebody has connected.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         self.shared.state.lock().unwrap().connections
     }
 
-    /// How many bytes have passed since the last limit.
+    /// The number of bytes that have passed since the last limit.
     pub fn passed(&self) -> u64 {
         self.shared.state.lock().unwrap().passed
     }

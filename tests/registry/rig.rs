@@ -42,7 +42,7 @@ pub struct Rig {
     facts: Mutex<mpsc::Receiver<Fact>>,
 }
 
-/// What containerd has in the rig's namespace, by kind.
+/// The things that containerd has in the rig's namespace, by kind.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Held {
     pub images: Vec<String>,
@@ -68,7 +68,7 @@ pub fn usual_snapshotter() -> String {
     setting("CONTAINERD_SNAPSHOTTER").unwrap_or_else(|| "overlayfs".into())
 }
 
-/// What a test needs is there, or it may be skipped.
+/// All that a test needs is there, or it may be skipped.
 pub fn is_possible() -> bool {
     let missing: Vec<_> = ["CONTAINERD_ADDRESS", "DRMAA2_INIT"]
         .into_iter()
@@ -343,7 +343,7 @@ impl Rig {
         client.images().create(to(&space, request)).await.unwrap();
     }
 
-    /// What containerd has in the namespace.
+    /// The things that containerd has in the namespace.
     pub fn held(&self) -> Held {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let settings = self.settings.clone();
@@ -370,7 +370,7 @@ impl Rig {
     }
 }
 
-/// How many bytes containerd has of content that is not whole.
+/// The number of bytes that containerd has of content that is not whole.
 pub fn unfinished(namespace: &str) -> i64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

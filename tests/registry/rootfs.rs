@@ -80,7 +80,7 @@ fn attributes(path: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// How two sets of files differ, a line for each.
+/// The differences of two sets of files, a line for each.
 pub fn differences(ours: &Files, theirs: &Files) -> Vec<String> {
     let about = |files: &Files, name: &[u8]| {
         files.get(name).map_or_else(|| "missing".to_owned(), |file| file.about.clone())

@@ -92,18 +92,18 @@ impl Server {
         format!("{}/{name}", self.address)
     }
 
-    /// How often a blob was asked for.
+    /// The number of times that a blob was asked for.
     pub fn downloads(&self, digest: &str) -> usize {
         self.requests(&format!("/blobs/{digest} "))
     }
 
-    /// How often something was asked for whose path ends so.
+    /// The number of requests for something whose path ends so.
     pub fn requests(&self, end: &str) -> usize {
         let is = |line: &&String| line.contains("\"GET ") && line.contains(end);
         self.log.lock().unwrap().iter().filter(is).count()
     }
 
-    /// Where a blob is on its disk.
+    /// The path of a blob on its disk.
     pub fn blob(&self, digest: &str) -> PathBuf {
         let hash = digest.strip_prefix("sha256:").unwrap();
         let blobs = self.dir.path().join("storage/docker/registry/v2/blobs/sha256");

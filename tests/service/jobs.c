@@ -241,7 +241,7 @@ static const struct row {
     uid_t uid;
     /* The text that has to be there afterwards as well, and in which of its files. */
     const char *file, *text;
-    /* Why the job has to fail here, if it has to. */
+    /* The reason why the job has to fail here, if it has to. */
     const char *(*failure)(void);
 } rows[] = {
     {"plain", plain, ran, 0, NULL, NULL, NULL},
@@ -292,7 +292,7 @@ static void submit_all(void)
     drmaa2_jsession_free(&js);
 }
 
-/* Why the job of this row is not as it has to be; NULL if it is. */
+/* The reason why the job of this row is not as it has to be; NULL if it is. */
 static const char *wrong(const struct row *row, drmaa2_j j, const char *output, int watch)
 {
     static char why[8192];

@@ -51,7 +51,7 @@ pub(crate) fn with(job: NewJob, attributes: &[(&str, &str)]) -> NewJob {
     NewJob { template: JobTemplate { extensions, ..job.template }, ..job }
 }
 
-/// What every kind of container has to do.
+/// The things that every kind of container has to do.
 fn works(rig: &Rig, containers: Containers, program: Option<&str>) {
     let of = |script: &str| in_container(containers, program, script);
     let run = |job: NewJob| {

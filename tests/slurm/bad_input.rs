@@ -1,5 +1,5 @@
-//! What a cluster, or the way to it, may be like: programs missing or hanging, a wrong configuration, full disks, wrong
-//! clocks. Each gives an error that says so, in the words of the one who knows, and nothing is lost.
+//! The troubles of a cluster, or of the way to it: programs missing or hanging, a wrong configuration, full disks,
+//! wrong clocks. Each gives an error that says so, in the words of the one who knows, and nothing is lost.
 
 use std::ffi::OsString;
 use std::fs;

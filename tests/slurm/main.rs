@@ -1,5 +1,5 @@
-//! What a cluster does to jobs: parts of it die, jobs are started twice, ended by hand, forgotten. Each job runs once and
-//! its end is the true one.
+//! The harm that a cluster does to jobs: parts of it die, jobs are started twice, ended by hand, forgotten. Each job
+//! runs once and its end is the true one.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -200,7 +200,7 @@ fn an_end_that_slurm_has_forgotten_is_told_to_it_by_the_next_process() {
     rig.cluster(&["kill", "slurmctld"]);
     rig.cluster(&["start"]);
     assert_eq!(rig.ended(&id).exit_status, Some(6));
-    // What a process leaves that dies while it cleans up.
+    // The traces that a process leaves that dies while it cleans up.
     fs::remove_dir_all(rig.job_dir(&id)).unwrap();
     let mark = rig.file("slurm/ended").join(&id);
     fs::write(&mark, "").unwrap();

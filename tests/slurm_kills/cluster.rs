@@ -140,7 +140,7 @@ pub(crate) fn has_directory(id: &str) -> bool {
     !found.is_empty()
 }
 
-/// What is left of a job on the nodes.
+/// The traces of a job on the nodes.
 pub(crate) fn left_of(id: &str) -> Vec<String> {
     let mut left: Vec<String> = processes(|pid| is_of_job(pid, id))
         .into_iter()

@@ -61,7 +61,7 @@ impl Job {
         }
     }
 
-    /// How often the job has begun, and how often the last run, and others, have ended.
+    /// The number of times that the job has begun, and that the last run, and others, have ended.
     fn told(&self) -> (usize, usize, usize) {
         let text = std::fs::read_to_string(&self.count).unwrap_or_default();
         let of = |word: &str| {
@@ -79,7 +79,7 @@ impl Job {
         told.is_ok_and(|at| at >= time)
     }
 
-    /// What is wrong with the account of the job, after these faults, the first of which began at this time, each with
+    /// The errors in the account of the job, after these faults, the first of which began at this time, each with
     /// whether it was aimed at this job.
     pub(crate) fn check(
         &self,

@@ -26,7 +26,7 @@ pub(crate) struct Round<'a> {
     /// Jobs that were submitted with Slurm's own program: numbers and files.
     foreign: Vec<(String, std::path::PathBuf)>,
     pub(crate) wrong: Vec<String>,
-    /// What has happened, for people.
+    /// The events so far, for people.
     pub(crate) notes: Vec<String>,
 }
 

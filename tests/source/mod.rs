@@ -10,7 +10,7 @@ use proc_macro2::{TokenStream, TokenTree};
 pub(crate) struct Source {
     /// Its path below `src`.
     pub(crate) path: PathBuf,
-    /// What is in it.
+    /// Its content.
     pub(crate) text: String,
 }
 
@@ -52,7 +52,7 @@ fn flatten(tokens: TokenStream, words: &mut Vec<String>) {
                 flatten(group.stream(), words);
                 words.push("}".to_owned());
             }
-            // What a comment for documentation says is text, not a word of the program.
+            // The text of a comment for documentation is no word of the program.
             TokenTree::Literal(_) => {}
             token => words.push(token.to_string()),
         }

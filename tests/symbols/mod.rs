@@ -1,4 +1,4 @@
-//! What the library exports, as `include/drmaa2.symbols` lists it: a name and the version in which it
+//! The exports of the library, as `include/drmaa2.symbols` lists them: a name and the version in which it
 //! came, a line each.
 
 use std::fs;

@@ -1,5 +1,5 @@
-//! What every job tracker must do, seen from outside. Runs against the fake, with and without a queue of its own, against
-//! containerd, and against Slurm.
+//! The duties of every job tracker, seen from outside. Runs against the fake, with and without a queue of its own,
+//! against containerd, and against Slurm.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -25,7 +25,7 @@ use crate::images::manifest::{self, Found};
 use crate::model::Error;
 use crate::registry::{Failure, Manifest, Name, Registry, Settings};
 
-/// How often the daemon is asked to write the same content.
+/// The number of times that the daemon is asked to write the same content.
 const WRITES: u32 = 3;
 /// Layers that are read at a time.
 const LAYERS: usize = 3;

@@ -47,7 +47,7 @@ pub(super) struct Ingest<'a> {
     answers: Streaming<WriteContentResponse>,
     /// An answer is still to come.
     asked: bool,
-    /// How much there is of it, or will be when the last answer has come.
+    /// The number of bytes that are there, or will be when the last answer has come.
     pub(super) offset: u64,
 }
 

@@ -19,7 +19,7 @@ use ulid::Ulid;
 use super::super::connect::{Calls, Daemon, QUICK, RUN};
 use crate::model::Result;
 
-/// How long a lease lasts, should its maker die.
+/// The time that a lease lasts, should its maker die.
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Label of a lease: which image it is for.
 const IMAGE: &str = "drmaa2/pull";

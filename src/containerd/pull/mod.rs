@@ -80,7 +80,7 @@ async fn wait(core: &Core, job: &NewJob, image: &str, joined: Joined) -> Result<
     }
 }
 
-/// How far a pull is, once that has changed, and not before some time. The last change before a
+/// The state of a pull, once that has changed, and not before some time. The last change before a
 /// standstill is told like any other.
 async fn news(progress: &mut watch::Receiver<State>, not_before: Instant) -> Option<State> {
     tokio::time::sleep_until(not_before).await;

@@ -1,4 +1,4 @@
-//! How far a pull is.
+//! The progress of a pull.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) struct State {
     done: Parts,
     /// `None` while it is not known.
     total: Option<Parts>,
-    /// How many listen.
+    /// The number of listeners.
     listeners: usize,
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Wanted {
     pub(super) always: bool,
     /// The snapshotter that is to have it.
     pub(super) snapshotter: String,
-    /// How its registry is spoken to: what one may have, another may not.
+    /// The settings with which its registry is spoken to: what one may have, another may not.
     pub(super) registry: registry::Settings,
 }
 

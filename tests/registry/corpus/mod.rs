@@ -20,10 +20,10 @@ use super::rig::Rig;
 use super::rootfs;
 use super::shelf::{Shelf, Stock};
 
-/// How many images are tried at a time.
+/// The number of images that are tried at a time.
 const WORKERS: usize = 4;
 
-/// How often an image is tried before the daemon may be too busy for the last time.
+/// The number of tries of an image before the daemon may be too busy for the last time.
 const TRIES: usize = 2;
 
 /// An image, and whether the library takes it as `ctr` does.
@@ -154,7 +154,7 @@ fn theirs(peer: &Peer, name: &str, odd: &Odd) -> Outcome {
     peer.run(name, &[&odd.entrypoint[..], &odd.command].concat())
 }
 
-/// What the library says of an image. A daemon that has too much to do is asked again, as a session does.
+/// The library's word on an image. A daemon that has too much to do is asked again, as a session does.
 fn patiently(rig: &Rig, name: &str, command: &[&str]) -> Outcome {
     let too_busy =
         |outcome: &Outcome| outcome.as_ref().is_err_and(|text| text.contains("Timeout expired"));
