@@ -131,7 +131,7 @@ typedef enum drmaa2_cpu {
     DRMAA2_PPC64LE = 16
 } drmaa2_cpu;
 
-/* What a notification is about (GFD.231, DrmaaEvent). */
+/* The subject of a notification (GFD.231, DrmaaEvent). */
 typedef enum drmaa2_event {
     /* No value. */
     DRMAA2_UNSET_EVENT = -1,
@@ -219,7 +219,7 @@ typedef enum drmaa2_error {
     DRMAA2_LASTERROR = 14
 } drmaa2_error;
 
-/* What the elements of a list are. */
+/* The type of the elements of a list. */
 typedef enum drmaa2_listtype {
     /* No value. */
     DRMAA2_UNSET_LISTTYPE = -1,
@@ -237,10 +237,10 @@ typedef enum drmaa2_listtype {
     DRMAA2_RESERVATIONLIST = 5
 } drmaa2_listtype;
 
-/* What is behind a drmaa2_dict. */
+/* The struct behind a drmaa2_dict. */
 typedef struct drmaa2_dict_s drmaa2_dict_s;
 
-/* What is behind a drmaa2_list. */
+/* The struct behind a drmaa2_list. */
 typedef struct drmaa2_list_s drmaa2_list_s;
 
 /* A NUL-terminated string made by malloc. Its owner frees it with drmaa2_string_free or free. */
@@ -268,7 +268,7 @@ typedef void (*drmaa2_dict_entryfree)(char **key, char **val);
 typedef drmaa2_list drmaa2_string_list;
 
 /*
- * What a job is to do (GFD.231, JobTemplate). Strings, lists and dictionaries are NULL when not
+ * The description of a job (GFD.231, JobTemplate). Strings, lists and dictionaries are NULL when not
  * set; one that is empty counts as not set.
  */
 typedef struct drmaa2_jtemplate_s {
@@ -339,14 +339,14 @@ typedef struct drmaa2_jtemplate_s {
     void *implementationSpecific;
 } drmaa2_jtemplate_s;
 
-/* What a job is to do; free it with drmaa2_jtemplate_free. */
+/* The description of a job; free it with drmaa2_jtemplate_free. */
 typedef struct drmaa2_jtemplate_s *drmaa2_jtemplate;
 
 /* A list of drmaa2_slotinfo, type DRMAA2_SLOTINFOLIST. */
 typedef drmaa2_list drmaa2_slotinfo_list;
 
 /*
- * What is known of a job; as an argument, a filter for jobs (GFD.231, JobInfo).
+ * Information about a job; as an argument, a filter for jobs (GFD.231, JobInfo).
  *
  * A filter lets a job through when all its members that are set match. A string is not set when
  * it is NULL or empty, a number or time when it is negative, a list when it is NULL or empty.
@@ -363,7 +363,7 @@ typedef struct drmaa2_jinfo_s {
     int exitStatus;
     /* The signal that ended it, such as SIGKILL. Filter: equal. */
     drmaa2_string terminatingSignal;
-    /* Why it is in this state, for people. Filter: ignored. */
+    /* The reason for its state, for people. Filter: ignored. */
     drmaa2_string annotation;
     /* Its state. Filter: equal. */
     drmaa2_jstate jobState;
@@ -386,21 +386,21 @@ typedef struct drmaa2_jinfo_s {
     time_t wallclockTime;
     /* CPU seconds used. Filter: at least. */
     long long cpuTime;
-    /* When it was submitted, seconds since the epoch. Filter: then or later. */
+    /* Time of its submission, seconds since the epoch. Filter: then or later. */
     time_t submissionTime;
-    /* When it first started, seconds since the epoch. Filter: then or later. */
+    /* Time of its first start, seconds since the epoch. Filter: then or later. */
     time_t dispatchTime;
-    /* When it ended, seconds since the epoch. Filter: then or later. */
+    /* Time of its end, seconds since the epoch. Filter: then or later. */
     time_t finishTime;
     /* For the library; NULL in an info made without it. */
     void *implementationSpecific;
 } drmaa2_jinfo_s;
 
-/* What is known of a job; free it with drmaa2_jinfo_free. */
+/* Information about a job; free it with drmaa2_jinfo_free. */
 typedef struct drmaa2_jinfo_s *drmaa2_jinfo;
 
 /*
- * What a reservation is to be (GFD.231, ReservationTemplate). Strings and lists are NULL when not
+ * The description of a reservation (GFD.231, ReservationTemplate). Strings and lists are NULL when not
  * set; one that is empty counts as not set. Grid Engine's -99999 is no number either.
  *
  * Of startTime, endTime and duration, two say when it is; all three must agree. Without startTime,
@@ -410,13 +410,13 @@ typedef struct drmaa2_rtemplate_s {
     /* A label. */
     drmaa2_string reservationName;
     /*
-     * When it begins, seconds since the epoch; DRMAA2_NOW (DRMAA2_RT_STARTNOW);
+     * Start time, seconds since the epoch; DRMAA2_NOW (DRMAA2_RT_STARTNOW);
      * DRMAA2_UNSET_TIME is not set.
      */
     time_t startTime;
-    /* When it ends, seconds since the epoch; DRMAA2_UNSET_TIME is not set. */
+    /* Time of its end, seconds since the epoch; DRMAA2_UNSET_TIME is not set. */
     time_t endTime;
-    /* How long it lasts, seconds; DRMAA2_UNSET_TIME is not set (DRMAA2_RT_DURATION). */
+    /* Its duration, seconds; DRMAA2_UNSET_TIME is not set (DRMAA2_RT_DURATION). */
     time_t duration;
     /* At least so many slots; -1 is not set, for 1. */
     long long minSlots;
@@ -438,14 +438,14 @@ typedef struct drmaa2_rtemplate_s {
     void *implementationSpecific;
 } drmaa2_rtemplate_s;
 
-/* What a reservation is to be; free it with drmaa2_rtemplate_free. */
+/* The description of a reservation; free it with drmaa2_rtemplate_free. */
 typedef struct drmaa2_rtemplate_s *drmaa2_rtemplate;
 
 /* Slots of one machine (GFD.231, SlotInfo). */
 typedef struct drmaa2_slotinfo_s {
     /* The machine, by the name that its drmaa2_machineinfo has. */
     drmaa2_string machineName;
-    /* How many of its slots; -1 if unknown. */
+    /* The number of these slots; -1 if unknown. */
     long long slots;
     /* Not used; NULL. */
     void *implementationSpecific;
@@ -460,15 +460,15 @@ typedef struct drmaa2_rinfo_s {
     drmaa2_string reservationId;
     /* The name its template gave it, or NULL. */
     drmaa2_string reservationName;
-    /* When it begins, seconds since the epoch. */
+    /* Start time, seconds since the epoch. */
     time_t reservedStartTime;
-    /* When it ends, seconds since the epoch; when it ended, if it was given up. */
+    /* Time of its end, seconds since the epoch; the time at which it ended, if it was given up. */
     time_t reservedEndTime;
     /* The users that may use it. */
     drmaa2_string_list usersACL;
-    /* How many slots it has; -1 if unknown. */
+    /* The number of its slots; -1 if unknown. */
     long long reservedSlots;
-    /* Where its slots are. */
+    /* The machines that its slots are on. */
     drmaa2_slotinfo_list reservedMachines;
     /* Not used; NULL. */
     void *implementationSpecific;
@@ -482,7 +482,7 @@ typedef struct drmaa2_rinfo_s *drmaa2_rinfo;
  * DRMAA2_NEW_STATE.
  */
 typedef struct drmaa2_notification_s {
-    /* What. */
+    /* Its kind. */
     drmaa2_event event;
     /* The job. */
     drmaa2_string jobId;
@@ -527,11 +527,11 @@ typedef struct drmaa2_machineinfo_s {
     drmaa2_string name;
     /* Can it take jobs now? */
     drmaa2_bool available;
-    /* How many CPU packages it has. */
+    /* The number of its CPU packages. */
     long long sockets;
-    /* How many cores a package has. */
+    /* The number of cores of a package. */
     long long coresPerSocket;
-    /* How many hardware threads a core has. */
+    /* The number of hardware threads of a core. */
     long long threadsPerCore;
     /* Load average over the last minute; -1 if unknown. */
     float load;
@@ -592,7 +592,7 @@ typedef void (*drmaa2_callback)(drmaa2_notification *notification);
 /* A list of drmaa2_j, type DRMAA2_JOBLIST. */
 typedef drmaa2_list drmaa2_j_list;
 
-/* Which job array is meant. A caller may build one of an id and a session name of its own. */
+/* A handle of a job array. A caller may build one of an id and a session name of its own. */
 typedef struct drmaa2_jarray_s {
     /* The id of the array. */
     drmaa2_string id;
@@ -608,7 +608,7 @@ typedef struct drmaa2_jarray_s {
 /* A job array; free it with drmaa2_jarray_free. */
 typedef struct drmaa2_jarray_s *drmaa2_jarray;
 
-/* Which job is meant. A caller may build one of an id and a session name of its own. */
+/* A handle of a job. A caller may build one of an id and a session name of its own. */
 typedef struct drmaa2_j_s {
     /* The id of the job. */
     drmaa2_string id;
@@ -633,7 +633,7 @@ typedef drmaa2_list drmaa2_queueinfo_list;
 /* A list of drmaa2_machineinfo, type DRMAA2_MACHINEINFOLIST. */
 typedef drmaa2_list drmaa2_machineinfo_list;
 
-/* Which reservation is meant. A caller may build one of an id and a session name of its own. */
+/* A handle of a reservation. A caller may build one of an id and a session name of its own. */
 typedef struct drmaa2_r_s {
     /* The id of the reservation. */
     drmaa2_string id;

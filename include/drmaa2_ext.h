@@ -21,12 +21,12 @@
  * does NULL: the function is the same then as the one without _as. Root may name every user of the
  * system's user database. Whoever else names another user gets DRMAA2_DENIED_BY_DRMS.
  *
- * What root submits on behalf of a user is that user's: he is its jobOwner, and it runs with his user
- * id, his group and the supplementary groups of the user database, and with the umask of the calling
+ * A job that root submits on behalf of a user is that user's: he is its jobOwner, and it runs with his
+ * user id, his group and the supplementary groups of the user database, and with the umask of the calling
  * process. What it names on the host is opened with his rights, what is made there is his, and he may ask
  * for no more than in a job of his own; nor for one without an init (containerd_jt_init).
  *
- * What root controls, gives up or destroys on behalf of a user has to be that user's; else
+ * Anything that root controls, gives up or destroys on behalf of a user has to be that user's; else
  * DRMAA2_DENIED_BY_DRMS.
  *
  * DRMAA2_INVALID_ARGUMENT if a name has no end, there is no such user or group, or name and number are

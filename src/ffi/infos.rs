@@ -36,7 +36,7 @@ pub struct drmaa2_rinfo_s {
     pub reservationId: drmaa2_string,
     /// The name its template gave it, or NULL.
     pub reservationName: drmaa2_string,
-    /// Time of its begin, seconds since the epoch.
+    /// Start time, seconds since the epoch.
     pub reservedStartTime: time_t,
     /// Time of its end, seconds since the epoch; the time at which it ended, if it was given up.
     pub reservedEndTime: time_t,

@@ -22,7 +22,7 @@ use super::{guard, list};
 pub struct drmaa2_rtemplate_s {
     /// A label.
     pub reservationName: drmaa2_string,
-    /// Time of its begin, seconds since the epoch; DRMAA2_NOW (DRMAA2_RT_STARTNOW);
+    /// Start time, seconds since the epoch; DRMAA2_NOW (DRMAA2_RT_STARTNOW);
     /// DRMAA2_UNSET_TIME is not set.
     pub startTime: time_t,
     /// Time of its end, seconds since the epoch; DRMAA2_UNSET_TIME is not set.

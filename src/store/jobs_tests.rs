@@ -63,17 +63,6 @@ pub(super) fn submit_template(
     submit_for(store, session, id, template, terms, None, None);
 }
 
-/// A job that a process is about to hand over.
-pub(super) fn job_to_hand_over(
-    store: &Store,
-    session: &Session,
-    id: &str,
-    template: &JobTemplate,
-    mine: &Claim,
-) {
-    submit_for(store, session, id, template, &terms(), None, Some(mine));
-}
-
 /// An array that a process is about to hand over as one.
 pub(super) fn array_to_hand_over(
     store: &Store,
@@ -85,7 +74,7 @@ pub(super) fn array_to_hand_over(
     submit_for(store, session, id, &template(), &terms(), Some(NewTasks::Alike(range)), Some(mine));
 }
 
-fn submit_for(
+pub(super) fn submit_for(
     store: &Store,
     session: &Session,
     id: &str,

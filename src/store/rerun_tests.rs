@@ -1,7 +1,7 @@
 //! Losses, deadlines and accounts in the store.
 
 use super::jobs_tests::{
-    NOW, admit, insert, job, job_to_hand_over, phase, store, submit_template, template, terms,
+    NOW, admit, insert, job, phase, store, submit_for, submit_template, template, terms,
 };
 use super::*;
 use crate::model::{Control, ImageRef, JobState, JobTemplate, Outcome, Usage, now_nanos};
@@ -180,7 +180,7 @@ fn a_run_that_the_queue_of_the_runtime_has_forgotten_is_put_back_once() {
     let mine = Claim::mine();
     for (id, again) in [("a", true), ("once", false)] {
         let template = JobTemplate { rerunnable: again, ..template() };
-        job_to_hand_over(&store, &session, id, &template, &mine);
+        submit_for(&store, &session, id, &template, &terms(), None, Some(&mine));
         store.job_started(id, 5, None).unwrap();
         assert!(!store.job_forgotten(id, 1, "lost", &mine).unwrap(), "another run");
         assert_eq!(store.job_forgotten(id, 0, "lost", &mine).unwrap(), again);
