@@ -22,9 +22,9 @@ use crate::tracker::Fact;
 
 /// The shortest and the longest time between two questions.
 const INTERVAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// A question is asked after so many times as long as the last one took: so it costs some percent of Slurm's time, and of
-/// this process's.
-const PAUSE: u32 = 50;
+/// A question is asked after so many times as long as the shorter of the last two took: so it costs some percent of Slurm's
+/// time, and of this process's. A single slow one does not make the news late.
+const PAUSE: u32 = 45;
 /// The time for which new jobs are gathered before they are asked about: an array makes many at once.
 const GATHER: Duration = Duration::from_millis(100);
 /// The time until the next question if the last one was not answered.
@@ -47,6 +47,7 @@ pub(super) async fn follow(core: Arc<Core>) {
         is_live: None,
         turn,
         pause: INTERVAL.0,
+        cost: Duration::MAX,
         has_forgotten: false,
         released: HashMap::new(),
         unlisted: HashSet::new(),
@@ -94,6 +95,8 @@ struct Follower {
     turn: Turn,
     /// The time between two questions while somebody waits.
     pause: Duration,
+    /// The cost of the last look.
+    cost: Duration,
     /// Slurm does not know a job any more that was to run there, or to run again.
     has_forgotten: bool,
     /// The number of releases of each job that nodes could not start.
@@ -167,7 +170,8 @@ impl Follower {
         forget_gone(&mut self.core.known.lock(), &mut self.unlisted, &ids);
         self.released.retain(|id, _| ids.contains(id));
         let all_over = self.core.known.lock().values().all(|known| known.state.is_terminated());
-        let pause = (cost * PAUSE).clamp(INTERVAL.0, INTERVAL.1);
+        let usual = cost.min(std::mem::replace(&mut self.cost, cost));
+        let pause = (usual * PAUSE).clamp(INTERVAL.0, INTERVAL.1);
         Ok(if all_over { INTERVAL.1 } else { pause })
     }
 
