@@ -56,6 +56,17 @@ wait_for_agent() {
     timeout 60 flock "$1/drmaa2d.lock" true || die "end" "the agent of $1 does not leave"
 }
 
+# all_are_listed PLACE NAME...: each C test job_* is among these names, which are those of two lists of the script, and
+# nothing else is. PLACE is where those of one list run.
+all_are_listed() {
+    local there listed place=$1
+    shift
+    there=$(cd "$ROOT/c-tests" && printf '%s\n' job_*.c | sed 's/^job_//; s/\.c$//' | sort)
+    listed=$(printf '%s\n' "$@" | sort)
+    [ "$there" = "$listed" ] || die "tell which C tests run $place" \
+        "each is in one of two lists of $PROGRAM: $(diff <(echo "$there") <(echo "$listed") | grep '^[<>]' | xargs)"
+}
+
 # build_and_install BUILD_DIR PREFIX LOG_DIR TESTS: the library, drmaa2-init, drmaa2d, header, service
 # and drmaa2.pc; with TESTS=ON also the C tests.
 build_and_install() {
