@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::sbatch::{Asked, sbatch};
 use super::squeue::{Comment, Entry};
 use super::submission::note_submitted;
-use crate::model::{Error, ErrorCode, Result};
+use crate::model::{Error, ErrorCode, JobInfo, Result};
 use crate::runtime::blocking;
 use crate::tracker::NewJob;
 
@@ -72,9 +72,22 @@ async fn was_submitted(core: &Core, job: &NewJob) -> Result<bool> {
         None if !has_run => return Ok(false),
         None => {}
     }
-    match core.job_info(&job.id).await {
-        Err(error) if has_run && error.code == ErrorCode::InvalidArgument => {
-            forget_runs(core, &job.id).await?;
+    let info = core.job_info(&job.id).await;
+    if has_run {
+        return was_not_forgotten(core, &job.id, info).await;
+    }
+    core.tell_again(&info?).await;
+    Ok(true)
+}
+
+/// Report the account of a job that has begun. False if Slurm has forgotten it, and it is to run again: then its runs are
+/// removed, which are those of another number.
+pub(super) async fn was_not_forgotten(core: &Core, id: &str, info: Result<JobInfo>) -> Result<bool> {
+    match info {
+        Err(error) if error.code == ErrorCode::InvalidArgument => {
+            let dir = core.job_dir(id)?;
+            blocking(move || job_dir::forget_runs(&dir)).await?;
+            core.forget(id);
             Ok(false)
         }
         info => {
@@ -82,14 +95,6 @@ async fn was_submitted(core: &Core, job: &NewJob) -> Result<bool> {
             Ok(true)
         }
     }
-}
-
-/// Remove the runs of a job that Slurm has forgotten and that is to run again: they are those of another number.
-pub(super) async fn forget_runs(core: &Core, id: &str) -> Result<()> {
-    let dir = core.job_dir(id)?;
-    blocking(move || job_dir::forget_runs(&dir)).await?;
-    core.forget(id);
-    Ok(())
 }
 
 /// Do something with what a job is to run. `dir` is the directory of its runs.

@@ -10,8 +10,8 @@ use super::job_dir;
 use super::report::waiting;
 use super::sbatch::{Asked, sbatch};
 use super::squeue::Comment;
-use super::submit::{forget_runs, prepare, with_plan};
-use crate::model::{Error, ErrorCode, Result};
+use super::submit::{prepare, was_not_forgotten, with_plan};
+use crate::model::{Error, Result};
 use crate::runtime::blocking;
 use crate::tracker::{Accepted, NewArray};
 
@@ -145,12 +145,8 @@ async fn not_submitted(
     }
     let ids: Vec<String> = begun.iter().map(|(_, id)| id.clone()).collect();
     for ((place, _), (id, info)) in begun.iter().zip(core.job_infos(&ids).await?) {
-        match info {
-            Err(error) if error.code == ErrorCode::InvalidArgument => {
-                forget_runs(core, &id).await?;
-                new.push(*place);
-            }
-            info => core.tell_again(&info?).await,
+        if !was_not_forgotten(core, &id, info).await? {
+            new.push(*place);
         }
     }
     new.sort_unstable();
