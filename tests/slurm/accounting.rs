@@ -2,8 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use drmaa2::model::{JobInfo, JobState};
@@ -11,7 +9,7 @@ use drmaa2::slurm::SlurmTracker;
 use drmaa2::tracker::{Fact, JobTracker, NewArray, NewJob, TaskRange};
 use drmaa2_init::RECORD_FILE;
 
-use crate::rig::{Rig, accounted_rig, eventually, job, tracker};
+use crate::rig::{Rig, accounted_rig, copy, eventually, job, tracker};
 
 /// A cluster with accounting that forgets jobs as early as Slurm can.
 fn forgetful() -> Option<Rig> {
@@ -137,9 +135,6 @@ fn the_end_of_a_job_that_slurm_has_forgotten_is_told_by_its_accounting() {
 fn a_number_that_slurm_has_given_again_is_not_mistaken() {
     let Some(rig) = forgetful() else { return };
     let (state, earlier) = (rig.conf().with_file_name("state"), rig.file("state"));
-    let copy = |from: &Path, to: &Path| {
-        assert!(Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
-    };
     copy(&state, &earlier);
     let id = run(&rig, "exit 5");
     let number = rig.number(&id);

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use drmaa2::model::{Control, ErrorCode, JobInfo, JobState, JobTemplate};
 use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob};
 
-use rig::{eventually, job, rig, tracker};
+use rig::{copy, eventually, job, rig, tracker};
 
 /// The time for which a node refuses what it has just ended; Slurm counts seconds.
 const REVOKED: Duration = Duration::from_secs(2);
@@ -98,11 +98,6 @@ fn a_job_that_was_to_run_again_and_that_the_controller_forgets_runs_again() {
         rig.tracker.delete_job(&id).unwrap();
         rig.slurm("scancel", &[other.trim()]);
     }
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    let copied = std::process::Command::new("cp").arg("-a").args([from, to]).status().unwrap();
-    assert!(copied.success());
 }
 
 #[test]

@@ -307,6 +307,12 @@ impl Rig {
     }
 }
 
+/// Copy a directory. While a controller writes to it, one of its files may vanish meanwhile: then once more.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    let copied = || Command::new("cp").arg("-aT").args([from, to]).status().unwrap().success();
+    eventually("it is copied", copied);
+}
+
 /// Wait for something that nobody tells.
 pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + LONG;
