@@ -13,7 +13,7 @@ mod suspend;
 
 use std::fs;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use drmaa2::model::{Control, ErrorCode, JobInfo, JobState, JobTemplate};
 use drmaa2::tracker::{EventSink, Fact, JobTracker, NewJob};
@@ -46,9 +46,11 @@ fn a_job_that_the_controller_forgets_is_run_once() {
 
 /// Run a job as the session room does with what was handed over: what Slurm forgets is handed over again.
 fn run_to_its_end(rig: &rig::Rig, job: &NewJob) -> JobInfo {
+    let deadline = Instant::now() + rig::LONG;
     loop {
         match rig.tracker.job_info(&job.id) {
             Ok(info) if info.state.is_terminated() => return info,
+            found if Instant::now() > deadline => panic!("it does not end: {found:?}"),
             Err(error) if error.code == ErrorCode::InvalidArgument => {
                 rig.tracker.add_job(job.clone()).unwrap();
             }

@@ -185,6 +185,19 @@ pub(crate) fn settings(category: &str) -> tracker::Settings {
     .unwrap()
 }
 
+impl Drop for Rig {
+    /// A failure may be one of the cluster, which is gone when somebody reads of it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read(self.cluster_file("slurmctld.log")).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(60)..];
+            eprintln!("the last lines of slurmctld.log:\n{}", last.join("\n"));
+        }
+    }
+}
+
 impl Rig {
     /// Start it again, or kill a part of it.
     pub(crate) fn cluster(&self, words: &[&str]) {
