@@ -38,6 +38,9 @@ static void given(const char *unused)
     done_with(&js);
 }
 
+/* Where the job writes that one process holds and another releases, both of them children of this one. */
+static char written[64];
+
 static void hold(const char *unused)
 {
     drmaa2_jsession js = session("kept");
@@ -45,7 +48,7 @@ static void hold(const char *unused)
     drmaa2_j j;
     (void)unused;
     jt->submitAsHold = DRMAA2_TRUE;
-    jt->outputPath = strdup("/tmp/drmaa2-category-out");
+    jt->outputPath = strdup(written);
     j = submit(js, jt);
     /* The template is the one that was submitted. */
     back = drmaa2_j_get_jtemplate(j);
@@ -71,10 +74,10 @@ static void release(const char *unused)
     ji = finish(j);
     CHECK_INT(ji->jobState, DRMAA2_DONE);
     drmaa2_jinfo_free(&ji);
-    file = fopen("/tmp/drmaa2-category-out", "r");
+    file = fopen(written, "r");
     CHECK(file != NULL && fgets(text, sizeof text, file) != NULL && fclose(file) == 0);
     CHECK_STR(text, "from-category\n");
-    unlink("/tmp/drmaa2-category-out");
+    unlink(written);
     drmaa2_list_free(&jobs);
     done_with(&js);
 }
@@ -136,6 +139,7 @@ int main(void)
 {
     int fd = mkstemp(config);
     CHECK(fd >= 0 && close(fd) == 0);
+    snprintf(written, sizeof written, "/tmp/drmaa2-category-%ld", (long)getpid());
     in_child(slots, NULL);
     in_child(slots, "3");
     setenv("DRMAA2_CONFIG", config, 1);

@@ -56,7 +56,7 @@ static void failed_with(drmaa2_j *j, const char *part)
 static void window(void)
 {
     time_t begins = time(NULL) + 4;
-    drmaa2_r r = reserve(begins, 6, 2);
+    drmaa2_r r = reserve(begins, 10, 2);
     drmaa2_j endless, short_one, inside, second, third;
     drmaa2_jinfo ji;
     inside = submit(js, in(r, sleeper()));
@@ -74,7 +74,7 @@ static void window(void)
     third = run(js, in(r, sleeper()));
     /* A job that runs at the end of the window is ended, one that waits then starts. */
     ji = finish(inside);
-    CHECK(ji->finishTime >= begins + 6);
+    CHECK(ji->finishTime >= begins + 10);
     CHECK_STR(ji->terminatingSignal, "SIGTERM");
     drmaa2_jinfo_free(&ji);
     drmaa2_j_free(&inside);

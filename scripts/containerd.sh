@@ -5,6 +5,8 @@
 CONTAINERD_DIR=
 CONTAINERD_USED=
 CLUSTER_DIR=
+# The steps of the caller that run beside others, by their pids.
+declare -A ASIDE=()
 
 # A containerd of our own. Its directory is a short one, for the sake of the socket's name.
 private_containerd() {
@@ -79,10 +81,10 @@ clean_up_at_exit() {
 }
 
 clean_up() {
-    local status=$?
+    local status=$? pid
     trap '' INT TERM
     # A step that runs beside the others ends what it has started.
-    [ -z "${ASIDE:-}" ] || { kill "$ASIDE" && wait "$ASIDE"; } 2>/dev/null || true
+    for pid in "${!ASIDE[@]}"; do { kill "$pid" && wait "$pid"; } 2>/dev/null || true; done
     release_services
     leave_containerd
     leave_cluster
