@@ -22,9 +22,11 @@ use crate::tracker::Fact;
 
 /// The shortest and the longest time between two questions.
 const INTERVAL: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// A question is asked after so many times as long as the shorter of the last two took: so it costs some percent of Slurm's
-/// time, and of this process's. A single slow one does not make the news late.
+/// A question is asked after so many times as long as the shortest of the last ones took: so it costs some percent of Slurm's
+/// time, and of this process's. Slow ones, as the first about many new jobs, do not make the news late.
 const PAUSE: u32 = 45;
+/// The number of the last questions.
+const LAST: usize = 4;
 /// The time for which new jobs are gathered before they are asked about: an array makes many at once.
 const GATHER: Duration = Duration::from_millis(100);
 /// The time until the next question if the last one was not answered.
@@ -47,7 +49,7 @@ pub(super) async fn follow(core: Arc<Core>) {
         is_live: None,
         turn,
         pause: INTERVAL.0,
-        cost: Duration::MAX,
+        costs: [Duration::ZERO; LAST],
         has_forgotten: false,
         released: HashMap::new(),
         unlisted: HashSet::new(),
@@ -95,8 +97,8 @@ struct Follower {
     turn: Turn,
     /// The time between two questions while somebody waits.
     pause: Duration,
-    /// The cost of the last look.
-    cost: Duration,
+    /// The costs of the last looks, the latest first.
+    costs: [Duration; LAST],
     /// Slurm does not know a job any more that was to run there, or to run again.
     has_forgotten: bool,
     /// The number of releases of each job that nodes could not start.
@@ -170,7 +172,9 @@ impl Follower {
         forget_gone(&mut self.core.known.lock(), &mut self.unlisted, &ids);
         self.released.retain(|id, _| ids.contains(id));
         let all_over = self.core.known.lock().values().all(|known| known.state.is_terminated());
-        let usual = cost.min(std::mem::replace(&mut self.cost, cost));
+        self.costs.rotate_right(1);
+        self.costs[0] = cost;
+        let usual = self.costs.iter().min().copied().unwrap_or(cost);
         let pause = (usual * PAUSE).clamp(INTERVAL.0, INTERVAL.1);
         Ok(if all_over { INTERVAL.1 } else { pause })
     }
