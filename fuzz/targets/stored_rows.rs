@@ -10,10 +10,11 @@ use std::sync::{Mutex, PoisonError};
 
 use arbitrary::Arbitrary;
 use drmaa2::ffi::fuzzing;
-use drmaa2::model::{Error, JobTemplate, ReservationTemplate, Result, now};
+use drmaa2::model::{Error, JobTemplate, Owner, ReservationTemplate, Result, Scope, now};
 use drmaa2::scheduler::{Pool, Request, find_window, plan};
 use drmaa2::store::{
-    Claim, Mailer, NewReservation, NewTask, NewTasks, NextMail, Queue, Store, Submission, Targets, Terms,
+    Claim, Kind, Mailer, NewReservation, NewTask, NewTasks, NextMail, Queue, Store, Submission, Targets,
+    Terms,
 };
 use drmaa2::tracker::{Settings, Stdio, Submitter, TaskRange};
 use libfuzzer_sys::fuzz_target;
@@ -21,6 +22,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 
 const TARGET: &str = "t";
+const ALL: Scope = Scope { uid: 1000, others: true };
 /// Parents come before their children.
 const TABLES: [&str; 9] = [
     "sessions",
@@ -88,8 +90,8 @@ fn terms() -> Terms {
 
 fn fill(store: &Store) -> Result<()> {
     let mine = Claim::mine();
-    let session = store.create_session("s", Some("contact"), "u")?;
-    let reserving = store.create_reservation_session("r", None, "u")?;
+    let session = store.create_session(Kind::Job, "s", Some("contact"), &owner())?;
+    let reserving = store.create_session(Kind::Reservation, "r", None, &owner())?;
     let (user, machine) = ("u".to_owned(), "m".to_owned());
     let submitter = Submitter { user, uid: 1000, gid: 100, groups: vec![100], umask: 0o22, machine };
     let template = JobTemplate {
@@ -129,6 +131,10 @@ fn fill(store: &Store) -> Result<()> {
     submit("folded", Some(NewTasks::Alike(range)), Some(&mine))
 }
 
+fn owner() -> Owner {
+    Owner { user: "u".to_owned(), uid: 1000 }
+}
+
 /// Reserve some slots for a minute.
 fn reserve(store: &Store, session: i64, id: &str) -> Result<()> {
     let new = NewReservation {
@@ -136,7 +142,7 @@ fn reserve(store: &Store, session: i64, id: &str) -> Result<()> {
         session,
         target: TARGET,
         template: &ReservationTemplate::default(),
-        owner: "u",
+        owner: &owner(),
         machine: "m",
         users: &["u".to_owned()],
         memory: 1,
@@ -216,7 +222,11 @@ impl Fixture {
             }
         }
         let _ = (store.array("array"), store.array_jobs("array"), store.template("array"));
-        let _ = (store.session_jobs(1), store.session("s"), store.session_names());
+        let _ = (
+            store.session_jobs(1),
+            store.session(Kind::Job, "s", ALL),
+            store.session_names(Kind::Job, ALL),
+        );
         for job in store.all_jobs().unwrap_or_default() {
             assert_eq!(fuzzing::job_info(&job.info), Ok(()));
         }

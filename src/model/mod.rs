@@ -25,7 +25,7 @@ pub use filter::JobFilter;
 pub use info::{ImageRef, JobInfo, Outcome, SlotInfo, Usage};
 pub use limits::ResourceLimits;
 pub use machine::{Cpu, DEFAULT_QUEUE, Machine, Os, Queue, Version};
-pub use owner::check_owner;
+pub use owner::{Owner, Scope, check_owner};
 pub use reservation::{ReservationInfo, ReservationTemplate, Span, Wanted};
 pub use signal::{signal_name, signal_number};
 pub use state::{Control, JobState};

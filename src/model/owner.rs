@@ -1,6 +1,33 @@
-//! Ownership.
+//! Ownership: whose an object is, and who may see it.
+
+use serde::{Deserialize, Serialize};
 
 use super::{Error, ErrorCode, Result};
+
+/// The user to whom an object belongs. Users are told apart by the number; the name is for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// Login name, or the number in digits if there is none.
+    pub user: String,
+    /// User id.
+    pub uid: u32,
+}
+
+/// The objects that a user may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// The user, whose own objects come first where several have the same name.
+    pub uid: u32,
+    /// Those of others as well.
+    pub others: bool,
+}
+
+impl Scope {
+    /// Returns whether the objects of the user with this number are among them; a negative one is nobody.
+    pub fn has(self, owner: i64) -> bool {
+        self.others || owner == i64::from(self.uid)
+    }
+}
 
 /// DENIED_BY_DRMS if only objects of `wanted` are allowed and this one belongs to another user.
 pub fn check_owner(what: &str, owner: Option<&str>, wanted: Option<&str>) -> Result<()> {
@@ -12,6 +39,19 @@ pub fn check_owner(what: &str, owner: Option<&str>, wanted: Option<&str>) -> Res
         }
         _ => Ok(()),
     }
+}
+
+#[cfg(test)]
+impl Owner {
+    /// A user of this name.
+    pub(crate) fn for_tests(user: &str, uid: u32) -> Self {
+        Self { user: user.to_owned(), uid }
+    }
+}
+
+#[cfg(test)]
+impl Scope {
+    pub(crate) const ALL: Self = Self { uid: 0, others: true };
 }
 
 #[cfg(test)]
@@ -30,5 +70,13 @@ mod tests {
         };
         assert_eq!(refused(Some("a")), "job j is user a's, not user b's");
         assert_eq!(refused(None), "job j is not user b's");
+    }
+
+    #[test]
+    fn a_scope_has_his_own_and_those_of_others_if_it_says_so() {
+        let own = Scope { uid: 7, others: false };
+        assert!(own.has(7) && !own.has(8) && !own.has(-1));
+        let all = Scope { others: true, ..own };
+        assert!(all.has(7) && all.has(8));
     }
 }

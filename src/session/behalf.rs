@@ -3,10 +3,10 @@
 //! All users may act for themselves, which is the default. Root may act for every existing user; such a
 //! call has that user's rights, and its results belong to that user.
 
-use nix::unistd::{Uid, User};
+use nix::unistd::{Uid, User, geteuid};
 
 use super::submitter::{another, caller, group_named, submitter, user, user_named};
-use crate::model::{self, Error, ErrorCode, Result};
+use crate::model::{self, Error, ErrorCode, Owner, Result, Scope};
 use crate::tracker::Submitter;
 
 /// A user and a group, as a caller names them.
@@ -63,8 +63,20 @@ impl Behalf {
     }
 
     /// The owner of new objects.
-    pub(super) fn owner(&self) -> Result<String> {
-        self.only().map_or_else(caller, |user| Ok(user.to_owned()))
+    pub(super) fn owner(&self) -> Result<Owner> {
+        match self {
+            Self::Himself => Ok(Owner { user: caller()?, uid: geteuid().as_raw() }),
+            Self::Of(user) => Ok(Owner { user: user.user.clone(), uid: user.uid }),
+        }
+    }
+
+    /// The objects that may be seen: all that are stored here, those of this user first.
+    pub(super) fn scope(&self) -> Scope {
+        let uid = match self {
+            Self::Himself => geteuid().as_raw(),
+            Self::Of(user) => user.uid,
+        };
+        Scope { uid, others: true }
     }
 
     /// The only owner whose objects may be changed; `None` if any may.
@@ -156,7 +168,7 @@ mod tests {
             assert_eq!(Behalf::of(&named), Ok(Behalf::Himself), "{named:?}");
         }
         assert_eq!(Behalf::Himself.submitter().unwrap(), me);
-        assert_eq!(Behalf::Himself.owner().unwrap(), me.user);
+        assert_eq!(Behalf::Himself.owner().unwrap(), Owner { user: me.user.clone(), uid: me.uid });
         let other_group = Sudo { gid: Some(i64::from(me.gid) + 1), ..Sudo::default() };
         assert_eq!(code(Behalf::of(&other_group)), ErrorCode::DeniedByDrms);
     }
@@ -194,7 +206,7 @@ mod tests {
         let submitter = nobody.submitter().unwrap();
         assert_eq!((submitter.user.as_str(), submitter.uid), ("nobody", 65534));
         assert!(submitter.groups.contains(&submitter.gid));
-        assert_eq!(nobody.owner().unwrap(), "nobody");
+        assert_eq!(nobody.owner().unwrap(), Owner::for_tests("nobody", 65534));
         nobody.check_owner("job j", Some("nobody")).unwrap();
         assert_eq!(code(nobody.check_owner("job j", Some("root"))), ErrorCode::DeniedByDrms);
         // Its number alone is equivalent.

@@ -3,19 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::array::JobArray;
 use super::behalf::Behalf;
-use super::job::{JobRef, has_started, matching, wait_all, wait_any};
-use super::jobs::settled;
-use super::process::Kind;
-use super::submit::Bulk;
-use super::world::World;
-use super::{Timeout, agent, process, submit};
+use super::call::{Call, Content};
+use super::job::{Reached, has_started, wait_all, wait_any};
+use super::refs::{JobArray, JobRef};
+use super::submit::{self, Bulk};
+use super::{Timeout, process};
 use crate::model::{Error, JobFilter, JobState, JobTemplate, Result};
-use crate::store::Session;
-
-/// Longest name of a session, in bytes.
-const NAME_MAX: usize = 255;
+use crate::store::{Kind, Session};
 
 /// An open job session.
 pub struct JobSession {
@@ -31,31 +26,18 @@ impl JobSession {
 
     /// The same for a user, who owns the session.
     pub fn create_as(behalf: &Behalf, name: Option<&str>, contact: Option<&str>) -> Result<Arc<Self>> {
-        let world = process::world()?;
-        let invented;
-        let name = match name {
-            Some(name) => check_name("job", name)?,
-            None => {
-                invented = format!("drmaa2-{}", submit::new_id());
-                &invented
-            }
-        };
-        world.contact(contact)?;
-        let row = world.store.create_session(name, contact, &behalf.owner()?)?;
-        world.store.sync()?;
-        Ok(Self::opened(&world, row))
+        let (name, contact) = (name.map(str::to_owned), contact.map(str::to_owned));
+        process::ask(Call::CreateSession { kind: Kind::Job, behalf: behalf.clone(), name, contact })
+            .map(Self::opened)
     }
 
     /// Open a session that was created before.
     pub fn open(name: &str) -> Result<Arc<Self>> {
-        let world = process::world()?;
-        let row = world.store.session(check_name("job", name)?)?;
-        Ok(Self::opened(&world, row))
+        process::ask(Call::OpenSession { kind: Kind::Job, name: name.to_owned() }).map(Self::opened)
     }
 
-    fn opened(world: &World, row: Session) -> Arc<Self> {
-        process::session_opened(Kind::Job, &row);
-        world.take_up(&row);
+    fn opened(row: Session) -> Arc<Self> {
+        process::session_opened(&row);
         Arc::new(Self { row, closed: AtomicBool::new(false) })
     }
 
@@ -64,14 +46,11 @@ impl JobSession {
     /// stored is on stable storage.
     pub fn close(&self) -> Result<()> {
         self.check_open()?;
-        let world = process::world()?;
         if self.closed.swap(true, Ordering::AcqRel) {
             return Err(self.is_closed());
         }
-        process::session_closed(Kind::Job, &self.row);
-        let drained = world.drain(&self.row);
-        agent::resume(&world);
-        drained
+        process::session_closed(&self.row);
+        process::ask(Call::CloseSession(self.row.clone()))
     }
 
     /// Remove a session from the store. Its running jobs continue.
@@ -81,15 +60,12 @@ impl JobSession {
 
     /// The same on behalf of a user: DENIED_BY_DRMS if it belongs to another one.
     pub fn destroy_as(behalf: &Behalf, name: &str) -> Result<()> {
-        let world = process::world()?;
-        world.store.destroy_session(name, behalf.only())?;
-        process::session_destroyed(Kind::Job, name);
-        world.store.sync()
+        process::destroy_session(Kind::Job, behalf, name)
     }
 
     /// Names of the sessions that `open` accepts.
     pub fn names() -> Result<Vec<String>> {
-        process::world()?.store.session_names()
+        process::ask(Call::SessionNames(Kind::Job))
     }
 
     /// Its name; works on a closed session too.
@@ -104,23 +80,18 @@ impl JobSession {
 
     /// INVALID_SESSION if it is closed or destroyed.
     pub fn check_open(&self) -> Result<()> {
-        self.world().map(|_| ())
+        self.ask(Call::CheckSession(self.row.clone()))
     }
 
     /// The valid values of `jobCategory`.
     pub fn job_categories(&self) -> Result<Vec<String>> {
-        let world = self.world()?;
-        let config = world.config.reload()?;
-        let engine = world.engine(&config.contact(self.contact())?.0.name()?)?;
-        let others = engine.tracker().list_job_categories()?;
-        Ok(config.categories.into_keys().chain(others).collect())
+        self.ask(Call::Categories(self.row.clone()))
     }
 
     /// Its jobs that match, in the order of their submission.
     pub fn jobs(&self, filter: Option<&JobFilter>) -> Result<Vec<JobRef>> {
-        let world = self.world()?;
-        let jobs = settled(&world, || world.store.session_jobs(self.row.id))?;
-        Ok(matching(&jobs, filter))
+        let filter = filter.cloned().map(Box::new);
+        self.ask(Call::SessionJobs { session: self.row.clone(), filter })
     }
 
     /// Submit a job.
@@ -130,8 +101,8 @@ impl JobSession {
 
     /// The same for a user, as whom the job runs.
     pub fn run_job_as(&self, behalf: &Behalf, template: JobTemplate) -> Result<JobRef> {
-        let world = self.world()?;
-        submit::run_job(&world, &self.row, behalf, template)
+        let (session, behalf) = (self.row.clone(), behalf.clone());
+        self.ask(Call::RunJob { session, behalf, template: Box::new(template) })
     }
 
     /// Submit a job array.
@@ -154,19 +125,14 @@ impl JobSession {
         template: &JobTemplate,
         bulk: Bulk,
     ) -> Result<()> {
-        let world = self.world()?;
-        submit::run_bulk_jobs(&world, &self.row, behalf, &array.id, template, bulk)
+        let (session, behalf, id) = (self.row.clone(), behalf.clone(), array.id.clone());
+        let template = Box::new(template.clone());
+        self.ask(Call::RunArray { session, behalf, id, template, bulk })
     }
 
     /// The job array of that id. INVALID_ARGUMENT if the session has none.
     pub fn job_array(&self, id: &str) -> Result<JobArray> {
-        let world = self.world()?;
-        match world.store.array(id)? {
-            Some(array) if array.session == self.name() && !array.orphaned => {
-                Ok(JobArray { id: id.to_owned(), session: Some(array.session) })
-            }
-            _ => Err(Error::argument(format!("job array {id}: not in job session \"{}\"", self.name()))),
-        }
+        self.ask(Call::SessionArray { session: self.row.clone(), id: id.to_owned() })
     }
 
     /// Wait until one of `jobs` has started, or has ended.
@@ -181,50 +147,45 @@ impl JobSession {
 
     /// Wait until all of `jobs` have started, or have ended.
     pub fn wait_all_started(&self, jobs: &[JobRef], timeout: Timeout) -> Result<Vec<JobRef>> {
-        let world = self.world()?;
-        wait_all(&world, &self.own(jobs)?, timeout, has_started)
+        self.wait_all(jobs, timeout, has_started)
     }
 
     /// Wait until all of `jobs` have ended.
     pub fn wait_all_terminated(&self, jobs: &[JobRef], timeout: Timeout) -> Result<Vec<JobRef>> {
-        let world = self.world()?;
-        wait_all(&world, &self.own(jobs)?, timeout, JobState::is_terminated)
+        self.wait_all(jobs, timeout, JobState::is_terminated)
     }
 
-    fn wait_any(
-        &self,
-        jobs: &[JobRef],
-        timeout: Timeout,
-        reached: fn(JobState) -> bool,
-    ) -> Result<JobRef> {
-        let world = self.world()?;
-        wait_any(&world, &self.own(jobs)?, timeout, reached)
+    fn wait_any(&self, jobs: &[JobRef], timeout: Timeout, reached: Reached) -> Result<JobRef> {
+        self.check_open()?;
+        self.check_own(jobs)?;
+        wait_any(jobs, timeout, reached)
+    }
+
+    fn wait_all(&self, jobs: &[JobRef], timeout: Timeout, reached: Reached) -> Result<Vec<JobRef>> {
+        self.check_open()?;
+        self.check_own(jobs)?;
+        wait_all(jobs, timeout, reached)
     }
 
     /// The jobs to wait for: at least one, and all of this session.
-    fn own<'a>(&self, jobs: &'a [JobRef]) -> Result<Vec<&'a JobRef>> {
+    fn check_own(&self, jobs: &[JobRef]) -> Result<()> {
         if jobs.is_empty() {
             return Err(Error::argument("the list of jobs to wait for is empty"));
         }
-        if let Some(other) = jobs.iter().find(|job| job.session.as_deref() != Some(self.name())) {
-            return Err(Error::argument(format!(
-                "job {}: not in job session \"{}\"",
-                other.id,
-                self.name()
-            )));
+        match jobs.iter().find(|job| job.session.as_deref() != Some(self.name())) {
+            Some(JobRef { id, .. }) => {
+                Err(Error::argument(format!("job {id}: not in job session \"{}\"", self.name())))
+            }
+            None => Ok(()),
         }
-        Ok(jobs.iter().collect())
     }
 
-    fn world(&self) -> Result<Arc<World>> {
+    /// Ask about the session unless it is closed.
+    fn ask<T: Content>(&self, call: Call) -> Result<T> {
         if self.closed.load(Ordering::Acquire) {
             return Err(self.is_closed());
         }
-        let world = process::world()?;
-        if world.store.has_session(self.row.id)? {
-            return Ok(world);
-        }
-        Err(Error::session(format!("job session \"{}\" has been destroyed", self.name())))
+        process::ask(call)
     }
 
     fn is_closed(&self) -> Error {
@@ -235,20 +196,7 @@ impl JobSession {
 impl Drop for JobSession {
     fn drop(&mut self) {
         if !self.closed.swap(true, Ordering::AcqRel) {
-            process::session_closed(Kind::Job, &self.row);
+            process::session_closed(&self.row);
         }
-    }
-}
-
-/// Refuse an invalid name of a session of that kind.
-pub(super) fn check_name<'a>(kind: &str, name: &'a str) -> Result<&'a str> {
-    let refuse = |cause: &str| Err(Error::argument(format!("{kind} session name \"{name}\" {cause}")));
-    match name {
-        "" => refuse("is empty"),
-        name if name.len() > NAME_MAX => {
-            refuse(&format!("has {} bytes, {NAME_MAX} are allowed", name.len()))
-        }
-        name if name.chars().any(char::is_control) => refuse("holds a control character"),
-        name => Ok(name),
     }
 }

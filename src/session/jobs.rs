@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::refs::JobRef;
 use super::waits::{Known, Look};
 use super::world::World;
-use crate::model::{Error, ErrorCode, JobState, Result};
+use crate::model::{Error, ErrorCode, JobFilter, JobState, Result, now};
 use crate::store::Job;
 
 /// The longest time that a control call waits until the state shows the accepted change.
@@ -18,6 +19,13 @@ pub(super) fn settled(world: &World, mut load: impl FnMut() -> Result<Vec<Job>>)
         changed |= world.engine(&job.target)?.refresh(&job.info.id)?;
     }
     if changed { load() } else { Ok(jobs) }
+}
+
+/// Those of stored jobs that match, as a caller names them.
+pub(super) fn matching(jobs: &[Job], filter: Option<&JobFilter>) -> Vec<JobRef> {
+    let now = now();
+    let matches = |job: &&Job| filter.is_none_or(|filter| filter.matches(&job.info, now));
+    jobs.iter().filter(matches).map(|job| JobRef::of(&job.info)).collect()
 }
 
 /// Wait for the fact of an accepted change, so that the caller's next look sees it.

@@ -3,10 +3,12 @@
 mod agent;
 mod array;
 mod behalf;
+mod call;
 mod changes;
 mod cleanup;
 #[cfg(test)]
 mod cleanup_tests;
+mod desk;
 mod dispatch;
 mod engine;
 mod failed_start;
@@ -38,10 +40,12 @@ mod process;
 mod progress;
 #[cfg(test)]
 mod queue_tests;
+mod refs;
 mod requests;
 mod rerun;
 mod reservation;
 mod reservation_session;
+mod reserve;
 mod reserving;
 #[cfg(test)]
 mod reserving_tests;
@@ -62,16 +66,14 @@ pub use crate::config::Compat;
 use crate::config::Config;
 use crate::drms;
 use crate::model::{Error, Result, Version};
-pub use array::JobArray;
 pub use behalf::{Behalf, Sudo};
-pub use job::JobRef;
 pub use job_session::JobSession;
 pub use listener::{Callback, Notification};
 pub(crate) use mail::SEND_MAIL;
 pub use mailer::send_mail;
 pub use monitoring::MonitoringSession;
 pub use notify::notify;
-pub use reservation::ReservationRef;
+pub use refs::{JobArray, JobRef, ReservationRef};
 pub use reservation_session::ReservationSession;
 pub use serve::serve;
 pub use submit::{Bulk, tasks};
@@ -154,11 +156,10 @@ pub fn compat() -> Result<Compat> {
 
 /// Name of the DRM system that a NULL contact stands for.
 pub fn drms_name() -> Result<&'static str> {
-    Ok(drms::name(&process::world()?.config.reload()?.target()))
+    process::ask(call::Call::DrmsName)
 }
 
 /// Version of the DRM system that a NULL contact stands for.
 pub fn drms_version() -> Result<Version> {
-    let contact = process::world()?.default_engine()?.tracker().contact()?;
-    Ok(contact.version)
+    process::ask(call::Call::DrmsVersion)
 }

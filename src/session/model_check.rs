@@ -20,10 +20,10 @@ use super::engine::{Chore, Engine};
 use super::kick::Kick;
 use super::news::News;
 use super::waits::Waits;
-use crate::model::{Control, ErrorCode, JobState, JobTemplate, now};
+use crate::model::{Control, ErrorCode, JobState, JobTemplate, Owner, now};
 use crate::scheduler::{Pool, plan};
 use crate::store::{
-    Claim, NewTasks, Queue, Session, Store, Submission, Targets, Terms, Unsettled, Which,
+    Claim, Kind, NewTasks, Queue, Session, Store, Submission, Targets, Terms, Unsettled, Which,
 };
 use crate::sync::Mutex;
 use crate::tracker::{Settings, Stdio, Submitter, TaskRange, Withdrawn};
@@ -89,7 +89,7 @@ impl Machine {
     fn new(queues: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(dir.path()).unwrap());
-        let session = store.create_session("s", None, "me").unwrap();
+        let session = store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7)).unwrap();
         let runtime = Runtime {
             queues,
             requests: vec![VecDeque::new(); PROCESSES],

@@ -3,13 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::job::{JobRef, matching};
-use super::jobs::settled;
-use super::reservation::ReservationRef;
-use super::world::World;
-use super::{process, reserving};
-use crate::model::{Error, ErrorCode, JobFilter, JobInfo, Machine, Queue, Result, now};
-use crate::tracker::{JobTracker, Monitoring};
+use super::call::{Call, Content};
+use super::process;
+use super::refs::{JobRef, ReservationRef};
+use crate::model::{Error, JobFilter, Machine, Queue, Result};
 
 /// An open monitoring session.
 pub struct MonitoringSession {
@@ -40,73 +37,27 @@ impl MonitoringSession {
 
     /// All matching jobs that the user may see, of every session and of none.
     pub fn jobs(&self, filter: Option<&JobFilter>) -> Result<Vec<JobRef>> {
-        let world = self.world()?;
-        let stored = settled(&world, || world.store.all_jobs())?;
-        let mut jobs = matching(&stored, filter);
-        let engine = world.default_engine()?;
-        if let Some(monitoring) = engine.tracker().monitoring() {
-            let now = now();
-            for info in monitoring.all_jobs()? {
-                let matches = filter.is_none_or(|filter| filter.matches(&info, now));
-                if matches && !world.store.knows(&info.id)? && !is_removed(engine.tracker(), &info) {
-                    // A job of another user's session is, for this user, a job from outside.
-                    jobs.push(JobRef { session: None, ..JobRef::of(&info) });
-                }
-            }
-        }
-        Ok(jobs)
+        self.ask(Call::AllJobs(filter.cloned().map(Box::new)))
     }
 
     /// All reservations that the user may see and that are not over.
     pub fn reservations(&self) -> Result<Vec<ReservationRef>> {
-        let world = self.world()?;
-        let stored = reserving::in_force(&world, world.store.all_reservations()?)?;
-        let others = reserving::foreign(&world)?;
-        let foreign = others.into_iter().map(|info| ReservationRef { id: info.id, session: None });
-        Ok(stored.iter().map(ReservationRef::of).chain(foreign).collect())
+        self.ask(Call::AllReservations)
     }
 
     /// All machines, or those named.
     pub fn machines(&self, names: Option<&[String]>) -> Result<Vec<Machine>> {
-        self.list(
-            names,
-            |_| Ok(Vec::new()),
-            |monitoring| monitoring.all_machines(),
-            |machine| &machine.name,
-        )
+        Ok(named(self.ask(Call::Machines)?, names, |machine: &Machine| &machine.name))
     }
 
     /// All queues, or those named.
     pub fn queues(&self, names: Option<&[String]>) -> Result<Vec<Queue>> {
-        let configured = |world: &World| {
-            let queues = world.config.reload()?.queues;
-            Ok(queues.into_keys().map(|name| Queue { name }).collect())
-        };
-        self.list(names, configured, |monitoring| monitoring.all_queues(), |queue| &queue.name)
+        Ok(named(self.ask(Call::Queues)?, names, |queue: &Queue| &queue.name))
     }
 
-    fn list<T>(
-        &self,
-        names: Option<&[String]>,
-        ours: fn(&World) -> Result<Vec<T>>,
-        all: fn(&dyn Monitoring) -> Result<Vec<T>>,
-        name: fn(&T) -> &String,
-    ) -> Result<Vec<T>> {
-        let world = self.world()?;
-        let engine = world.default_engine()?;
-        let mut items = ours(&world)?;
-        if let Some(monitoring) = engine.tracker().monitoring() {
-            items.extend(all(monitoring)?);
-        }
-        if let Some(names) = names {
-            items.retain(|item| names.contains(name(item)));
-        }
-        Ok(items)
-    }
-
-    fn world(&self) -> Result<Arc<World>> {
+    fn ask<T: Content>(&self, call: Call) -> Result<T> {
         self.check_open()?;
-        process::world()
+        process::ask(call)
     }
 }
 
@@ -118,11 +69,12 @@ impl Drop for MonitoringSession {
     }
 }
 
-/// Returns whether a job of some session was reaped, and has been removed since the runtime listed it. The
-/// store forgets such a job once nothing is left of it.
-fn is_removed(tracker: &dyn JobTracker, job: &JobInfo) -> bool {
-    let is_unknown = |error: Error| error.code == ErrorCode::InvalidArgument;
-    job.session.is_some() && tracker.job_info(&job.id).is_err_and(is_unknown)
+/// Those of `items` that have one of these names; all, if none is asked for.
+fn named<T>(mut items: Vec<T>, names: Option<&[String]>, name: fn(&T) -> &String) -> Vec<T> {
+    if let Some(names) = names {
+        items.retain(|item| names.contains(name(item)));
+    }
+    items
 }
 
 fn is_closed() -> Error {

@@ -9,25 +9,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use super::agent;
+use super::behalf::Behalf;
+use super::call::{Call, Content};
+use super::desk::Desk;
 use super::world::World;
 use crate::fork;
 use crate::model::{Error, Result};
-use crate::store::Session;
+use crate::store::{Kind, Session};
 use crate::sync::{Mutex, MutexGuard};
-
-/// The two kinds of named sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Job,
-    Reservation,
-}
 
 struct Process {
     world: Option<Arc<World>>,
     /// Those of the processes that this one is forked from. Their threads do not exist here, so they are never dropped.
     parents: Vec<Arc<World>>,
     /// The open sessions, one entry for each handle.
-    sessions: Vec<(Kind, Session)>,
+    sessions: Vec<Session>,
     /// The number of open monitoring sessions.
     monitors: usize,
 }
@@ -94,28 +90,37 @@ pub(super) fn present_world() -> Option<Arc<World>> {
     lock().world.clone()
 }
 
+/// Make a call.
+pub(super) fn ask<T: Content>(call: Call) -> Result<T> {
+    let world = world()?;
+    let desk = Desk { world: &world, scope: Behalf::Himself.scope(), monitoring: is_monitoring() };
+    T::of(desk.answer(call)?)
+}
+
 /// Register an opened session.
-pub(super) fn session_opened(kind: Kind, session: &Session) {
-    lock().sessions.push((kind, session.clone()));
+pub(super) fn session_opened(session: &Session) {
+    lock().sessions.push(session.clone());
     opened();
 }
 
 /// Remove one handle of a closed session.
-pub(super) fn session_closed(kind: Kind, session: &Session) {
+pub(super) fn session_closed(session: &Session) {
     let mut process = lock();
     // The name alone is not enough: by now it may be that of another session.
-    let closed = |open: &(Kind, Session)| open.0 == kind && open.1 == *session;
-    if let Some(at) = process.sessions.iter().position(closed) {
+    if let Some(at) = process.sessions.iter().position(|open| open == session) {
         process.sessions.swap_remove(at);
     }
     drop(process);
     wake();
 }
 
-/// Make every handle of the destroyed session with that name invalid.
-pub(super) fn session_destroyed(kind: Kind, name: &str) {
-    lock().sessions.retain(|(open, session)| *open != kind || session.name != name);
+/// Destroy a session, which makes every handle of it invalid.
+pub(super) fn destroy_session(kind: Kind, behalf: &Behalf, name: &str) -> Result<()> {
+    let behalf = behalf.clone();
+    let id: i64 = ask(Call::DestroySession { kind, behalf, name: name.to_owned() })?;
+    lock().sessions.retain(|open| (open.kind, open.id, open.name.as_str()) != (kind, id, name));
     wake();
+    Ok(())
 }
 
 /// Register an opened monitoring session.
@@ -157,16 +162,14 @@ pub(super) fn is_monitoring() -> bool {
 /// The open job sessions.
 pub(super) fn job_sessions() -> Vec<Session> {
     let process = lock();
-    let open = process.sessions.iter().filter(|(kind, _)| *kind == Kind::Job);
-    open.map(|(_, session)| session.clone()).collect()
+    let open = process.sessions.iter().filter(|session| session.kind == Kind::Job);
+    open.cloned().collect()
 }
 
 /// Returns whether the open sessions show the jobs of this one; for `None`, the jobs without a session.
 pub(super) fn shows(session: Option<&Session>) -> bool {
     let process = lock();
-    let is_open = |session: &Session| {
-        process.sessions.iter().any(|(kind, open)| *kind == Kind::Job && open == session)
-    };
+    let is_open = |session: &Session| process.sessions.contains(session);
     process.monitors > 0 || session.is_some_and(is_open)
 }
 
@@ -174,17 +177,13 @@ pub(super) fn shows(session: Option<&Session>) -> bool {
 /// open.
 pub(super) fn check_session(kind: Kind, name: Option<&str>) -> Result<()> {
     let process = lock();
-    let is_open = |name: &str| {
-        process.sessions.iter().any(|(open, session)| *open == kind && session.name == name)
-    };
+    let is_open =
+        |name: &str| process.sessions.iter().any(|open| open.kind == kind && open.name == name);
     if process.monitors > 0 || name.is_some_and(is_open) {
         return Ok(());
     }
     Err(Error::session(match (kind, name) {
-        (Kind::Job, Some(name)) => format!("job session \"{name}\" is not open in this process"),
-        (Kind::Reservation, Some(name)) => {
-            format!("reservation session \"{name}\" is not open in this process")
-        }
+        (kind, Some(name)) => format!("{kind} \"{name}\" is not open in this process"),
         (_, None) => "no monitoring session is open in this process".to_owned(),
     }))
 }

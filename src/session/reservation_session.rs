@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::behalf::Behalf;
-use super::job_session::check_name;
-use super::process::Kind;
-use super::reservation::{self, ReservationRef};
-use super::world::World;
-use super::{process, reserving, submit};
-use crate::model::{Error, ReservationTemplate, Result, now};
-use crate::store::Session;
+use super::call::{Call, Content};
+use super::process;
+use super::refs::ReservationRef;
+use crate::model::{Error, ReservationTemplate, Result};
+use crate::store::{Kind, Session};
 
 /// An open reservation session.
 pub struct ReservationSession {
@@ -26,46 +24,30 @@ impl ReservationSession {
 
     /// The same for a user, who owns the session.
     pub fn create_as(behalf: &Behalf, name: Option<&str>, contact: Option<&str>) -> Result<Arc<Self>> {
-        let world = process::world()?;
-        let invented;
-        let name = match name {
-            Some(name) => check_name("reservation", name)?,
-            None => {
-                invented = format!("drmaa2-{}", submit::new_id());
-                &invented
-            }
-        };
-        let (target, _) = world.contact(contact)?;
-        let engine = world.engine(&target)?;
-        if engine.queues_itself() && engine.tracker().reserving().is_none() {
-            return Err(Error::unsupported(
-                "a reservation session of a system that keeps no reservations",
-            ));
-        }
-        let row = world.store.create_reservation_session(name, contact, &behalf.owner()?)?;
-        world.store.sync()?;
-        Ok(Self::opened(row))
+        let (name, contact) = (name.map(str::to_owned), contact.map(str::to_owned));
+        let (kind, behalf) = (Kind::Reservation, behalf.clone());
+        process::ask(Call::CreateSession { kind, behalf, name, contact }).map(Self::opened)
     }
 
     /// Open a session that was created before.
     pub fn open(name: &str) -> Result<Arc<Self>> {
-        let name = check_name("reservation", name)?;
-        Ok(Self::opened(process::world()?.store.reservation_session(name)?))
+        process::ask(Call::OpenSession { kind: Kind::Reservation, name: name.to_owned() })
+            .map(Self::opened)
     }
 
     fn opened(row: Session) -> Arc<Self> {
-        process::session_opened(Kind::Reservation, &row);
+        process::session_opened(&row);
         Arc::new(Self { row, closed: AtomicBool::new(false) })
     }
 
     /// Close the session. Its reservations stay in force; any further use of it is INVALID_SESSION.
     pub fn close(&self) -> Result<()> {
-        let world = self.world()?;
+        self.check_open()?;
         if self.closed.swap(true, Ordering::AcqRel) {
             return Err(self.is_closed());
         }
-        process::session_closed(Kind::Reservation, &self.row);
-        world.store.sync()
+        process::session_closed(&self.row);
+        process::ask(Call::CloseSession(self.row.clone()))
     }
 
     /// Remove a session from the store. Its reservations stay in force.
@@ -75,15 +57,12 @@ impl ReservationSession {
 
     /// The same on behalf of a user: DENIED_BY_DRMS if it belongs to another one.
     pub fn destroy_as(behalf: &Behalf, name: &str) -> Result<()> {
-        let world = process::world()?;
-        world.store.destroy_reservation_session(name, behalf.only())?;
-        process::session_destroyed(Kind::Reservation, name);
-        world.store.sync()
+        process::destroy_session(Kind::Reservation, behalf, name)
     }
 
     /// Names of the sessions that `open` accepts.
     pub fn names() -> Result<Vec<String>> {
-        process::world()?.store.reservation_session_names()
+        process::ask(Call::SessionNames(Kind::Reservation))
     }
 
     /// Its name; works on a closed session too.
@@ -98,7 +77,7 @@ impl ReservationSession {
 
     /// INVALID_SESSION if it is closed or destroyed.
     pub fn check_open(&self) -> Result<()> {
-        self.world().map(|_| ())
+        self.ask(Call::CheckSession(self.row.clone()))
     }
 
     /// Make the reservation that a template requests. INVALID_ARGUMENT if the request is not valid, or
@@ -109,7 +88,8 @@ impl ReservationSession {
 
     /// The same for a user, who owns the reservation.
     pub fn request_as(&self, behalf: &Behalf, template: &ReservationTemplate) -> Result<ReservationRef> {
-        reservation::request(&*self.world()?, &self.row, behalf, template, now())
+        let (session, behalf) = (self.row.clone(), behalf.clone());
+        self.ask(Call::Request { session, behalf, template: Box::new(template.clone()) })
     }
 
     /// One of its reservations, over or not. INVALID_ARGUMENT if there is none of that id.
@@ -122,20 +102,15 @@ impl ReservationSession {
 
     /// Its reservations that are not over, in the order in which they were made.
     pub fn reservations(&self) -> Result<Vec<ReservationRef>> {
-        let world = self.world()?;
-        let reservations = reserving::in_force(&world, world.store.session_reservations(self.row.id)?)?;
-        Ok(reservations.iter().map(ReservationRef::of).collect())
+        self.ask(Call::SessionReservations(self.row.clone()))
     }
 
-    fn world(&self) -> Result<Arc<World>> {
+    /// Ask about the session unless it is closed.
+    fn ask<T: Content>(&self, call: Call) -> Result<T> {
         if self.closed.load(Ordering::Acquire) {
             return Err(self.is_closed());
         }
-        let world = process::world()?;
-        if world.store.has_reservation_session(self.row.id)? {
-            return Ok(world);
-        }
-        Err(Error::session(format!("reservation session \"{}\" has been destroyed", self.name())))
+        process::ask(call)
     }
 
     fn is_closed(&self) -> Error {
@@ -146,7 +121,7 @@ impl ReservationSession {
 impl Drop for ReservationSession {
     fn drop(&mut self) {
         if !self.closed.swap(true, Ordering::AcqRel) {
-            process::session_closed(Kind::Reservation, &self.row);
+            process::session_closed(&self.row);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::engine::Engine;
 use super::submit;
 use super::world::World;
-use crate::model::{Error, ErrorCode, ReservationInfo, ReservationTemplate, Result, now};
+use crate::model::{Error, ErrorCode, Owner, ReservationInfo, ReservationTemplate, Result, now};
 use crate::store::{NewReservation, Reservation, Session};
 use crate::tracker::Reserving;
 
@@ -18,11 +18,11 @@ pub(super) fn request(
     world: &World,
     engine: &Engine,
     session: &Session,
-    owner: &str,
+    owner: &Owner,
     template: &ReservationTemplate,
 ) -> Result<String> {
     let reserving = of(engine)?;
-    let (id, users) = (format!("{PREFIX}{}", submit::new_id()), template.users(owner));
+    let (id, users) = (format!("{PREFIX}{}", submit::new_id()), template.users(&owner.user));
     let info = reserving.reserve(&id, template, &users)?;
     let new = NewReservation {
         id: &id,

@@ -1,6 +1,6 @@
 //! Reservations on a fake tracker whose system keeps them.
 
-use super::reservation::ReservationRef;
+use super::ReservationRef;
 use super::tests::{Bench, MONITORING, code};
 use super::{MonitoringSession, ReservationSession};
 use crate::model::{Error, ErrorCode, ReservationTemplate, now};

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use ulid::Ulid;
 
 use super::agent;
-use super::array::JobArray;
 use super::behalf::Behalf;
 use super::engine::Engine;
 use super::files::{TaskFiles, expand_paths, make_files, make_task_files};
 use super::hand_over::New;
-use super::job::JobRef;
+use super::refs::{JobArray, JobRef};
 use super::world::{World, processors};
 use super::{policy, submitter};
 use crate::config::{Config, Limits};

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 
 use super::rows::state;
-use super::sessions::sweep;
+use super::sweep::sweep;
 use super::{Failable, Store};
 use crate::model::{Control, Error, JobState, Result, now};
 

@@ -41,13 +41,17 @@ pub fn set_aside(state_dir: &Path) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Store;
+    use crate::model::{Owner, Scope};
+    use crate::store::{Kind, Store};
 
     #[test]
     fn what_is_no_database_any_more_is_set_aside_with_all_its_parts() {
         let dir = tempfile::tempdir().unwrap();
         assert!(!is_there(dir.path()), "there is none");
-        Store::open(dir.path()).unwrap().create_session("s", None, "me").unwrap();
+        Store::open(dir.path())
+            .unwrap()
+            .create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7))
+            .unwrap();
         assert!(!is_there(dir.path()));
         for (number, damage) in [(1, "rubbish ".repeat(2000)), (2, "SQLite format 3\0".repeat(1000))] {
             fs::write(dir.path().join(FILE), &damage).unwrap();
@@ -59,7 +63,13 @@ mod tests {
             assert_eq!(fs::read_to_string(&aside).unwrap(), damage);
             let journal = dir.path().join(format!("{FILE}.damaged-{number}-wal"));
             assert_eq!(fs::read_to_string(journal).unwrap(), "journal");
-            assert!(Store::open(dir.path()).unwrap().session_names().unwrap().is_empty());
+            assert!(
+                Store::open(dir.path())
+                    .unwrap()
+                    .session_names(Kind::Job, Scope::ALL)
+                    .unwrap()
+                    .is_empty()
+            );
         }
     }
 }

@@ -7,7 +7,7 @@
 use rusqlite::{Connection, Row, params};
 
 use super::rows::state;
-use super::{Claim, Session, Store};
+use super::{Claim, Kind, Session, Store};
 use crate::model::{JobState, Result};
 
 /// A new state of a job.
@@ -75,7 +75,10 @@ impl Store {
 
 fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     let id: Option<i64> = row.get(3)?;
-    let session = |id| Ok::<_, rusqlite::Error>(Session { id, name: row.get(4)?, contact: row.get(5)? });
+    let session = |id| {
+        let (kind, name, contact) = (Kind::Job, row.get(4)?, row.get(5)?);
+        Ok::<_, rusqlite::Error>(Session { kind, id, name, contact })
+    };
     Ok(Event {
         number: row.get(0)?,
         job: row.get(1)?,

@@ -4,7 +4,7 @@ use super::control::Which;
 use super::jobs_tests::{admit, array, dead, exit, insert, store};
 use super::*;
 use crate::model::JobState::{self, Done, Failed, Queued, QueuedHeld, Running, Suspended};
-use crate::model::{Control, Outcome};
+use crate::model::{Control, Outcome, Owner, Scope};
 
 /// Another process, which lives.
 fn other() -> Claim {
@@ -108,8 +108,8 @@ fn an_event_names_the_session_unless_that_is_destroyed() {
     insert(&store, &session, "a");
     let named = store.take_events(&mine, seen, 1).unwrap().remove(0);
     assert_eq!(named.session, Some(session));
-    store.destroy_session("s", None).unwrap();
-    store.create_session("s", None, "me").unwrap();
+    store.destroy_session(Kind::Job, "s", Scope::ALL, None).unwrap();
+    store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7)).unwrap();
     store.terminate(Which::Job("a"), Control::Terminate).unwrap();
     let nameless = store.take_events(&mine, named.number, 1).unwrap().remove(0);
     assert_eq!((nameless.session, nameless.state), (None, Failed));

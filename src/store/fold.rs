@@ -125,9 +125,9 @@ pub(super) fn unfold(connection: &mut Connection, handed_over: &HandedOver) -> F
 #[cfg(test)]
 mod tests {
     use super::super::jobs_tests::{array_to_hand_over, store};
-    use super::super::{Claim, Store, Which};
+    use super::super::{Claim, Kind, Store, Which};
     use super::*;
-    use crate::model::Control;
+    use crate::model::{Control, Owner};
     use crate::tracker::Waiting;
 
     const RANGE: TaskRange = TaskRange { first: i64::MAX - 5, last: i64::MAX - 1, step: 2 };
@@ -178,7 +178,7 @@ mod tests {
         store.hands_over("a");
         array_to_hand_over(&store, &session, "a", RANGE, &mine);
         assert!(store.all_jobs().unwrap().is_empty());
-        store.create_session("t", None, "me").unwrap();
+        store.create_session(Kind::Job, "t", None, &Owner::for_tests("me", 7)).unwrap();
         assert!(store.all_jobs().unwrap().is_empty(), "a change has made the rows");
         let task = format!("a.{}", RANGE.first);
         assert!(store.may_have_leftovers(&task).unwrap(), "what the runtime has of it would be removed");

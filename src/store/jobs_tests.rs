@@ -3,14 +3,16 @@
 use nix::unistd::geteuid;
 
 use super::*;
-use crate::model::{Control, ErrorCode, JobState, JobTemplate, Millis, Outcome, SlotInfo, Text};
+use crate::model::{
+    Control, ErrorCode, JobState, JobTemplate, Millis, Outcome, Owner, Scope, SlotInfo, Text,
+};
 use crate::scheduler::{Pick, Plan, Pool};
 use crate::tracker::{Settings, Stdio, Submitter, TaskRange};
 
 pub(super) fn store() -> (tempfile::TempDir, Store, Session) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let session = store.create_session("s", None, "me").unwrap();
+    let session = store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7)).unwrap();
     (dir, store, session)
 }
 
@@ -397,12 +399,12 @@ fn a_destroyed_session_takes_its_ended_jobs_along_and_leaves_the_running_ones() 
     }
     store.job_ended("ended", &exit(0), &mine).unwrap();
     store.job_deleted("ended").unwrap();
-    store.destroy_session("s", None).unwrap();
-    assert!(!store.has_session(session.id).unwrap());
+    store.destroy_session(Kind::Job, "s", Scope::ALL, None).unwrap();
+    assert!(!store.has_session(Kind::Job, session.id, Scope::ALL).unwrap());
     assert_eq!(store.job("ended").unwrap(), None);
     assert!(job(&store, "running").orphaned);
 
-    let again = store.create_session("s", None, "me").unwrap();
+    let again = store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7)).unwrap();
     assert_ne!(again.id, session.id);
     assert!(store.session_jobs(again.id).unwrap().is_empty());
 
@@ -416,7 +418,7 @@ fn a_destroyed_session_takes_its_ended_jobs_along_and_leaves_the_running_ones() 
 fn a_job_of_a_destroyed_session_that_never_ran_goes_as_well() {
     let (_dir, store, session) = store();
     array(&store, &session, "a", &[1, 2]);
-    store.destroy_session("s", None).unwrap();
+    store.destroy_session(Kind::Job, "s", Scope::ALL, None).unwrap();
     assert_eq!(store.terminate(Which::Job("a.1"), Control::Terminate).unwrap().found, 1);
     assert_eq!(ids(store.all_jobs().unwrap()), ["a.2"]);
     let mine = Claim::mine();
@@ -451,15 +453,16 @@ fn what_waits_though_it_is_its_time_is_known() {
 #[test]
 fn jobs_of_one_session_are_not_those_of_another() {
     let (_dir, store, session) = store();
-    let other = store.create_session("other", Some("contact"), "me").unwrap();
+    let other =
+        store.create_session(Kind::Job, "other", Some("contact"), &Owner::for_tests("me", 7)).unwrap();
     for id in ["c", "a", "b"] {
         insert(&store, &session, id);
     }
     array(&store, &other, "d", &[1, 10, 2]);
     assert_eq!(ids(store.session_jobs(session.id).unwrap()), ["c", "a", "b"]);
     assert_eq!(ids(store.all_jobs().unwrap()), ["c", "a", "b", "d.1", "d.10", "d.2"]);
-    assert_eq!(store.session("other").unwrap(), other);
-    assert_eq!(store.session_names().unwrap(), ["s", "other"]);
+    assert_eq!(store.session(Kind::Job, "other", Scope::ALL).unwrap(), other);
+    assert_eq!(store.session_names(Kind::Job, Scope::ALL).unwrap(), ["s", "other"]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::leftovers::NOT_DELETED;
 use super::rows::state;
-use super::sessions::sweep;
+use super::sweep::sweep;
 use super::{Claim, Store};
 use crate::model::{ErrorCode, ImageRef, JobState, Millis, Outcome, Result, now, now_nanos};
 

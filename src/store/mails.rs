@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::query::{self, parsed};
-use super::sessions::sweep;
+use super::sweep::sweep;
 use super::{Claim, Failable, Store};
 use crate::model::{JobInfo, JobTemplate, Millis, Result, Text, now};
 

@@ -27,6 +27,7 @@ mod mails;
 #[cfg(test)]
 mod mails_tests;
 mod order;
+mod owners;
 mod pages;
 mod query;
 mod queue;
@@ -35,12 +36,12 @@ pub mod record_lock;
 mod rerun;
 #[cfg(test)]
 mod rerun_tests;
-mod reservation_sessions;
 mod reservations;
 mod rows;
 mod sessions;
 mod space;
 mod submit;
+mod sweep;
 mod transaction;
 mod turn;
 mod work;
@@ -77,7 +78,7 @@ pub use query::{Array, Job, Standing};
 pub use queue::{Decide, Queue, Targets};
 pub use rerun::Loss;
 pub use reservations::{NewReservation, Reservation};
-pub use sessions::Session;
+pub use sessions::{Kind, Session};
 pub use submit::{NewTask, NewTasks, Submission, Terms, task_id};
 pub use work::{Phase, Unsettled};
 
@@ -86,17 +87,20 @@ const FILE: &str = "drmaa2.db";
 /// before the transaction becomes visible.
 const BELL: &str = "drmaa2.bell";
 const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 11;
+const SCHEMA_VERSION: i64 = 12;
 /// Files of earlier versions are not made to give space back.
 const FIRST_TO_SHRINK: i64 = 8;
 /// The migrations, each from the schema of the version before.
-const MIGRATIONS: [(i64, &str); 5] = [
+const MIGRATIONS: [(i64, &str); 6] = [
     (7, include_str!("migrations/7.sql")),
     (8, include_str!("migrations/8.sql")),
     (9, include_str!("migrations/9.sql")),
     (10, include_str!("migrations/10.sql")),
     (11, include_str!("migrations/11.sql")),
+    (12, include_str!("migrations/12.sql")),
 ];
+/// Earlier versions have the names of owners alone.
+const WITH_OWNERS: i64 = 12;
 /// The longest time that a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -330,6 +334,9 @@ fn migrate(transaction: &Transaction<'_>, path: &Path) -> Failable<()> {
             for (_, migration) in MIGRATIONS.iter().filter(|(to, _)| *to > version) {
                 transaction.execute_batch(migration)?;
             }
+            if version < WITH_OWNERS {
+                owners::number(transaction)?;
+            }
             Ok(())
         }
         other => {
@@ -392,6 +399,7 @@ pub fn jobs_dir(state_dir: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Owner, Scope};
 
     #[test]
     fn a_deleted_store_is_not_made_again() {
@@ -441,12 +449,13 @@ mod tests {
             (8, include_str!("fixtures/8.sql")),
             (9, include_str!("fixtures/9.sql")),
             (10, include_str!("fixtures/10.sql")),
+            (11, include_str!("fixtures/11.sql")),
         ] {
             let dir = tempfile::tempdir().unwrap();
             Connection::open(dir.path().join(FILE)).unwrap().execute_batch(fixture).unwrap();
             let store = Store::open(dir.path()).unwrap();
             assert_eq!(schema(&store), expected, "from {version}");
-            store.create_session("s", None, "me").unwrap();
+            store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7)).unwrap();
         }
     }
 
@@ -478,10 +487,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let refused: Result<()> = store.write(|sql| {
-            sql.execute("INSERT INTO sessions (name, owner) VALUES ('x', 'me')", [])?;
+            sql.execute("INSERT INTO sessions (name, owner, owner_uid) VALUES ('x', 'me', 7)", [])?;
             Err(Error::argument("no").into())
         });
         assert_eq!(refused.unwrap_err().code, ErrorCode::InvalidArgument);
-        assert!(store.session_names().unwrap().is_empty());
+        assert!(store.session_names(Kind::Job, Scope::ALL).unwrap().is_empty());
     }
 }

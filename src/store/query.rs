@@ -25,6 +25,8 @@ pub struct Job {
     pub terminate: Option<Control>,
     /// The runtime may know more about it than the store.
     pub begun: bool,
+    /// The numbers of its owner and of the owner of its session; negative for nobody.
+    pub whose: (i64, i64),
 }
 
 /// The part of a job that a question about its state needs: most of its account is read for nothing then.
@@ -40,6 +42,8 @@ pub struct Standing {
     pub orphaned: bool,
     /// See [`Job`].
     pub begun: bool,
+    /// See [`Job`].
+    pub whose: (i64, i64),
 }
 
 /// A job array in the store.
@@ -51,6 +55,8 @@ pub struct Array {
     pub orphaned: bool,
     /// The owner of its tasks.
     pub owner: String,
+    /// See [`Job`].
+    pub whose: (i64, i64),
 }
 
 const COLUMNS: &str = "SELECT j.id, b.name, s.name, s.destroyed, b.target, b.owner, b.machine, j.state,
@@ -59,7 +65,8 @@ const COLUMNS: &str = "SELECT j.id, b.name, s.name, s.destroyed, b.target, b.own
     p.slots IS NOT NULL OR p.memory IS NOT NULL OR p.queue_slots IS NOT NULL, p.queue, j.image,
     j.image_digest, j.oom_killed, j.peak_memory, j.read_bytes, j.written_bytes, b.accounting_id,
     j.progress, j.start_memory,
-    (SELECT m.error FROM mails m WHERE m.job = j.number AND m.error IS NOT NULL LIMIT 1), j.machine ";
+    (SELECT m.error FROM mails m WHERE m.job = j.number AND m.error IS NOT NULL LIMIT 1), j.machine,
+    b.owner_uid, s.owner_uid ";
 /// A job and its related rows. The order of the tables is the order in which they are read.
 const ONE: &str = "
     FROM jobs j
@@ -123,12 +130,13 @@ impl Store {
     /// A job array.
     pub fn array(&self, id: &str) -> Result<Option<Array>> {
         self.read(|sql| {
-            let query = "SELECT s.name, s.destroyed, b.owner
+            let query = "SELECT s.name, s.destroyed, b.owner, b.owner_uid, s.owner_uid
                          FROM submissions b JOIN sessions s ON s.id = b.session
                          WHERE b.id = ? AND b.is_array = 1 AND EXISTS
                              (SELECT 1 FROM jobs WHERE submission = b.number AND reaped = 0)";
             let array = |row: &Row<'_>| {
-                Ok(Array { session: row.get(0)?, orphaned: row.get(1)?, owner: row.get(2)? })
+                let whose = (row.get(3)?, row.get(4)?);
+                Ok(Array { session: row.get(0)?, orphaned: row.get(1)?, owner: row.get(2)?, whose })
             };
             Ok(sql.prepare_cached(query)?.query_row([id], array).optional()?)
         })
@@ -174,7 +182,7 @@ impl Store {
 
 fn standing(sql: &Connection, id: &str) -> Failable<Option<Standing>> {
     let mut query = sql.prepare_cached(
-        "SELECT j.state, j.phase, s.name, b.target, s.destroyed
+        "SELECT j.state, j.phase, s.name, b.target, s.destroyed, b.owner_uid, s.owner_uid
          FROM jobs j
          CROSS JOIN submissions b ON b.number = j.submission
          CROSS JOIN sessions s ON s.id = b.session
@@ -183,7 +191,9 @@ fn standing(sql: &Connection, id: &str) -> Failable<Option<Standing>> {
     let standing = |row: &Row<'_>| {
         let state = state(row, 0)?;
         let begun = has_begun(state, row.get(1)?);
-        Ok(Standing { state, session: row.get(2)?, target: row.get(3)?, orphaned: row.get(4)?, begun })
+        let (session, target, orphaned) = (row.get(2)?, row.get(3)?, row.get(4)?);
+        let whose = (row.get(5)?, row.get(6)?);
+        Ok(Standing { state, session, target, orphaned, begun, whose })
     };
     Ok(query.query_row([id], standing).optional()?)
 }
@@ -254,7 +264,8 @@ fn job(row: &Row<'_>, now: Millis) -> rusqlite::Result<Job> {
     };
     let begun = has_begun(state, phase);
     let terminate = asked(row, 9)?;
-    Ok(Job { info, target: row.get(4)?, orphaned: row.get(3)?, terminate, begun })
+    let whose = (row.get(36)?, row.get(37)?);
+    Ok(Job { info, target: row.get(4)?, orphaned: row.get(3)?, terminate, begun, whose })
 }
 
 /// Returns whether the runtime may know more about a job than the store.

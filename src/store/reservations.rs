@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::queue::{active, reserved};
-use super::reservation_sessions::sweep_reservations;
+use super::sweep::sweep_reservations;
 use super::{Failable, Store};
-use crate::model::{Error, Millis, ReservationInfo, ReservationTemplate, Result, SlotInfo, now};
+use crate::model::{Error, Millis, Owner, ReservationInfo, ReservationTemplate, Result, SlotInfo, now};
 use crate::scheduler::{Machine, Window};
 
 /// A new reservation, without its window.
@@ -22,7 +22,7 @@ pub struct NewReservation<'a> {
     /// The request.
     pub template: &'a ReservationTemplate,
     /// The user that asked for it.
-    pub owner: &'a str,
+    pub owner: &'a Owner,
     /// The machine.
     pub machine: &'a str,
     /// The users that may use it.
@@ -42,6 +42,8 @@ pub struct Reservation {
     pub orphaned: bool,
     /// The user that asked for it.
     pub owner: String,
+    /// The numbers of that user and of the owner of its session; negative for nobody.
+    pub whose: (i64, i64),
     /// The runtime for whose jobs it is.
     pub target: String,
     /// The request.
@@ -55,7 +57,7 @@ pub struct Reservation {
 }
 
 const COLUMNS: &str = "SELECT r.number, r.id, s.name, s.destroyed, r.template, r.machine, r.users,
-    r.begins, r.ends, r.slots, r.memory, r.owner, r.target
+    r.begins, r.ends, r.slots, r.memory, r.owner, r.target, r.owner_uid, s.owner_uid
     FROM reservations r JOIN reservation_sessions s ON s.id = r.session ";
 
 impl Store {
@@ -142,8 +144,8 @@ fn insert(sql: &Connection, new: &NewReservation<'_>, window: &Window) -> Failab
         .prepare_cached(
             "INSERT INTO reservations
                  (id, session, target, template, owner, machine, users, begins, ends, slots,
-                  memory)
-             SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
+                  memory, owner_uid)
+             SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
              FROM reservation_sessions WHERE id = ?2 AND destroyed = 0",
         )?
         .execute(params![
@@ -151,13 +153,14 @@ fn insert(sql: &Connection, new: &NewReservation<'_>, window: &Window) -> Failab
             new.session,
             new.target,
             json(new.template)?,
-            new.owner,
+            new.owner.user,
             new.machine,
             json(&new.users)?,
             window.begins,
             window.ends,
             window.slots,
-            new.memory
+            new.memory,
+            new.owner.uid,
         ])?;
     match added {
         0 => Err(Error::session("the reservation session has been destroyed").into()),
@@ -187,7 +190,8 @@ fn reservation(row: &Row<'_>) -> Failable<Reservation> {
     };
     let (number, session, memory) = (row.get(0)?, row.get(2)?, row.get(10)?);
     let (orphaned, owner, target) = (row.get(3)?, row.get(11)?, row.get(12)?);
-    Ok(Reservation { number, session, orphaned, owner, target, template, memory, kept, info })
+    let whose = (row.get(13)?, row.get(14)?);
+    Ok(Reservation { number, session, orphaned, owner, whose, target, template, memory, kept, info })
 }
 
 fn json(value: &impl Serialize) -> Result<String> {
@@ -203,16 +207,17 @@ fn parsed<T: DeserializeOwned>(json: &str) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ErrorCode;
+    use crate::model::{ErrorCode, Scope};
     use crate::scheduler::Reserved;
-    use crate::store::Session;
+    use crate::store::{Kind, Session};
 
     const HOUR: Millis = 3_600_000;
 
     fn fresh() -> (tempfile::TempDir, Store, Session) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let session = store.create_reservation_session("s", None, "me").unwrap();
+        let session =
+            store.create_session(Kind::Reservation, "s", None, &Owner::for_tests("me", 7)).unwrap();
         (dir, store, session)
     }
 
@@ -229,7 +234,7 @@ mod tests {
             session,
             target: "t",
             template: &template,
-            owner: "me",
+            owner: &Owner::for_tests("me", 7),
             machine: "node1",
             users: &users,
             memory: 7,
@@ -314,32 +319,43 @@ mod tests {
         let (_dir, store, session) = fresh();
         reserve(&store, session.id, "past", -2 * HOUR).unwrap();
         reserve(&store, session.id, "later", HOUR).unwrap();
-        store.destroy_reservation_session("s", None).unwrap();
+        store.destroy_session(Kind::Reservation, "s", Scope::ALL, None).unwrap();
         assert_eq!(store.reservation("past").unwrap(), None);
         assert!(store.reservation("later").unwrap().unwrap().orphaned);
-        assert!(!store.has_reservation_session(session.id).unwrap());
+        assert!(!store.has_session(Kind::Reservation, session.id, Scope::ALL).unwrap());
         assert_eq!(code(reserve(&store, session.id, "new", HOUR)), ErrorCode::InvalidSession);
-        assert_eq!(code(store.destroy_reservation_session("s", None)), ErrorCode::InvalidArgument);
+        assert_eq!(
+            code(store.destroy_session(Kind::Reservation, "s", Scope::ALL, None)),
+            ErrorCode::InvalidArgument
+        );
 
         // The name is free, and the new session is another one, even when the old is gone.
-        let again = store.create_reservation_session("s", None, "me").unwrap();
+        let again =
+            store.create_session(Kind::Reservation, "s", None, &Owner::for_tests("me", 7)).unwrap();
         assert!(ids(store.session_reservations(again.id)).is_empty());
         store.end_reservation("later").unwrap();
-        store.destroy_reservation_session("s", None).unwrap();
+        store.destroy_session(Kind::Reservation, "s", Scope::ALL, None).unwrap();
         assert_eq!(store.reservation("later").unwrap(), None);
-        let third = store.create_reservation_session("s", Some("c"), "me").unwrap();
+        let third =
+            store.create_session(Kind::Reservation, "s", Some("c"), &Owner::for_tests("me", 7)).unwrap();
         assert!(third.id > again.id && again.id > session.id);
-        assert_eq!(store.reservation_session("s").unwrap(), third);
+        assert_eq!(store.session(Kind::Reservation, "s", Scope::ALL).unwrap(), third);
     }
 
     #[test]
     fn names_are_a_space_of_their_own() {
         let (_dir, store, _) = fresh();
-        store.create_session("s", None, "me").unwrap();
-        store.create_session("jobs", None, "me").unwrap();
-        assert_eq!(code(store.create_reservation_session("s", None, "me")), ErrorCode::InvalidArgument);
-        store.create_reservation_session("t", None, "me").unwrap();
-        assert_eq!(store.reservation_session_names().unwrap(), ["s", "t"]);
-        assert_eq!(code(store.reservation_session("jobs")), ErrorCode::InvalidArgument);
+        store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7)).unwrap();
+        store.create_session(Kind::Job, "jobs", None, &Owner::for_tests("me", 7)).unwrap();
+        assert_eq!(
+            code(store.create_session(Kind::Reservation, "s", None, &Owner::for_tests("me", 7))),
+            ErrorCode::InvalidArgument
+        );
+        store.create_session(Kind::Reservation, "t", None, &Owner::for_tests("me", 7)).unwrap();
+        assert_eq!(store.session_names(Kind::Reservation, Scope::ALL).unwrap(), ["s", "t"]);
+        assert_eq!(
+            code(store.session(Kind::Reservation, "jobs", Scope::ALL)),
+            ErrorCode::InvalidArgument
+        );
     }
 }

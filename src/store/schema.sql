@@ -8,11 +8,12 @@ CREATE TABLE sessions (
     contact   TEXT,
     -- The user it was made for.
     owner     TEXT NOT NULL,
+    owner_uid INTEGER NOT NULL,
     -- A destroyed session stays until its last job has ended and is cleaned up.
     destroyed INTEGER NOT NULL DEFAULT 0
 );
--- A destroyed name may be used again at once.
-CREATE UNIQUE INDEX session_by_name ON sessions (name) WHERE destroyed = 0;
+-- Every user has names of his own. A destroyed one may be used again at once.
+CREATE UNIQUE INDEX session_by_name ON sessions (name, owner_uid) WHERE destroyed = 0;
 
 -- The limits that jobs are submitted under; NULL is none. Slots and memory (kilobytes) are those of
 -- the machine.
@@ -41,6 +42,7 @@ CREATE TABLE submissions (
     -- JSON of the tracker: what was configured for them where they were submitted.
     settings     TEXT NOT NULL,
     owner        TEXT NOT NULL,
+    owner_uid    INTEGER NOT NULL,
     machine      TEXT NOT NULL,
     submitted    INTEGER NOT NULL,
 
@@ -282,10 +284,11 @@ CREATE TABLE reservation_sessions (
     contact   TEXT,
     -- The user it was made for.
     owner     TEXT NOT NULL,
+    owner_uid INTEGER NOT NULL,
     -- A destroyed session stays until its last reservation is over.
     destroyed INTEGER NOT NULL DEFAULT 0
 );
-CREATE UNIQUE INDEX reservation_session_by_name ON reservation_sessions (name) WHERE destroyed = 0;
+CREATE UNIQUE INDEX reservation_session_by_name ON reservation_sessions (name, owner_uid) WHERE destroyed = 0;
 
 CREATE TABLE reservations (
     number     INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -295,6 +298,7 @@ CREATE TABLE reservations (
     target     TEXT NOT NULL,
     template   TEXT NOT NULL,
     owner      TEXT NOT NULL,
+    owner_uid  INTEGER NOT NULL,
     machine    TEXT NOT NULL,
     -- JSON: the names of those who may use it.
     users      TEXT NOT NULL,
@@ -311,4 +315,4 @@ CREATE INDEX reservation_by_session ON reservations (session, number);
 -- Those that are over are many and never looked for.
 CREATE INDEX reservation_by_end ON reservations (ends);
 
-PRAGMA user_version = 11;
+PRAGMA user_version = 12;

@@ -44,9 +44,10 @@ impl Store {
 mod tests {
     use rusqlite::Connection;
 
-    use super::super::FILE;
     use super::super::jobs_tests::store;
+    use super::super::{FILE, Kind};
     use super::*;
+    use crate::model::Owner;
 
     /// Bytes of the database after all of the journal is in it.
     fn size(dir: &std::path::Path) -> u64 {
@@ -80,7 +81,7 @@ mod tests {
         Connection::open(dir.path().join(FILE)).unwrap().execute_batch(fixture).unwrap();
         // Its connections know nothing of the change until they read again.
         let store = Store::open(dir.path()).unwrap();
-        store.create_session("s", None, "me").unwrap();
+        store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7)).unwrap();
         let sql = Connection::open(dir.path().join(FILE)).unwrap();
         assert_eq!(sql.query_row("PRAGMA auto_vacuum", [], |row| row.get::<_, i64>(0)).unwrap(), 2);
         assert_eq!(

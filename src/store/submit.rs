@@ -123,9 +123,10 @@ impl Store {
                           machine, submitted, pool, rank, priority, min_slots, max_slots, memory,
                           max_parallel, start_time, wall_clock, reservation, deadline, rerunnable,
                           accounting_id, mail_started, mail_ended, settings, mailer,
-                          first_task, last_task, task_step, folded, claim)
+                          first_task, last_task, task_step, folded, claim, owner_uid)
                      SELECT ?1, ?3, id, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
-                         ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33
+                         ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33,
+                         ?34
                      FROM sessions WHERE id = ?2 AND destroyed = 0",
                 )?
                 .execute(params![
@@ -162,6 +163,7 @@ impl Store {
                     range.map(|range| range.step),
                     folds.map(|_| state as i32),
                     folds,
+                    new.submitter.uid,
                 ])?;
             if added == 0 {
                 return Err(Error::session("the job session has been destroyed").into());

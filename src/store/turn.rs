@@ -179,8 +179,9 @@ mod tests {
     use std::path::Path;
     use std::process::{Child, Command, ExitStatus, Stdio};
 
-    use super::super::{BELL, Store};
+    use super::super::{BELL, Kind, Store};
     use super::*;
+    use crate::model::{Owner, Scope};
 
     /// Far more than a wait that is meant to end by itself takes.
     const LONG: Duration = Duration::from_secs(60);
@@ -266,9 +267,9 @@ mod tests {
         let mut other = other(&dir.path().join(BELL));
         signal(&other, libc::SIGSTOP);
         let store = Store::open(dir.path()).unwrap();
-        assert!(store.session_names().unwrap().is_empty());
+        assert!(store.session_names(Kind::Job, Scope::ALL).unwrap().is_empty());
         signal(&other, libc::SIGKILL);
         other.wait().unwrap();
-        store.create_session("x", None, "me").unwrap();
+        store.create_session(Kind::Job, "x", None, &Owner::for_tests("me", 7)).unwrap();
     }
 }

@@ -1,0 +1,143 @@
+//! What a client may ask, and the answers: each function of the API that needs more than its own process is one call.
+
+use super::behalf::Behalf;
+use super::refs::{JobArray, JobRef, ReservationRef};
+use super::submit::Bulk;
+use crate::model::{
+    Control, Error, JobFilter, JobInfo, JobState, JobTemplate, Machine, Queue, ReservationInfo,
+    ReservationTemplate, Result, Version,
+};
+use crate::store::{Kind, Session};
+
+/// A call. The answer's type is in brackets.
+pub(super) enum Call {
+    /// Make a session of this name, or of a new one. (Session)
+    CreateSession { kind: Kind, behalf: Behalf, name: Option<String>, contact: Option<String> },
+    /// Find a session by its name. (Session)
+    OpenSession { kind: Kind, name: String },
+    /// Bring to an end what was begun for a session that is being closed. (Done)
+    CloseSession(Session),
+    /// Remove a session. (Number: its row)
+    DestroySession { kind: Kind, behalf: Behalf, name: String },
+    /// The names of the sessions. (Texts)
+    SessionNames(Kind),
+    /// INVALID_SESSION if it has been destroyed. (Done)
+    CheckSession(Session),
+    /// The valid values of `jobCategory`. (Texts)
+    Categories(Session),
+    /// The jobs of a session. (Jobs)
+    SessionJobs { session: Session, filter: Option<Box<JobFilter>> },
+    /// A job array of a session by its id. (Array)
+    SessionArray { session: Session, id: String },
+    /// Submit a job. (Job)
+    RunJob { session: Session, behalf: Behalf, template: Box<JobTemplate> },
+    /// Submit a job array of this new id. (Done)
+    RunArray { session: Session, behalf: Behalf, id: String, template: Box<JobTemplate>, bulk: Bulk },
+
+    /// The state of a job. (State)
+    JobState(JobRef),
+    /// The account of a job. (Info)
+    JobInfo(JobRef),
+    /// The template of a job. (Template)
+    JobTemplate(JobRef),
+    /// Control a job. (Done)
+    ControlJob { job: JobRef, control: Control },
+    /// Reap a job. (Done)
+    ReapJob(JobRef),
+    /// The array that a job is a task of. (MaybeArray)
+    ArrayOf(JobRef),
+    /// Tells whether a job was made through DRMAA. (Truth)
+    IsStored(JobRef),
+    /// Have the changes of jobs that were made through DRMAA reported from now on. If nobody will `wait` for them, they are
+    /// looked up instead. The jobs come back with all that a handle contains. (Jobs)
+    Watch { jobs: Vec<JobRef>, wait: bool },
+    /// The tasks of a job array. (Jobs)
+    ArrayJobs(JobArray),
+    /// The template of a job array. (Template)
+    ArrayTemplate(JobArray),
+    /// The name of the owner of a job array. (Owner)
+    ArrayOwner(JobArray),
+    /// Control the tasks of a job array. (Done)
+    ControlArray { array: JobArray, control: Control },
+    /// Reap a job array. (Done)
+    ReapArray(JobArray),
+
+    /// Make the reservation that a template requests. (Reservation)
+    Request { session: Session, behalf: Behalf, template: Box<ReservationTemplate> },
+    /// The reservations of a session that are not over. (Reservations)
+    SessionReservations(Session),
+    /// The account of a reservation. (ReservationInfo)
+    ReservationInfo(ReservationRef),
+    /// The template of a reservation. (ReservationTemplate)
+    ReservationTemplate(ReservationRef),
+    /// The name of the owner of a reservation, if it was made through DRMAA. (Owner)
+    ReservationOwner(ReservationRef),
+    /// Terminate a reservation. (Done)
+    EndReservation(ReservationRef),
+
+    /// The jobs of all sessions and of none. (Jobs)
+    AllJobs(Option<Box<JobFilter>>),
+    /// All reservations that are not over. (Reservations)
+    AllReservations,
+    /// All machines. (Machines)
+    Machines,
+    /// All queues. (Queues)
+    Queues,
+    /// The name of the DRM system. (Name)
+    DrmsName,
+    /// The version of the DRM system. (Version)
+    DrmsVersion,
+}
+
+/// Declares the answers, and how one is taken as what the call promises.
+macro_rules! answers {
+    ($($variant:ident($content:ty)),* $(,)?) => {
+        /// The answer to a call.
+        pub(super) enum Answer { $($variant($content)),* }
+        $(
+            impl From<$content> for Answer {
+                fn from(content: $content) -> Self {
+                    Self::$variant(content)
+                }
+            }
+            impl Content for $content {
+                fn of(answer: Answer) -> Result<Self> {
+                    match answer {
+                        Answer::$variant(content) => Ok(content),
+                        _ => Err(Error::internal("the answer is one to another call")),
+                    }
+                }
+            }
+        )*
+    };
+}
+
+/// What an answer contains.
+pub(super) trait Content: Sized {
+    /// Take it from the answer.
+    fn of(answer: Answer) -> Result<Self>;
+}
+
+answers! {
+    Done(()),
+    Number(i64),
+    Truth(bool),
+    Session(Session),
+    Texts(Vec<String>),
+    Name(&'static str),
+    Owner(Option<String>),
+    Job(JobRef),
+    Jobs(Vec<JobRef>),
+    Array(JobArray),
+    MaybeArray(Option<JobArray>),
+    State((JobState, Option<String>)),
+    Info(Box<JobInfo>),
+    Template(Box<JobTemplate>),
+    Reservation(ReservationRef),
+    Reservations(Vec<ReservationRef>),
+    ReservationInfo(Box<ReservationInfo>),
+    ReservationTemplate(Box<ReservationTemplate>),
+    Machines(Vec<Machine>),
+    Queues(Vec<Queue>),
+    Version(Version),
+}

@@ -1,0 +1,163 @@
+//! Jobs: look-up and control.
+
+use super::Desk;
+use crate::model::{Control, Error, JobInfo, JobState, JobTemplate, Result};
+use crate::session::hold::hold_or_release;
+use crate::session::jobs::{has_ended, settle};
+use crate::session::refs::{JobArray, JobRef};
+use crate::store::{Job, Standing, Which};
+
+impl Desk<'_> {
+    pub(super) fn job_state(&self, job: &JobRef) -> Result<(JobState, Option<String>)> {
+        let Some(standing) = self.standing(job)? else {
+            return self.world.default_engine()?.tracker().job_state(&job.id);
+        };
+        let has_changed = standing.begun && self.world.engine(&standing.target)?.refresh(&job.id)?;
+        if has_changed || (standing.state.is_queued() && !standing.state.is_held()) {
+            let stored = self.stored(job)?.ok_or_else(|| job.unknown())?;
+            return Ok((stored.info.state, stored.info.substate));
+        }
+        // The others have no substate.
+        Ok((standing.state, None))
+    }
+
+    pub(super) fn job_info(&self, job: &JobRef) -> Result<JobInfo> {
+        match self.fresh(job)? {
+            Some(stored) => Ok(stored.info),
+            None => self.world.default_engine()?.tracker().job_info(&job.id),
+        }
+    }
+
+    pub(super) fn job_template(&self, job: &JobRef) -> Result<JobTemplate> {
+        if self.stored(job)?.is_some() {
+            return self.world.store.template(&job.id)?.ok_or_else(|| job.unknown());
+        }
+        match self.world.default_engine()?.tracker().job_template() {
+            Some(source) => source.job_template(&job.id),
+            None => Ok(JobTemplate::default()),
+        }
+    }
+
+    pub(super) fn control_job(&self, job: &JobRef, control: Control) -> Result<()> {
+        let (id, world) = (&job.id, self.world);
+        let Some(stored) = self.fresh(job)? else {
+            let engine = world.default_engine()?;
+            let (state, _) = engine.tracker().job_state(id)?;
+            state.after(control)?;
+            return engine.tracker().job_control(id, control);
+        };
+        let next = world.store.check_control(id, control)?;
+        let acted = match control {
+            Control::Hold | Control::Release => hold_or_release(world, Which::Job(id), control)?,
+            Control::Terminate | Control::Kill => return self.end(&stored, control),
+            Control::Suspend | Control::Resume => {
+                world.engine(&stored.target)?.tracker().job_control(id, control)?;
+                return settle(world, id, |state| state == next || state.is_terminated());
+            }
+        };
+        // Its state has changed since the look-up.
+        if acted == 0 { world.store.check_control(id, control).map(drop) } else { Ok(()) }
+    }
+
+    fn end(&self, job: &Job, how: Control) -> Result<()> {
+        let id = &job.info.id;
+        let terminating = self.world.store.terminate(Which::Job(id), how)?;
+        if terminating.begun.is_empty() {
+            return Ok(());
+        }
+        match self.world.engine(&job.target)?.tracker().job_control(id, how) {
+            // It ended by itself meanwhile, which is equivalent.
+            Err(error) if has_ended(self.world, id, &error) => Ok(()),
+            result => result,
+        }
+    }
+
+    pub(super) fn reap_job(&self, job: &JobRef) -> Result<()> {
+        if self.fresh(job)?.is_some() {
+            return self.world.store.reap(Which::Job(&job.id));
+        }
+        let engine = self.world.default_engine()?;
+        let (state, _) = engine.tracker().job_state(&job.id)?;
+        if state.is_terminated() {
+            return engine.tracker().delete_job(&job.id);
+        }
+        Err(Error::state(format!("cannot reap a job that is {state}")))
+    }
+
+    pub(super) fn array_of(&self, job: &JobRef) -> Result<Option<JobArray>> {
+        let Some(stored) = self.stored(job)? else { return Ok(None) };
+        let array = self.world.store.array_of(&job.id)?;
+        Ok(array.map(|id| JobArray { id, session: stored.info.session }))
+    }
+
+    pub(super) fn is_stored(&self, job: &JobRef) -> Result<bool> {
+        Ok(self.stored(job)?.is_some())
+    }
+
+    pub(super) fn watch(&self, jobs: &[JobRef], wait: bool) -> Result<Vec<JobRef>> {
+        jobs.iter().map(|job| job.named(self.watch_one(job, wait))).collect()
+    }
+
+    fn watch_one(&self, job: &JobRef, wait: bool) -> Result<JobRef> {
+        let stored = self.stored(job)?.ok_or_else(|| job.unknown())?;
+        if !stored.info.state.is_terminated() {
+            let engine = self.world.engine(&stored.target)?;
+            engine.subscribe();
+            match wait {
+                false if stored.begun => drop(engine.refresh(&job.id)?),
+                false => {}
+                true => drop(engine.tracker().attend()),
+            }
+        }
+        Ok(JobRef::of(&stored.info))
+    }
+
+    /// The stored job; `None` for one that was not made through DRMAA.
+    fn stored(&self, job: &JobRef) -> Result<Option<Job>> {
+        let Some(stored) = self.world.store.job(&job.id)? else { return absent(job) };
+        self.check(job, stored.info.session.as_deref(), stored.orphaned, stored.whose)?;
+        Ok(Some(stored))
+    }
+
+    /// The same, no more than what is needed to tell its state.
+    fn standing(&self, job: &JobRef) -> Result<Option<Standing>> {
+        let Some(standing) = self.world.store.standing(&job.id)? else { return absent(job) };
+        self.check(job, Some(&standing.session), standing.orphaned, standing.whose)?;
+        Ok(Some(standing))
+    }
+
+    /// Check that the stored job of this session may be used.
+    fn check(
+        &self,
+        job: &JobRef,
+        session: Option<&str>,
+        orphaned: bool,
+        whose: (i64, i64),
+    ) -> Result<()> {
+        let is_other = job.session.is_some() && job.session.as_deref() != session;
+        if is_other || !self.sees(whose) {
+            return Err(job.unknown());
+        }
+        if orphaned && !self.monitoring {
+            return Err(Error::session("its job session has been destroyed"));
+        }
+        Ok(())
+    }
+
+    /// The stored job, in a current state.
+    fn fresh(&self, job: &JobRef) -> Result<Option<Job>> {
+        match self.stored(job)? {
+            // For a job without a begun start, the store is complete.
+            Some(stored) if stored.begun => {
+                let changed = self.world.engine(&stored.target)?.refresh(&job.id)?;
+                if changed { self.stored(job) } else { Ok(Some(stored)) }
+            }
+            stored => Ok(stored),
+        }
+    }
+}
+
+/// A job that is not stored was not made through DRMAA, or is not there.
+fn absent<T>(job: &JobRef) -> Result<Option<T>> {
+    if job.session.is_none() { Ok(None) } else { Err(job.unknown()) }
+}

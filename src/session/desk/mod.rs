@@ -1,0 +1,87 @@
+//! Answers the calls of a client over the world, as the user that the client is.
+
+mod arrays;
+mod jobs;
+mod monitoring;
+mod reservations;
+mod sessions;
+
+use std::sync::Arc;
+
+use super::call::{Answer, Call};
+use super::world::World;
+use crate::drms;
+use crate::model::{Result, Scope};
+
+/// A client, as it is while one call is answered.
+pub(super) struct Desk<'a> {
+    /// The world that it asks.
+    pub(super) world: &'a Arc<World>,
+    /// The objects that it may see.
+    pub(super) scope: Scope,
+    /// It has a monitoring session open.
+    pub(super) monitoring: bool,
+}
+
+impl Desk<'_> {
+    /// Returns whether the client may see an object of this owner, in a session of that owner.
+    fn sees(&self, (owner, of_session): (i64, i64)) -> bool {
+        self.scope.has(owner) || self.scope.has(of_session)
+    }
+
+    /// Answer a call.
+    pub(super) fn answer(&self, call: Call) -> Result<Answer> {
+        Ok(match call {
+            Call::CreateSession { kind, behalf, name, contact } => {
+                self.create_session(kind, &behalf, name.as_deref(), contact.as_deref())?.into()
+            }
+            Call::OpenSession { kind, name } => self.open_session(kind, &name)?.into(),
+            Call::CloseSession(session) => self.close_session(&session)?.into(),
+            Call::DestroySession { kind, behalf, name } => {
+                self.destroy_session(kind, &behalf, &name)?.into()
+            }
+            Call::SessionNames(kind) => self.world.store.session_names(kind, self.scope)?.into(),
+            Call::CheckSession(session) => self.check_session(&session)?.into(),
+            Call::Categories(session) => self.categories(&session)?.into(),
+            Call::SessionJobs { session, filter } => {
+                self.session_jobs(&session, filter.as_deref())?.into()
+            }
+            Call::SessionArray { session, id } => self.session_array(&session, id)?.into(),
+            Call::RunJob { session, behalf, template } => {
+                self.run_job(&session, &behalf, *template)?.into()
+            }
+            Call::RunArray { session, behalf, id, template, bulk } => {
+                self.run_array(&session, &behalf, &id, &template, bulk)?.into()
+            }
+            Call::JobState(job) => job.named(self.job_state(&job))?.into(),
+            Call::JobInfo(job) => Box::new(job.named(self.job_info(&job))?).into(),
+            Call::JobTemplate(job) => Box::new(job.named(self.job_template(&job))?).into(),
+            Call::ControlJob { job, control } => job.named(self.control_job(&job, control))?.into(),
+            Call::ReapJob(job) => job.named(self.reap_job(&job))?.into(),
+            Call::ArrayOf(job) => job.named(self.array_of(&job))?.into(),
+            Call::IsStored(job) => job.named(self.is_stored(&job))?.into(),
+            Call::Watch { jobs, wait } => self.watch(&jobs, wait)?.into(),
+            Call::ArrayJobs(array) => self.array_jobs(&array)?.into(),
+            Call::ArrayTemplate(array) => Box::new(self.array_template(&array)?).into(),
+            Call::ArrayOwner(array) => Some(self.array_owner(&array)?).into(),
+            Call::ControlArray { array, control } => self.control_array(&array, control)?.into(),
+            Call::ReapArray(array) => self.reap_array(&array)?.into(),
+            Call::Request { session, behalf, template } => {
+                self.request(&session, &behalf, &template)?.into()
+            }
+            Call::SessionReservations(session) => self.session_reservations(&session)?.into(),
+            Call::ReservationInfo(reservation) => Box::new(self.reservation_info(&reservation)?).into(),
+            Call::ReservationTemplate(reservation) => {
+                Box::new(self.reservation_template(&reservation)?).into()
+            }
+            Call::ReservationOwner(reservation) => self.reservation_owner(&reservation)?.into(),
+            Call::EndReservation(reservation) => self.end_reservation(&reservation)?.into(),
+            Call::AllJobs(filter) => self.all_jobs(filter.as_deref())?.into(),
+            Call::AllReservations => self.all_reservations()?.into(),
+            Call::Machines => self.machines()?.into(),
+            Call::Queues => self.queues()?.into(),
+            Call::DrmsName => drms::name(&self.world.config.reload()?.target()).into(),
+            Call::DrmsVersion => self.world.default_engine()?.tracker().contact()?.version.into(),
+        })
+    }
+}

@@ -1,0 +1,57 @@
+//! The whole system.
+
+use super::Desk;
+use crate::model::{Error, ErrorCode, JobFilter, JobInfo, Machine, Queue, Result, now};
+use crate::session::jobs::{matching, settled};
+use crate::session::refs::{JobRef, ReservationRef};
+use crate::session::reserving;
+use crate::tracker::JobTracker;
+
+impl Desk<'_> {
+    pub(super) fn all_jobs(&self, filter: Option<&JobFilter>) -> Result<Vec<JobRef>> {
+        let store = &self.world.store;
+        let stored = settled(self.world, || store.all_jobs())?;
+        let mut jobs = matching(&stored, filter);
+        let engine = self.world.default_engine()?;
+        if let Some(monitoring) = engine.tracker().monitoring() {
+            let now = now();
+            for info in monitoring.all_jobs()? {
+                let matches = filter.is_none_or(|filter| filter.matches(&info, now));
+                if matches && !store.knows(&info.id)? && !is_removed(engine.tracker(), &info) {
+                    // A job of another user's session is, for this user, a job from outside.
+                    jobs.push(JobRef { session: None, ..JobRef::of(&info) });
+                }
+            }
+        }
+        Ok(jobs)
+    }
+
+    pub(super) fn all_reservations(&self) -> Result<Vec<ReservationRef>> {
+        let stored = reserving::in_force(self.world, self.world.store.all_reservations()?)?;
+        let others = reserving::foreign(self.world)?;
+        let foreign = others.into_iter().map(|info| ReservationRef { id: info.id, session: None });
+        Ok(stored.iter().map(ReservationRef::of).chain(foreign).collect())
+    }
+
+    pub(super) fn machines(&self) -> Result<Vec<Machine>> {
+        let engine = self.world.default_engine()?;
+        engine.tracker().monitoring().map_or_else(|| Ok(Vec::new()), |it| it.all_machines())
+    }
+
+    pub(super) fn queues(&self) -> Result<Vec<Queue>> {
+        let engine = self.world.default_engine()?;
+        let configured = self.world.config.reload()?.queues.into_keys();
+        let mut queues: Vec<Queue> = configured.map(|name| Queue { name }).collect();
+        if let Some(monitoring) = engine.tracker().monitoring() {
+            queues.extend(monitoring.all_queues()?);
+        }
+        Ok(queues)
+    }
+}
+
+/// Returns whether a job of some session was reaped, and has been removed since the runtime listed it. The
+/// store forgets such a job once nothing is left of it.
+fn is_removed(tracker: &dyn JobTracker, job: &JobInfo) -> bool {
+    let is_unknown = |error: Error| error.code == ErrorCode::InvalidArgument;
+    job.session.is_some() && tracker.job_info(&job.id).is_err_and(is_unknown)
+}

@@ -1,0 +1,145 @@
+//! Sessions of both kinds; submission to those for jobs.
+
+use super::Desk;
+use crate::model::{Error, JobFilter, JobTemplate, Result};
+use crate::session::agent;
+use crate::session::behalf::Behalf;
+use crate::session::jobs::{matching, settled};
+use crate::session::refs::{JobArray, JobRef};
+use crate::session::submit::{self, Bulk};
+use crate::store::{Kind, Session};
+
+/// Longest name of a session, in bytes.
+const NAME_MAX: usize = 255;
+
+impl Desk<'_> {
+    pub(super) fn create_session(
+        &self,
+        kind: Kind,
+        behalf: &Behalf,
+        name: Option<&str>,
+        contact: Option<&str>,
+    ) -> Result<Session> {
+        let invented;
+        let name = match name {
+            Some(name) => check_name(kind, name)?,
+            None => {
+                invented = format!("drmaa2-{}", submit::new_id());
+                &invented
+            }
+        };
+        let (target, _) = self.world.contact(contact)?;
+        if kind == Kind::Reservation {
+            let engine = self.world.engine(&target)?;
+            if engine.queues_itself() && engine.tracker().reserving().is_none() {
+                let what = "a reservation session of a system that keeps no reservations";
+                return Err(Error::unsupported(what));
+            }
+        }
+        let session = self.world.store.create_session(kind, name, contact, &behalf.owner()?)?;
+        self.world.store.sync()?;
+        self.take_up(&session);
+        Ok(session)
+    }
+
+    pub(super) fn open_session(&self, kind: Kind, name: &str) -> Result<Session> {
+        let session = self.world.store.session(kind, check_name(kind, name)?, self.scope)?;
+        self.take_up(&session);
+        Ok(session)
+    }
+
+    fn take_up(&self, session: &Session) {
+        if session.kind == Kind::Job {
+            self.world.take_up(session);
+        }
+    }
+
+    pub(super) fn close_session(&self, session: &Session) -> Result<()> {
+        if session.kind == Kind::Reservation {
+            return self.world.store.sync();
+        }
+        let drained = self.world.drain(session);
+        agent::resume(self.world);
+        drained
+    }
+
+    pub(super) fn destroy_session(&self, kind: Kind, behalf: &Behalf, name: &str) -> Result<i64> {
+        let id = self.world.store.destroy_session(kind, name, behalf.scope(), behalf.only())?;
+        self.world.store.sync()?;
+        Ok(id)
+    }
+
+    /// INVALID_SESSION if it has been destroyed.
+    pub(super) fn check_session(&self, session: &Session) -> Result<()> {
+        let Session { kind, id, name, .. } = session;
+        match self.world.store.has_session(*kind, *id, self.scope)? {
+            true => Ok(()),
+            false => Err(Error::session(format!("{kind} \"{name}\" has been destroyed"))),
+        }
+    }
+
+    pub(super) fn categories(&self, session: &Session) -> Result<Vec<String>> {
+        self.check_session(session)?;
+        let config = self.world.config.reload()?;
+        let engine = self.world.engine(&config.contact(session.contact.as_deref())?.0.name()?)?;
+        let others = engine.tracker().list_job_categories()?;
+        Ok(config.categories.into_keys().chain(others).collect())
+    }
+
+    pub(super) fn session_jobs(
+        &self,
+        session: &Session,
+        filter: Option<&JobFilter>,
+    ) -> Result<Vec<JobRef>> {
+        self.check_session(session)?;
+        let jobs = settled(self.world, || self.world.store.session_jobs(session.id))?;
+        Ok(matching(&jobs, filter))
+    }
+
+    pub(super) fn session_array(&self, session: &Session, id: String) -> Result<JobArray> {
+        self.check_session(session)?;
+        match self.world.store.array(&id)? {
+            Some(array) if array.session == session.name && !array.orphaned => {
+                Ok(JobArray { id, session: Some(array.session) })
+            }
+            _ => {
+                Err(Error::argument(format!("job array {id}: not in job session \"{}\"", session.name)))
+            }
+        }
+    }
+
+    pub(super) fn run_job(
+        &self,
+        session: &Session,
+        behalf: &Behalf,
+        template: JobTemplate,
+    ) -> Result<JobRef> {
+        self.check_session(session)?;
+        submit::run_job(self.world, session, behalf, template)
+    }
+
+    pub(super) fn run_array(
+        &self,
+        session: &Session,
+        behalf: &Behalf,
+        id: &str,
+        template: &JobTemplate,
+        bulk: Bulk,
+    ) -> Result<()> {
+        self.check_session(session)?;
+        submit::run_bulk_jobs(self.world, session, behalf, id, template, bulk)
+    }
+}
+
+/// Refuse an invalid name of a session of that kind.
+fn check_name(kind: Kind, name: &str) -> Result<&str> {
+    let refuse = |cause: &str| Err(Error::argument(format!("{kind} name \"{name}\" {cause}")));
+    match name {
+        "" => refuse("is empty"),
+        name if name.len() > NAME_MAX => {
+            refuse(&format!("has {} bytes, {NAME_MAX} are allowed", name.len()))
+        }
+        name if name.chars().any(char::is_control) => refuse("holds a control character"),
+        name => Ok(name),
+    }
+}
