@@ -123,7 +123,7 @@ static void sessions(void)
     drmaa2_j j;
     if (his == NULL || rs == NULL)
         give_up("create_session_as");
-    CHECK_NULL(drmaa2_create_jsession_as(&nobody, "plain", NULL), DRMAA2_INVALID_ARGUMENT);
+    CHECK_NULL(drmaa2_create_jsession_as(&nobody, "his", NULL), DRMAA2_INVALID_ARGUMENT);
 
     /* A job that root submits there is still root's. */
     j = submit(his, command("true"));
@@ -170,6 +170,57 @@ static void sessions(void)
     CHECK_OK(drmaa2_destroy_rsession("roots"));
 }
 
+/* The session of that name that root's program opens has this contact. */
+static void opens(const char *name, const char *expected)
+{
+    drmaa2_jsession js = drmaa2_open_jsession(name);
+    drmaa2_string contact;
+    if (js == NULL)
+        give_up("open_jsession");
+    contact = drmaa2_jsession_get_contact(js);
+    CHECK_STR(contact, expected);
+    drmaa2_string_free(&contact);
+    CHECK_OK(drmaa2_close_jsession(js));
+    drmaa2_jsession_free(&js);
+}
+
+/* Each user has names of his own. */
+static void names(void)
+{
+    static const char *const contacts[] = {"containerd://?slots=2", "containerd://?slots=3", "containerd://?slots=4"};
+    drmaa2_sudo_s nobody = named("nobody", "", -1, -1), daemon = named("daemon", "", -1, -1);
+    drmaa2_jsession mine = drmaa2_create_jsession("same", contacts[0]);
+    drmaa2_jsession first = drmaa2_create_jsession_as(&nobody, "same", contacts[1]);
+    drmaa2_jsession second = drmaa2_create_jsession_as(&daemon, "same", contacts[2]);
+    drmaa2_string_list all;
+    long long seen = 0;
+    drmaa2_j j;
+    if (mine == NULL || first == NULL || second == NULL)
+        give_up("create_session_as");
+    all = drmaa2_get_jsession_names();
+    for (long long at = 0; at < drmaa2_list_size(all); at++)
+        seen += strcmp((const char *)drmaa2_list_get(all, at), "same") == 0;
+    CHECK_INT(seen, 1);
+    drmaa2_list_free(&all);
+    /* What was submitted to one of them is not among the jobs of the others. */
+    j = submit(first, command("true"));
+    all = drmaa2_jsession_get_jobs(mine, NULL);
+    CHECK_INT(drmaa2_list_size(all), 0);
+    drmaa2_list_free(&all);
+    done_by(&j, "root");
+
+    opens("same", contacts[0]);
+    CHECK_OK(drmaa2_destroy_jsession("same"));
+    CHECK_NULL(drmaa2_open_jsession("same"), DRMAA2_INVALID_ARGUMENT);
+    failed(DRMAA2_INVALID_ARGUMENT, "one of user nobody and one of user daemon");
+    CHECK_OK(drmaa2_destroy_jsession_as(&daemon, "same"));
+    opens("same", contacts[1]);
+    CHECK_OK(drmaa2_destroy_jsession_as(&nobody, "same"));
+    drmaa2_jsession_free(&mine);
+    drmaa2_jsession_free(&first);
+    drmaa2_jsession_free(&second);
+}
+
 int main(void)
 {
     drmaa2_jsession js = session("as");
@@ -177,5 +228,6 @@ int main(void)
     waiting(js);
     done_with(&js);
     sessions();
+    names();
     return check_result();
 }

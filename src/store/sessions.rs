@@ -143,7 +143,7 @@ impl Store {
 fn found(sql: &Connection, kind: Kind, name: &str, scope: Scope) -> Failable<(i64, String)> {
     let query = format!(
         "SELECT id, owner, owner_uid FROM {} WHERE name = ? AND destroyed = 0 AND (? OR owner_uid = ?)
-         ORDER BY owner_uid <> ?3 LIMIT 2",
+         ORDER BY owner_uid <> ?3, id LIMIT 2",
         kind.table()
     );
     let values: [&dyn ToSql; 3] = [&name, &scope.others, &scope.uid];
