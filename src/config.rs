@@ -77,6 +77,8 @@ pub struct Config {
     pub limits: Limits,
     /// Queues of this site by name, including the default one.
     pub queues: BTreeMap<String, Queue>,
+    /// Users take turns, instead of the priority and the order of all jobs.
+    pub fair_share: bool,
     /// The program that sends mails, with sendmail's interface; without one there are none.
     pub sendmail: Option<PathBuf>,
     /// The C structs that the program expects.
@@ -104,6 +106,14 @@ pub struct Queue {
     /// Jobs of a queue with a larger one come first.
     #[serde(default)]
     pub priority: i64,
+}
+
+/// What counts for every user alike.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Users {
+    slots: Option<i64>,
+    fair_share: Option<bool>,
 }
 
 /// The program of the agent, if one is started for jobs.
@@ -146,6 +156,8 @@ struct Layer {
     categories: BTreeMap<String, Category>,
     #[serde(default)]
     queues: BTreeMap<String, Queue>,
+    #[serde(default)]
+    users: Users,
 }
 
 impl Config {
@@ -221,6 +233,7 @@ impl Config {
             certs_dir: CERTS_DIR.into(),
             limits: Limits::default(),
             queues: [(DEFAULT_QUEUE.to_owned(), Queue::default())].into(),
+            fair_share: false,
             sendmail: None,
             compat: Compat::Standard,
             sources: None,
@@ -252,9 +265,15 @@ impl Config {
         set(&mut self.certs_dir, layer.certs_dir);
         self.limits.slots = layer.slots.or(self.limits.slots);
         self.limits.memory = layer.memory.or(self.limits.memory);
+        self.limits.user_slots = layer.users.slots.or(self.limits.user_slots);
+        set(&mut self.fair_share, layer.users.fair_share);
         let queue_slots =
             layer.queues.iter().map(|(name, queue)| (format!("queues.{name}.slots"), queue.slots));
-        let numbers = [("slots".to_owned(), layer.slots), ("memory".to_owned(), layer.memory)];
+        let numbers = [
+            ("slots".to_owned(), layer.slots),
+            ("memory".to_owned(), layer.memory),
+            ("users.slots".to_owned(), layer.users.slots),
+        ];
         for (key, number) in numbers.into_iter().chain(queue_slots) {
             if let Some(number) = number.filter(|number| *number < 1) {
                 let text = format!("{key} = {number} lets no job start");
@@ -467,5 +486,6 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
         sendmail: env("DRMAA2_SENDMAIL"),
         categories: BTreeMap::new(),
         queues: BTreeMap::new(),
+        users: Users::default(),
     })
 }

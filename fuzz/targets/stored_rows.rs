@@ -75,7 +75,13 @@ struct Fixture {
 
 fn terms() -> Terms {
     Terms {
-        pool: Pool { slots: Some(4), memory: Some(1 << 20), queue: "q".into(), queue_slots: Some(3) },
+        pool: Pool {
+            slots: Some(4),
+            memory: Some(1 << 20),
+            queue: "q".into(),
+            queue_slots: Some(3),
+            user_slots: None,
+        },
         rank: 1,
         priority: 2,
         slots: (1, 2),

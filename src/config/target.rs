@@ -18,6 +18,8 @@ pub struct Limits {
     pub slots: Option<i64>,
     /// Memory that jobs ask for, kilobytes.
     pub memory: Option<i64>,
+    /// Slots of the jobs of one user, outside of reservations.
+    pub user_slots: Option<i64>,
 }
 
 /// A runtime, and the location of jobs in it. Stored with each job, since a later process must find the job there,

@@ -142,12 +142,14 @@ fn a_mistake_is_an_error_that_names_it() {
 fn limits_and_queues_are_configured() {
     let system = "slots = 4\n[queues.default]\nslots = 2\n[queues.fast]\npriority = 10\n";
     let config = load(system, true, &[("DRMAA2_MEMORY", "1024")]).unwrap();
-    assert_eq!(config.limits, Limits { slots: Some(4), memory: Some(1024) });
+    assert_eq!(config.limits, Limits { slots: Some(4), memory: Some(1024), user_slots: None });
     let queue = |slots, priority| Queue { slots, priority };
     assert_eq!(config.queues[DEFAULT_QUEUE], queue(Some(2), 0));
     assert_eq!(config.queues["fast"], queue(None, 10));
     assert_eq!(load("", true, &[]).unwrap().queues.len(), 1, "there is always the default queue");
-    for wrong in ["slots = 0", "memory = -1", "[queues.q]\nslots = 0"] {
+    let config = load("[users]\nslots = 2\nfair_share = true", true, &[]).unwrap();
+    assert_eq!((config.limits.user_slots, config.fair_share), (Some(2), true));
+    for wrong in ["slots = 0", "memory = -1", "[queues.q]\nslots = 0", "[users]\nslots = 0"] {
         let error = load(wrong, true, &[]).unwrap_err();
         assert_eq!(error.code, ErrorCode::SessionManagement);
         assert!(error.message.contains("lets no job start"), "{error}");
@@ -165,7 +167,7 @@ fn a_contact_string_selects_a_runtime() {
     assert_eq!(containerd(Some("")).0, config.containerd);
     let contact = "containerd:///c.sock?namespace=m&snapshotter=native&slots=3";
     let (target, limits) = containerd(Some(contact));
-    assert_eq!(limits, Limits { slots: Some(3), memory: None });
+    assert_eq!(limits, Limits { slots: Some(3), ..Limits::default() });
     assert_eq!(target.address, Path::new("/c.sock"));
     assert_eq!((target.namespace.as_str(), target.snapshotter.as_deref()), ("m", Some("native")));
     let (only_namespace, _) = containerd(Some("containerd://?namespace=m"));
@@ -190,7 +192,7 @@ fn a_contact_string_selects_a_runtime() {
 #[test]
 fn a_cluster_is_selected_by_contact_or_address() {
     let slurm = |config: &Config, contact| match config.contact(contact).unwrap() {
-        (Target::Slurm { slurm }, Limits { slots: None, memory: None }) => slurm.conf,
+        (Target::Slurm { slurm }, Limits { slots: None, memory: None, user_slots: None }) => slurm.conf,
         other => panic!("{other:?}"),
     };
     let config = load("slots = 3", true, &[]).unwrap();
@@ -223,8 +225,8 @@ fn every_key_and_every_variable_is_documented() {
     let keys: Vec<&str> = keys.split('`').skip(1).step_by(2).collect();
     assert!(keys.len() > 15, "{error}");
     for key in keys {
-        let (plain, table) = (format!("| `{key}` | "), format!("| `[{key}.NAME]` | "));
-        assert!(docs.contains(&plain) || docs.contains(&table), "{key}");
+        let forms = [format!("| `{key}` | "), format!("| `[{key}]` | "), format!("| `[{key}.NAME]` | ")];
+        assert!(forms.iter().any(|form| docs.contains(form)), "{key}");
     }
     let variables = std::cell::RefCell::new(Vec::new());
     let asked = |name: &str| {

@@ -3,9 +3,11 @@
 //!
 //! Times are milliseconds since the epoch, memory is in kilobytes.
 
+mod fair;
 mod lanes;
 mod plan;
 mod timeline;
+mod users;
 mod window;
 
 #[cfg(test)]
@@ -17,6 +19,7 @@ mod tests;
 
 use crate::model::Millis;
 
+pub use fair::Turns;
 pub use plan::plan;
 pub use window::{Request, Window, find_window};
 
@@ -31,6 +34,8 @@ pub struct Pool {
     pub queue: String,
     /// Slots of the queue; `None` is no limit.
     pub queue_slots: Option<i64>,
+    /// Slots of one user, outside of reservations; `None` is no limit.
+    pub user_slots: Option<i64>,
 }
 
 /// A job that holds slots: admitted, and not ended.
@@ -42,6 +47,8 @@ pub struct Active {
     pub memory: i64,
     /// Its queue.
     pub queue: String,
+    /// The number of its user.
+    pub owner: i64,
     /// The number of its reservation.
     pub reservation: Option<i64>,
     /// Its latest end, by its wall clock limit or its window; `None` is never. A time in the past means
@@ -78,6 +85,10 @@ pub struct Machine {
 pub struct Candidate {
     /// Number of the submission.
     pub submission: i64,
+    /// The number of its user.
+    pub owner: i64,
+    /// The priority of its queue, which comes before everything else.
+    pub rank: i64,
     /// Index of its rules in the list of pools.
     pub pool: usize,
     /// The number of its jobs that wait and are not held.

@@ -50,6 +50,17 @@ impl Oracle<'_> {
         self.active(at, |job| job.reservation == Some(number))
     }
 
+    /// Slots of the jobs of a user outside of reservations.
+    pub(super) fn of_user(&self, owner: i64) -> i64 {
+        self.active(self.now, |job| job.owner == owner && job.reservation.is_none()).0
+    }
+
+    /// Returns whether the user's limit allows the job now.
+    fn user_allows(&self, job: &Candidate, slots: i64) -> bool {
+        let limit = self.pools[job.pool].user_slots.filter(|_| job.reservation.is_none());
+        limit.is_none_or(|limit| self.of_user(job.owner) + slots <= limit)
+    }
+
     fn queue_allows(&self, job: &Candidate, slots: i64, at: Millis) -> bool {
         let pool = &self.pools[job.pool];
         pool.queue_slots.is_none_or(|limit| self.in_queue(&pool.queue, at) + slots <= limit)
@@ -89,7 +100,7 @@ impl Oracle<'_> {
 
     /// Returns whether the job may start now with this many slots.
     pub(super) fn fits(&self, job: &Candidate, slots: i64) -> bool {
-        self.trouble(job, slots, self.now, false).is_none()
+        self.user_allows(job, slots) && self.trouble(job, slots, self.now, false).is_none()
     }
 
     /// The earliest start of the job, if it is known.
@@ -116,6 +127,7 @@ impl Oracle<'_> {
             slots,
             memory: job.memory,
             queue: self.pools[job.pool].queue.clone(),
+            owner: job.owner,
             reservation: job.reservation,
             ends,
         });
@@ -157,6 +169,7 @@ impl Oracle<'_> {
                 Some(number) => self.open(number, self.now) && alone.fits(job, job.min_slots),
                 None => {
                     pool.slots.is_none_or(|limit| job.min_slots <= limit)
+                        && pool.user_slots.is_none_or(|limit| job.min_slots <= limit)
                         && pool.memory.is_none_or(|limit| job.memory <= limit)
                 }
             }
@@ -165,6 +178,20 @@ impl Oracle<'_> {
     /// Returns whether both jobs need slots of the same kind.
     fn same_slots(&self, one: &Candidate, other: &Candidate) -> bool {
         one.reservation == other.reservation
+    }
+
+    /// Returns whether the limit of their user leaves `job` nothing beside `first`, which waits.
+    fn takes_from(&self, first: &Candidate, job: &Candidate) -> bool {
+        self.same_user(first, job) && !self.user_allows(job, first.min_slots + job.min_slots)
+    }
+
+    /// Returns whether both jobs count for the limit of the same user.
+    fn same_user(&self, one: &Candidate, other: &Candidate) -> bool {
+        let counts = |job: &Candidate| job.reservation.is_none();
+        self.pools[one.pool].user_slots.is_some()
+            && one.owner == other.owner
+            && counts(one)
+            && counts(other)
     }
 
     fn same_queue(&self, one: &Candidate, other: &Candidate) -> bool {
@@ -177,7 +204,7 @@ fn picked(picks: &[Pick], job: &Candidate) -> Vec<i64> {
     of_job.flat_map(|pick| pick.slots.iter().copied()).collect()
 }
 
-/// A candidate, the machine when it has been served, and whether some of its jobs wait.
+/// A candidate, the machine when it has been served, and whether some of its jobs wait, for more than their user.
 type Turn<'a> = (&'a Candidate, Oracle<'a>, bool);
 
 /// Check a plan that had room for everything against the rules. `jobs` are in serving order, and all
@@ -186,11 +213,15 @@ pub(super) fn check(before: &Oracle, jobs: &[Candidate], plan: &Plan) -> Result<
     let mut turns: Vec<Turn> = Vec::new();
     let mut state = before.clone();
     let mut nobody_waits = true;
+    let mut blocked: Vec<&Candidate> = Vec::new();
     for job in jobs {
         let slots = picked(&plan.start, job);
         for (place, granted) in slots.iter().enumerate() {
             if !before.is_eligible(job, place) {
                 return Err(format!("{job:?} starts {} jobs", slots.len()));
+            }
+            if blocked.iter().any(|first| state.same_user(first, job)) {
+                return Err(format!("{job:?} passes an earlier job of its user"));
             }
             if *granted < job.min_slots || *granted > job.max_slots || !state.fits(job, *granted) {
                 return Err(format!("{job:?} starts with {granted} slots"));
@@ -201,12 +232,24 @@ pub(super) fn check(before: &Oracle, jobs: &[Candidate], plan: &Plan) -> Result<
             state.run(job, *granted);
         }
         let waits = before.is_eligible(job, slots.len());
+        let by_user = !state.user_allows(job, job.min_slots)
+            || blocked.iter().any(|first| state.same_user(first, job))
+            || turns.iter().any(|(first, _, waits)| *waits && state.takes_from(first, job));
+        if waits && by_user {
+            blocked.push(job);
+        }
+        let waits = waits && !by_user;
         nobody_waits &= !waits;
         turns.push((job, state.clone(), waits));
     }
     let after = state;
     for (place, (job, turn, waits)) in turns.iter().enumerate() {
         if *waits {
+            let is_first =
+                !turns[..place].iter().any(|(other, _, waits)| *waits && after.same_user(other, job));
+            if is_first && !after.user_allows(job, job.min_slots) {
+                return Err(format!("later jobs take what its user's limit leaves {job:?}"));
+            }
             idle(&after, &turns[..place], job)?;
             overtaken(turn, &turns[..place], job, &turns[place + 1..], plan, &after)?;
         }

@@ -6,6 +6,7 @@
 //! ones.
 
 use super::lanes::{Lanes, Need, Place, Verdict};
+use super::users::Users;
 use super::{Candidate, Machine, Pick, Plan, Pool};
 use crate::model::{Millis, Result};
 
@@ -14,7 +15,8 @@ use crate::model::{Millis, Result};
 /// `pools` are the rules of all waiting jobs. `candidates` come in serving order; the iterator is read
 /// only as far as necessary. At most `room` jobs are started, at most `ahead` made ready.
 ///
-/// A job that asks for more than its limits will ever allow waits for ever and blocks no other.
+/// A job that asks for more than its limits will ever allow waits for ever and blocks no other. One that waits because its
+/// user has reached his limit blocks that user's later ones alone.
 ///
 /// # Errors
 ///
@@ -27,8 +29,8 @@ pub fn plan(
     room: usize,
     ahead: usize,
 ) -> Result<Plan> {
-    let lanes = Lanes::new(now, machine, pools);
-    let mut planner = Planner { now, lanes, room, ahead, plan: Plan::default() };
+    let (lanes, users) = (Lanes::new(now, machine, pools), Users::new(machine));
+    let mut planner = Planner { now, pools, lanes, users, room, ahead, plan: Plan::default() };
     while planner.goes_on() {
         let Some(candidate) = candidates.next() else { break };
         planner.serve(&candidate?)?;
@@ -39,7 +41,9 @@ pub fn plan(
 /// A plan under construction.
 struct Planner<'a> {
     now: Millis,
+    pools: &'a [Pool],
     lanes: Lanes<'a>,
+    users: Users,
     /// The number of jobs that may still start.
     room: usize,
     /// The number of jobs that may still be made ready.
@@ -53,6 +57,8 @@ enum Stop {
     Done,
     /// The largest permitted number of them is active.
     Parallel,
+    /// Its user's jobs hold too many slots.
+    User,
     /// Too few slots are free.
     Slots,
     /// Any other reason; a free slot alone would not help.
@@ -72,27 +78,43 @@ impl Planner<'_> {
             return Ok(());
         }
         let Some((place, need)) = self.lanes.place(candidate)? else { return Ok(()) };
+        let pool = &self.pools[candidate.pool];
+        if candidate.reservation.is_none()
+            && pool.user_slots.is_some_and(|limit| candidate.min_slots > limit)
+        {
+            return Ok(());
+        }
         let mut slots = Vec::new();
-        let stop = self.start(candidate, &place, &need, &mut slots);
+        let stop = self.start(candidate, pool, &place, &need, &mut slots);
         let left = candidate.waiting - slots.len();
         add(&mut self.plan.start, candidate, slots);
         match stop {
             Stop::Done => {}
             Stop::Room => self.plan.more = true,
             Stop::Parallel => self.prepare(candidate, left, &place, &need),
-            Stop::Slots => {
-                self.lanes.wait(&place, &need);
+            Stop::User => {
+                self.users.block(candidate);
                 self.prepare(candidate, left, &place, &need);
             }
-            Stop::Other => self.lanes.wait(&place, &need),
+            Stop::Slots => {
+                self.wait(candidate, &place, &need);
+                self.prepare(candidate, left, &place, &need);
+            }
+            Stop::Other => self.wait(candidate, &place, &need),
         }
         Ok(())
+    }
+
+    fn wait(&mut self, candidate: &Candidate, place: &Place, need: &Need) {
+        self.lanes.wait(place, need);
+        self.users.wait(candidate);
     }
 
     /// Start as many jobs of the candidate as possible; their slots go into `slots`.
     fn start(
         &mut self,
         candidate: &Candidate,
+        pool: &Pool,
         place: &Place,
         need: &Need,
         slots: &mut Vec<i64>,
@@ -105,10 +127,16 @@ impl Planner<'_> {
             if slots.len() >= parallel {
                 return Stop::Parallel;
             }
+            let left = self.users.left(candidate, pool).unwrap_or(i64::MAX);
+            if left < candidate.min_slots {
+                return Stop::User;
+            }
             match self.lanes.judge(place, need) {
                 Verdict::Start(_) if self.room == 0 => return Stop::Room,
                 Verdict::Start(granted) => {
+                    let granted = granted.min(left);
                     self.lanes.start(place, need, granted);
+                    self.users.start(candidate, granted);
                     slots.push(granted);
                     self.room -= 1;
                 }
@@ -135,8 +163,12 @@ impl Planner<'_> {
     }
 }
 
+/// Add jobs of a candidate, which may come in several parts.
 fn add(picks: &mut Vec<Pick>, candidate: &Candidate, slots: Vec<i64>) {
-    if !slots.is_empty() {
-        picks.push(Pick { submission: candidate.submission, slots });
+    let submission = candidate.submission;
+    match picks.iter_mut().find(|pick| pick.submission == submission) {
+        Some(pick) => pick.slots.extend(slots),
+        None if slots.is_empty() => {}
+        None => picks.push(Pick { submission, slots }),
     }
 }

@@ -3,11 +3,11 @@
 use super::{Active, Candidate, Machine, Pick, Plan, Pool, Reserved, plan};
 use crate::model::{Error, Millis, Result};
 
-const NOW: Millis = 1_000;
+pub(super) const NOW: Millis = 1_000;
 
 /// Four slots, no other limits.
-fn pool() -> Pool {
-    Pool { slots: Some(4), memory: None, queue: "all".into(), queue_slots: None }
+pub(super) fn pool() -> Pool {
+    Pool { slots: Some(4), memory: None, queue: "all".into(), queue_slots: None, user_slots: None }
 }
 
 fn queue(name: &str, slots: i64) -> Pool {
@@ -15,9 +15,11 @@ fn queue(name: &str, slots: i64) -> Pool {
 }
 
 /// One job with this many slots and no time limit.
-fn job(submission: i64, slots: i64) -> Candidate {
+pub(super) fn job(submission: i64, slots: i64) -> Candidate {
     Candidate {
         submission,
+        owner: 0,
+        rank: 0,
         pool: 0,
         waiting: 1,
         active: 0,
@@ -31,23 +33,23 @@ fn job(submission: i64, slots: i64) -> Candidate {
     }
 }
 
-fn short(submission: i64, slots: i64, wall_clock: Millis) -> Candidate {
+pub(super) fn short(submission: i64, slots: i64, wall_clock: Millis) -> Candidate {
     Candidate { wall_clock: Some(wall_clock), ..job(submission, slots) }
 }
 
-fn inside(submission: i64, slots: i64) -> Candidate {
+pub(super) fn inside(submission: i64, slots: i64) -> Candidate {
     Candidate { reservation: Some(7), ..job(submission, slots) }
 }
 
-fn active(slots: i64, ends: Option<Millis>) -> Active {
-    Active { slots, memory: 0, queue: "all".into(), reservation: None, ends }
+pub(super) fn active(slots: i64, ends: Option<Millis>) -> Active {
+    Active { slots, memory: 0, queue: "all".into(), owner: 0, reservation: None, ends }
 }
 
 fn reserved(begins: Millis, ends: Millis, slots: i64) -> Reserved {
     Reserved { number: 7, begins, ends, slots, memory: 0 }
 }
 
-fn busy(active: Vec<Active>) -> Machine {
+pub(super) fn busy(active: Vec<Active>) -> Machine {
     Machine { active, reserved: vec![] }
 }
 

@@ -72,7 +72,7 @@ mod tests {
     use crate::scheduler::{Active, Reserved};
 
     fn job(slots: i64, ends: Option<Millis>) -> Active {
-        Active { slots, memory: 10 * slots, queue: String::new(), reservation: None, ends }
+        Active { slots, memory: 10 * slots, queue: String::new(), owner: 0, reservation: None, ends }
     }
 
     fn reserved(begins: Millis, ends: Millis, slots: i64) -> Reserved {

@@ -18,7 +18,7 @@ use super::world::World;
 use crate::model::{Control, Millis, Result, now};
 use crate::procfs;
 use crate::runtime;
-use crate::scheduler::{Candidate, plan};
+use crate::scheduler::{Candidate, Turns, plan};
 use crate::store::{Claim, Glance, NextMail, Queue, Targets, Unsettled};
 
 /// Launches in flight for each core: a launch mostly waits for programs that the runtime starts, and
@@ -239,12 +239,17 @@ impl Dispatcher {
         let ahead = if prepares { self.cores * READY_PER_CORE } else { 0 };
         let targets = Targets::new(live.iter().map(|engine| engine.target.as_str()))?;
         let crowded: HashSet<i64> = live.iter().flat_map(|engine| engine.crowded()).collect();
+        let fair = world.config.fair_share;
         let mut decide = |queue: Queue<'_>| {
             let may_start = |candidate: &Result<Candidate>| {
                 candidate.as_ref().map_or(true, |candidate| !crowded.contains(&candidate.submission))
             };
             let mut candidates = queue.candidates.filter(may_start);
-            plan(now, queue.machine, queue.pools, &mut candidates, room, ahead)
+            if !fair {
+                return plan(now, queue.machine, queue.pools, &mut candidates, room, ahead);
+            }
+            let mut turns = Turns::new(queue.machine, &mut candidates);
+            plan(now, queue.machine, queue.pools, &mut turns, room, ahead)
         };
         world.store.admit(now, &targets, &world.mine, &mut decide).map(drop)
     }

@@ -113,7 +113,13 @@ impl Machine {
 
     fn submit(&mut self, process: usize, tasks: i64, hold: bool, parallel: Option<i64>) {
         let id = format!("a{}", self.submitted.len());
-        let pool = Pool { slots: Some(SLOTS), memory: None, queue: "q".into(), queue_slots: None };
+        let pool = Pool {
+            slots: Some(SLOTS),
+            memory: None,
+            queue: "q".into(),
+            queue_slots: None,
+            user_slots: None,
+        };
         let terms = Terms {
             pool,
             rank: 0,

@@ -261,7 +261,13 @@ fn queue_name(template: &JobTemplate) -> String {
 /// The view of a job that the scheduler has no part in: its runtime judges what it asks for.
 fn terms_there(template: &JobTemplate) -> Result<Terms> {
     Ok(Terms {
-        pool: Pool { slots: None, memory: None, queue: queue_name(template), queue_slots: None },
+        pool: Pool {
+            slots: None,
+            memory: None,
+            queue: queue_name(template),
+            queue_slots: None,
+            user_slots: None,
+        },
         rank: 0,
         priority: 0,
         slots: template.slots()?,
@@ -289,7 +295,7 @@ fn terms(
         queue.ok_or_else(|| Error::argument(format!("queueName \"{name}\": there is no such queue")))?;
     let (least, most) = template.slots()?;
     // If slots are not counted, a job gets no more than there are processors unless it asks for them.
-    let most = match limits.slots.or(queue.slots) {
+    let most = match limits.slots.or(queue.slots).or(limits.user_slots) {
         Some(_) => most,
         None => least.max(most.min(processors())),
     };
@@ -309,12 +315,21 @@ fn terms(
     }
     few("minSlots", slots.0, limits.slots, "the machine")?;
     few("minSlots", slots.0, queue.slots, &format!("queue \"{name}\""))?;
+    if template.reservation_id.as_ref().is_none_or(Text::is_empty) {
+        few("minSlots", slots.0, limits.user_slots, "a user")?;
+    }
     few("minPhysMemory", memory, limits.memory, "the machine")?;
     if memory > 0 {
         few("minPhysMemory", memory, world.capacity(contact)?.memory, "the machine")?;
     }
     Ok(Terms {
-        pool: Pool { slots: limits.slots, memory: limits.memory, queue: name, queue_slots: queue.slots },
+        pool: Pool {
+            slots: limits.slots,
+            memory: limits.memory,
+            queue: name,
+            queue_slots: queue.slots,
+            user_slots: limits.user_slots,
+        },
         rank: queue.priority,
         priority: template.priority.filter(|priority| *priority != PRIORITY_UNSET_AGE).unwrap_or(0),
         slots,

@@ -29,7 +29,13 @@ fn submitter() -> Submitter {
 
 pub(super) fn terms() -> Terms {
     Terms {
-        pool: Pool { slots: None, memory: None, queue: "default".into(), queue_slots: None },
+        pool: Pool {
+            slots: None,
+            memory: None,
+            queue: "default".into(),
+            queue_slots: None,
+            user_slots: None,
+        },
         rank: 0,
         priority: 0,
         slots: (1, 1),

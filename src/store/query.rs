@@ -62,11 +62,14 @@ pub struct Array {
 const COLUMNS: &str = "SELECT j.id, b.name, s.name, s.destroyed, b.target, b.owner, b.machine, j.state,
     j.phase, j.terminate, b.submitted, j.dispatched, j.finished, j.exit_status, j.signal, j.annotation,
     j.cpu_time, j.max_rss, j.slots, b.start_time, b.max_parallel, b.active, r.begins,
-    p.slots IS NOT NULL OR p.memory IS NOT NULL OR p.queue_slots IS NOT NULL, p.queue, j.image,
+    p.slots IS NOT NULL OR p.memory IS NOT NULL OR p.queue_slots IS NOT NULL OR p.user_slots IS NOT NULL, p.queue, j.image,
     j.image_digest, j.oom_killed, j.peak_memory, j.read_bytes, j.written_bytes, b.accounting_id,
     j.progress, j.start_memory,
     (SELECT m.error FROM mails m WHERE m.job = j.number AND m.error IS NOT NULL LIMIT 1), j.machine,
-    b.owner_uid, s.owner_uid ";
+    b.owner_uid, s.owner_uid,
+    p.user_slots IS NOT NULL AND b.reservation IS NULL AND j.state IN (1, 5) AND b.min_slots > p.user_slots -
+        (SELECT coalesce(sum(coalesce(a.slots, 1)), 0) FROM jobs a CROSS JOIN submissions o ON o.number = a.submission
+         WHERE a.phase = 2 AND o.owner_uid = b.owner_uid AND o.reservation IS NULL) ";
 /// A job and its related rows. The order of the tables is the order in which they are read.
 const ONE: &str = "
     FROM jobs j
@@ -297,6 +300,7 @@ fn substate(row: &Row<'_>, phase: i64, now: Millis) -> rusqlite::Result<Option<S
         () if later(19)? => Some("start-time"),
         () if later(22)? => Some("reservation"),
         () if limit.is_some() && row.get::<_, Option<i64>>(21)? >= limit => Some("array-limit"),
+        () if row.get(38)? => Some("user-limit"),
         () if limited || row.get::<_, Option<Millis>>(22)?.is_some() => Some("slots"),
         () => None,
     };

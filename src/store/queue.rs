@@ -161,7 +161,7 @@ fn look(sql: &Connection, now: Millis, targets: &Targets, decide: Decide<'_>) ->
     let (numbers, pools): (Vec<i64>, Vec<Pool>) = pools(sql)?.into_iter().unzip();
     let mut query = sql.prepare_cached(
         "SELECT number, pool, waiting, active, max_parallel, min_slots, max_slots, memory, start_time,
-             reservation, wall_clock
+             reservation, wall_clock, owner_uid, rank
          FROM submissions
          WHERE waiting > 0 AND (start_time IS NULL OR start_time <= ?1)
              AND target IN (SELECT value FROM json_each(?2))
@@ -205,17 +205,20 @@ fn candidate(row: &Row<'_>, pools: &[i64]) -> rusqlite::Result<Candidate> {
         start: row.get(8)?,
         reservation: row.get(9)?,
         wall_clock: row.get(10)?,
+        owner: row.get(11)?,
+        rank: row.get(12)?,
     })
 }
 
 fn pools(sql: &Connection) -> rusqlite::Result<Vec<(i64, Pool)>> {
     let mut query = sql.prepare_cached(
-        "SELECT id, slots, memory, queue, queue_slots FROM pools
+        "SELECT id, slots, memory, queue, queue_slots, user_slots FROM pools
          WHERE EXISTS (SELECT 1 FROM submissions WHERE waiting > 0 AND pool = pools.id)",
     )?;
     let rows = query.query_map([], |row| {
         let (slots, memory, queue) = (row.get(1)?, row.get(2)?, row.get(3)?);
-        Ok((row.get(0)?, Pool { slots, memory, queue, queue_slots: row.get(4)? }))
+        let (queue_slots, user_slots) = (row.get(4)?, row.get(5)?);
+        Ok((row.get(0)?, Pool { slots, memory, queue, queue_slots, user_slots }))
     })?;
     rows.collect()
 }
@@ -225,7 +228,7 @@ pub(super) fn active(sql: &Connection) -> rusqlite::Result<Vec<Active>> {
     let mut query = sql.prepare_cached(&format!(
         "SELECT coalesce(j.slots, 1), b.memory, p.queue, b.reservation,
              nullif(min(coalesce({RUNS_UNTIL}, 1 << 62), coalesce(r.ends, 1 << 62),
-                 coalesce(b.deadline, 1 << 62)), 1 << 62)
+                 coalesce(b.deadline, 1 << 62)), 1 << 62), b.owner_uid
          FROM jobs j
          CROSS JOIN submissions b ON b.number = j.submission
          CROSS JOIN pools p ON p.id = b.pool
@@ -234,7 +237,8 @@ pub(super) fn active(sql: &Connection) -> rusqlite::Result<Vec<Active>> {
     ))?;
     let rows = query.query_map([], |row| {
         let (slots, memory, queue) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Active { slots, memory, queue, reservation: row.get(3)?, ends: row.get(4)? })
+        let (reservation, ends, owner) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        Ok(Active { slots, memory, queue, owner, reservation, ends })
     })?;
     rows.collect()
 }

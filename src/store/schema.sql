@@ -16,13 +16,14 @@ CREATE TABLE sessions (
 CREATE UNIQUE INDEX session_by_name ON sessions (name, owner_uid) WHERE destroyed = 0;
 
 -- The limits that jobs are submitted under; NULL is none. Slots and memory (kilobytes) are those of
--- the machine.
+-- the machine, user_slots those of one user.
 CREATE TABLE pools (
     id          INTEGER PRIMARY KEY,
     slots       INTEGER,
     memory      INTEGER,
     queue       TEXT NOT NULL,
-    queue_slots INTEGER
+    queue_slots INTEGER,
+    user_slots  INTEGER
 );
 
 -- What one call submits: a job, or a job array.

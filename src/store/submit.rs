@@ -217,17 +217,19 @@ impl Store {
 
 /// The row of these limits.
 fn pool(sql: &rusqlite::Connection, pool: &Pool) -> Failable<i64> {
-    let values = params![pool.slots, pool.memory, pool.queue, pool.queue_slots];
+    let values = params![pool.slots, pool.memory, pool.queue, pool.queue_slots, pool.user_slots];
     let known = sql
         .prepare_cached(
-            "SELECT id FROM pools WHERE slots IS ? AND memory IS ? AND queue = ? AND queue_slots IS ?",
+            "SELECT id FROM pools WHERE slots IS ? AND memory IS ? AND queue = ? AND queue_slots IS ? AND user_slots IS ?",
         )?
         .query_row(values, |row| row.get(0))
         .optional()?;
     if let Some(known) = known {
         return Ok(known);
     }
-    sql.execute("INSERT INTO pools (slots, memory, queue, queue_slots) VALUES (?, ?, ?, ?)", values)?;
+    let insert =
+        "INSERT INTO pools (slots, memory, queue, queue_slots, user_slots) VALUES (?, ?, ?, ?, ?)";
+    sql.execute(insert, values)?;
     Ok(sql.last_insert_rowid())
 }
 

@@ -8,5 +8,6 @@ DROP INDEX session_by_name;
 CREATE UNIQUE INDEX session_by_name ON sessions (name, owner_uid) WHERE destroyed = 0;
 DROP INDEX reservation_session_by_name;
 CREATE UNIQUE INDEX reservation_session_by_name ON reservation_sessions (name, owner_uid) WHERE destroyed = 0;
+ALTER TABLE pools ADD COLUMN user_slots INTEGER;
 
 PRAGMA user_version = 12;
