@@ -108,7 +108,7 @@ pub struct Queue {
     pub priority: i64,
 }
 
-/// What counts for every user alike.
+/// The settings for every user alike.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Users {

@@ -170,7 +170,7 @@ fn a_job_without_memory_is_told_from_one_that_was_killed() {
     session.close().unwrap();
 }
 
-/// Whatever has ended it; a command that could not be run has the code that a shell gives it.
+/// The cause of its end is open; a command that could not be run has the code that a shell gives it.
 #[test]
 fn a_job_that_never_ran_has_no_exit_status() {
     if !ready() {

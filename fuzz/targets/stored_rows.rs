@@ -217,7 +217,7 @@ impl Fixture {
         change.commit()
     }
 
-    /// Whatever reads rows.
+    /// All that reads rows.
     fn read(&self) {
         let (store, mine, now) = (&self.store, Claim::mine(), now());
         for id in ["job", "array.1", "array.3"] {

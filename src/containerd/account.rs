@@ -32,7 +32,7 @@ struct Traces {
     withdrawn: bool,
     /// Time of the first attempt to start it.
     started: Option<Millis>,
-    /// Whether it has begun, as far as its directory shows.
+    /// It has begun, as far as its directory shows.
     begun: bool,
     /// The attempt was given up, so its end is not that of the job.
     given_up: bool,

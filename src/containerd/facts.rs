@@ -37,7 +37,7 @@ struct Launch {
     pid: Option<u32>,
     /// The attempt that it has begun, or continues.
     attempt: Option<Identity>,
-    /// Whether its end was seen already.
+    /// Its end was seen already.
     ended: bool,
     /// The channel to the launch, while it waits for the word about its task.
     words: Option<mpsc::UnboundedSender<Word>>,

@@ -64,7 +64,7 @@ pub enum Cpu {
 pub struct Machine {
     /// Its host name.
     pub name: String,
-    /// Whether it can take jobs now.
+    /// It can take jobs now.
     pub available: bool,
     /// CPU packages.
     pub sockets: i64,

@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(told(&idle, &jobs), [(1, 1), (2, 1), (1, 1), (2, 1), (1, 2)]);
         let machine = busy(vec![Active { owner: 1, ..active(2, None) }]);
         assert_eq!(told(&machine, &jobs), [(2, 1), (2, 1), (1, 4)]);
-        // What is reserved for him is nothing that others could have.
+        // A slot that is reserved for him is none that others could have.
         let machine = busy(vec![Active { owner: 1, reservation: Some(7), ..active(2, None) }]);
         assert_eq!(told(&machine, &jobs)[0], (1, 1));
     }

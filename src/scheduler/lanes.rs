@@ -43,7 +43,7 @@ pub(super) struct Need {
     closes: Millis,
 }
 
-/// Whether one more job of a candidate may start.
+/// The judgement about one more job of a candidate.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Yes, with this many slots.

@@ -1,4 +1,4 @@
-//! What a client may ask, and the answers: each function of the API that needs more than its own process is one call.
+//! The calls of a client, and their answers: each function of the API that needs more than its own process is one call.
 
 use super::behalf::Behalf;
 use super::refs::{JobArray, JobRef, ReservationRef};
@@ -112,7 +112,7 @@ macro_rules! answers {
     };
 }
 
-/// What an answer contains.
+/// The content of an answer.
 pub(super) trait Content: Sized {
     /// Take it from the answer.
     fn of(answer: Answer) -> Result<Self>;

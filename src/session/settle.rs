@@ -117,7 +117,7 @@ impl Engine {
             }
             Ok(info) if info.state.is_started() || info.state.is_terminated() => {
                 let adopted = self.adopt(job, &info);
-                // Whatever its state, it is begun.
+                // It is begun, in any state.
                 self.progress.lock().starts_no_more(id);
                 return adopted;
             }

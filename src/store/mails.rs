@@ -19,7 +19,7 @@ pub struct Mail {
     pub program: Text,
     /// Its recipients.
     pub to: Vec<Text>,
-    /// Whether it is about the start of the job, otherwise about its end.
+    /// It is about the start of the job, otherwise about its end.
     pub started: bool,
     /// The job.
     pub info: JobInfo,

@@ -20,7 +20,7 @@ pub enum Loss {
     Rerun {
         /// The number of runs lost before.
         losses: i64,
-        /// Whether it is known to have started.
+        /// It is known to have started.
         started: bool,
     },
     /// It ends.

@@ -155,7 +155,7 @@ fn suspend(stage: &Stage) {
     if !stage.has_struck() && (suspended.is_err() || resumed.is_err()) {
         stage.note(format!("suspend and resume answered: {suspended:?}, {resumed:?}"));
     }
-    // Whether a call was carried out that was not answered, nobody knows; and one to a daemon that is away is none.
+    // Nobody knows of a call that was not answered if it was carried out; and one to a daemon that is away is none.
     if !stage.is_calm(LIMIT) {
         stage.note("the fault does not come to its end".to_owned());
     }

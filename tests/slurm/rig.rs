@@ -117,7 +117,7 @@ fn rig_of(cluster: &'static OnceLock<Mutex<Cluster>>, options: &[&str]) -> Optio
     let cluster = cluster.get_or_init(|| Mutex::new(Cluster::start(script, options)));
     // A test that failed says nothing about the next one.
     let cluster = cluster.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    // Whatever the last test has killed.
+    // The last test may have killed parts of it.
     cluster.run(&["start"]);
     let dir = tempfile::tempdir().unwrap();
     let tracker = tracker(dir.path(), Some(cluster.path().join("slurm.conf")));

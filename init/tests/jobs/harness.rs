@@ -43,7 +43,7 @@ impl Job {
             format!("drmaa2-init-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(name);
         fs::create_dir(&dir).unwrap();
-        // Whatever user the job has, it may work here.
+        // A job of any user may work here.
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
         let bytes = |name: &str| dir.join(name).into_os_string().into_encoded_bytes();
         let order = Order {

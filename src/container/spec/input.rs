@@ -40,6 +40,6 @@ pub struct FileMount {
     pub source: PathBuf,
     /// Its path in the container.
     pub target: String,
-    /// Whether the job may only read it.
+    /// The job may only read it.
     pub read_only: bool,
 }

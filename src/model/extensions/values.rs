@@ -21,7 +21,7 @@ pub struct Mount {
     pub source: String,
     /// Its path in the container.
     pub destination: String,
-    /// Whether the job may only read it.
+    /// The job may only read it.
     pub read_only: bool,
 }
 
