@@ -281,6 +281,18 @@ pub(super) fn note_ended(settings: &Settings, id: &str) -> Result<()> {
     mark(&file).map(drop).map_err(|error| of_file(&file, &error))
 }
 
+/// The jobs of which that is noted.
+pub(super) fn ended(settings: &Settings) -> Result<HashSet<String>> {
+    let dir = settings.ended_dir();
+    match fs::read_dir(&dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(HashSet::new()),
+        Err(error) => Err(of_file(&dir, &error)),
+        Ok(entries) => {
+            Ok(entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+        }
+    }
+}
+
 /// Forget that.
 pub(super) fn forget_ended(settings: &Settings, id: &str) -> Result<()> {
     let file = settings.ended_dir().join(id);
@@ -383,14 +395,16 @@ mod tests {
     fn the_mark_of_an_end_outlives_the_directory() {
         let dir = tempfile::tempdir().unwrap();
         let settings = settings(dir.path());
+        assert!(ended(&settings).unwrap().is_empty());
         make_shared(&settings).unwrap();
         fs::create_dir(of(&settings, "j").unwrap()).unwrap();
         note_ended(&settings, "j").unwrap();
         remove(&settings, "j").unwrap();
-        assert!(all(&settings).unwrap().is_empty() && settings.ended_dir().join("j").exists());
+        assert!(all(&settings).unwrap().is_empty());
+        assert_eq!(ended(&settings).unwrap(), ["j".to_owned()].into());
         for _ in 0..2 {
             forget_ended(&settings, "j").unwrap();
-            assert!(!settings.ended_dir().join("j").exists());
+            assert!(ended(&settings).unwrap().is_empty());
         }
         assert!(note_ended(&settings, "../j").is_err());
     }

@@ -5,13 +5,11 @@
 //! A file with the name of such a job outlives the job's directory, until Slurm has let the job go. So a process that dies
 //! meanwhile leaves it to the next one that follows the jobs of the store.
 
-use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::control::cancel;
 use super::core::Core;
-use super::failure::of_file;
 use super::job_dir;
 use super::words::is_over;
 use crate::model::Result;
@@ -30,13 +28,8 @@ pub(super) async fn note(core: &Core, id: &str) -> Result<()> {
 
 /// Take up the jobs that processes have left which are dead by now.
 pub(super) async fn take_up(core: &Arc<Core>) -> Result<()> {
-    let dir = core.settings.ended_dir();
-    let left = blocking(move || {
-        let entries = fs::read_dir(&dir).map_err(|error| of_file(&dir, &error))?.flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        Ok(names.collect::<Vec<_>>())
-    });
-    for id in left.await? {
+    let settings = core.settings.clone();
+    for id in blocking(move || job_dir::ended(&settings)).await? {
         if !core.letting_go.lock().contains(&id) {
             tokio::spawn(let_go(Arc::clone(core), id));
         }

@@ -372,16 +372,21 @@ impl Monitoring for SlurmTracker {
     fn all_jobs(&self) -> Result<Vec<JobInfo>> {
         self.run(|core| async move {
             let said = core.recent().await?;
-            let mut jobs = Vec::new();
+            let (mut jobs, mut others) = (Vec::new(), Vec::new());
             for (id, entry) in said.jobs.iter() {
                 match core.job_info(id).await {
                     Ok(info) => jobs.push(info),
                     // Slurm shows it for a while after it was deleted.
                     Err(_) if words::is_over(&entry.line.state) => {}
                     // One of another store has no directory here.
-                    Err(_) => jobs.push(account::foreign(id, entry)),
+                    Err(_) => others.push((id, entry)),
                 }
             }
+            // Nor has one that was deleted, and of whose end Slurm does not know yet.
+            let settings = core.settings.clone();
+            let ended = blocking(move || job_dir::ended(&settings)).await?;
+            others.retain(|(id, _)| !ended.contains(*id));
+            jobs.extend(others.into_iter().map(|(id, entry)| account::foreign(id, entry)));
             Ok(jobs)
         })
     }

@@ -166,6 +166,28 @@ fn a_job_outlives_the_daemon_of_its_node_and_its_step() {
 }
 
 #[test]
+fn a_job_that_is_cleaned_up_is_nobody_elses_though_slurm_still_shows_it() {
+    let Some(rig) = rig() else { return };
+    let go = rig.file("go");
+    nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let id = rig.run(job(&format!("cat {}; exit 6", go.display())));
+    let node = rig.tracker.job_info(&id).unwrap().allocated_machines[0].machine.clone();
+    rig.kill(&["slurmstepd", &format!("[{}.batch]", rig.number(&id))]);
+    rig.cluster(&["kill", &node]);
+    let shown = || rig.tracker.monitoring().unwrap().all_jobs().unwrap();
+    assert!(shown().iter().any(|job| job.id == id));
+    fs::write(&go, "").unwrap();
+    assert_eq!(rig.ended(&id).exit_status, Some(6));
+    let number = rig.number(&id);
+    rig.tracker.delete_job(&id).unwrap();
+    rig.until(|fact| matches!(fact, Fact::Deleted { .. }).then_some(()));
+    let state = rig.slurm("squeue", &["--noheader", "--format=%T", "--jobs", &number]);
+    assert!(["RUNNING", "COMPLETING"].contains(&state.trim()), "{state}");
+    assert!(shown().iter().all(|job| job.id != id));
+    rig.cluster(&["start"]);
+}
+
+#[test]
 fn slurm_is_told_of_the_end_of_a_job_whose_step_was_killed() {
     let Some(rig) = rig() else { return };
     let (count, go) = (rig.file("count"), rig.file("go"));
