@@ -21,7 +21,9 @@ const ROUNDS: usize = 20;
 const TASKS: usize = 10_000;
 const OTHERS: usize = 1_000;
 /// The number of large arrays whose submission is timed.
-const ARRAYS: usize = 5;
+const ARRAYS: usize = 15;
+/// The time before each, in which Slurm ends what was cancelled, and the rest of the array before is removed.
+const REST: Duration = Duration::from_secs(2);
 /// The time for which the cost of following jobs is counted.
 const WATCH: Duration = Duration::from_secs(20);
 
@@ -129,16 +131,16 @@ fn submit_in_c(session: &str) -> Result<(String, Duration), Error> {
 fn submissions(session: &JobSession) -> Result<[Duration; 2], Error> {
     let (mut raw, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..ARRAYS {
+        std::thread::sleep(REST);
         let [submitted, ..] = raw_array()?;
         raw.push(submitted);
+        std::thread::sleep(REST);
         let (id, submitted) = submit_in_c(session.name())?;
         ours.push(submitted);
         let array = session.job_array(&id)?;
         let jobs = array.jobs()?;
         end(&array, &jobs)?;
         array.reap()?;
-        // The rest of them is removed meanwhile.
-        std::thread::sleep(Duration::from_secs(2));
     }
     Ok([raw, ours].map(|mut times| median(&mut times)))
 }
