@@ -1,22 +1,19 @@
 //! Job sessions: creation, opening, closing and destruction; their content.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::behalf::Behalf;
-use super::call::{Call, Content};
+use super::call::Call;
+use super::handle::Handle;
 use super::job::{Reached, has_started, wait_all, wait_any};
 use super::refs::{JobArray, JobRef};
 use super::submit::{self, Bulk};
 use super::{Timeout, process};
 use crate::model::{Error, JobFilter, JobState, JobTemplate, Result};
-use crate::store::{Kind, Session};
+use crate::store::Kind;
 
 /// An open job session.
-pub struct JobSession {
-    row: Session,
-    closed: AtomicBool,
-}
+pub struct JobSession(Handle);
 
 impl JobSession {
     /// Create a session and open it. Without a name it gets a new one.
@@ -26,31 +23,19 @@ impl JobSession {
 
     /// The same for a user, who owns the session.
     pub fn create_as(behalf: &Behalf, name: Option<&str>, contact: Option<&str>) -> Result<Arc<Self>> {
-        let (name, contact) = (name.map(str::to_owned), contact.map(str::to_owned));
-        process::ask(Call::CreateSession { kind: Kind::Job, behalf: behalf.clone(), name, contact })
-            .map(Self::opened)
+        Handle::create(Kind::Job, behalf, name, contact).map(|handle| Arc::new(Self(handle)))
     }
 
     /// Open a session that was created before.
     pub fn open(name: &str) -> Result<Arc<Self>> {
-        process::ask(Call::OpenSession { kind: Kind::Job, name: name.to_owned() }).map(Self::opened)
-    }
-
-    fn opened(row: Session) -> Arc<Self> {
-        process::session_opened(&row);
-        Arc::new(Self { row, closed: AtomicBool::new(false) })
+        Handle::open(Kind::Job, name).map(|handle| Arc::new(Self(handle)))
     }
 
     /// Close the session. Its jobs continue; any further use of it is INVALID_SESSION. Returns when the
     /// starts and the clean-up work of this process are done, including work for others, and all that it
     /// stored is on stable storage.
     pub fn close(&self) -> Result<()> {
-        self.check_open()?;
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return Err(self.is_closed());
-        }
-        process::session_closed(&self.row);
-        process::ask(Call::CloseSession(self.row.clone()))
+        self.0.close()
     }
 
     /// Remove a session from the store. Its running jobs continue.
@@ -70,28 +55,28 @@ impl JobSession {
 
     /// Its name; works on a closed session too.
     pub fn name(&self) -> &str {
-        &self.row.name
+        self.0.name()
     }
 
     /// The contact string that it was created with; works on a closed session too.
     pub fn contact(&self) -> Option<&str> {
-        self.row.contact.as_deref()
+        self.0.contact()
     }
 
     /// INVALID_SESSION if it is closed or destroyed.
     pub fn check_open(&self) -> Result<()> {
-        self.ask(Call::CheckSession(self.row.clone()))
+        self.0.check_open()
     }
 
     /// The valid values of `jobCategory`.
     pub fn job_categories(&self) -> Result<Vec<String>> {
-        self.ask(Call::Categories(self.row.clone()))
+        self.0.ask(Call::Categories(self.0.row()))
     }
 
     /// Its jobs that match, in the order of their submission.
     pub fn jobs(&self, filter: Option<&JobFilter>) -> Result<Vec<JobRef>> {
         let filter = filter.cloned().map(Box::new);
-        self.ask(Call::SessionJobs { session: self.row.clone(), filter })
+        self.0.ask(Call::SessionJobs { session: self.0.row(), filter })
     }
 
     /// Submit a job.
@@ -101,8 +86,8 @@ impl JobSession {
 
     /// The same for a user, as whom the job runs.
     pub fn run_job_as(&self, behalf: &Behalf, template: JobTemplate) -> Result<JobRef> {
-        let (session, behalf) = (self.row.clone(), behalf.clone());
-        self.ask(Call::RunJob { session, behalf, template: Box::new(template) })
+        let (session, behalf) = (self.0.row(), behalf.clone());
+        self.0.ask(Call::RunJob { session, behalf, template: Box::new(template) })
     }
 
     /// Submit a job array.
@@ -125,14 +110,14 @@ impl JobSession {
         template: &JobTemplate,
         bulk: Bulk,
     ) -> Result<()> {
-        let (session, behalf, id) = (self.row.clone(), behalf.clone(), array.id.clone());
+        let (session, behalf, id) = (self.0.row(), behalf.clone(), array.id.clone());
         let template = Box::new(template.clone());
-        self.ask(Call::RunArray { session, behalf, id, template, bulk })
+        self.0.ask(Call::RunArray { session, behalf, id, template, bulk })
     }
 
     /// The job array of that id. INVALID_ARGUMENT if the session has none.
     pub fn job_array(&self, id: &str) -> Result<JobArray> {
-        self.ask(Call::SessionArray { session: self.row.clone(), id: id.to_owned() })
+        self.0.ask(Call::SessionArray { session: self.0.row(), id: id.to_owned() })
     }
 
     /// Wait until one of `jobs` has started, or has ended.
@@ -177,26 +162,6 @@ impl JobSession {
                 Err(Error::argument(format!("job {id}: not in job session \"{}\"", self.name())))
             }
             None => Ok(()),
-        }
-    }
-
-    /// Ask about the session unless it is closed.
-    fn ask<T: Content>(&self, call: Call) -> Result<T> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(self.is_closed());
-        }
-        process::ask(call)
-    }
-
-    fn is_closed(&self) -> Error {
-        Error::session(format!("job session \"{}\" is closed", self.name()))
-    }
-}
-
-impl Drop for JobSession {
-    fn drop(&mut self) {
-        if !self.closed.swap(true, Ordering::AcqRel) {
-            process::session_closed(&self.row);
         }
     }
 }

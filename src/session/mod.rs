@@ -16,6 +16,7 @@ mod files;
 mod hand_over;
 #[cfg(test)]
 mod hand_over_tests;
+mod handle;
 mod hold;
 mod job;
 mod job_session;
