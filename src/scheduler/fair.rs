@@ -25,11 +25,7 @@ pub struct Turns<'a> {
 impl<'a> Turns<'a> {
     /// The turns of these candidates beside the jobs that hold slots.
     pub fn new(machine: &Machine, rest: &'a mut dyn Iterator<Item = Result<Candidate>>) -> Self {
-        let mut held = HashMap::new();
-        for job in machine.active.iter().filter(|job| job.reservation.is_none()) {
-            *held.entry(job.owner).or_insert(0) += job.slots;
-        }
-        Self { rest, next: None, first: VecDeque::new(), users: Vec::new(), held }
+        Self { rest, next: None, first: VecDeque::new(), users: Vec::new(), held: machine.held() }
     }
 
     /// Take the candidates of the next rank.

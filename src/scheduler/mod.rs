@@ -17,6 +17,8 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use crate::model::Millis;
 
 pub use fair::Turns;
@@ -80,6 +82,17 @@ pub struct Machine {
     pub reserved: Vec<Reserved>,
 }
 
+impl Machine {
+    /// The slots that the jobs of each user hold, outside of reservations.
+    fn held(&self) -> HashMap<i64, i64> {
+        let mut held = HashMap::new();
+        for job in self.active.iter().filter(|job| job.reservation.is_none()) {
+            *held.entry(job.owner).or_insert(0) += job.slots;
+        }
+        held
+    }
+}
+
 /// Waiting jobs that were submitted together and are all alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
@@ -109,6 +122,13 @@ pub struct Candidate {
     pub reservation: Option<i64>,
     /// The longest run time of each job.
     pub wall_clock: Option<Millis>,
+}
+
+impl Candidate {
+    /// The slots that all jobs of its user may hold; `None` if there is no limit for these.
+    fn user_slots(&self, pool: &Pool) -> Option<i64> {
+        pool.user_slots.filter(|_| self.reservation.is_none())
+    }
 }
 
 /// Jobs of one submission to start, or to make ready.

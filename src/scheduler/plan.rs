@@ -79,9 +79,7 @@ impl Planner<'_> {
         }
         let Some((place, need)) = self.lanes.place(candidate)? else { return Ok(()) };
         let pool = &self.pools[candidate.pool];
-        if candidate.reservation.is_none()
-            && pool.user_slots.is_some_and(|limit| candidate.min_slots > limit)
-        {
+        if candidate.user_slots(pool).is_some_and(|limit| candidate.min_slots > limit) {
             return Ok(());
         }
         let mut slots = Vec::new();

@@ -19,16 +19,12 @@ pub(super) struct Users {
 
 impl Users {
     pub(super) fn new(machine: &Machine) -> Self {
-        let mut held = HashMap::new();
-        for job in machine.active.iter().filter(|job| job.reservation.is_none()) {
-            *held.entry(job.owner).or_insert(0) += job.slots;
-        }
-        Self { held, kept: HashSet::new(), blocked: HashSet::new() }
+        Self { held: machine.held(), kept: HashSet::new(), blocked: HashSet::new() }
     }
 
     /// The slots that the user of the candidate may still get; `None` if there is no limit for it.
     pub(super) fn left(&self, candidate: &Candidate, pool: &Pool) -> Option<i64> {
-        let limit = pool.user_slots.filter(|_| candidate.reservation.is_none())?;
+        let limit = candidate.user_slots(pool)?;
         if self.blocked.contains(&candidate.owner) {
             return Some(0);
         }
