@@ -64,19 +64,20 @@ impl Behalf {
 
     /// The owner of new objects.
     pub(super) fn owner(&self) -> Result<Owner> {
-        match self {
-            Self::Himself => Ok(Owner { user: caller()?, uid: geteuid().as_raw() }),
-            Self::Of(user) => Ok(Owner { user: user.user.clone(), uid: user.uid }),
-        }
+        let user = self.only().map_or_else(caller, |user| Ok(user.to_owned()))?;
+        Ok(Owner { user, uid: self.uid() })
     }
 
     /// The objects that may be seen: all that are stored here, those of this user first.
     pub(super) fn scope(&self) -> Scope {
-        let uid = match self {
+        Scope { uid: self.uid(), others: true }
+    }
+
+    fn uid(&self) -> u32 {
+        match self {
             Self::Himself => geteuid().as_raw(),
             Self::Of(user) => user.uid,
-        };
-        Scope { uid, others: true }
+        }
     }
 
     /// The only owner whose objects may be changed; `None` if any may.
