@@ -155,7 +155,7 @@ fn a_job_outlives_the_daemon_of_its_node_and_its_step() {
     let count = rig.file("count");
     let id = rig.run(job(&counted(&count, &format!("cat {}; exit 6", go.display()))));
     let node = rig.tracker.job_info(&id).unwrap().allocated_machines[0].machine.clone();
-    rig.kill(&["slurmstepd", &format!("[{}.batch]", rig.number(&id))]);
+    rig.kill_step(&id);
     rig.cluster(&["kill", &node]);
     fs::write(&go, "").unwrap();
     assert_eq!(rig.ended(&id).exit_status, Some(6));
@@ -172,7 +172,7 @@ fn a_job_that_is_cleaned_up_is_nobody_elses_though_slurm_still_shows_it() {
     nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let id = rig.run(job(&format!("cat {}; exit 6", go.display())));
     let node = rig.tracker.job_info(&id).unwrap().allocated_machines[0].machine.clone();
-    rig.kill(&["slurmstepd", &format!("[{}.batch]", rig.number(&id))]);
+    rig.kill_step(&id);
     rig.cluster(&["kill", &node]);
     let shown = || rig.tracker.monitoring().unwrap().all_jobs().unwrap();
     assert!(shown().iter().any(|job| job.id == id));
@@ -194,7 +194,7 @@ fn slurm_is_told_of_the_end_of_a_job_whose_step_was_killed() {
     nix::unistd::mkfifo(&go, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let id = rig.run(job(&counted(&count, &format!("cat {}; exit 6", go.display()))));
     eventually("it has counted", || runs(&count) == 1);
-    rig.kill(&["slurmstepd", &format!("[{}.batch]", rig.number(&id))]);
+    rig.kill_step(&id);
     fs::write(&go, "").unwrap();
     // Its node does so, whether or not there is a process of the library.
     let args = ["--noheader", "--states=all", "--format=%T", "--jobs", &rig.number(&id)];
@@ -349,7 +349,7 @@ fn a_job_that_slurm_would_run_again_and_must_not_has_ended() {
         // As if the controller had not been there when the node asked for that.
         rig.slurm("scontrol", &["update", &format!("JobId={number}"), "Requeue=1"]);
         if crashes {
-            rig.kill(&["slurmstepd", &format!("[{number}.batch]")]);
+            rig.kill_step(&id);
             rig.cluster(&["kill", "n3"]);
             for words in [&[id.as_str()][..], &["sleep 4325"]] {
                 for pid in rig.processes(words) {

@@ -307,6 +307,11 @@ impl Rig {
         pids.filter(has_words).collect()
     }
 
+    /// Kill Slurm's process on the node of a job.
+    pub(crate) fn kill_step(&self, id: &str) {
+        self.kill(&["slurmstepd", &format!("[{}.batch]", self.number(id))]);
+    }
+
     /// Kill the one process whose command line has these words.
     pub(crate) fn kill(&self, words: &[&str]) {
         let mut found = Vec::new();
