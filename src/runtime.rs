@@ -178,23 +178,6 @@ pub fn apart<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T> 
     })
 }
 
-/// Do something on a thread of its own beside `work` of the caller; after it, if the system gives no thread.
-pub fn beside<A: Send, B>(other: impl Fn() -> A + Sync, work: impl FnOnce() -> B) -> (A, B) {
-    std::thread::scope(|scope| {
-        let spawned = std::thread::Builder::new().spawn_scoped(scope, || {
-            block_signals();
-            other()
-        });
-        let done = work();
-        let others = match spawned.map(std::thread::ScopedJoinHandle::join) {
-            Ok(Ok(value)) => value,
-            Ok(Err(panic)) => std::panic::resume_unwind(panic),
-            Err(_) => other(),
-        };
-        (others, done)
-    })
-}
-
 fn no_thread(name: &str, error: &std::io::Error) -> Error {
     Error::new(ErrorCode::of_io(error), format!("thread {name}: {error}"))
 }
@@ -210,15 +193,6 @@ fn block_signals() {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn two_things_are_done_beside_one_another() {
-        let (sender, receiver) = mpsc::sync_channel(0);
-        let (sent, received) = beside(|| sender.send(1), move || receiver.recv());
-        assert_eq!((sent, received), (Ok(()), Ok(1)));
-        let died = std::panic::catch_unwind(|| beside(|| panic!("expected by the test"), || ()));
-        assert!(died.is_err());
-    }
 
     #[test]
     fn runs_a_future_from_inside_another_runtime() {

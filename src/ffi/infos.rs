@@ -384,7 +384,7 @@ mod tests {
         unsafe {
             assert_eq!(mem::bytes(info.reservationId), Some(&b"r1"[..]));
             assert_eq!(list::names("users", info.usersACL).unwrap().unwrap(), reservation.users);
-            let machines = list::blocks::<drmaa2_slotinfo_s>(info.reservedMachines).unwrap();
+            let machines = list::blocks::<drmaa2_slotinfo_s>(info.reservedMachines).unwrap().unwrap();
             assert_eq!(mem::bytes((*machines[0]).machineName), Some(&b"node1"[..]));
             assert_eq!((*machines[0]).slots, 2);
             let info = rinfo(&reservation, Compat::Age).unwrap();

@@ -3,8 +3,7 @@
 use std::ptr;
 
 use crate::model::{Control, JobTemplate, Result};
-use crate::runtime;
-use crate::session::{Behalf, Bulk, JobArray, JobRef, JobSession, tasks};
+use crate::session::{Behalf, Bulk, JobArray, JobSession, Tasks};
 
 use super::enums::drmaa2_error;
 use super::jtemplate::drmaa2_jtemplate;
@@ -26,9 +25,6 @@ pub struct drmaa2_jarray_s {
 }
 /// A job array; free it with drmaa2_jarray_free.
 pub type drmaa2_jarray = *mut drmaa2_jarray_s;
-
-/// The handles of so many jobs take as long as their submission, and are made meanwhile.
-const LARGE: i64 = 1000;
 
 /// Free a job array handle with its id, its list of jobs and its session name and set *ja to NULL.
 /// Nothing happens to the jobs, and nothing at all if ja or *ja is NULL.
@@ -141,10 +137,10 @@ impl Block for drmaa2_jarray_s {
     }
 }
 
-/// A handle for a caller, with handles of its jobs.
+/// A handle for a caller, with a list of its jobs.
 pub(super) fn handle(
     array: &JobArray,
-    jobs: impl Iterator<Item = JobRef>,
+    job_list: impl FnOnce() -> Result<drmaa2_j_list>,
 ) -> Result<Owned<drmaa2_jarray_s>> {
     let unset = drmaa2_jarray_s {
         id: ptr::null_mut(),
@@ -154,7 +150,7 @@ pub(super) fn handle(
     let mut ja = Owned::new(unset)?;
     ja.id = mem::string(&array.id)?;
     ja.session_name = mem::optional_string(array.session.as_ref())?;
-    ja.job_list = list::of_blocks(jobs.map(|job| job::handle(&job)))?;
+    ja.job_list = job_list()?;
     Ok(ja)
 }
 
@@ -166,15 +162,12 @@ pub(super) fn submit(
     bulk: Bulk,
 ) -> Result<drmaa2_jarray> {
     let array = session.new_array();
-    let submit = || session.run_array(&array, behalf, template, bulk);
-    let handle = || handle(&array, tasks(&array, template, bulk));
-    let ja = match bulk.count() >= LARGE {
-        true => {
-            let (ja, submitted) = runtime::beside(handle, submit);
-            submitted.and(ja)?
-        }
-        false => submit().and_then(|()| handle())?,
-    };
+    let tasks = Tasks::new(&array, template, bulk)?;
+    // Thousands of handles would take as long as the submission: each is made when somebody asks for it. The list comes
+    // before the submission, which cannot be undone.
+    let jobs = move || list::of_unmade(tasks.count(), move |place| job::handle(&tasks.job(place)));
+    let ja = handle(&array, jobs)?;
+    session.run_array(&array, behalf, template, bulk)?;
     Ok(ja.into_raw())
 }
 

@@ -214,7 +214,7 @@ fn state(number: drmaa2_jstate) -> Result<Option<JobState>> {
 unsafe fn machines(machines: drmaa2_slotinfo_list) -> Result<Vec<String>> {
     const WHAT: &str = "allocatedMachines of the filter";
     // SAFETY: NULL or a list, as the caller of `filter` promised.
-    let Some(slots) = (unsafe { list::blocks::<drmaa2_slotinfo_s>(machines) }) else {
+    let Some(slots) = unsafe { list::blocks::<drmaa2_slotinfo_s>(machines) }? else {
         // SAFETY: the same.
         return Ok(unsafe { list::names(WHAT, machines) }?.unwrap_or_default());
     };

@@ -103,7 +103,9 @@ pub unsafe extern "C" fn drmaa2_jsession_get_job_array(
         // SAFETY: NULL or a string, as the header asks.
         let id = unsafe { mem::name("job array id", jobarray_id) }?;
         let array = session.job_array(id)?;
-        Ok(jarray::handle(&array, array.jobs()?.into_iter())?.into_raw())
+        let jobs = array.jobs()?;
+        let ja = jarray::handle(&array, || list::of_blocks(jobs.iter().map(job::handle)))?;
+        Ok(ja.into_raw())
     })
 }
 
@@ -228,7 +230,7 @@ pub(super) unsafe fn jobs(l: drmaa2_j_list) -> Result<Vec<JobRef>> {
         return Err(null("list of jobs"));
     }
     // SAFETY: a list, as the header asks.
-    let jobs = unsafe { list::blocks::<drmaa2_j_s>(l) };
+    let jobs = unsafe { list::blocks::<drmaa2_j_s>(l) }?;
     let jobs = jobs.ok_or_else(|| Error::argument("the list is not one of jobs"))?;
     if jobs.is_empty() {
         return Err(Error::argument("the list of jobs is empty"));

@@ -6,6 +6,7 @@ use std::ptr;
 
 use crate::model::{Error, Result, Text};
 
+use super::element::{Element, Maker};
 use super::enums::{ListType, drmaa2_error, drmaa2_listtype};
 use super::guard;
 use super::instances;
@@ -35,19 +36,13 @@ pub struct drmaa2_list_s {
     kind: drmaa2_listtype,
     release: drmaa2_list_entryfree,
     elements: VecDeque<Element>,
-}
-
-struct Element {
-    /// The caller's pointer.
-    pointer: *mut c_void,
-    /// In a list of strings, the text at the time of the call: some callers free a string as soon as it
-    /// is in a list without a callback, before they pass the list to be read.
-    text: Option<Text>,
+    /// Makes those that nobody has asked for yet.
+    maker: Option<Maker>,
 }
 
 impl drmaa2_list_s {
     fn new(kind: drmaa2_listtype, release: drmaa2_list_entryfree) -> Result<Box<Self>> {
-        mem::boxed(Self { kind, release, elements: VecDeque::new() })
+        mem::boxed(Self { kind, release, elements: VecDeque::new(), maker: None })
     }
 
     fn reserve(&mut self, more: usize) -> Result<()> {
@@ -72,7 +67,7 @@ impl drmaa2_list_s {
         } else {
             None
         };
-        Ok(Element { pointer, text })
+        Ok(Element::new(pointer, text))
     }
 
     fn is(&self, kind: ListType) -> bool {
@@ -84,14 +79,14 @@ impl Drop for drmaa2_list_s {
     fn drop(&mut self) {
         for element in self.elements.drain(..) {
             // SAFETY: the element was added to a list with this callback.
-            unsafe { release(self.release, element.pointer) };
+            unsafe { release(self.release, element.made()) };
         }
     }
 }
 
-/// Run a list's callback on an element.
+/// Run a list's callback on an element, unless nobody has it.
 unsafe fn release(callback: drmaa2_list_entryfree, mut pointer: *mut c_void) {
-    if let Some(callback) = callback {
+    if let Some(callback) = callback.filter(|_| !pointer.is_null()) {
         // SAFETY: whoever made the list promised that its callback takes its elements.
         unsafe { callback(&raw mut pointer) };
     }
@@ -142,17 +137,16 @@ pub unsafe extern "C" fn drmaa2_list_free(l: *mut drmaa2_list) {
 ///
 /// Returns exactly the pointer that was added. It still belongs to the list, and is valid until
 /// the element is deleted or the list is freed. NULL on error: DRMAA2_INVALID_ARGUMENT if l is
-/// NULL or there is no such element.
+/// NULL or there is no such element, DRMAA2_OUT_OF_RESOURCE if there is no memory: the jobs of an
+/// array are made when they are asked for.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn drmaa2_list_get(l: drmaa2_list, pos: c_long) -> *const c_void {
     guard::value(ptr::null(), || {
         // SAFETY: a list, or NULL.
         let list = unsafe { look(l) }?;
         let index = list.index(pos)?;
-        list.elements
-            .get(index)
-            .map(|element| element.pointer.cast_const())
-            .ok_or_else(|| Error::internal("a list lost an element"))
+        let element = list.elements.get(index).ok_or_else(|| Error::internal("a list lost an element"))?;
+        Ok(element.pointer(list.maker.as_ref())?.cast_const())
     })
 }
 
@@ -190,7 +184,7 @@ pub unsafe extern "C" fn drmaa2_list_del(l: drmaa2_list, pos: c_long) -> drmaa2_
         };
         if let Some(element) = element {
             // SAFETY: the element was added to a list with this callback.
-            unsafe { release(callback, element.pointer) };
+            unsafe { release(callback, element.made()) };
         }
         Ok(())
     })
@@ -265,7 +259,7 @@ pub(super) fn of_strings<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> 
         list.reserve(1)?;
         let copy = mem::text(text.as_ref())?;
         let pointer = mem::string(text.as_ref())?.cast();
-        list.elements.push_back(Element { pointer, text: Some(copy) });
+        list.elements.push_back(Element::new(pointer, Some(copy)));
     }
     Ok(Box::into_raw(list))
 }
@@ -291,7 +285,7 @@ pub(super) fn of_blocks<T: Listed>(
     }
     for block in blocks {
         list.reserve(1)?;
-        list.elements.push_back(Element { pointer: block?.into_raw().cast(), text: None });
+        list.elements.push_back(Element::new(block?.into_raw().cast(), None));
     }
     Ok(Box::into_raw(list))
 }
@@ -306,7 +300,7 @@ pub(super) unsafe fn texts(what: &str, list: drmaa2_list) -> Result<Option<Vec<T
     if !list.is(ListType::DRMAA2_STRINGLIST) {
         return Err(Error::argument(format!("{what} is not a list of strings")));
     }
-    Ok(Some(list.elements.iter().filter_map(|element| element.text.clone()).collect()))
+    Ok(Some(list.elements.iter().filter_map(|element| element.text().cloned()).collect()))
 }
 
 /// As [`texts`], for names, which must be UTF-8.
@@ -323,21 +317,38 @@ pub(super) unsafe fn names(what: &str, list: drmaa2_list) -> Result<Option<Vec<S
         .map_err(|_| Error::argument(format!("{what} holds a name that is not UTF-8")))
 }
 
+/// A new list of so many structs that owns its elements. Each is made when it is asked for.
+pub(super) fn of_unmade<T: Listed>(
+    count: usize,
+    make: impl Fn(usize) -> Result<Owned<T>> + Send + Sync + 'static,
+) -> Result<drmaa2_list> {
+    let mut list = drmaa2_list_s::new(T::KIND as c_int, Some(T::RELEASE))?;
+    list.reserve(count)?;
+    list.elements.extend((0..count).map(Element::unmade));
+    list.maker = Some(Maker::new(make, T::RELEASE));
+    Ok(Box::into_raw(list))
+}
+
 /// The structs in a caller's list; `None` for NULL or a list of another kind.
 ///
 /// # Safety
 /// As [`texts`].
-pub(super) unsafe fn blocks<T: Listed>(list: drmaa2_list) -> Option<Vec<*mut T>> {
+pub(super) unsafe fn blocks<T: Listed>(list: drmaa2_list) -> Result<Option<Vec<*mut T>>> {
     // SAFETY: the caller's promise.
-    let list = unsafe { list.as_ref() }.filter(|list| list.is(T::KIND))?;
-    Some(list.elements.iter().map(|element| element.pointer.cast()).collect())
+    let list = unsafe { list.as_ref() }.filter(|list| list.is(T::KIND));
+    let Some(list) = list else { return Ok(None) };
+    let pointer = |element: &Element| Ok(element.pointer(list.maker.as_ref())?.cast());
+    list.elements.iter().map(pointer).collect::<Result<_>>().map(Some)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ffi::infos::drmaa2_slotinfo_s;
-    use crate::ffi::job::drmaa2_j_s;
+    use crate::ffi::job::{self, drmaa2_j_s};
+    use crate::session::JobRef;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
 
     #[test]
     fn a_list_of_strings_is_read_as_it_was_when_they_were_added() {
@@ -355,13 +366,43 @@ mod tests {
     }
 
     #[test]
+    fn an_element_is_made_once_for_all_who_ask_for_it() {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let make = |place: usize| {
+            MADE.fetch_add(1, Ordering::Relaxed);
+            let job = JobRef { id: format!("a.{place}"), session: None, name: None };
+            job::handle(&job)
+        };
+        let mut list = of_unmade(4, make).unwrap();
+        let shared = list.addr();
+        let ask = || {
+            // SAFETY: a list, which is only read.
+            let pointer = unsafe { drmaa2_list_get(ptr::with_exposed_provenance_mut(shared), 2) };
+            pointer.addr()
+        };
+        list.expose_provenance();
+        let asked = thread::scope(|scope| [(); 4].map(|()| scope.spawn(ask)).map(|it| it.join().unwrap()));
+        // SAFETY: a plain use of the API.
+        unsafe {
+            assert_eq!(asked, [drmaa2_list_get(list, 2).addr(); 4]);
+            assert_eq!(drmaa2_list_size(list), 4);
+            assert_eq!((drmaa2_list_del(list, 0), drmaa2_list_del(list, 1)), (0, 0));
+            let ids = blocks::<drmaa2_j_s>(list).unwrap().unwrap();
+            let ids: Vec<String> = ids.into_iter().map(|j| job::get(j).unwrap().id).collect();
+            assert_eq!(ids, ["a.1", "a.3"]);
+            assert!(MADE.load(Ordering::Relaxed) < 4 + 3);
+            drmaa2_list_free(&raw mut list);
+        }
+    }
+
+    #[test]
     fn a_list_of_the_wrong_kind_is_not_read() {
         // SAFETY: a plain use of the API.
         unsafe {
             let mut list = drmaa2_list_create(ListType::DRMAA2_JOBLIST as c_int, None);
             assert!(texts("args", list).is_err());
-            assert!(blocks::<drmaa2_slotinfo_s>(list).is_none());
-            assert!(blocks::<drmaa2_j_s>(list).is_some());
+            assert!(blocks::<drmaa2_slotinfo_s>(list).unwrap().is_none());
+            assert!(blocks::<drmaa2_j_s>(list).unwrap().is_some());
             drmaa2_list_free(&raw mut list);
         }
     }

@@ -10,6 +10,7 @@
 #![allow(clippy::missing_safety_doc)]
 
 pub mod dict;
+mod element;
 pub mod enums;
 pub mod ext;
 #[cfg(feature = "fuzzing")]

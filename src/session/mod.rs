@@ -77,7 +77,7 @@ pub use notify::notify;
 pub use refs::{JobArray, JobRef, ReservationRef};
 pub use reservation_session::ReservationSession;
 pub use serve::serve;
-pub use submit::{Bulk, tasks};
+pub use submit::{Bulk, Tasks};
 
 /// The limit of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

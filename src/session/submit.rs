@@ -59,11 +59,6 @@ pub struct Bulk {
 }
 
 impl Bulk {
-    /// The number of tasks; 0 if these are no indices of an array.
-    pub fn count(self) -> i64 {
-        self.range().map_or(0, |range| range.count())
-    }
-
     fn range(self) -> Result<TaskRange> {
         let Self { begin, end, step, .. } = self;
         let refuse = |cause: String| {
@@ -116,16 +111,32 @@ fn job_name(template: &JobTemplate) -> Option<String> {
     template.job_name.as_ref().filter(|name| !name.is_empty()).map(Text::to_string)
 }
 
-/// The jobs of an array that is submitted with these arguments. No look-up is necessary, which might fail
-/// when nothing can be undone any more.
-pub fn tasks(array: &JobArray, template: &JobTemplate, bulk: Bulk) -> impl Iterator<Item = JobRef> {
-    let indices: Vec<i64> = bulk.range().map_or_else(|_| Vec::new(), |range| range.indices().collect());
-    let name = job_name(template);
-    indices.into_iter().map(move |index| JobRef {
-        id: task_id(&array.id, index),
-        session: array.session.clone(),
-        name: name.clone(),
-    })
+/// The jobs of an array that is submitted with certain arguments. No look-up is necessary, which might fail when nothing
+/// can be undone any more.
+pub struct Tasks {
+    array: JobArray,
+    name: Option<String>,
+    range: TaskRange,
+}
+
+impl Tasks {
+    /// Those with these arguments.
+    pub fn new(array: &JobArray, template: &JobTemplate, bulk: Bulk) -> Result<Self> {
+        Ok(Self { array: array.clone(), name: job_name(template), range: bulk.range()? })
+    }
+
+    /// Their number.
+    pub fn count(&self) -> usize {
+        usize::try_from(self.range.count()).unwrap_or(0)
+    }
+
+    /// The job at this place, counted from 0.
+    pub fn job(&self, place: usize) -> JobRef {
+        let place = i64::try_from(place).unwrap_or(i64::MAX);
+        let index = place.saturating_mul(self.range.step).saturating_add(self.range.first);
+        let (id, session) = (task_id(&self.array.id, index), self.array.session.clone());
+        JobRef { id, session, name: self.name.clone() }
+    }
 }
 
 /// Submit a job array with this id: all of it or nothing.
