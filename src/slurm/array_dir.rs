@@ -131,7 +131,7 @@ impl Part {
     }
 }
 
-/// Make the directory of an array, none of whose tasks is submitted yet.
+/// Make the directory of an array, whose tasks are about to be submitted.
 pub(super) fn make(dir: &Path, array: &NewArray, stand_in: i64, plan: &Plan<'_>) -> Result<()> {
     let mut draft = dir.as_os_str().to_owned();
     draft.push(DRAFT);
@@ -147,13 +147,20 @@ pub(super) fn make(dir: &Path, array: &NewArray, stand_in: i64, plan: &Plan<'_>)
         let tasks = format!("{} {} {stand_in}\n{session}", range.first, range.step.max(1));
         fs::write(draft.join(TASKS_FILE), tasks)?;
         let count = usize::try_from(range.count()).map_err(io::Error::other)?;
-        fs::write(draft.join(MARKS_FILE), vec![Mark::Gone.byte(); count])?;
+        let mut marks = vec![Mark::Gone.byte(); count];
+        for index in &array.indices {
+            let place = usize::try_from((index - range.first) / range.step.max(1));
+            if let Some(mark) = place.ok().and_then(|place| marks.get_mut(place)) {
+                *mark = Mark::None.byte();
+            }
+        }
+        fs::write(draft.join(MARKS_FILE), marks)?;
         fs::rename(&draft, dir)
     };
     made().map_err(|error| of_file(dir, &error))
 }
 
-/// Note tasks that are about to be submitted.
+/// Note tasks that are about to be submitted again.
 pub(super) fn enlist(dir: &Path, places: &[i64]) -> Result<()> {
     let enlisted = || {
         let file = OpenOptions::new().read(true).write(true).open(dir.join(MARKS_FILE))?;
@@ -247,8 +254,6 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         assert!(ArrayDir::read(&scratch.path().join("a")).unwrap().is_none());
         let (dir, _) = array(scratch.path());
-        assert_eq!(read(&dir).indices().count(), 0);
-        enlist(&dir, &[0, 1, 3]).unwrap();
         let known = read(&dir);
         assert_eq!(known.indices().collect::<Vec<_>>(), [5, 8, 14]);
         assert_eq!((known.place(8), known.place(9), known.place(2)), (Some(1), None, None));
@@ -269,7 +274,11 @@ mod tests {
             remove_task(&dir, index).unwrap();
         }
         assert_eq!(read(&dir).indices().collect::<Vec<_>>(), [8]);
-        remove_task(&dir, 8).unwrap();
+        enlist(&dir, &[3]).unwrap();
+        assert_eq!(read(&dir).indices().collect::<Vec<_>>(), [8, 14]);
+        for index in [14, 8] {
+            remove_task(&dir, index).unwrap();
+        }
         assert!(!dir.exists());
         remove_task(&dir, 8).unwrap();
     }
@@ -278,10 +287,9 @@ mod tests {
     fn what_was_asked_of_a_task_stays_asked_when_it_is_submitted_again() {
         let scratch = tempfile::tempdir().unwrap();
         let (dir, _) = array(scratch.path());
-        enlist(&dir, &[0, 1]).unwrap();
         mark(&dir, [1], Mark::Terminate).unwrap();
         enlist(&dir, &[0, 1]).unwrap();
         assert_eq!((read(&dir).mark(0), read(&dir).mark(1)), (Mark::None, Mark::Terminate));
-        assert_eq!((read(&dir).mark(3), read(&dir).mark(99)), (Mark::Gone, Mark::Gone));
+        assert_eq!((read(&dir).mark(2), read(&dir).mark(99)), (Mark::Gone, Mark::Gone));
     }
 }

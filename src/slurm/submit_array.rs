@@ -47,8 +47,10 @@ pub(super) async fn submit(core: &Core, array: NewArray) -> Result<Accepted> {
         );
         return Err(refuse(core, &array, &[], Error::unsupported(&text)).await);
     }
-    let (enlisted, wanted) = (dir.clone(), places.clone());
-    blocking(move || array_dir::enlist(&enlisted, &wanted)).await?;
+    if !is_new {
+        let (enlisted, wanted) = (dir.clone(), places.clone());
+        blocking(move || array_dir::enlist(&enlisted, &wanted)).await?;
+    }
     let (mut numbers, synced) = (Vec::new(), dir.clone());
     let submitting = async {
         for chunk in chunks {
