@@ -22,8 +22,12 @@ const TASKS: usize = 10_000;
 const OTHERS: usize = 1_000;
 /// The number of large arrays whose submission is timed.
 const ARRAYS: usize = 15;
-/// The time before each, in which Slurm ends what was cancelled, and the rest of the array before is removed.
-const REST: Duration = Duration::from_secs(2);
+/// Before each, the library and Slurm's controller have done so little for so long: Slurm ends what was cancelled, and
+/// the rest of the array before is removed.
+const REST: Duration = Duration::from_secs(1);
+const REST_SHARE: f64 = 3.0;
+/// The most rests before one.
+const RESTS: usize = 60;
 /// The time for which the cost of following jobs is counted.
 const WATCH: Duration = Duration::from_secs(20);
 
@@ -127,14 +131,28 @@ fn submit_in_c(session: &str) -> Result<(String, Duration), Error> {
     }
 }
 
+/// Wait until neither the library nor Slurm's controller is busy with what was before.
+fn rest() -> Result<(), Error> {
+    for _ in 0..RESTS {
+        let shares = costs(|| {
+            std::thread::sleep(REST);
+            Ok(())
+        })?;
+        if shares.iter().all(|share| *share <= REST_SHARE) {
+            return Ok(());
+        }
+    }
+    Err("the library or Slurm is busy for minutes".into())
+}
+
 /// The times of a submission by Slurm's program and by the library, in turn.
 fn submissions(session: &JobSession) -> Result<[Duration; 2], Error> {
     let (mut raw, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..ARRAYS {
-        std::thread::sleep(REST);
+        rest()?;
         let [submitted, ..] = raw_array()?;
         raw.push(submitted);
-        std::thread::sleep(REST);
+        rest()?;
         let (id, submitted) = submit_in_c(session.name())?;
         ours.push(submitted);
         let array = session.job_array(&id)?;
