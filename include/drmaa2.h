@@ -712,7 +712,8 @@ void drmaa2_list_free(drmaa2_list *l);
  *
  * Returns exactly the pointer that was added. It still belongs to the list, and is valid until
  * the element is deleted or the list is freed. NULL on error: DRMAA2_INVALID_ARGUMENT if l is
- * NULL or there is no such element.
+ * NULL or there is no such element, DRMAA2_OUT_OF_RESOURCE if there is no memory: the jobs of an
+ * array are made when they are asked for.
  */
 const void *drmaa2_list_get(drmaa2_list l, long pos);
 
