@@ -5,13 +5,14 @@
 //! process. An event that every listener has taken is dropped.
 
 use rusqlite::{Connection, Row, params};
+use serde::{Deserialize, Serialize};
 
 use super::rows::state;
 use super::{Claim, Kind, Session, Store};
 use crate::model::{JobState, Result};
 
 /// A new state of a job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Its place in the order of all events.
     pub number: i64,
@@ -43,6 +44,22 @@ impl Store {
     /// Take the next events after the one of this number, at most `limit`. If the process is too far
     /// behind, the numbers have a gap.
     pub fn take_events(&self, listener: &Claim, after: i64, limit: i64) -> Result<Vec<Event>> {
+        self.next_events(listener, after, limit, |events| events.last().map(|last| last.number))
+    }
+
+    /// The same for a process that may not get them: they are kept until it asks for those after them.
+    pub fn show_events(&self, listener: &Claim, after: i64, limit: i64) -> Result<Vec<Event>> {
+        self.next_events(listener, after, limit, |_| Some(after))
+    }
+
+    /// The next events; `taken` tells the last that the process has.
+    fn next_events(
+        &self,
+        listener: &Claim,
+        after: i64,
+        limit: i64,
+        taken: impl FnOnce(&[Event]) -> Option<i64>,
+    ) -> Result<Vec<Event>> {
         let any = "SELECT 1 FROM events WHERE number > ? LIMIT 1";
         if !self.read(|sql| Ok(sql.prepare_cached(any)?.exists([after])?))? {
             return Ok(Vec::new());
@@ -57,10 +74,10 @@ impl Store {
                 )?
                 .query_map([after, limit], event)?
                 .collect::<rusqlite::Result<_>>()?;
-            if let Some(last) = events.last() {
+            if let Some(taken) = taken(&events) {
                 // The process may have listened anew since, and be further ahead.
                 sql.prepare_cached("UPDATE listeners SET seen = max(seen, ?2) WHERE claim = ?1")?
-                    .execute(params![listener, last.number])?;
+                    .execute(params![listener, taken])?;
                 drop_taken(sql)?;
             }
             Ok(events)

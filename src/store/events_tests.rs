@@ -171,3 +171,19 @@ fn who_is_too_far_behind_loses_the_oldest() {
     let left: Vec<&str> = left.iter().map(|event| event.job.as_str()).collect();
     assert_eq!(left, ["kept", "newest"]);
 }
+
+#[test]
+fn what_is_shown_is_kept_until_the_next_is_asked_for() {
+    let (_dir, store, session) = store();
+    let mine = Claim::mine();
+    let seen = store.listen(&mine).unwrap();
+    insert(&store, &session, "a");
+    let shown = || store.show_events(&mine, seen, 3).unwrap();
+    let first = shown();
+    assert_eq!((first.len(), first[0].job.as_str()), (1, "a"));
+    assert_eq!(shown(), first, "the first answer was lost");
+    assert_eq!(rows(&store), 1);
+    insert(&store, &session, "b");
+    let next = store.show_events(&mine, first[0].number, 3).unwrap();
+    assert_eq!((next.len(), next[0].job.as_str(), rows(&store)), (1, "b", 1));
+}
