@@ -4,6 +4,7 @@
 //! Every key is in `docs/configuration.md`. An unknown one is an error that names it, so that a misspelt
 //! key is not silently ignored.
 
+mod broker;
 mod category;
 mod sources;
 mod target;
@@ -24,6 +25,7 @@ use serde::Deserialize;
 use crate::model::extensions::{self, Pull};
 use crate::model::{Containers, DEFAULT_QUEUE, Error, ErrorCode, JobTemplate, Result, Text};
 
+pub use broker::Broker;
 pub use category::Category;
 use sources::FILE_VARIABLE;
 pub use sources::Sources;
@@ -44,6 +46,8 @@ pub struct Config {
     pub init: Option<PathBuf>,
     /// The agent, which continues with jobs when no other process does.
     pub agent: Agent,
+    /// The broker.
+    pub broker: Broker,
     /// The containerd that jobs run on, unless a cluster is configured.
     pub containerd: Containerd,
     /// The cluster that jobs run on if a session names nothing else.
@@ -135,6 +139,7 @@ struct Layer {
     state_dir: Option<PathBuf>,
     init: Option<PathBuf>,
     agent: Option<PathBuf>,
+    broker: Option<PathBuf>,
     address: Option<PathBuf>,
     namespace: Option<String>,
     snapshotter: Option<String>,
@@ -217,6 +222,7 @@ impl Config {
             state_dir: PathBuf::new(),
             init: None,
             agent: Agent::On,
+            broker: Broker::Default,
             containerd: Containerd::built_in(),
             slurm: None,
             runtime: None,
@@ -259,6 +265,7 @@ impl Config {
         self.init = layer.init.or(self.init.take());
         self.sendmail = layer.sendmail.or(self.sendmail.take());
         set(&mut self.agent, layer.agent.map(Agent::parse).transpose()?);
+        set(&mut self.broker, layer.broker.map(Broker::parse).transpose()?);
         self.default_category = layer.default_category.or(self.default_category.take());
         self.categories.extend(layer.categories);
         set(&mut self.pull, layer.pull.as_deref().map(pull_policy).transpose()?);
@@ -467,6 +474,7 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
         state_dir: env("DRMAA2_STATE_DIR"),
         init: env("DRMAA2_INIT"),
         agent: env("DRMAA2_AGENT"),
+        broker: env("DRMAA2_BROKER"),
         address: env("DRMAA2_ADDRESS").or_else(|| env("CONTAINERD_ADDRESS")),
         namespace: text("CONTAINERD_NAMESPACE")?,
         snapshotter: text("CONTAINERD_SNAPSHOTTER")?,

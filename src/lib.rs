@@ -21,3 +21,4 @@ pub mod spawn;
 pub mod store;
 pub mod sync;
 pub mod tracker;
+pub mod wire;

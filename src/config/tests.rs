@@ -96,6 +96,18 @@ fn the_program_says_whose_structs_it_expects() {
 }
 
 #[test]
+fn the_broker_is_off_or_somewhere() {
+    let broker = |system: &str, env: &[(&str, &str)]| load(system, true, env).map(|it| it.broker);
+    assert_eq!(broker("", &[]), Ok(Broker::Default));
+    assert!(Broker::Default.path().unwrap().starts_with("/run"));
+    assert_eq!(broker("broker = '/a/b'", &[]), Ok(Broker::At("/a/b".into())));
+    assert_eq!(broker("broker = '/a/b'", &[("DRMAA2_BROKER", "off")]), Ok(Broker::Off));
+    assert_eq!(Broker::Off.path(), None);
+    let error = broker("broker = 'a/b'", &[]).unwrap_err();
+    assert!(error.message.contains("broker \"a/b\""), "{error}");
+}
+
+#[test]
 fn the_agent_is_on_off_or_somewhere() {
     let agent = |system: &str, env: &[(&str, &str)]| load(system, true, env).map(|it| it.agent);
     assert_eq!(agent("", &[]), Ok(Agent::On));

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 /// A DRMAA2 error code (GFD.231, error conditions). The numbers are those of the C enum `drmaa2_error`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(i32)]
 pub enum ErrorCode {
     /// Success.
@@ -37,7 +39,7 @@ pub enum ErrorCode {
 }
 
 /// A failure: a DRMAA2 code, and a text that names the object, the cause and the runtime's own message.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     /// The class of the error.

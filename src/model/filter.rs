@@ -1,11 +1,13 @@
 //! The match of jobs with a filter (GFD.231, JobInfo).
 
+use serde::{Deserialize, Serialize};
+
 use super::{JobInfo, JobState, Millis};
 
 /// A job info used as a filter: a job matches when every member that is set matches.
 ///
 /// `annotation` is no filter member. Numbers that are lower bounds are in seconds, as in the API.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub struct JobFilter {
     pub job_id: Option<String>,

@@ -1,9 +1,11 @@
 //! The account of a job while it lives, and its outcome once it has ended.
 
+use serde::{Deserialize, Serialize};
+
 use super::{JobState, Millis, signal_name, signal_number};
 
 /// Slots of one machine that a job occupies.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotInfo {
     /// The machine.
     pub machine: String,
@@ -12,7 +14,7 @@ pub struct SlotInfo {
 }
 
 /// The resources that a job used. `None` is unknown.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// User and system time of the job and its descendants.
     pub cpu_time: Option<Millis>,
@@ -46,7 +48,7 @@ impl Usage {
 }
 
 /// The image that a job runs in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRef {
     /// Its full name.
     pub name: String,
@@ -102,7 +104,7 @@ impl Outcome {
 }
 
 /// A snapshot of a job (GFD.231, JobInfo). `None` is UNSET.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobInfo {
     /// The job's id.
     pub id: String,

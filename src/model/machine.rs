@@ -1,9 +1,11 @@
 //! The objects of monitoring: machines, queues, versions.
 
+use serde::{Deserialize, Serialize};
+
 use super::Text;
 
 /// A two-part version; both parts are always present.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     /// The part before the first dot.
     pub major: String,
@@ -34,7 +36,7 @@ impl Version {
 }
 
 /// An operating system. The numbers are those of the C enum `drmaa2_os`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(i32)]
 pub enum Os {
     /// Any other.
@@ -44,7 +46,7 @@ pub enum Os {
 }
 
 /// A processor architecture. The numbers are those of the C enum `drmaa2_cpu`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(i32)]
 #[allow(missing_docs)]
 pub enum Cpu {
@@ -60,7 +62,7 @@ pub enum Cpu {
 }
 
 /// One execution host.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     /// Its host name.
     pub name: String,
@@ -115,7 +117,7 @@ impl Machine {
 pub const DEFAULT_QUEUE: &str = "default";
 
 /// One queue.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queue {
     /// The name for a template's `queueName`.
     pub name: String,

@@ -75,7 +75,7 @@ pub enum Span {
 }
 
 /// A snapshot of a reservation (GFD.231, ReservationInfo).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReservationInfo {
     /// Its id.
     pub id: String,

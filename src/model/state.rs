@@ -1,9 +1,11 @@
 //! Job states and the transitions between them (GFD.231, JobState).
 
+use serde::{Deserialize, Serialize};
+
 use super::{Error, Result};
 
 /// The state of a job. The numbers are those of the C enum `drmaa2_jstate`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(i32)]
 pub enum JobState {
     /// Unknown, for good.
@@ -27,7 +29,7 @@ pub enum JobState {
 }
 
 /// The control operations on a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Control {
     /// Stop executing for the time being.
     Suspend,
