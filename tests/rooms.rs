@@ -131,8 +131,12 @@ fn sessions_know_no_particular_tracker() {
         for tracker in ["containerd", "slurm"] {
             assert!(!named_rooms(&words).contains(&tracker), "{}", source.path.display());
         }
+        // The broker serves many sockets.
+        let is_broker = source.path.starts_with("session/broker");
         for word in ["tokio", "tonic", "containerd_client"] {
-            assert!(!words.iter().any(|other| other == word), "{} names {word}", source.path.display());
+            let may = is_broker && word == "tokio";
+            let named = words.iter().any(|other| other == word);
+            assert!(may || !named, "{} names {word}", source.path.display());
         }
     }
 }

@@ -53,12 +53,7 @@ impl Element {
         }
         let maker = maker.ok_or_else(|| Error::internal("a list lost an element"))?;
         let mut made = (maker.make)(self.place)?;
-        match self.pointer.compare_exchange(
-            ptr::null_mut(),
-            made,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        ) {
+        match self.pointer.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Ok(made),
             Err(other) => {
                 // SAFETY: it was made just now, and nobody else has it.

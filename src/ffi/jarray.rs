@@ -161,13 +161,13 @@ pub(super) fn submit(
     template: &JobTemplate,
     bulk: Bulk,
 ) -> Result<drmaa2_jarray> {
-    let array = session.new_array();
-    let tasks = Tasks::new(&array, template, bulk)?;
+    let new = session.new_array();
+    let tasks = Tasks::new(&new.array, template, bulk)?;
     // Thousands of handles would take as long as the submission: each is made when somebody asks for it. The list comes
     // before the submission, which cannot be undone.
     let jobs = move || list::of_unmade(tasks.count(), move |place| job::handle(&tasks.job(place)));
-    let ja = handle(&array, jobs)?;
-    session.run_array(&array, behalf, template, bulk)?;
+    let ja = handle(&new.array, jobs)?;
+    session.run_array(&new, behalf, template, bulk)?;
     Ok(ja.into_raw())
 }
 

@@ -145,7 +145,8 @@ pub unsafe extern "C" fn drmaa2_list_get(l: drmaa2_list, pos: c_long) -> *const 
         // SAFETY: a list, or NULL.
         let list = unsafe { look(l) }?;
         let index = list.index(pos)?;
-        let element = list.elements.get(index).ok_or_else(|| Error::internal("a list lost an element"))?;
+        let element =
+            list.elements.get(index).ok_or_else(|| Error::internal("a list lost an element"))?;
         Ok(element.pointer(list.maker.as_ref())?.cast_const())
     })
 }
@@ -381,7 +382,8 @@ mod tests {
             pointer.addr()
         };
         list.expose_provenance();
-        let asked = thread::scope(|scope| [(); 4].map(|()| scope.spawn(ask)).map(|it| it.join().unwrap()));
+        let asked =
+            thread::scope(|scope| [(); 4].map(|()| scope.spawn(ask)).map(|it| it.join().unwrap()));
         // SAFETY: a plain use of the API.
         unsafe {
             assert_eq!(asked, [drmaa2_list_get(list, 2).addr(); 4]);

@@ -4,6 +4,7 @@
 //! call has that user's rights, and its results belong to that user.
 
 use nix::unistd::{Uid, User, geteuid};
+use serde::{Deserialize, Serialize};
 
 use super::submitter::{another, caller, group_named, submitter, user, user_named};
 use crate::model::{self, Error, ErrorCode, Owner, Result, Scope};
@@ -23,12 +24,14 @@ pub struct Sudo {
 }
 
 /// See the module.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Behalf {
     /// On behalf of the calling user.
     Himself,
     /// On behalf of another user.
     Of(Box<Submitter>),
+    /// By another user, who has no way to the runtime but this process.
+    Guest(Box<Submitter>),
 }
 
 impl Behalf {
@@ -58,7 +61,7 @@ impl Behalf {
     pub(super) fn submitter(&self) -> Result<Submitter> {
         match self {
             Self::Himself => submitter(),
-            Self::Of(user) => Ok(Submitter::clone(user)),
+            Self::Of(user) | Self::Guest(user) => Ok(Submitter::clone(user)),
         }
     }
 
@@ -76,7 +79,7 @@ impl Behalf {
     fn uid(&self) -> u32 {
         match self {
             Self::Himself => geteuid().as_raw(),
-            Self::Of(user) => user.uid,
+            Self::Of(user) | Self::Guest(user) => user.uid,
         }
     }
 
@@ -84,7 +87,7 @@ impl Behalf {
     pub(super) fn only(&self) -> Option<&str> {
         match self {
             Self::Himself => None,
-            Self::Of(user) => Some(&user.user),
+            Self::Of(user) | Self::Guest(user) => Some(&user.user),
         }
     }
 
@@ -231,8 +234,9 @@ mod tests {
         assert_eq!(job.clone().on_behalf(&Behalf::Himself).unwrap(), job);
 
         let bulk = Bulk { begin: 1, end: 2, step: 1, max_parallel: 0 };
-        let array = session.new_array();
-        session.run_array(&array, &other, &template("sleep"), bulk).unwrap();
+        let new = session.new_array();
+        session.run_array(&new, &other, &template("sleep"), bulk).unwrap();
+        let array = new.array;
         assert_eq!(code(array.clone().on_behalf(&me)), ErrorCode::DeniedByDrms);
         let task = array.jobs().unwrap().remove(0);
         assert_eq!(task.info().unwrap().owner.as_deref(), Some("other"));

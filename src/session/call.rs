@@ -1,15 +1,19 @@
 //! The calls of a client, and their answers: each function of the API that needs more than its own process is one call.
 
+use serde::{Deserialize, Serialize};
+
 use super::behalf::Behalf;
+use super::ids::Nonce;
 use super::refs::{JobArray, JobRef, ReservationRef};
 use super::submit::Bulk;
 use crate::model::{
-    Control, Error, JobFilter, JobInfo, JobState, JobTemplate, Machine, Queue, ReservationInfo,
-    ReservationTemplate, Result, Version,
+    Control, Error, ErrorCode, JobFilter, JobInfo, JobState, JobTemplate, Machine, Queue,
+    ReservationInfo, ReservationTemplate, Result, Version,
 };
-use crate::store::{Kind, Session};
+use crate::store::{Event, Kind, Session};
 
 /// A call. The answer's type is in brackets.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Call {
     /// Make a session of this name, or of a new one. (Session)
     CreateSession { kind: Kind, behalf: Behalf, name: Option<String>, contact: Option<String> },
@@ -29,10 +33,10 @@ pub(super) enum Call {
     SessionJobs { session: Session, filter: Option<Box<JobFilter>> },
     /// A job array of a session by its id. (Array)
     SessionArray { session: Session, id: String },
-    /// Submit a job. (Job)
-    RunJob { session: Session, behalf: Behalf, template: Box<JobTemplate> },
-    /// Submit a job array of this new id. (Done)
-    RunArray { session: Session, behalf: Behalf, id: String, template: Box<JobTemplate>, bulk: Bulk },
+    /// Submit a job; the answer to a call that is made again is that to the first. (Job)
+    RunJob { session: Session, behalf: Behalf, nonce: Nonce, template: Box<JobTemplate> },
+    /// Submit a job array; likewise. (Done)
+    RunArray { session: Session, behalf: Behalf, nonce: Nonce, template: Box<JobTemplate>, bulk: Bulk },
 
     /// The state of a job. (State)
     JobState(JobRef),
@@ -75,6 +79,13 @@ pub(super) enum Call {
     /// Terminate a reservation. (Done)
     EndReservation(ReservationRef),
 
+    /// Note events for the callback of the process from now on. (Number: the last event before that)
+    Listen,
+    /// Note none any more. (Done)
+    Unlisten,
+    /// The next events after the one of this number; those of jobs that the client may not see name no job. (Events)
+    TakeEvents(i64),
+
     /// The jobs of all sessions and of none. (Jobs)
     AllJobs(Option<Box<JobFilter>>),
     /// All reservations that are not over. (Reservations)
@@ -89,10 +100,75 @@ pub(super) enum Call {
     DrmsVersion,
 }
 
+impl Call {
+    /// The answer to the first of two equal calls, if the error of the second says that the first was carried out.
+    pub(super) fn was_done(&self, error: &Error) -> Option<Answer> {
+        match (self, error.code) {
+            // Its row is nobody's any more.
+            (Self::DestroySession { .. }, ErrorCode::InvalidArgument) => Some(Answer::Number(-1)),
+            (Self::ReapJob(_) | Self::ReapArray(_), ErrorCode::InvalidArgument)
+            | (
+                Self::ControlJob { .. } | Self::ControlArray { .. } | Self::EndReservation(_),
+                ErrorCode::InvalidState,
+            ) => Some(Answer::Done(())),
+            _ => None,
+        }
+    }
+
+    /// Have it made by a user, whatever it says; root alone may say that it is on behalf of another.
+    pub(super) fn is_by(&mut self, user: &Behalf) {
+        let behalf = match self {
+            Self::CreateSession { behalf, .. }
+            | Self::DestroySession { behalf, .. }
+            | Self::RunJob { behalf, .. }
+            | Self::RunArray { behalf, .. }
+            | Self::Request { behalf, .. } => behalf,
+            Self::OpenSession { .. }
+            | Self::CloseSession(_)
+            | Self::SessionNames(_)
+            | Self::CheckSession(_)
+            | Self::Categories(_)
+            | Self::SessionJobs { .. }
+            | Self::SessionArray { .. }
+            | Self::JobState(_)
+            | Self::JobInfo(_)
+            | Self::JobTemplate(_)
+            | Self::ControlJob { .. }
+            | Self::ReapJob(_)
+            | Self::ArrayOf(_)
+            | Self::IsStored(_)
+            | Self::Watch { .. }
+            | Self::ArrayJobs(_)
+            | Self::ArrayTemplate(_)
+            | Self::ArrayOwner(_)
+            | Self::ControlArray { .. }
+            | Self::ReapArray(_)
+            | Self::SessionReservations(_)
+            | Self::ReservationInfo(_)
+            | Self::ReservationTemplate(_)
+            | Self::ReservationOwner(_)
+            | Self::EndReservation(_)
+            | Self::Listen
+            | Self::Unlisten
+            | Self::TakeEvents(_)
+            | Self::AllJobs(_)
+            | Self::AllReservations
+            | Self::Machines
+            | Self::Queues
+            | Self::DrmsName
+            | Self::DrmsVersion => return,
+        };
+        if user.scope().uid != 0 || matches!(behalf, Behalf::Himself) {
+            *behalf = user.clone();
+        }
+    }
+}
+
 /// Declares the answers, and how one is taken as what the call promises.
 macro_rules! answers {
     ($($variant:ident($content:ty)),* $(,)?) => {
         /// The answer to a call.
+        #[derive(Debug, Serialize, Deserialize)]
         pub(super) enum Answer { $($variant($content)),* }
         $(
             impl From<$content> for Answer {
@@ -124,7 +200,7 @@ answers! {
     Truth(bool),
     Session(Session),
     Texts(Vec<String>),
-    Name(&'static str),
+    Name(String),
     Owner(Option<String>),
     Job(JobRef),
     Jobs(Vec<JobRef>),
@@ -140,4 +216,5 @@ answers! {
     Machines(Vec<Machine>),
     Queues(Vec<Queue>),
     Version(Version),
+    Events(Vec<Event>),
 }

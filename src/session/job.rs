@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::behalf::Behalf;
 use super::call::{Call, Content};
+use super::door::Door;
 use super::refs::JobRef;
 use super::waits::{Known, Look};
 use super::{Timeout, process};
@@ -64,7 +65,9 @@ impl JobRef {
             Timeout::Infinite => None,
             Timeout::After(span) => Some(span),
         };
-        let engine = process::world()?.default_engine()?;
+        // The broker tells nothing of jobs that it has not stored.
+        let Door::Here(world) = process::door()? else { return Err(self.unknown()) };
+        let engine = world.default_engine()?;
         let waited = engine.tracker().wait(&self.id, span, &states);
         self.named(waited.map(drop))
     }
@@ -106,7 +109,7 @@ fn watch(jobs: &[JobRef], timeout: Timeout) -> Result<Vec<JobRef>> {
 
 /// Returns the index of the job that has reached the state.
 fn wait_until(jobs: &[JobRef], deadline: Option<Instant>, reached: Reached) -> Result<usize> {
-    let world = process::world()?;
+    let door = process::door()?;
     let ids: Vec<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
     let look = |known: &[Known]| {
         let hit = |known: &Known| matches!(known, Known::State(state) if reached(*state));
@@ -125,7 +128,7 @@ fn wait_until(jobs: &[JobRef], deadline: Option<Instant>, reached: Reached) -> R
         }
         Ok(Look::Wait)
     };
-    let place = world.waits.wait(&world.store, &ids, deadline, look)?;
+    let place = door.wait(&ids, deadline, look)?;
     place.ok_or_else(|| {
         let text = match jobs {
             [job] => format!("job {} is not there yet, and the time is over", job.id),

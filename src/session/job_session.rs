@@ -5,15 +5,23 @@ use std::sync::Arc;
 use super::behalf::Behalf;
 use super::call::Call;
 use super::handle::Handle;
+use super::ids::Nonce;
 use super::job::{Reached, has_started, wait_all, wait_any};
 use super::refs::{JobArray, JobRef};
-use super::submit::{self, Bulk};
+use super::submit::Bulk;
 use super::{Timeout, process};
 use crate::model::{Error, JobFilter, JobState, JobTemplate, Result};
 use crate::store::Kind;
 
 /// An open job session.
 pub struct JobSession(Handle);
+
+/// A job array that is about to be submitted.
+pub struct NewArray {
+    /// Its name.
+    pub array: JobArray,
+    nonce: Nonce,
+}
 
 impl JobSession {
     /// Create a session and open it. Without a name it gets a new one.
@@ -86,33 +94,35 @@ impl JobSession {
 
     /// The same for a user, as whom the job runs.
     pub fn run_job_as(&self, behalf: &Behalf, template: JobTemplate) -> Result<JobRef> {
-        let (session, behalf) = (self.0.row(), behalf.clone());
-        self.0.ask(Call::RunJob { session, behalf, template: Box::new(template) })
+        let (session, behalf, nonce) = (self.0.row(), behalf.clone(), Nonce::new());
+        self.0.ask(Call::RunJob { session, behalf, nonce, template: Box::new(template) })
     }
 
     /// Submit a job array.
     pub fn run_bulk_jobs(&self, template: &JobTemplate, bulk: Bulk) -> Result<JobArray> {
-        let array = self.new_array();
-        self.run_array(&array, &Behalf::Himself, template, bulk)?;
-        Ok(array)
+        let new = self.new_array();
+        self.run_array(&new, &Behalf::Himself, template, bulk)?;
+        Ok(new.array)
     }
 
     /// The name of a job array that is about to be submitted.
-    pub fn new_array(&self) -> JobArray {
-        JobArray { id: submit::new_id(), session: Some(self.name().to_owned()) }
+    pub fn new_array(&self) -> NewArray {
+        let nonce = Nonce::new();
+        let id = nonce.id(Behalf::Himself.scope().uid);
+        NewArray { array: JobArray { id, session: Some(self.name().to_owned()) }, nonce }
     }
 
-    /// Submit a job array of this name, which is a new one, for a user, as whom its jobs run.
+    /// Submit a job array of this name, for a user, as whom its jobs run.
     pub fn run_array(
         &self,
-        array: &JobArray,
+        new: &NewArray,
         behalf: &Behalf,
         template: &JobTemplate,
         bulk: Bulk,
     ) -> Result<()> {
-        let (session, behalf, id) = (self.0.row(), behalf.clone(), array.id.clone());
+        let (session, behalf, nonce) = (self.0.row(), behalf.clone(), new.nonce);
         let template = Box::new(template.clone());
-        self.0.ask(Call::RunArray { session, behalf, id, template, bulk })
+        self.0.ask(Call::RunArray { session, behalf, nonce, template, bulk })
     }
 
     /// The job array of that id. INVALID_ARGUMENT if the session has none.

@@ -37,7 +37,7 @@ pub(super) fn settle(world: &World, id: &str, settled: impl Fn(JobState) -> bool
             _ => Look::Done(()),
         })
     };
-    world.waits.wait(&world.store, &[id], deadline, look).map(|_| ())
+    world.waits.wait(&*world.store, &[id], deadline, look).map(|_| ())
 }
 
 /// Returns whether a runtime has refused a control because the job has ended meanwhile. It may have been cleaned up since:

@@ -3,13 +3,16 @@
 mod agent;
 mod array;
 mod behalf;
+mod broker;
 mod call;
 mod changes;
 mod cleanup;
 #[cfg(test)]
 mod cleanup_tests;
+mod connection;
 mod desk;
 mod dispatch;
+mod door;
 mod engine;
 mod failed_start;
 mod files;
@@ -18,13 +21,16 @@ mod hand_over;
 mod hand_over_tests;
 mod handle;
 mod hold;
+mod ids;
 mod job;
 mod job_session;
 mod jobs;
 mod kick;
+mod link;
 mod listener;
 mod mail;
 mod mailer;
+mod message;
 #[cfg(test)]
 mod model_check;
 mod monitoring;
@@ -68,7 +74,8 @@ use crate::config::Config;
 use crate::drms;
 use crate::model::{Error, Result, Version};
 pub use behalf::{Behalf, Sudo};
-pub use job_session::JobSession;
+use door::Door;
+pub use job_session::{JobSession, NewArray};
 pub use listener::{Callback, Notification};
 pub(crate) use mail::SEND_MAIL;
 pub use mailer::send_mail;
@@ -152,11 +159,14 @@ pub fn drmaa_version() -> Version {
 
 /// The implementation whose C structs this program expects.
 pub fn compat() -> Result<Compat> {
-    Ok(process::world()?.config.compat)
+    match process::door()? {
+        Door::Here(world) => Ok(world.config.compat),
+        Door::There(_) => Ok(Config::load()?.compat),
+    }
 }
 
 /// Name of the DRM system that a NULL contact stands for.
-pub fn drms_name() -> Result<&'static str> {
+pub fn drms_name() -> Result<String> {
     process::ask(call::Call::DrmsName)
 }
 

@@ -16,7 +16,7 @@ pub struct MonitoringSession {
 impl MonitoringSession {
     /// Open one.
     pub fn open() -> Result<Arc<Self>> {
-        process::world()?;
+        process::door()?;
         process::monitor_opened();
         Ok(Arc::new(Self { closed: AtomicBool::new(false) }))
     }

@@ -4,10 +4,12 @@
 //! callback may call the API, register another callback, or none.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::thread;
 
-use super::listener::{Callback, Notification};
+use super::call::{Call, Content};
+use super::door::{Door, WeakDoor};
+use super::listener::{Callback, Listener, Notification};
 use super::process;
 use super::progress::RETRY;
 use super::world::World;
@@ -15,43 +17,40 @@ use crate::model::Result;
 use crate::runtime;
 use crate::store::Event;
 
-/// The number of events taken at a time.
-const BATCH: i64 = 1000;
-
 /// Make `callback` the only callback from now on, for the jobs of open sessions. `None` for no callback:
 /// then a call in progress has ended when this returns, unless it is the caller.
 pub fn notify(callback: Option<Callback>) -> Result<()> {
-    match (callback, process::present_world()) {
-        (Some(callback), _) => register(&process::world()?, callback),
-        (None, Some(world)) => unregister(&world),
+    match (callback, process::present_door()) {
+        (Some(callback), _) => register(&process::door()?, callback),
+        (None, Some(door)) => unregister(&door),
         (None, None) => Ok(()),
     }
 }
 
-fn register(world: &Arc<World>, callback: Callback) -> Result<()> {
-    let mut state = world.listener.state.lock();
+fn register(door: &Door, callback: Callback) -> Result<()> {
+    let mut state = door.listener().state.lock();
     if !state.running {
-        let listener = Arc::downgrade(world);
+        let listener = door.downgrade();
         // The thread ends by itself if the rest fails.
         runtime::thread("drmaa2-notify", move || listen(&listener))?;
         state.running = true;
     }
     if state.callback.is_none() {
-        state.seen = world.store.listen(&world.mine)?;
+        state.seen = i64::of(door.ask(false, Call::Listen)?)?;
+        door.waits().listens();
     }
     state.callback = Some(callback);
-    world.waits.set_listening(true);
     Ok(())
 }
 
-fn unregister(world: &World) -> Result<()> {
-    let listener = &world.listener;
+fn unregister(door: &Door) -> Result<()> {
+    let listener = door.listener();
     let mut state = listener.state.lock();
     let unlistened = match state.callback.take() {
         Some(_) => {
-            world.waits.set_listening(false);
-            world.changes.tell();
-            world.store.unlisten(&world.mine)
+            door.waits().unlistens();
+            door.changes().tell();
+            door.ask(false, Call::Unlisten).map(drop)
         }
         None => Ok(()),
     };
@@ -65,17 +64,20 @@ fn unregister(world: &World) -> Result<()> {
 }
 
 /// The thread.
-fn listen(world: &Weak<World>) {
+fn listen(door: &WeakDoor) {
     let mut followed = HashSet::new();
-    while let Some(world) = world.upgrade() {
-        let changes = Arc::clone(&world.changes);
+    while let Some(door) = door.upgrade() {
+        let changes = Arc::clone(door.changes());
         let change = changes.seen();
-        let Some(seen) = world.listener.goes_on() else { return };
-        follow(&world, &mut followed);
-        let limit = match world.store.take_events(&world.mine, seen, BATCH) {
+        let Some(seen) = door.listener().goes_on() else { return };
+        if let Door::Here(world) = &door {
+            follow(world, &mut followed);
+        }
+        let taken = door.ask(false, Call::TakeEvents(seen)).and_then(Vec::<Event>::of);
+        let limit = match taken {
             Ok(events) if events.is_empty() => None,
             Ok(events) => {
-                deliver_all(&world, seen, events);
+                deliver_all(door.listener(), seen, events);
                 continue;
             }
             Err(error) => {
@@ -83,27 +85,28 @@ fn listen(world: &Weak<World>) {
                 Some(RETRY)
             }
         };
-        drop(world);
+        drop(door);
         changes.wait(change, limit);
     }
 }
 
-fn deliver_all(world: &World, mut seen: i64, events: Vec<Event>) {
+fn deliver_all(listener: &Listener, mut seen: i64, events: Vec<Event>) {
     for event in events {
         let missing = event.number - seen - 1;
         if missing > 0 {
             tracing::warn!(missing, "the callback is too slow, events are lost");
         }
         seen = event.number;
-        deliver(world, event);
+        deliver(listener, event);
     }
 }
 
-fn deliver(world: &World, event: Event) {
-    let shown = process::shows(event.session.as_ref());
+fn deliver(listener: &Listener, event: Event) {
+    // One of a job that the user may not see names none.
+    let shown = !event.job.is_empty() && process::shows(event.session.as_ref());
     let session = event.session.map(|session| session.name);
     let told = Notification { job: event.job, session, state: event.state };
-    world.listener.call(event.number, shown.then_some(told));
+    listener.call(event.number, shown.then_some(told));
 }
 
 /// Subscribe to the runtimes of the jobs that the callback is for, even if this process does nothing

@@ -5,6 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use super::door::Door;
 use super::process;
 use super::tests::{Bench, MONITORING, fresh, start, template};
 use super::{Bulk, JobRef, JobSession, MonitoringSession, Notification, Timeout, notify};
@@ -143,7 +144,7 @@ fn a_callback_may_use_the_api() {
     let (told, receiver) = mpsc::channel();
     let world = Arc::clone(&bench.world);
     notify(Some(Arc::new(move |news: &Notification| {
-        process::use_world(&world);
+        process::use_door(Door::Here(Arc::clone(&world)));
         let job = JobRef { id: news.job.clone(), session: news.session.clone(), name: None };
         match news.state {
             QueuedHeld => job.control(Control::Release).unwrap(),
@@ -164,7 +165,7 @@ fn a_callback_that_unregisters_itself_is_called_no_more() {
     let (told, first) = mpsc::channel();
     let world = Arc::clone(&bench.world);
     notify(Some(Arc::new(move |news: &Notification| {
-        process::use_world(&world);
+        process::use_door(Door::Here(Arc::clone(&world)));
         notify(None).unwrap();
         told.send(news.clone()).unwrap();
     })))
@@ -199,7 +200,7 @@ fn who_unregisters_a_callback_waits_until_it_has_returned() {
     is_inside.recv().unwrap();
     let world = Arc::clone(&bench.world);
     let unregistering = thread::spawn(move || {
-        process::use_world(&world);
+        process::use_door(Door::Here(Arc::clone(&world)));
         notify(None).unwrap();
         returned.load(Ordering::SeqCst)
     });

@@ -1,27 +1,31 @@
-//! The singletons of a process: its world, and the list of its open sessions.
+//! The singletons of a process: its way to jobs, and the list of its open sessions.
 //!
 //! Both are behind one lock that is held across `fork()`, so a forked child finds it free. The child
-//! cannot use the parent's world, whose threads do not exist in it, and makes a new one at its next
+//! cannot use the parent's way, whose threads do not exist in it, and finds a new one at its next
 //! call; sessions stay open, since the store is their authority.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+
+use nix::unistd::geteuid;
 
 use super::agent;
 use super::behalf::Behalf;
 use super::call::{Call, Content};
-use super::desk::Desk;
+use super::connection::Connection;
+use super::door::{self, Door};
 use super::world::World;
-use crate::fork;
+use crate::config::Config;
 use crate::model::{Error, Result};
 use crate::store::{Kind, Session};
 use crate::sync::{Mutex, MutexGuard};
+use crate::{drms, fork};
 
 struct Process {
-    world: Option<Arc<World>>,
-    /// Those of the processes that this one is forked from. Their threads do not exist here, so they are never dropped.
-    parents: Vec<Arc<World>>,
+    door: Option<Door>,
+    /// Those of the processes that this one is forked from, and of users that it is no more. The threads of the former do
+    /// not exist here, and somebody may wait at one of the latter, so they are never dropped.
+    former: Vec<Door>,
     /// The open sessions, one entry for each handle.
     sessions: Vec<Session>,
     /// The number of open monitoring sessions.
@@ -29,14 +33,14 @@ struct Process {
 }
 
 static PROCESS: Mutex<Process> =
-    Mutex::new(Process { world: None, parents: Vec::new(), sessions: Vec::new(), monitors: 0 });
+    Mutex::new(Process { door: None, former: Vec::new(), sessions: Vec::new(), monitors: 0 });
 static HANDLERS: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// The lock while this thread forks.
     static HELD: fork::Place<MutexGuard<'static, Process>> = const { Cell::new(None) };
     #[cfg(test)]
-    static TEST_WORLD: Cell<Option<Arc<World>>> = const { Cell::new(None) };
+    static TEST_DOOR: Cell<Option<Door>> = const { Cell::new(None) };
 }
 
 fn lock() -> MutexGuard<'static, Process> {
@@ -58,43 +62,54 @@ extern "C" fn after_fork_in_parent() {
 extern "C" fn after_fork_in_child() {
     fork::finish();
     if let Some(mut process) = fork::let_go(&HELD)
-        && let Some(world) = process.world.take()
+        && let Some(door) = process.door.take()
     {
         // Now, as long as the descriptors are what they were: many a child closes all, and opens its own.
-        world.store.abandon();
-        process.parents.push(world);
+        match &door {
+            Door::Here(world) => world.store.abandon(),
+            Door::There(connection) => connection.abandon(),
+        }
+        process.former.push(door);
     }
 }
 
-/// The world of this process; made at the first call.
-pub(super) fn world() -> Result<Arc<World>> {
+/// The way of this process to jobs; found at the first call, and for another user anew if it is the broker's.
+pub(super) fn door() -> Result<Door> {
     #[cfg(test)]
-    if let Some(world) = test_world() {
-        return Ok(world);
+    if let Some(door) = test_door() {
+        return Ok(door);
     }
     let mut process = lock();
-    if let Some(world) = &process.world {
-        return Ok(Arc::clone(world));
+    let uid = geteuid().as_raw();
+    match &process.door {
+        Some(Door::There(connection)) if connection.uid != uid => {}
+        Some(door) => return Ok(door.clone()),
+        None => {}
     }
-    let world = World::start()?;
-    process.world = Some(Arc::clone(&world));
-    Ok(world)
+    drms::start_log();
+    let config = Config::load()?;
+    let door = match door::broker(&config) {
+        Some(path) => Door::There(Connection::new(&path, uid)),
+        None => Door::Here(World::start(config)?),
+    };
+    if let Some(former) = process.door.replace(door.clone()) {
+        process.former.push(former);
+    }
+    Ok(door)
 }
 
-/// The world of this process, if it has been made.
-pub(super) fn present_world() -> Option<Arc<World>> {
+/// The way that has been found.
+pub(super) fn present_door() -> Option<Door> {
     #[cfg(test)]
-    if let Some(world) = test_world() {
-        return Some(world);
+    if let Some(door) = test_door() {
+        return Some(door);
     }
-    lock().world.clone()
+    lock().door.clone()
 }
 
 /// Make a call.
 pub(super) fn ask<T: Content>(call: Call) -> Result<T> {
-    let world = world()?;
-    let desk = Desk { world: &world, scope: Behalf::Himself.scope(), monitoring: is_monitoring() };
-    T::of(desk.answer(call)?)
+    T::of(door()?.ask(is_monitoring(), call)?)
 }
 
 /// Register an opened session.
@@ -140,7 +155,7 @@ pub(super) fn monitor_closed() {
 /// The process that opens a session may be the first since the agent was killed.
 fn opened() {
     wake();
-    if let Some(world) = present_world() {
+    if let Some(Door::Here(world)) = present_door() {
         agent::resume(&world);
     }
 }
@@ -148,9 +163,9 @@ fn opened() {
 /// Wake the waits for jobs of sessions that are no longer open, and the thread that notifies about those
 /// that are.
 fn wake() {
-    if let Some(world) = present_world() {
-        world.waits.wake();
-        world.changes.tell();
+    if let Some(door) = present_door() {
+        door.waits().wake();
+        door.changes().tell();
     }
 }
 
@@ -189,14 +204,14 @@ pub(super) fn check_session(kind: Kind, name: Option<&str>) -> Result<()> {
 }
 
 #[cfg(test)]
-fn test_world() -> Option<Arc<World>> {
-    let world = TEST_WORLD.take();
-    TEST_WORLD.set(world.clone());
-    world
+fn test_door() -> Option<Door> {
+    let door = TEST_DOOR.take();
+    TEST_DOOR.set(door.clone());
+    door
 }
 
-/// Make `world` the process's world for the rest of this thread's life.
+/// Make `door` the process's way for the rest of this thread's life.
 #[cfg(test)]
-pub(super) fn use_world(world: &Arc<World>) {
-    TEST_WORLD.set(Some(Arc::clone(world)));
+pub(super) fn use_door(door: Door) {
+    TEST_DOOR.set(Some(door));
 }

@@ -2,7 +2,7 @@
 
 use super::refs::ReservationRef;
 use super::world::World;
-use super::{reserving, submit};
+use super::{ids, reserving};
 use crate::model::{Error, Millis, Owner, ReservationTemplate, Result, Span, Wanted};
 use crate::scheduler::{self, Request, Window};
 use crate::store::{NewReservation, Session};
@@ -25,7 +25,7 @@ pub(super) fn request(
     let capacity = world.capacity(contact)?;
     let wanted = template.wanted(&capacity.machine, capacity.slots, capacity.memory, now)?;
     let new = NewReservation {
-        id: &submit::new_id(),
+        id: &ids::new_id(),
         session: session.id,
         target: &capacity.target,
         template,

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::broker;
 use super::engine::Engine;
 use super::world::World;
 use crate::agent::Lock;
 use crate::agent::stay::{self, Work};
-use crate::config::Config;
+use crate::config::{Broker, Config};
 use crate::model::{Error, ErrorCode, Result};
 
 /// The time that an agent started for a job stays after its work is done.
@@ -17,7 +18,16 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Serve the configured state directory. With a lock that was handed over, until no work is left;
 /// without one for ever, once no other agent is there. An error is one of the store.
 pub fn serve(config: Config, handed: Option<Lock>) -> Result<()> {
-    let world = World::on_containerd(config)?;
+    let world = World::start(config)?;
+    if handed.is_none() {
+        let path = match &world.config.broker {
+            Broker::At(path) => Some(path.as_path()),
+            Broker::Default | Broker::Off => None,
+        };
+        if let Some(socket) = broker::listener(path)? {
+            broker::open(&world, socket)?;
+        }
+    }
     let linger = handed.is_some().then_some(LINGER);
     let lock = match handed {
         Some(lock) => lock,

@@ -16,14 +16,8 @@ use crate::runtime::Runtime;
 use crate::store::{self, Claim, Store, damage};
 
 impl World {
-    /// Start it with the configuration of this process, on containerd.
-    pub(super) fn start() -> Result<Arc<Self>> {
-        drms::start_log();
-        Self::on_containerd(Config::load()?)
-    }
-
-    /// Start it with this configuration, on containerd.
-    pub(super) fn on_containerd(config: Config) -> Result<Arc<Self>> {
+    /// Start it with this configuration.
+    pub(super) fn start(config: Config) -> Result<Arc<Self>> {
         occupy_standard_streams();
         // The store first: it is what may be missing, and leaves nothing then.
         store::make_dir(&config.state_dir)?;

@@ -1,11 +1,9 @@
 //! Submission of a job or a job array: check, make the files, store. The start is left to a dispatcher,
 //! of this process or of another.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use ulid::Ulid;
+use serde::{Deserialize, Serialize};
 
 use super::agent;
 use super::behalf::Behalf;
@@ -46,7 +44,7 @@ const ATTRIBUTES: [&str; 14] = [
 const MAIL_ATTRIBUTES: [&str; 3] = ["email", "emailOnStarted", "emailOnTerminated"];
 
 /// The indices of a job array.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bulk {
     /// The first index.
     pub begin: i64,
@@ -75,23 +73,12 @@ impl Bulk {
     }
 }
 
-/// A new id: unique on the machine, in the order of time, valid for containerd.
-pub(super) fn new_id() -> String {
-    // From the kernel: a generator in the process would give a forked child its parent's numbers.
-    let random = u128::from(nonce()) << 64 | u128::from(nonce());
-    Ulid::from_parts(now().unsigned_abs(), random).to_string().to_lowercase()
-}
-
-fn nonce() -> u64 {
-    // Without the kernel's random numbers, processes and calls still differ.
-    getrandom::u64().unwrap_or_else(|_| RandomState::new().hash_one((std::process::id(), now())))
-}
-
-/// Submit a job.
+/// Submit a job with this id.
 pub(super) fn run_job(
     world: &Arc<World>,
     session: &Session,
     behalf: &Behalf,
+    id: String,
     template: JobTemplate,
 ) -> Result<JobRef> {
     let config = world.config.reload()?;
@@ -100,7 +87,6 @@ pub(super) fn run_job(
     let stdio = expand_paths(&template, &checked.submitter)?;
     let files = rights::of(&checked.submitter, || Ok(make_files(&stdio)))?;
     let failure = files.as_ref().err().map(|error| error.message.clone());
-    let id = new_id();
     // A file that cannot be opened fails the job: it could not have opened it either.
     let files = files.unwrap_or(stdio);
     checked.store(world, session, &template, &id, &files, None, failure.as_deref())?;
@@ -196,9 +182,9 @@ fn check(
     template.check(&supported, submission)?;
     let submitter = behalf.submitter()?;
     policy::check(behalf, &submitter, template)?;
-    // Credentials and the mail program are those of the process, whoever the job is for.
+    // Credentials and the mail program are those of the process, whoever the job is for; a guest has his own.
     let process = match behalf {
-        Behalf::Himself => submitter.clone(),
+        Behalf::Himself | Behalf::Guest(_) => submitter.clone(),
         Behalf::Of(_) => submitter::submitter()?,
     };
     let program = config.sendmail.as_deref().map(Text::from);

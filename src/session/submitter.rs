@@ -15,6 +15,17 @@ pub(super) fn submitter() -> Result<Submitter> {
     new(caller()?, geteuid(), getegid(), &groups)
 }
 
+/// The process of another user that calls this one.
+pub(super) fn of_peer(
+    user: String,
+    uid: Uid,
+    gid: Gid,
+    groups: &[Gid],
+    umask: u32,
+) -> Result<Submitter> {
+    Ok(Submitter { umask, ..new(user, uid, gid, groups)? })
+}
+
 /// The name of the user of this process.
 pub(super) fn caller() -> Result<String> {
     let uid = geteuid();
@@ -75,7 +86,7 @@ fn os(what: &str, errno: nix::Error) -> Error {
 }
 
 /// The file mode mask. `umask(2)` can report it only by changing it under the host's other threads.
-fn umask() -> Option<u32> {
+pub(super) fn umask() -> Option<u32> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
     u32::from_str_radix(mask.trim(), 8).ok()

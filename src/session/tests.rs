@@ -7,10 +7,11 @@ use std::sync::{Arc, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::door::Door;
 use super::process;
 use super::world::World;
 use super::{JobRef, JobSession, Timeout};
-use crate::config::{Agent, Compat, Config, Containerd, Limits, Queue, Target};
+use crate::config::{Agent, Broker, Compat, Config, Containerd, Limits, Queue, Target};
 use crate::model::extensions::Pull;
 use crate::model::{Control, Error, ErrorCode, JobFilter, JobState, JobTemplate};
 use crate::store::{Claim, Store};
@@ -61,8 +62,8 @@ impl Bench {
     }
 
     /// Make the calls of this thread those of this process.
-    fn enter(&self) {
-        process::use_world(&self.world);
+    pub(super) fn enter(&self) {
+        process::use_door(Door::Here(Arc::clone(&self.world)));
     }
 }
 
@@ -72,6 +73,7 @@ pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
         state_dir: state_dir.to_owned(),
         init: None,
         agent: Agent::Off,
+        broker: Broker::Off,
         containerd: Containerd {
             address: "/fake.sock".into(),
             namespace: "n".into(),
@@ -332,7 +334,7 @@ fn a_wait_ends_in_time_and_with_its_session() {
     let (waiter, world) = (job.clone(), Arc::clone(&bench.world));
     let (ready, is_ready) = std::sync::mpsc::channel();
     let wait = thread::spawn(move || {
-        process::use_world(&world);
+        process::use_door(Door::Here(Arc::clone(&world)));
         ready.send(()).unwrap();
         waiter.wait_terminated(Timeout::Infinite)
     });
@@ -373,7 +375,7 @@ fn a_dead_runtime_is_an_error_for_what_it_knows_and_for_nothing_else() {
     let waiter = thread::spawn({
         let (world, running) = (Arc::clone(&bench.world), running.clone());
         move || {
-            process::use_world(&world);
+            process::use_door(Door::Here(Arc::clone(&world)));
             running.wait_terminated(Timeout::Infinite)
         }
     });

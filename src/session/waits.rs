@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::{JobState, Result};
 use crate::store::{self, Store};
@@ -13,8 +15,50 @@ use crate::sync::{Condvar, Mutex};
 #[derive(Default)]
 pub(super) struct Waits {
     table: Mutex<Table>,
-    /// A callback waits for the states of all jobs.
-    listening: AtomicBool,
+    /// The number of callbacks, which wait for the states of all jobs.
+    listening: AtomicUsize,
+}
+
+/// Waits for jobs.
+pub(super) trait Waiter: Send + Sync {
+    /// What is known of a job now; called with the table locked. It may be what was known before.
+    fn learn(&self, id: &str, known: &Known);
+}
+
+/// Tells a table of waits what happens to jobs.
+pub(super) trait Source {
+    /// Have the table told of these jobs, which are in it, from now on, and of their states now.
+    fn follow(&self, waits: &Waits, ids: &[&str]) -> Result<()>;
+
+    /// The end of that.
+    fn unfollow(&self, ids: &[&str]);
+}
+
+impl Source for Store {
+    fn follow(&self, waits: &Waits, ids: &[&str]) -> Result<()> {
+        let mut table = waits.table.lock();
+        // Before the jobs are looked up: later changes are entered afterwards.
+        if table.seen.is_none() {
+            table.seen = Some(self.last_change()?);
+        }
+        for id in ids {
+            if let Some(watched) = table.jobs.get_mut(*id)
+                && matches!(watched.known, Known::Nothing)
+            {
+                watched.known = stored(self, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn unfollow(&self, _: &[&str]) {}
+}
+
+/// A thread that waits.
+impl Waiter for Condvar {
+    fn learn(&self, _: &str, _: &Known) {
+        self.notify_all();
+    }
 }
 
 #[derive(Default)]
@@ -26,28 +70,27 @@ struct Table {
 
 #[derive(Default)]
 struct Watched {
-    /// Each wakes one wait.
-    waits: Vec<Arc<Condvar>>,
+    waiters: Vec<Arc<dyn Waiter>>,
     known: Known,
 }
 
 impl Watched {
-    /// Note what is known now, and wake the waits if it is news.
-    fn learn(&mut self, known: Known) {
+    /// Note what is known now, and tell it if it is news.
+    fn learn(&mut self, id: &str, known: Known) {
         if self.known.is_final() || self.known == known {
             return;
         }
         self.known = known;
-        self.wake();
+        self.tell(id);
     }
 
-    fn wake(&self) {
-        self.waits.iter().for_each(|wait| wait.notify_all());
+    fn tell(&self, id: &str) {
+        self.waiters.iter().for_each(|waiter| waiter.learn(id, &self.known));
     }
 }
 
 /// The knowledge about a watched job.
-#[derive(Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Known {
     /// Not looked up yet.
     #[default]
@@ -78,24 +121,14 @@ impl Waits {
     /// timeout: the deadline has come. Without a deadline, wait for ever.
     pub(super) fn wait<T>(
         &self,
-        store: &Store,
+        source: &impl Source,
         ids: &[&str],
         deadline: Option<Instant>,
         mut look: impl FnMut(&[Known]) -> Result<Look<T>>,
     ) -> Result<Option<T>> {
-        let watch = Watch::new(self, ids);
+        let watch = Watch::new(self, source, ids);
+        source.follow(self, ids)?;
         let mut table = self.table.lock();
-        // Before the jobs are looked up: later changes are entered afterwards.
-        if table.seen.is_none() {
-            table.seen = Some(store.last_change()?);
-        }
-        for id in ids {
-            if let Some(watched) = table.jobs.get_mut(*id)
-                && matches!(watched.known, Known::Nothing)
-            {
-                watched.known = stored(store, id)?;
-            }
-        }
         loop {
             let known: Vec<Known> = ids
                 .iter()
@@ -140,7 +173,7 @@ impl Waits {
             Some(jobs) => {
                 for (id, state) in jobs {
                     if let Some(watched) = table.jobs.get_mut(&id) {
-                        watched.learn(state.map_or(Known::Gone, Known::State));
+                        watched.learn(&id, state.map_or(Known::Gone, Known::State));
                     }
                 }
             }
@@ -149,27 +182,75 @@ impl Waits {
         table.seen = Some(changes.last);
     }
 
-    /// Returns whether anybody waits for the states of jobs.
-    pub(super) fn is_any(&self) -> bool {
-        self.listening.load(Ordering::Relaxed) || !self.table.lock().jobs.is_empty()
+    /// Enter what a source tells of jobs.
+    pub(super) fn enter(&self, told: Vec<(String, Known)>) {
+        let mut table = self.table.lock();
+        for (id, known) in told {
+            if let Some(watched) = table.jobs.get_mut(&id) {
+                watched.learn(&id, known);
+            }
+        }
     }
 
-    /// Note that a callback waits for states, or none any more.
-    pub(super) fn set_listening(&self, listening: bool) {
-        self.listening.store(listening, Ordering::Relaxed);
+    /// Have a waiter that is no thread told what is known of a job now, and of all that follows.
+    pub(super) fn follow(&self, store: &Store, id: &str, waiter: Arc<dyn Waiter>) -> Result<()> {
+        let watched = |table: &mut Table| {
+            table.jobs.entry(id.to_owned()).or_default().waiters.push(Arc::clone(&waiter));
+        };
+        watched(&mut self.table.lock());
+        let followed = store.follow(self, &[id]);
+        if let Some(watched) = self.table.lock().jobs.get(id) {
+            waiter.learn(id, &watched.known);
+        }
+        followed
+    }
+
+    /// What is known of a job that is waited for.
+    pub(super) fn known(&self, id: &str) -> Known {
+        self.table.lock().jobs.get(id).map(|watched| watched.known.clone()).unwrap_or_default()
+    }
+
+    /// The end of that.
+    pub(super) fn unfollow(&self, id: &str, waiter: &Arc<dyn Waiter>) {
+        self.table.lock().remove(id, waiter);
+    }
+
+    /// Returns whether anybody waits for the states of jobs.
+    pub(super) fn is_any(&self) -> bool {
+        self.listening.load(Ordering::Relaxed) > 0 || !self.table.lock().jobs.is_empty()
+    }
+
+    /// Note that one more callback waits for states.
+    pub(super) fn listens(&self) {
+        self.listening.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Note that it waits no more.
+    pub(super) fn unlistens(&self) {
+        self.listening.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Let every wait check again conditions other than jobs.
     pub(super) fn wake(&self) {
-        self.table.lock().jobs.values().for_each(Watched::wake);
+        self.table.lock().jobs.iter().for_each(|(id, watched)| watched.tell(id));
     }
 }
 
 impl Table {
+    fn remove(&mut self, id: &str, waiter: &Arc<dyn Waiter>) {
+        let Some(watched) = self.jobs.get_mut(id) else { return };
+        if let Some(at) = watched.waiters.iter().position(|other| Arc::ptr_eq(other, waiter)) {
+            watched.waiters.swap_remove(at);
+        }
+        if watched.waiters.is_empty() {
+            self.jobs.remove(id);
+        }
+    }
+
     fn look_up_all(&mut self, store: &Store) {
         for (id, watched) in self.jobs.iter_mut().filter(|(_, watched)| !watched.known.is_final()) {
             match stored(store, id) {
-                Ok(known) => watched.learn(known),
+                Ok(known) => watched.learn(id, known),
                 Err(error) => {
                     tracing::warn!(job = %id, %error, "cannot look up a job that is waited for");
                 }
@@ -183,35 +264,31 @@ fn stored(store: &Store, id: &str) -> Result<Known> {
 }
 
 /// Keeps jobs in the table.
-struct Watch<'a> {
+struct Watch<'a, S: Source> {
     waits: &'a Waits,
+    source: &'a S,
     ids: &'a [&'a str],
     news: Arc<Condvar>,
 }
 
-impl<'a> Watch<'a> {
-    fn new(waits: &'a Waits, ids: &'a [&'a str]) -> Self {
+impl<'a, S: Source> Watch<'a, S> {
+    fn new(waits: &'a Waits, source: &'a S, ids: &'a [&'a str]) -> Self {
         let news = Arc::new(Condvar::new());
+        let waiter: Arc<dyn Waiter> = news.clone();
         let mut table = waits.table.lock();
         for id in ids {
-            table.jobs.entry((*id).to_owned()).or_default().waits.push(Arc::clone(&news));
+            table.jobs.entry((*id).to_owned()).or_default().waiters.push(Arc::clone(&waiter));
         }
         drop(table);
-        Self { waits, ids, news }
+        Self { waits, source, ids, news }
     }
 }
 
-impl Drop for Watch<'_> {
+impl<S: Source> Drop for Watch<'_, S> {
     fn drop(&mut self) {
+        self.source.unfollow(self.ids);
+        let waiter: Arc<dyn Waiter> = self.news.clone();
         let mut table = self.waits.table.lock();
-        for id in self.ids {
-            let Some(watched) = table.jobs.get_mut(*id) else { continue };
-            if let Some(at) = watched.waits.iter().position(|wait| Arc::ptr_eq(wait, &self.news)) {
-                watched.waits.swap_remove(at);
-            }
-            if watched.waits.is_empty() {
-                table.jobs.remove(*id);
-            }
-        }
+        self.ids.iter().for_each(|id| table.remove(id, &waiter));
     }
 }

@@ -23,9 +23,8 @@ impl Claim {
         Self::of(pid).unwrap_or_else(|| Self(format!("{pid} ? ?")))
     }
 
-    /// Another process.
-    #[cfg(test)]
-    pub(crate) fn of_process(pid: u32) -> Option<Self> {
+    /// Another process; `None` if it has ended.
+    pub fn of_process(pid: u32) -> Option<Self> {
         Self::of(pid)
     }
 

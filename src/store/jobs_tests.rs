@@ -406,7 +406,7 @@ fn a_destroyed_session_takes_its_ended_jobs_along_and_leaves_the_running_ones() 
     store.job_ended("ended", &exit(0), &mine).unwrap();
     store.job_deleted("ended").unwrap();
     store.destroy_session(Kind::Job, "s", Scope::ALL, None).unwrap();
-    assert!(!store.has_session(Kind::Job, session.id, Scope::ALL).unwrap());
+    assert_eq!(store.session_of_row(Kind::Job, session.id, Scope::ALL).unwrap(), None);
     assert_eq!(store.job("ended").unwrap(), None);
     assert!(job(&store, "running").orphaned);
 

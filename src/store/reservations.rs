@@ -322,7 +322,7 @@ mod tests {
         store.destroy_session(Kind::Reservation, "s", Scope::ALL, None).unwrap();
         assert_eq!(store.reservation("past").unwrap(), None);
         assert!(store.reservation("later").unwrap().unwrap().orphaned);
-        assert!(!store.has_session(Kind::Reservation, session.id, Scope::ALL).unwrap());
+        assert_eq!(store.session_of_row(Kind::Reservation, session.id, Scope::ALL).unwrap(), None);
         assert_eq!(code(reserve(&store, session.id, "new", HOUR)), ErrorCode::InvalidSession);
         assert_eq!(
             code(store.destroy_session(Kind::Reservation, "s", Scope::ALL, None)),

@@ -86,13 +86,19 @@ impl Store {
         })
     }
 
-    /// Returns whether the session is stored and not destroyed.
-    pub fn has_session(&self, kind: Kind, id: i64, scope: Scope) -> Result<bool> {
-        let query = format!("SELECT owner_uid FROM {} WHERE id = ? AND destroyed = 0", kind.table());
+    /// The session of this row, unless it is destroyed or not in the scope.
+    pub fn session_of_row(&self, kind: Kind, id: i64, scope: Scope) -> Result<Option<Session>> {
+        let query = format!(
+            "SELECT owner_uid, name, contact FROM {} WHERE id = ? AND destroyed = 0",
+            kind.table()
+        );
         self.read(|sql| {
-            let owner: Option<i64> =
-                sql.prepare_cached(&query)?.query_row([id], |row| row.get(0)).optional()?;
-            Ok(owner.is_some_and(|owner| scope.has(owner)))
+            let of_row = |row: &rusqlite::Row<'_>| {
+                let session = Session { kind, id, name: row.get(1)?, contact: row.get(2)? };
+                Ok((row.get::<_, i64>(0)?, session))
+            };
+            let found = sql.prepare_cached(&query)?.query_row([id], of_row).optional()?;
+            Ok(found.filter(|(owner, _)| scope.has(*owner)).map(|(_, session)| session))
         })
     }
 
@@ -184,8 +190,8 @@ mod tests {
             );
             assert_eq!(store.session(kind, "night", of(1001)).unwrap(), first);
             assert_eq!(code(store.session(kind, "night", of(1002))), ErrorCode::InvalidArgument);
-            assert!(!store.has_session(kind, first.id, of(1002)).unwrap());
-            assert!(store.has_session(kind, first.id, of(1001)).unwrap());
+            assert_eq!(store.session_of_row(kind, first.id, of(1002)).unwrap(), None);
+            assert!(store.session_of_row(kind, first.id, of(1001)).unwrap().is_some());
             assert!(store.session_names(kind, of(1002)).unwrap().is_empty());
             // One who sees all finds the only one of that name, and is told if there are several.
             assert_eq!(store.session(kind, "night", Scope::ALL).unwrap(), first);
@@ -206,7 +212,7 @@ mod tests {
             let refused = store.destroy_session(kind, "day", Scope::ALL, Some("alice")).unwrap_err();
             assert_eq!(refused.code, ErrorCode::DeniedByDrms);
             assert_eq!(store.destroy_session(kind, "night", of(1002), None), Ok(second.id));
-            assert!(store.has_session(kind, first.id, Scope::ALL).unwrap());
+            assert!(store.session_of_row(kind, first.id, Scope::ALL).unwrap().is_some());
         }
     }
 }

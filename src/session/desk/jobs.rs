@@ -114,14 +114,14 @@ impl Desk<'_> {
 
     /// The stored job; `None` for one that was not made through DRMAA.
     fn stored(&self, job: &JobRef) -> Result<Option<Job>> {
-        let Some(stored) = self.world.store.job(&job.id)? else { return absent(job) };
+        let Some(stored) = self.world.store.job(&job.id)? else { return self.absent(job) };
         self.check(job, stored.info.session.as_deref(), stored.orphaned, stored.whose)?;
         Ok(Some(stored))
     }
 
     /// The same, no more than what is needed to tell its state.
     fn standing(&self, job: &JobRef) -> Result<Option<Standing>> {
-        let Some(standing) = self.world.store.standing(&job.id)? else { return absent(job) };
+        let Some(standing) = self.world.store.standing(&job.id)? else { return self.absent(job) };
         self.check(job, Some(&standing.session), standing.orphaned, standing.whose)?;
         Ok(Some(standing))
     }
@@ -155,9 +155,9 @@ impl Desk<'_> {
             stored => Ok(stored),
         }
     }
-}
 
-/// A job that is not stored was not made through DRMAA, or is not there.
-fn absent<T>(job: &JobRef) -> Result<Option<T>> {
-    if job.session.is_none() { Ok(None) } else { Err(job.unknown()) }
+    /// A job that is not stored was not made through DRMAA, and is no guest's, or is not there.
+    fn absent<T>(&self, job: &JobRef) -> Result<Option<T>> {
+        if job.session.is_none() && !self.is_guest() { Ok(None) } else { Err(job.unknown()) }
+    }
 }

@@ -1,6 +1,7 @@
 //! Answers the calls of a client over the world, as the user that the client is.
 
 mod arrays;
+mod events;
 mod jobs;
 mod monitoring;
 mod reservations;
@@ -12,6 +13,7 @@ use super::call::{Answer, Call};
 use super::world::World;
 use crate::drms;
 use crate::model::{Result, Scope};
+use crate::store::Claim;
 
 /// A client, as it is while one call is answered.
 pub(super) struct Desk<'a> {
@@ -21,9 +23,18 @@ pub(super) struct Desk<'a> {
     pub(super) scope: Scope,
     /// It has a monitoring session open.
     pub(super) monitoring: bool,
+    /// Its process.
+    pub(super) claim: &'a Claim,
+    /// An answer may be lost on its way to it.
+    pub(super) is_remote: bool,
 }
 
 impl Desk<'_> {
+    /// Returns whether the client is a guest: a user who has no way to the runtime but this.
+    fn is_guest(&self) -> bool {
+        !self.scope.others
+    }
+
     /// Returns whether the client may see an object of this owner, in a session of that owner.
     fn sees(&self, (owner, of_session): (i64, i64)) -> bool {
         self.scope.has(owner) || self.scope.has(of_session)
@@ -41,17 +52,17 @@ impl Desk<'_> {
                 self.destroy_session(kind, &behalf, &name)?.into()
             }
             Call::SessionNames(kind) => self.world.store.session_names(kind, self.scope)?.into(),
-            Call::CheckSession(session) => self.check_session(&session)?.into(),
+            Call::CheckSession(session) => self.stored_session(&session).map(drop)?.into(),
             Call::Categories(session) => self.categories(&session)?.into(),
             Call::SessionJobs { session, filter } => {
                 self.session_jobs(&session, filter.as_deref())?.into()
             }
             Call::SessionArray { session, id } => self.session_array(&session, id)?.into(),
-            Call::RunJob { session, behalf, template } => {
-                self.run_job(&session, &behalf, *template)?.into()
+            Call::RunJob { session, behalf, nonce, template } => {
+                self.run_job(&session, &behalf, nonce, *template)?.into()
             }
-            Call::RunArray { session, behalf, id, template, bulk } => {
-                self.run_array(&session, &behalf, &id, &template, bulk)?.into()
+            Call::RunArray { session, behalf, nonce, template, bulk } => {
+                self.run_array(&session, &behalf, nonce, &template, bulk)?.into()
             }
             Call::JobState(job) => job.named(self.job_state(&job))?.into(),
             Call::JobInfo(job) => Box::new(job.named(self.job_info(&job))?).into(),
@@ -76,11 +87,14 @@ impl Desk<'_> {
             }
             Call::ReservationOwner(reservation) => self.reservation_owner(&reservation)?.into(),
             Call::EndReservation(reservation) => self.end_reservation(&reservation)?.into(),
+            Call::Listen => self.listen()?.into(),
+            Call::Unlisten => self.unlisten()?.into(),
+            Call::TakeEvents(seen) => self.take_events(seen)?.into(),
             Call::AllJobs(filter) => self.all_jobs(filter.as_deref())?.into(),
             Call::AllReservations => self.all_reservations()?.into(),
             Call::Machines => self.machines()?.into(),
             Call::Queues => self.queues()?.into(),
-            Call::DrmsName => drms::name(&self.world.config.reload()?.target()).into(),
+            Call::DrmsName => drms::name(&self.world.config.reload()?.target()).to_owned().into(),
             Call::DrmsVersion => self.world.default_engine()?.tracker().contact()?.version.into(),
         })
     }

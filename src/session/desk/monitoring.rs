@@ -10,8 +10,13 @@ use crate::tracker::JobTracker;
 impl Desk<'_> {
     pub(super) fn all_jobs(&self, filter: Option<&JobFilter>) -> Result<Vec<JobRef>> {
         let store = &self.world.store;
-        let stored = settled(self.world, || store.all_jobs())?;
+        let mut stored = settled(self.world, || store.all_jobs())?;
+        stored.retain(|job| self.sees(job.whose));
         let mut jobs = matching(&stored, filter);
+        if self.is_guest() {
+            // Containers that were not made through DRMAA are nobody's.
+            return Ok(jobs);
+        }
         let engine = self.world.default_engine()?;
         if let Some(monitoring) = engine.tracker().monitoring() {
             let now = now();
@@ -27,7 +32,11 @@ impl Desk<'_> {
     }
 
     pub(super) fn all_reservations(&self) -> Result<Vec<ReservationRef>> {
-        let stored = reserving::in_force(self.world, self.world.store.all_reservations()?)?;
+        let mut stored = reserving::in_force(self.world, self.world.store.all_reservations()?)?;
+        stored.retain(|reservation| self.sees(reservation.whose));
+        if self.is_guest() {
+            return Ok(stored.iter().map(ReservationRef::of).collect());
+        }
         let others = reserving::foreign(self.world)?;
         let foreign = others.into_iter().map(|info| ReservationRef { id: info.id, session: None });
         Ok(stored.iter().map(ReservationRef::of).chain(foreign).collect())

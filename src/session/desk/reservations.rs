@@ -1,7 +1,7 @@
 //! Reservations: request, look-up, termination.
 
 use super::Desk;
-use crate::model::{Error, ReservationInfo, ReservationTemplate, Result, now};
+use crate::model::{Error, ErrorCode, ReservationInfo, ReservationTemplate, Result, now};
 use crate::session::behalf::Behalf;
 use crate::session::refs::ReservationRef;
 use crate::session::{reserve, reserving};
@@ -15,12 +15,16 @@ impl Desk<'_> {
         behalf: &Behalf,
         template: &ReservationTemplate,
     ) -> Result<ReservationRef> {
-        self.check_session(session)?;
-        reserve::request(self.world, session, &behalf.owner()?, template, now())
+        let session = self.stored_session(session)?;
+        if self.is_guest() {
+            let text = "only root may reserve what jobs of other users could have";
+            return Err(Error::new(ErrorCode::DeniedByDrms, text));
+        }
+        reserve::request(self.world, &session, &behalf.owner()?, template, now())
     }
 
     pub(super) fn session_reservations(&self, session: &Session) -> Result<Vec<ReservationRef>> {
-        self.check_session(session)?;
+        let session = self.stored_session(session)?;
         let stored = self.world.store.session_reservations(session.id)?;
         Ok(reserving::in_force(self.world, stored)?.iter().map(ReservationRef::of).collect())
     }
@@ -74,7 +78,9 @@ impl Desk<'_> {
             self.sees(found.whose) && named.session.as_ref().is_none_or(|name| *name == found.session)
         };
         let Some(reservation) = self.world.store.reservation(&named.id)?.filter(is_it) else {
-            return if named.session.is_none() { Ok(None) } else { Err(unknown(named)) };
+            // Those that were not made through DRMAA are nobody's.
+            let may_be_foreign = named.session.is_none() && !self.is_guest();
+            return if may_be_foreign { Ok(None) } else { Err(unknown(named)) };
         };
         if reservation.orphaned && !self.monitoring {
             let text = format!("reservation {}: its session has been destroyed", named.id);

@@ -1,9 +1,10 @@
 //! Sessions of both kinds; submission to those for jobs.
 
 use super::Desk;
-use crate::model::{Error, JobFilter, JobTemplate, Result};
+use crate::model::{Error, ErrorCode, JobFilter, JobTemplate, Result, Scope};
 use crate::session::agent;
 use crate::session::behalf::Behalf;
+use crate::session::ids::{self, Nonce};
 use crate::session::jobs::{matching, settled};
 use crate::session::refs::{JobArray, JobRef};
 use crate::session::submit::{self, Bulk};
@@ -24,10 +25,17 @@ impl Desk<'_> {
         let name = match name {
             Some(name) => check_name(kind, name)?,
             None => {
-                invented = format!("drmaa2-{}", submit::new_id());
+                invented = format!("drmaa2-{}", ids::new_id());
                 &invented
             }
         };
+        // It would choose the socket, the namespace and the limits.
+        if self.is_guest()
+            && let Some(contact) = contact.filter(|contact| !contact.is_empty())
+        {
+            let text = format!("contact \"{contact}\": only root may name another than the default");
+            return Err(Error::new(ErrorCode::DeniedByDrms, text));
+        }
         let (target, _) = self.world.contact(contact)?;
         if kind == Kind::Reservation {
             let engine = self.world.engine(&target)?;
@@ -55,7 +63,8 @@ impl Desk<'_> {
     }
 
     pub(super) fn close_session(&self, session: &Session) -> Result<()> {
-        if session.kind == Kind::Reservation {
+        // What this process has begun for others is nothing that a client waits for.
+        if session.kind == Kind::Reservation || self.is_remote {
             return self.world.store.sync();
         }
         let drained = self.world.drain(session);
@@ -64,23 +73,26 @@ impl Desk<'_> {
     }
 
     pub(super) fn destroy_session(&self, kind: Kind, behalf: &Behalf, name: &str) -> Result<i64> {
-        let id = self.world.store.destroy_session(kind, name, behalf.scope(), behalf.only())?;
+        let scope = Scope { others: self.scope.others, ..behalf.scope() };
+        let id = self.world.store.destroy_session(kind, name, scope, behalf.only())?;
         self.world.store.sync()?;
         Ok(id)
     }
 
-    /// INVALID_SESSION if it has been destroyed.
-    pub(super) fn check_session(&self, session: &Session) -> Result<()> {
+    /// The session as it is stored, whatever a client says of it. INVALID_SESSION if it has been destroyed.
+    pub(super) fn stored_session(&self, session: &Session) -> Result<Session> {
         let Session { kind, id, name, .. } = session;
-        match self.world.store.has_session(*kind, *id, self.scope)? {
-            true => Ok(()),
-            false => Err(Error::session(format!("{kind} \"{name}\" has been destroyed"))),
-        }
+        let stored = self.world.store.session_of_row(*kind, *id, self.scope)?;
+        stored.ok_or_else(|| Error::session(format!("{kind} \"{name}\" has been destroyed")))
     }
 
     pub(super) fn categories(&self, session: &Session) -> Result<Vec<String>> {
-        self.check_session(session)?;
+        let session = self.stored_session(session)?;
         let config = self.world.config.reload()?;
+        if self.is_guest() {
+            // The images that are there are those of everybody.
+            return Ok(config.categories.into_keys().collect());
+        }
         let engine = self.world.engine(&config.contact(session.contact.as_deref())?.0.name()?)?;
         let others = engine.tracker().list_job_categories()?;
         Ok(config.categories.into_keys().chain(others).collect())
@@ -91,15 +103,17 @@ impl Desk<'_> {
         session: &Session,
         filter: Option<&JobFilter>,
     ) -> Result<Vec<JobRef>> {
-        self.check_session(session)?;
+        let session = self.stored_session(session)?;
         let jobs = settled(self.world, || self.world.store.session_jobs(session.id))?;
         Ok(matching(&jobs, filter))
     }
 
     pub(super) fn session_array(&self, session: &Session, id: String) -> Result<JobArray> {
-        self.check_session(session)?;
+        let session = self.stored_session(session)?;
         match self.world.store.array(&id)? {
-            Some(array) if array.session == session.name && !array.orphaned => {
+            Some(array)
+                if array.session == session.name && !array.orphaned && self.sees(array.whose) =>
+            {
                 Ok(JobArray { id, session: Some(array.session) })
             }
             _ => {
@@ -112,22 +126,34 @@ impl Desk<'_> {
         &self,
         session: &Session,
         behalf: &Behalf,
+        nonce: Nonce,
         template: JobTemplate,
     ) -> Result<JobRef> {
-        self.check_session(session)?;
-        submit::run_job(self.world, session, behalf, template)
+        let session = self.stored_session(session)?;
+        let id = nonce.id(self.scope.uid);
+        // The answer to the first call was lost.
+        if self.is_remote
+            && let Some(job) = self.world.store.job(&id)?
+        {
+            return Ok(JobRef::of(&job.info));
+        }
+        submit::run_job(self.world, &session, behalf, id, template)
     }
 
     pub(super) fn run_array(
         &self,
         session: &Session,
         behalf: &Behalf,
-        id: &str,
+        nonce: Nonce,
         template: &JobTemplate,
         bulk: Bulk,
     ) -> Result<()> {
-        self.check_session(session)?;
-        submit::run_bulk_jobs(self.world, session, behalf, id, template, bulk)
+        let session = self.stored_session(session)?;
+        let id = nonce.id(self.scope.uid);
+        if self.is_remote && self.world.store.array(&id)?.is_some() {
+            return Ok(());
+        }
+        submit::run_bulk_jobs(self.world, &session, behalf, &id, template, bulk)
     }
 }
 

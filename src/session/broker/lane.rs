@@ -1,0 +1,76 @@
+//! The lanes of calls: one for each user, so that what hangs, such as a file system of his, keeps nobody else.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Weak};
+
+use crate::model::Result;
+use crate::runtime;
+use crate::sync::Mutex;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// The lanes of all users with a connection.
+#[derive(Default)]
+pub(super) struct Lanes(Mutex<HashMap<u32, Weak<Lane>>>);
+
+/// A thread that does the work of one user, one after the other. It ends with the last connection.
+pub(super) struct Lane {
+    sender: Sender<Work>,
+    /// How many messages of this user may be in memory.
+    pub(super) room: tokio::sync::Semaphore,
+}
+
+/// The most messages of one user that are read and not answered.
+const ROOM: usize = 8;
+
+impl Lanes {
+    /// That of a user.
+    pub(super) fn of(&self, uid: u32) -> Result<Arc<Lane>> {
+        let mut lanes = self.0.lock();
+        lanes.retain(|_, lane| lane.strong_count() > 0);
+        if let Some(lane) = lanes.get(&uid).and_then(Weak::upgrade) {
+            return Ok(lane);
+        }
+        let (sender, work) = mpsc::channel::<Work>();
+        runtime::thread("drmaa2-lane", move || work.iter().for_each(|work| work()))?;
+        let lane = Arc::new(Lane { sender, room: tokio::sync::Semaphore::new(ROOM) });
+        lanes.insert(uid, Arc::downgrade(&lane));
+        Ok(lane)
+    }
+}
+
+impl Lane {
+    /// Do something after all that is to be done before.
+    pub(super) fn run(&self, work: impl FnOnce() + Send + 'static) {
+        // The thread lives as long as the sender.
+        let _ = self.sender.send(Box::new(work));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hangs_in_one_lane_keeps_no_other() {
+        let lanes = Lanes::default();
+        let (slow, quick) = (lanes.of(1).unwrap(), lanes.of(2).unwrap());
+        assert!(Arc::ptr_eq(&slow, &lanes.of(1).unwrap()));
+        let (let_go, held) = mpsc::channel::<()>();
+        let (sender, done) = mpsc::channel();
+        let first = sender.clone();
+        slow.run(move || {
+            held.recv().unwrap_err();
+            first.send("slow").unwrap();
+        });
+        let second = sender.clone();
+        slow.run(move || second.send("after it").unwrap());
+        quick.run(move || sender.send("quick").unwrap());
+        assert_eq!(done.recv().unwrap(), "quick");
+        drop(let_go);
+        assert_eq!([done.recv().unwrap(), done.recv().unwrap()], ["slow", "after it"]);
+        drop(slow);
+        assert_eq!(lanes.0.lock().values().filter(|lane| lane.strong_count() > 0).count(), 1);
+    }
+}

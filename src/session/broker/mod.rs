@@ -1,0 +1,245 @@
+//! The broker: calls of users who may not open the runtime's socket, answered as if each made them himself.
+//!
+//! A process with a broker never forks without executing a program.
+
+mod lane;
+mod listener;
+mod peer;
+mod reply;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::message::{Asked, PROTOCOL, Told};
+use super::world::World;
+use crate::model::{Error, ErrorCode, Result};
+use crate::runtime::{self, Runtime};
+use crate::sync::Mutex;
+use crate::wire::{self, MAX_ANSWER, MAX_REQUEST};
+use lane::{Lane, Lanes};
+pub(super) use listener::listener;
+use peer::Peer;
+
+/// The most connections of one user, and of all.
+const MAX_OF_USER: usize = 1000;
+const MAX_CONNECTIONS: usize = 8000;
+/// The time to say hello, to send the rest of a message, and to take an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The pause if the system lets nobody connect.
+const PAUSE: Duration = Duration::from_millis(200);
+/// The most answers that wait for a client.
+const ANSWERS: usize = 2;
+
+/// A broker.
+pub(super) struct Broker {
+    world: Arc<World>,
+    lanes: Lanes,
+    /// The connected clients by user.
+    peers: Mutex<HashMap<u32, Vec<Weak<Peer>>>>,
+    runtime: Runtime,
+}
+
+/// Answer the calls of those who connect to this socket, from now on.
+pub(super) fn open(world: &Arc<World>, socket: std::os::unix::net::UnixListener) -> Result<()> {
+    let failed = |error: io::Error| {
+        Error::new(ErrorCode::of_own(&error), format!("the broker's socket: {error}"))
+    };
+    let (lanes, peers) = Default::default();
+    let broker = Arc::new(Broker { world: Arc::clone(world), lanes, peers, runtime: Runtime::start()? });
+    socket.set_nonblocking(true).map_err(failed)?;
+    let bell = Arc::downgrade(&broker);
+    runtime::thread("drmaa2-events", move || tell_events(&bell))?;
+    let accepting = Arc::clone(&broker);
+    broker.runtime.spawn(async move {
+        match UnixListener::from_std(socket) {
+            Ok(socket) => accept(&accepting, &socket).await,
+            Err(error) => tracing::error!(%error, "the broker cannot use its socket"),
+        }
+    });
+    Ok(())
+}
+
+/// Tell those with a callback of events, whenever the store changes.
+fn tell_events(broker: &Weak<Broker>) {
+    while let Some(broker) = broker.upgrade() {
+        let changes = Arc::clone(&broker.world.changes);
+        let seen = changes.seen();
+        let peers = broker.peers.lock();
+        peers.values().flatten().filter_map(Weak::upgrade).for_each(|peer| peer.tell_events());
+        drop(peers);
+        drop(broker);
+        changes.wait(seen, None);
+    }
+}
+
+async fn accept(broker: &Arc<Broker>, socket: &UnixListener) {
+    loop {
+        match socket.accept().await {
+            Ok((stream, _)) => {
+                if let Err(error) = broker.take(stream) {
+                    tracing::warn!(%error, "a client is not served");
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "nobody can connect");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+impl Broker {
+    /// Serve a client.
+    fn take(self: &Arc<Self>, stream: UnixStream) -> Result<()> {
+        let (answers, queue) = mpsc::channel(ANSWERS);
+        let peer = Arc::new(Peer::of(&stream, answers).map_err(|error| {
+            Error::new(ErrorCode::of_io(&error), format!("the client that connects: {error}"))
+        })?);
+        self.admit(&peer)?;
+        let lane = self.lanes.of(peer.uid)?;
+        let (reader, writer) = stream.into_split();
+        let (broker, told) = (Arc::clone(self), Arc::clone(&peer));
+        let telling = tokio::spawn(async move {
+            if let Err(error) = tell(&told, queue, writer).await {
+                tracing::debug!(%error, uid = told.uid, "a client cannot be told something");
+            }
+            told.over.notify_one();
+        });
+        tokio::spawn(async move {
+            tokio::select! {
+                heard = broker.hear(&peer, &lane, reader) => if let Err(error) = heard {
+                    tracing::debug!(%error, uid = peer.uid, "a client is let go");
+                },
+                () = peer.over.notified() => {}
+            }
+            telling.abort();
+            broker.let_go(&peer, &lane);
+        });
+        Ok(())
+    }
+
+    /// Note it, unless its user, or all, have too many.
+    fn admit(&self, peer: &Arc<Peer>) -> Result<()> {
+        let mut peers = self.peers.lock();
+        peers.retain(|_, peers| {
+            peers.retain(|peer| peer.strong_count() > 0);
+            !peers.is_empty()
+        });
+        let all = peers.values().map(Vec::len).sum::<usize>();
+        let of_user = peers.entry(peer.uid).or_default();
+        if all >= MAX_CONNECTIONS || of_user.len() >= MAX_OF_USER {
+            let text = format!("user {} has {} connections, all have {all}", peer.uid, of_user.len());
+            return Err(Error::new(ErrorCode::OutOfResource, text));
+        }
+        of_user.push(Arc::downgrade(peer));
+        Ok(())
+    }
+
+    /// Read what a client says until it ends.
+    async fn hear(
+        self: &Arc<Self>,
+        peer: &Arc<Peer>,
+        lane: &Arc<Lane>,
+        mut reader: OwnedReadHalf,
+    ) -> io::Result<()> {
+        let first = timeout(PATIENCE, wire::read_head(&mut reader, MAX_REQUEST)).await??;
+        let Some(mut length) = first else { return Ok(()) };
+        let mut said_hello = false;
+        loop {
+            // No more is read than may be in memory for this user.
+            let room = lane.room.acquire().await.map_err(io::Error::other)?;
+            let text = timeout(PATIENCE, wire::read_text(&mut reader, length)).await??;
+            let asked: Asked = wire::parse(&text)?;
+            drop(text);
+            if said_hello == matches!(asked, Asked::Hello { .. }) {
+                return Err(io::Error::other("a client says hello first, and once"));
+            }
+            said_hello = true;
+            room.forget();
+            let (broker, to, back) = (Arc::clone(self), Arc::clone(peer), Arc::downgrade(lane));
+            lane.run(move || {
+                broker.act(&to, asked);
+                if let Some(lane) = back.upgrade() {
+                    lane.room.add_permits(1);
+                }
+            });
+            match wire::read_head(&mut reader, MAX_REQUEST).await? {
+                Some(next) => length = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Do what a client asks for, in the lane of its user.
+    fn act(&self, peer: &Arc<Peer>, asked: Asked) {
+        let told = match asked {
+            Asked::Hello { protocol: PROTOCOL, umask } => match peer.introduce(umask) {
+                Ok(()) => Told::Hello { protocol: PROTOCOL },
+                Err(error) => Told::Refused(error),
+            },
+            Asked::Hello { .. } => Told::Hello { protocol: PROTOCOL },
+            Asked::Call { number, monitoring, call } => {
+                Told::Answer { number, answer: self.answer(peer, monitoring, *call) }
+            }
+            Asked::Follow { number, ids } => {
+                Told::Answer { number, answer: self.follow(peer, ids).map(Into::into) }
+            }
+            Asked::Unfollow { ids } => return self.unfollow(peer, &ids),
+        };
+        let framed = wire::frame(&told, MAX_ANSWER).or_else(|error| {
+            let Told::Answer { number, .. } = told else { return Err(error) };
+            let error = Error::new(ErrorCode::OutOfResource, format!("the answer is {error}"));
+            wire::frame(&Told::Answer { number, answer: Err(error) }, MAX_ANSWER)
+        });
+        // One that does not take its answers is let go after a while.
+        match framed {
+            Ok(frame) => drop(peer.answers.blocking_send(frame)),
+            Err(error) => tracing::error!(%error, "an answer cannot be written"),
+        }
+    }
+
+    /// The end of a connection.
+    fn let_go(self: &Arc<Self>, peer: &Arc<Peer>, lane: &Lane) {
+        let (broker, peer) = (Arc::clone(self), Arc::clone(peer));
+        // After the calls that were made before.
+        lane.run(move || broker.forget(&peer));
+    }
+}
+
+/// Write what a client is told.
+async fn tell(
+    peer: &Peer,
+    mut answers: mpsc::Receiver<Vec<u8>>,
+    mut writer: OwnedWriteHalf,
+) -> io::Result<()> {
+    loop {
+        let answer = tokio::select! {
+            answer = answers.recv() => match answer {
+                Some(answer) => Some(answer),
+                None => return Ok(()),
+            },
+            () = peer.rings.notified() => None,
+        };
+        // The news first: an answer may say that all is told.
+        for told in peer.take_news() {
+            write(&mut writer, &wire::frame(&told, MAX_ANSWER)?).await?;
+        }
+        if let Some(answer) = answer {
+            write(&mut writer, &answer).await?;
+        }
+    }
+}
+
+async fn write(writer: &mut OwnedWriteHalf, frame: &[u8]) -> io::Result<()> {
+    timeout(PATIENCE, writer.write_all(frame)).await?
+}

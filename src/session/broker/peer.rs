@@ -1,0 +1,153 @@
+//! A connected client: who it is, and what is to be told to it.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use nix::unistd::{Gid, Uid};
+use tokio::net::UnixStream;
+use tokio::sync::{Notify, mpsc};
+
+use crate::model::{Error, ErrorCode, Result};
+use crate::session::message::Told;
+use crate::session::submitter;
+use crate::session::waits::{Known, Waiter};
+use crate::store::Claim;
+use crate::sync::Mutex;
+use crate::tracker::Submitter;
+
+/// The most jobs that one client may follow.
+pub(super) const MAX_FOLLOWED: usize = 200_000;
+
+/// A connected client.
+pub(super) struct Peer {
+    /// What the kernel says of its process at the time when it connected.
+    pub(super) uid: u32,
+    gid: u32,
+    groups: Vec<u32>,
+    /// Its process.
+    pub(super) claim: Claim,
+    /// The submitter of its jobs, once it has said hello.
+    pub(super) submitter: OnceLock<Submitter>,
+    /// Answers on their way to it.
+    pub(super) answers: mpsc::Sender<Vec<u8>>,
+    /// What it is to be told besides.
+    pub(super) news: Mutex<News>,
+    /// There is something in it.
+    pub(super) rings: Notify,
+    /// The connection is to end.
+    pub(super) over: Notify,
+    /// The jobs that it follows.
+    pub(super) followed: Mutex<HashSet<String>>,
+    /// It has a callback.
+    pub(super) listens: AtomicBool,
+    /// It has seen all events, and is to be told of more.
+    pub(super) awaits_events: AtomicBool,
+}
+
+/// What a client is to be told.
+#[derive(Default)]
+pub(super) struct News {
+    /// The last of each job.
+    pub(super) states: HashMap<String, Known>,
+    /// There are events for its callback.
+    pub(super) events: bool,
+}
+
+impl Peer {
+    /// The client at the other end.
+    pub(super) fn of(stream: &UnixStream, answers: mpsc::Sender<Vec<u8>>) -> io::Result<Self> {
+        let credentials = stream.peer_cred()?;
+        let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
+        let claim = pid.and_then(Claim::of_process).ok_or_else(|| {
+            io::Error::other("its process has gone, or is in a PID namespace that is not below this one")
+        })?;
+        Ok(Self {
+            uid: credentials.uid(),
+            gid: credentials.gid(),
+            groups: groups(stream)?,
+            claim,
+            submitter: OnceLock::new(),
+            answers,
+            news: Mutex::default(),
+            rings: Notify::new(),
+            over: Notify::new(),
+            followed: Mutex::default(),
+            listens: AtomicBool::new(false),
+            awaits_events: AtomicBool::new(false),
+        })
+    }
+
+    /// Find out who submits its jobs. DENIED_BY_DRMS if the user has no account.
+    pub(super) fn introduce(&self, umask: u32) -> Result<()> {
+        let uid = Uid::from_raw(self.uid);
+        let user = submitter::user(uid)?.ok_or_else(|| {
+            let text = format!("user {uid} has no account on this machine");
+            Error::new(ErrorCode::DeniedByDrms, text)
+        })?;
+        let groups: Vec<Gid> = self.groups.iter().copied().map(Gid::from_raw).collect();
+        let submitter =
+            submitter::of_peer(user.name, uid, Gid::from_raw(self.gid), &groups, umask & 0o777)?;
+        // The first one counts.
+        let _ = self.submitter.set(submitter);
+        Ok(())
+    }
+
+    /// What it is to be told now.
+    pub(super) fn take_news(&self) -> Vec<Told> {
+        let News { states, events } = std::mem::take(&mut *self.news.lock());
+        let states = (!states.is_empty()).then(|| Told::States(states.into_iter().collect()));
+        states.into_iter().chain(events.then_some(Told::Events)).collect()
+    }
+
+    /// Tell it that there may be events, if it waits for that.
+    pub(super) fn tell_events(&self) {
+        if self.awaits_events.swap(false, Ordering::AcqRel) {
+            self.news.lock().events = true;
+            self.rings.notify_one();
+        }
+    }
+}
+
+impl Waiter for Peer {
+    fn learn(&self, id: &str, known: &Known) {
+        self.news.lock().states.insert(id.to_owned(), known.clone());
+        self.rings.notify_one();
+    }
+}
+
+/// The supplementary groups of the process at the other end, as they were when it connected.
+fn groups(stream: &UnixStream) -> io::Result<Vec<u32>> {
+    let socket = stream.as_raw_fd();
+    let mut groups: Vec<u32> = vec![0; 64];
+    loop {
+        let mut length = u32::try_from(size_of_val(&groups[..])).map_err(io::Error::other)?;
+        // SAFETY: the kernel writes no more than `length` bytes, which are those of the vector, and corrects the length.
+        let got = unsafe {
+            libc::getsockopt(
+                socket,
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let count = length as usize / size_of::<u32>();
+        match got {
+            0 => {
+                groups.truncate(count);
+                return Ok(groups);
+            }
+            // It says how many there are.
+            _ if count > groups.len() => groups.resize(count, 0),
+            _ => return Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+/// The same peer, as a waiter.
+pub(super) fn waiter(peer: &Arc<Peer>) -> Arc<dyn Waiter> {
+    Arc::clone(peer) as Arc<dyn Waiter>
+}

@@ -1,0 +1,97 @@
+//! The answers of the broker: each call is one of the client's user, whatever it says of itself.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Broker;
+use super::peer::{MAX_FOLLOWED, Peer, waiter};
+use crate::model::{Error, ErrorCode, Result, Scope};
+use crate::session::behalf::Behalf;
+use crate::session::call::{Answer, Call};
+use crate::session::desk::Desk;
+use crate::session::waits::{Known, Waiter};
+
+impl Broker {
+    /// Answer a call.
+    pub(super) fn answer(&self, peer: &Arc<Peer>, monitoring: bool, mut call: Call) -> Result<Answer> {
+        let submitter = peer.submitter.get().ok_or_else(|| refused(peer))?;
+        call.is_by(&Behalf::Guest(Box::new(submitter.clone())));
+        match call {
+            // A client that has connected again does not say anew that it listens.
+            Call::Listen | Call::TakeEvents(_) => {
+                if !peer.listens.swap(true, Ordering::AcqRel) {
+                    self.world.waits.listens();
+                }
+                // Before the look: what comes after it is told.
+                peer.awaits_events.store(true, Ordering::Release);
+            }
+            Call::Unlisten => self.unlisten(peer),
+            _ => {}
+        }
+        let (world, scope, claim) = (&self.world, scope(peer), &peer.claim);
+        let desk = Desk { world, scope, monitoring, claim, is_remote: true };
+        let answered = catch_unwind(AssertUnwindSafe(|| desk.answer(call)));
+        answered.unwrap_or_else(|_| Err(Error::internal("the broker's work on a call died")))
+    }
+
+    /// Have a client told what happens to jobs. Those that its user may not see are not there.
+    pub(super) fn follow(&self, peer: &Arc<Peer>, ids: Vec<String>) -> Result<()> {
+        peer.submitter.get().ok_or_else(|| refused(peer))?;
+        for id in ids {
+            let standing = self.world.store.standing(&id)?;
+            let scope = scope(peer);
+            let sees = standing.is_some_and(|it| scope.has(it.whose.0) || scope.has(it.whose.1));
+            if !sees {
+                peer.learn(&id, &Known::Gone);
+                continue;
+            }
+            let mut followed = peer.followed.lock();
+            if followed.len() >= MAX_FOLLOWED {
+                let text = format!("a client that waits for more than {MAX_FOLLOWED} jobs");
+                return Err(Error::new(ErrorCode::OutOfResource, text));
+            }
+            if followed.insert(id.clone()) {
+                drop(followed);
+                self.world.waits.follow(&self.world.store, &id, waiter(peer))?;
+            } else {
+                drop(followed);
+                peer.learn(&id, &self.world.waits.known(&id));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn unfollow(&self, peer: &Arc<Peer>, ids: &[String]) {
+        let waiter = waiter(peer);
+        for id in ids {
+            if peer.followed.lock().remove(id) {
+                self.world.waits.unfollow(id, &waiter);
+            }
+        }
+    }
+
+    /// Nothing is done for a client any more. Its events are kept as long as its process lives: it may connect again.
+    pub(super) fn forget(&self, peer: &Arc<Peer>) {
+        let followed: Vec<String> = peer.followed.lock().iter().cloned().collect();
+        self.unfollow(peer, &followed);
+        self.unlisten(peer);
+    }
+
+    fn unlisten(&self, peer: &Peer) {
+        peer.awaits_events.store(false, Ordering::Release);
+        if peer.listens.swap(false, Ordering::AcqRel) {
+            self.world.waits.unlistens();
+        }
+    }
+}
+
+/// What a client may see: what is its user's. Root sees all.
+fn scope(peer: &Peer) -> Scope {
+    Scope { uid: peer.uid, others: peer.uid == 0 }
+}
+
+fn refused(peer: &Peer) -> Error {
+    let text = format!("user {} was refused", peer.uid);
+    Error::new(ErrorCode::DeniedByDrms, text)
+}

@@ -1,0 +1,333 @@
+//! The broker over a fake runtime, with clients that are threads of other users.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+
+use super::*;
+use crate::model::{Control, ErrorCode, JobState, Scope};
+use crate::session::behalf::Behalf;
+use crate::session::call::{Call, Content};
+use crate::session::connection::Connection;
+use crate::session::door::Door;
+use crate::session::ids::Nonce;
+use crate::session::tests::{Bench, MONITORING, code, template};
+use crate::session::{
+    Bulk, JobArray, JobRef, JobSession, MonitoringSession, ReservationSession, Timeout, notify, process,
+};
+use crate::store::{Kind, Session};
+use crate::tracker::fake::FakeTracker;
+
+/// Users whom every Debian has.
+const DAEMON: u32 = 1;
+const NOBODY: u32 = 65534;
+/// A number that no user has.
+const NO_USER: u32 = 3_999_999_999;
+
+/// A world with a broker.
+struct Site {
+    _dir: tempfile::TempDir,
+    bench: Bench,
+    path: PathBuf,
+}
+
+impl Site {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let bench = Bench::on(&dir.path().join("state"), FakeTracker::new());
+        let path = dir.path().join("broker.sock");
+        let socket = UnixListener::bind(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        open(&bench.world, socket).unwrap();
+        Self { _dir: dir, bench, path }
+    }
+
+    /// Do something as a client of this user, which has a connection of its own.
+    fn of<T: Send>(&self, uid: u32, body: impl FnOnce(&Arc<Connection>) -> T + Send) -> T {
+        let path = self.path.as_path();
+        let client = move || {
+            become_user(uid);
+            let connection = Connection::new(path, uid);
+            process::use_door(Door::There(Arc::clone(&connection)));
+            body(&connection)
+        };
+        thread::scope(|scope| scope.spawn(client).join().unwrap())
+    }
+}
+
+/// Make this thread one of another user.
+fn become_user(uid: u32) {
+    // SAFETY: plain numbers. The call of the system changes the thread alone.
+    let changed = unsafe { libc::syscall(libc::SYS_setresuid, -1, uid, -1) };
+    assert_eq!(changed, 0, "{}", io::Error::last_os_error());
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+#[test]
+fn a_user_runs_jobs_through_the_broker_as_himself() {
+    let site = Site::new();
+    if !is_root() {
+        return;
+    }
+    site.of(NOBODY, |_| {
+        let session = JobSession::create(None, None).unwrap();
+        let job = session.run_job(template("sleep")).unwrap();
+        job.wait_started(Timeout::Infinite).unwrap();
+        assert_eq!(job.state().unwrap(), (JobState::Running, None));
+        assert_eq!(code(job.wait_terminated(Timeout::Zero)), ErrorCode::Timeout);
+        site.bench.tracker.exit(&job.id, 3);
+        job.wait_terminated(Timeout::Infinite).unwrap();
+        let info = job.info().unwrap();
+        assert_eq!((info.exit_status, info.owner.as_deref()), (Some(3), Some("nobody")));
+        assert_eq!(job.template().unwrap(), template("sleep"));
+        assert_eq!(session.jobs(None).unwrap(), std::slice::from_ref(&job));
+        job.reap().unwrap();
+        assert_eq!(code(job.info()), ErrorCode::InvalidArgument);
+        let bulk = Bulk { begin: 1, end: 3, step: 1, max_parallel: 0 };
+        let array = session.run_bulk_jobs(&template("0"), bulk).unwrap();
+        let jobs = array.jobs().unwrap();
+        assert_eq!(session.wait_all_terminated(&jobs, Timeout::Infinite).unwrap(), jobs);
+        assert_eq!(session.job_array(&array.id).unwrap(), array);
+        array.reap().unwrap();
+        session.close().unwrap();
+        JobSession::destroy(session.name()).unwrap();
+    });
+    let submitters: Vec<u32> =
+        site.bench.tracker.orders().iter().map(|order| order.submitter.uid).collect();
+    assert_eq!(submitters, [NOBODY; 4]);
+}
+
+#[test]
+fn what_belongs_to_another_user_is_not_there() {
+    let site = Site::new();
+    if !is_root() {
+        return;
+    }
+    let _alone = MONITORING.write().unwrap();
+    let roots = JobSession::create(Some("roots"), None).unwrap();
+    let kept = roots.run_job(template("sleep")).unwrap();
+    kept.wait_started(Timeout::Infinite).unwrap();
+    let bulk = Bulk { begin: 1, end: 2, step: 1, max_parallel: 0 };
+    let array = roots.run_bulk_jobs(&template("sleep"), bulk).unwrap();
+    let reservations = ReservationSession::create(Some("roots"), None).unwrap();
+    let rtemplate = crate::model::ReservationTemplate { duration: Some(60), ..Default::default() };
+    let reservation = reservations.request(&rtemplate).unwrap();
+    site.of(DAEMON, |_| {
+        assert!(
+            JobSession::names().unwrap().is_empty() && ReservationSession::names().unwrap().is_empty()
+        );
+        assert_eq!(code(JobSession::open("roots").map(drop)), ErrorCode::InvalidArgument);
+        assert_eq!(code(JobSession::destroy("roots")), ErrorCode::InvalidArgument);
+        // He may have one of that name, and say of it what he likes.
+        let mine = JobSession::create(Some("roots"), None).unwrap();
+        let monitoring = MonitoringSession::open().unwrap();
+        for session in [None, Some("roots".to_owned())] {
+            let his = JobRef { session: session.clone(), ..kept.clone() };
+            assert_eq!(code(his.state()), ErrorCode::InvalidArgument);
+            assert_eq!(code(his.info()), ErrorCode::InvalidArgument);
+            assert_eq!(code(his.template()), ErrorCode::InvalidArgument);
+            assert_eq!(code(his.control(Control::Terminate)), ErrorCode::InvalidArgument);
+            assert_eq!(code(his.reap()), ErrorCode::InvalidArgument);
+            assert_eq!(code(his.wait_terminated(Timeout::Infinite)), ErrorCode::InvalidArgument);
+            let his = JobArray { id: array.id.clone(), session };
+            assert_eq!(code(his.jobs()), ErrorCode::InvalidArgument);
+            assert_eq!(code(his.control(Control::Terminate)), ErrorCode::InvalidArgument);
+            assert_eq!(code(his.reap()), ErrorCode::InvalidArgument);
+            assert_eq!(code(his.template()), ErrorCode::InvalidArgument);
+        }
+        assert_eq!(code(mine.job_array(&array.id)), ErrorCode::InvalidArgument);
+        assert!(monitoring.jobs(None).unwrap().is_empty());
+        assert!(monitoring.reservations().unwrap().is_empty());
+        assert_eq!(code(reservation.info()), ErrorCode::InvalidArgument);
+        assert_eq!(code(reservation.terminate()), ErrorCode::InvalidArgument);
+        let his = ReservationSession::create(None, None).unwrap();
+        assert_eq!(code(his.request(&rtemplate)), ErrorCode::DeniedByDrms);
+        let contact = Some("containerd:///other.sock");
+        assert_eq!(code(JobSession::create(None, contact).map(drop)), ErrorCode::DeniedByDrms);
+        monitoring.close().unwrap();
+    });
+    assert_eq!(kept.state().unwrap().0, JobState::Running);
+    // Root sees all.
+    site.of(0, |_| assert_eq!(JobSession::names().unwrap(), ["roots"]));
+}
+
+#[test]
+fn a_lie_about_a_session_makes_no_difference() {
+    let site = Site::new();
+    if !is_root() {
+        return;
+    }
+    let roots = JobSession::create(Some("hidden"), None).unwrap();
+    let row = site.bench.world.store.session(Kind::Job, "hidden", Scope::ALL).unwrap();
+    let behalf = Behalf::Himself;
+    site.of(NOBODY, |connection| {
+        let ask = |call| connection.ask(true, call).unwrap_err().code;
+        let nonce = Nonce::new();
+        let template = Box::new(template("0"));
+        let forged = || row.clone();
+        let run = Call::RunJob { session: forged(), behalf, nonce, template };
+        assert_eq!(ask(run), ErrorCode::InvalidSession);
+        assert_eq!(
+            ask(Call::SessionJobs { session: forged(), filter: None }),
+            ErrorCode::InvalidSession
+        );
+        assert_eq!(ask(Call::Categories(forged())), ErrorCode::InvalidSession);
+    });
+    assert!(roots.jobs(None).unwrap().is_empty());
+}
+
+#[test]
+fn a_submission_that_is_asked_for_twice_is_one() {
+    let site = Site::new();
+    if !is_root() {
+        return;
+    }
+    site.of(NOBODY, |connection| {
+        let _session = JobSession::create(Some("twice"), None).unwrap();
+        let open = Call::OpenSession { kind: Kind::Job, name: "twice".to_owned() };
+        let session = Session::of(connection.ask(false, open).unwrap()).unwrap();
+        let nonce = Nonce::new();
+        let run = Call::RunJob {
+            session: session.clone(),
+            behalf: Behalf::Himself,
+            nonce,
+            template: Box::new(template("sleep")),
+        };
+        let job = |answer| <JobRef as Content>::of(answer).unwrap();
+        let first = job(connection.ask(false, run.clone()).unwrap());
+        let second = job(connection.ask(false, run).unwrap());
+        assert_eq!(first, second);
+        let jobs = connection.ask(false, Call::SessionJobs { session, filter: None }).unwrap();
+        assert_eq!(Vec::<JobRef>::of(jobs).unwrap(), [first]);
+    });
+}
+
+#[test]
+fn waits_and_callbacks_go_on_over_a_lost_link() {
+    let site = Site::new();
+    if !is_root() {
+        return;
+    }
+    site.of(NOBODY, |connection| {
+        let session = JobSession::create(None, None).unwrap();
+        let (sender, told) = mpsc::channel();
+        notify(Some(Arc::new(move |told: &_| sender.send(Clone::clone(told)).unwrap()))).unwrap();
+        let job = session.run_job(template("sleep")).unwrap();
+        job.wait_started(Timeout::Infinite).unwrap();
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                process::use_door(Door::There(Arc::clone(connection)));
+                job.wait_terminated(Timeout::Infinite)
+            });
+            for _ in 0..3 {
+                connection.break_link();
+                assert_eq!(job.state().unwrap().0, JobState::Running);
+            }
+            connection.break_link();
+            site.bench.tracker.exit(&job.id, 0);
+            waiter.join().unwrap().unwrap();
+        });
+        let next = || {
+            let told: crate::session::Notification = told.recv().unwrap();
+            (told.job, told.state)
+        };
+        let mut last = next();
+        while last.1 != JobState::Done {
+            last = next();
+        }
+        assert_eq!(last.0, job.id);
+        notify(None).unwrap();
+    });
+}
+
+#[test]
+fn events_of_others_say_nothing() {
+    let site = Site::new();
+    if !is_root() {
+        return;
+    }
+    let seen =
+        site.of(NOBODY, |connection| i64::of(connection.ask(false, Call::Listen).unwrap()).unwrap());
+    let roots = JobSession::create(None, None).unwrap();
+    let job = roots.run_job(template("0")).unwrap();
+    job.wait_terminated(Timeout::Infinite).unwrap();
+    site.of(NOBODY, |connection| {
+        let events = connection.ask(false, Call::TakeEvents(seen)).unwrap();
+        let events = Vec::<crate::store::Event>::of(events).unwrap();
+        assert!(!events.is_empty());
+        assert!(events.iter().all(|event| event.job.is_empty() && event.session.is_none()));
+    });
+}
+
+#[test]
+fn who_has_no_account_is_refused() {
+    let site = Site::new();
+    if !is_root() {
+        return;
+    }
+    site.of(NO_USER, |_| {
+        let error = JobSession::create(None, None).map(drop).unwrap_err();
+        assert_eq!(error.code, ErrorCode::DeniedByDrms);
+        assert!(error.message.contains("has no account"), "{error}");
+    });
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_named() {
+    let connection = Connection::new(Path::new("/no/such/broker.sock"), 0);
+    let error = connection.ask(false, Call::Queues).unwrap_err();
+    assert_eq!(error.code, ErrorCode::DrmCommunication);
+    assert!(error.message.contains("/no/such/broker.sock"), "{error}");
+}
+
+/// What the broker says to these bytes: at least so much, and what follows until the connection ends.
+fn said(path: &Path, bytes: &[u8], least: usize) -> Vec<u8> {
+    let mut stream = UnixStream::connect(path).unwrap();
+    // It may have ended the connection before it has read all.
+    let _ = stream.write_all(bytes);
+    let mut said = vec![0; least];
+    stream.read_exact(&mut said).unwrap();
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    let _ = stream.read_to_end(&mut said);
+    said
+}
+
+#[test]
+fn rubbish_ends_its_own_connection_and_nothing_else() {
+    let site = Site::new();
+    let frame = |message: &Asked| wire::frame(message, MAX_REQUEST).unwrap();
+    let hello = frame(&Asked::Hello { protocol: PROTOCOL, umask: 0o22 });
+    let call = |call| frame(&Asked::Call { number: 1, monitoring: false, call: Box::new(call) });
+    let greeting = wire::frame(&Told::Hello { protocol: PROTOCOL }, MAX_ANSWER).unwrap();
+    assert_eq!(said(&site.path, &hello, greeting.len()), greeting);
+    let answered = said(&site.path, &[&hello[..], &call(Call::DrmsName)].concat(), greeting.len() + 8);
+    assert!(String::from_utf8_lossy(&answered).contains("Name"));
+    for bytes in [
+        &b""[..],
+        b"\0\0",
+        b"\xff\xff\xff\xff",
+        b"\0\0\0\x09\"too short",
+        b"\0\0\0\x04null",
+        &call(Call::DrmsName),
+        &[&hello[..], &hello].concat(),
+        &[&hello[..], b"\0\0\0\x0f{\"Nonsense\":{}}"].concat(),
+        &hello[..hello.len() - 1],
+    ] {
+        // A connection that ends may take what is to be said along.
+        let said = said(&site.path, bytes, 0);
+        assert!(greeting.starts_with(&said), "{}", String::from_utf8_lossy(bytes));
+    }
+    // One of another protocol learns which this is, and gets nothing.
+    let other = frame(&Asked::Hello { protocol: PROTOCOL + 1, umask: 0 });
+    let refused = said(&site.path, &[&other[..], &call(Call::DrmsName)].concat(), greeting.len() + 8);
+    assert!(refused.starts_with(&greeting));
+    assert!(String::from_utf8_lossy(&refused[greeting.len()..]).contains("was refused"));
+    assert_eq!(said(&site.path, &hello, greeting.len()), greeting);
+}

@@ -1,0 +1,287 @@
+//! The connection of this process to the broker: calls and their answers, and news of jobs.
+//!
+//! A broker may end and come back. What was asked is asked again then, and what is waited for is followed again.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::call::{Answer, Call};
+use super::changes::Changes;
+use super::link::{self, Link};
+use super::listener::Listener;
+use super::message::{Asked, Told};
+use super::waits::{Source, Waits};
+use crate::model::{Error, ErrorCode, Result};
+use crate::runtime;
+use crate::sync::{Condvar, Mutex};
+
+/// The time for a call, with that until the broker is back.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The most jobs in one message.
+const CHUNK: usize = 10_000;
+
+/// See the module.
+pub(super) struct Connection {
+    /// The path of the broker's socket.
+    path: PathBuf,
+    /// The effective user of the process, whom the broker knows it by.
+    pub(super) uid: u32,
+    me: Weak<Self>,
+    state: Mutex<State>,
+    /// Notified when an answer has come, and when the link is lost.
+    news: Condvar,
+    /// The descriptor of the link, for a forked child, which has not the lock.
+    descriptor: AtomicI32,
+    pub(super) waits: Waits,
+    pub(super) changes: Arc<Changes>,
+    pub(super) listener: Listener,
+}
+
+#[derive(Default)]
+struct State {
+    /// The way to the broker that is there now.
+    link: Option<Arc<Link>>,
+    /// There was one before.
+    was_there: bool,
+    /// The number of the last message.
+    number: u64,
+    /// The answers to what was asked, once they have come.
+    answers: HashMap<u64, Option<Result<Answer>>>,
+    /// The jobs that are followed, with the number of those who wait for each.
+    followed: HashMap<String, usize>,
+}
+
+impl Connection {
+    /// A connection to a broker, which is made with the first call.
+    pub(super) fn new(path: &Path, uid: u32) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            path: path.to_owned(),
+            uid,
+            me: me.clone(),
+            state: Mutex::default(),
+            news: Condvar::new(),
+            descriptor: AtomicI32::new(-1),
+            waits: Waits::default(),
+            changes: Arc::default(),
+            listener: Listener::default(),
+        })
+    }
+
+    /// Make a call.
+    pub(super) fn ask(&self, monitoring: bool, call: Call) -> Result<Answer> {
+        let message = |number| Asked::Call { number, monitoring, call: Box::new(call.clone()) };
+        match self.exchange(&message)? {
+            (answer, false) => answer,
+            // The first answer was lost, and what is done cannot be done again.
+            (answer, true) => answer.or_else(|error| call.was_done(&error).ok_or(error)),
+        }
+    }
+
+    /// In a child that was forked: end its copy of the link. The parent keeps its own.
+    pub(super) fn abandon(&self) {
+        let descriptor = self.descriptor.swap(-1, Ordering::AcqRel);
+        if descriptor >= 0 {
+            // SAFETY: the child's copy of it, which nothing uses: the link is never dropped there.
+            unsafe { libc::close(descriptor) };
+        }
+    }
+
+    /// Say something, and wait for the answer. Returns also whether it had to be said again.
+    fn exchange(&self, message: &dyn Fn(u64) -> Asked) -> Result<(Result<Answer>, bool)> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut again = false;
+        loop {
+            if let Some((number, link)) = self.say(message, deadline)?
+                && let Some(answer) = self.answer(number, &link, deadline)
+            {
+                return Ok((answer, again));
+            }
+            if Instant::now() >= deadline {
+                return Err(self.error("it ends the connection again and again"));
+            }
+            again = true;
+        }
+    }
+
+    /// Say something. Returns its number, unless the link is lost.
+    fn say(
+        &self,
+        message: &dyn Fn(u64) -> Asked,
+        deadline: Instant,
+    ) -> Result<Option<(u64, Arc<Link>)>> {
+        let mut state = self.state.lock();
+        let link = self.link(&mut state, deadline)?;
+        state.number += 1;
+        let number = state.number;
+        let frame = link::frame(&message(number))?;
+        if link.write(&frame).is_err() {
+            self.lose(&mut state, &link);
+            return Ok(None);
+        }
+        state.answers.insert(number, None);
+        Ok(Some((number, link)))
+    }
+
+    /// Wait for an answer; `None` if the link is lost.
+    fn answer(&self, number: u64, link: &Arc<Link>, deadline: Instant) -> Option<Result<Answer>> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(answer) = state.answers.get_mut(&number).and_then(Option::take) {
+                state.answers.remove(&number);
+                return Some(answer);
+            }
+            let is_there = state.link.as_ref().is_some_and(|now| Arc::ptr_eq(now, link));
+            let is_late = Instant::now() >= deadline;
+            if !is_there || is_late {
+                state.answers.remove(&number);
+                let text = format!("no answer within {} s", PATIENCE.as_secs());
+                return is_there.then(|| Err(self.error(&text)));
+            }
+            state = self.news.wait_until(state, deadline).0;
+        }
+    }
+
+    /// The link, which is made if there is none.
+    fn link(&self, state: &mut State, deadline: Instant) -> Result<Arc<Link>> {
+        if let Some(link) = &state.link {
+            return Ok(Arc::clone(link));
+        }
+        // One that was there may come back.
+        let until = if state.was_there { deadline } else { Instant::now() };
+        let link = Arc::new(Link::make(&self.path, until)?);
+        let (me, read) = (self.me.clone(), Arc::clone(&link));
+        runtime::thread("drmaa2-broker", move || listen(&me, &read))?;
+        let was_there = std::mem::replace(&mut state.was_there, true);
+        if was_there && !state.followed.is_empty() {
+            let all: Vec<String> = state.followed.keys().cloned().collect();
+            for ids in all.chunks(CHUNK) {
+                // Its answer is that of nobody.
+                let frame = link::frame(&Asked::Follow { number: 0, ids: ids.to_vec() })?;
+                link.write(&frame).map_err(|error| self.error(&error.to_string()))?;
+            }
+        }
+        // There may have been events meanwhile.
+        self.changes.tell();
+        self.descriptor.store(link.descriptor(), Ordering::Release);
+        state.link = Some(Arc::clone(&link));
+        Ok(link)
+    }
+
+    fn lose(&self, state: &mut State, link: &Arc<Link>) {
+        if state.link.as_ref().is_some_and(|now| Arc::ptr_eq(now, link)) {
+            self.descriptor.store(-1, Ordering::Release);
+            state.link = None;
+            link.end();
+            self.news.notify_all();
+        }
+    }
+
+    /// What the broker says.
+    fn hear(&self, told: Told) {
+        match told {
+            Told::Answer { number, answer } => {
+                if let Some(place) = self.state.lock().answers.get_mut(&number) {
+                    *place = Some(answer);
+                    self.news.notify_all();
+                }
+            }
+            Told::States(states) => self.waits.enter(states),
+            Told::Events => self.changes.tell(),
+            // Said before.
+            Told::Hello { .. } | Told::Refused(_) => {}
+        }
+    }
+
+    /// Returns whether somebody waits for what the broker tells by itself.
+    fn is_awaited(&self, state: &State) -> bool {
+        !state.followed.is_empty() || self.waits.is_any()
+    }
+
+    /// Make the lost link anew if somebody needs one who makes no call. Returns the path of a socket to wait for.
+    fn awaits_broker(&self, lost: &Arc<Link>) -> Option<PathBuf> {
+        let mut state = self.state.lock();
+        self.lose(&mut state, lost);
+        if state.link.is_some() || !self.is_awaited(&state) {
+            return None;
+        }
+        match self.link(&mut state, Instant::now()) {
+            Ok(_) => None,
+            Err(error) => {
+                tracing::debug!(%error, "the broker is not there");
+                Some(self.path.clone())
+            }
+        }
+    }
+
+    /// Let the link break, as if the broker had ended.
+    #[cfg(test)]
+    pub(super) fn break_link(&self) {
+        if let Some(link) = &self.state.lock().link {
+            link.end();
+        }
+    }
+
+    fn error(&self, cause: &str) -> Error {
+        Error::new(ErrorCode::DrmCommunication, format!("broker {}: {cause}", self.path.display()))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(link) = &self.state.lock().link {
+            // The thread that reads finds the end.
+            link.end();
+        }
+    }
+}
+
+impl Source for Connection {
+    fn follow(&self, _: &Waits, ids: &[&str]) -> Result<()> {
+        let mut state = self.state.lock();
+        ids.iter().for_each(|id| *state.followed.entry((*id).to_owned()).or_default() += 1);
+        drop(state);
+        for ids in ids.chunks(CHUNK) {
+            let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+            // The states are in the table when the answer comes.
+            self.exchange(&|number| Asked::Follow { number, ids: ids.clone() })?.0?;
+        }
+        Ok(())
+    }
+
+    fn unfollow(&self, ids: &[&str]) {
+        let mut state = self.state.lock();
+        let mut over = Vec::new();
+        for id in ids {
+            let Some(count) = state.followed.get_mut(*id) else { continue };
+            *count -= 1;
+            if *count == 0 {
+                state.followed.remove(*id);
+                over.push((*id).to_owned());
+            }
+        }
+        // With the lock: whoever follows one of them again says so afterwards. Without a link, nothing is followed.
+        let Some(link) = state.link.clone() else { return };
+        for ids in over.chunks(CHUNK) {
+            let frame = link::frame(&Asked::Unfollow { ids: ids.to_vec() });
+            if frame.is_ok_and(|frame| link.write(&frame).is_err()) {
+                self.lose(&mut state, &link);
+                return;
+            }
+        }
+    }
+}
+
+/// The thread that reads what the broker says; one for each link.
+fn listen(me: &Weak<Connection>, link: &Arc<Link>) {
+    while let Ok(Some(told)) = link.read() {
+        let Some(connection) = me.upgrade() else { return };
+        connection.hear(told);
+    }
+    while let Some(path) = me.upgrade().and_then(|connection| connection.awaits_broker(link)) {
+        // The connection is not kept meanwhile: nobody may need it any more.
+        link::await_socket(&path, Instant::now() + PATIENCE);
+    }
+}
