@@ -61,6 +61,8 @@ pub(super) struct Core {
     pub(super) attention: Attention,
     changes: watch::Sender<()>,
     controller: Mutex<Option<(Instant, Controller)>>,
+    /// Held by who asks for it.
+    asks_controller: tokio::sync::Mutex<()>,
     sink: Mutex<Option<Arc<dyn EventSink>>>,
     /// The last reports of jobs.
     pub(super) known: Mutex<HashMap<String, Known>>,
@@ -84,6 +86,7 @@ impl Core {
             attention: Attention::default(),
             changes: watch::channel(()).0,
             controller: Mutex::default(),
+            asks_controller: tokio::sync::Mutex::default(),
             sink: Mutex::default(),
             known: Mutex::default(),
             over: Mutex::default(),
@@ -366,9 +369,13 @@ impl Core {
 
     /// The present controller, as it was not long ago.
     pub(super) async fn recent_controller(&self) -> Result<Controller> {
-        let known = self.controller.lock().clone().filter(|(asked, _)| asked.elapsed() < CONTROLLER_AGE);
-        match known {
-            Some((_, controller)) => Ok(controller),
+        if let Some(known) = self.known_controller() {
+            return Ok(known);
+        }
+        // Who asks at the same time gets the same answer.
+        let _asking = self.asks_controller.lock().await;
+        match self.known_controller() {
+            Some(known) => Ok(known),
             None => self.controller().await,
         }
     }
@@ -380,6 +387,12 @@ impl Core {
         let controller = Controller::of(&config);
         *self.controller.lock() = Some((asked, controller.clone()));
         Ok(controller)
+    }
+
+    fn known_controller(&self) -> Option<Controller> {
+        let known = self.controller.lock();
+        let recent = known.as_ref().filter(|(asked, _)| asked.elapsed() < CONTROLLER_AGE);
+        recent.map(|(_, controller)| controller.clone())
     }
 
     /// Slurm's configuration.

@@ -43,6 +43,9 @@ pub(super) async fn follow(core: Arc<Core>) {
     if let Err(error) = blocking(move || job_dir::make_shared(&shared)).await {
         tracing::warn!(%error, "cannot make the directories of jobs");
     }
+    // The first submission need not wait for that.
+    let ahead = Arc::clone(&core);
+    tokio::spawn(async move { drop(ahead.recent_controller().await) });
     let turn = Turn::of(&settings.dir, INTERVAL.1);
     let mut follower = Follower {
         core,
