@@ -66,15 +66,21 @@ fn cluster(config: &Config, cluster: &Slurm) -> Result<slurm::Settings> {
 /// The directories in which programs are looked for by a process without `PATH`.
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// The settings of a job with this template if it is submitted to this runtime now, by a process of this user.
+/// The settings of a job with this template if it is submitted to this runtime now, by a process of this user; with his
+/// home directory if that is not this process.
 pub fn job_settings(
     config: &Config,
     target: &Target,
     template: &JobTemplate,
     process: Submitter,
+    home: Option<&Path>,
 ) -> Result<tracker::Settings> {
     let variable = |name: &str| config.variable(name);
-    let registry = registry::Settings::from_env(&config.certs_dir, Some(process), variable);
+    let certs_dir = &config.certs_dir;
+    let registry = match home {
+        Some(home) => registry::Settings::of_home(certs_dir, process, home, variable),
+        None => registry::Settings::from_env(certs_dir, Some(process), variable),
+    };
     if let Target::Slurm { .. } = target {
         return tracker::Settings::of(&slurm::JobSettings {
             image: config.image(template),

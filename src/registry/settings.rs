@@ -92,6 +92,25 @@ impl Settings {
         }
     }
 
+    /// Those of a user who is not the one of the environment: the places for his credentials are below his home
+    /// directory, and of the environment counts what is not a user's.
+    pub fn of_home(
+        certs_dir: &Path,
+        owner: Submitter,
+        home: &Path,
+        env: impl Fn(&str) -> Option<OsString>,
+    ) -> Self {
+        let user = owner.user.clone();
+        let variable = |name: &str| match name {
+            "HOME" => Some(home.into()),
+            "USER" | "LOGNAME" => Some(user.as_str().into()),
+            "PATH" => env(name),
+            name if HELPERS.contains(&name) => None,
+            name => env(name),
+        };
+        Self::from_env(certs_dir, Some(owner), variable)
+    }
+
     /// Read something with the rights of the user whose credentials are meant.
     pub(super) fn as_owner<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         match &self.owner {
@@ -164,6 +183,33 @@ mod tests {
     fn of(set: &[(&str, &str)]) -> Settings {
         let env = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
         Settings::from_env(Path::new("/c"), None, env)
+    }
+
+    #[test]
+    fn who_is_not_of_the_environment_has_what_is_below_his_home() {
+        let roots = |name: &str| match name {
+            "PATH" | "NO_PROXY" => Some(OsString::from(name)),
+            "HTTPS_PROXY" => Some("http://p:1".into()),
+            _ => Some("/root/secret".into()),
+        };
+        let owner = Submitter {
+            user: "ann".to_owned(),
+            uid: 1000,
+            gid: 1000,
+            groups: vec![],
+            umask: 0o22,
+            machine: "m".to_owned(),
+        };
+        let settings = Settings::of_home(Path::new("/c"), owner.clone(), Path::new("/home/ann"), roots);
+        let files = ["/home/ann/.docker/config.json", "/home/ann/.config/containers/auth.json"];
+        assert_eq!(settings.auth_files, files.map(Text::from));
+        assert_eq!(settings.owner, Some(owner));
+        let variable = |name| settings.variable(name).and_then(OsStr::to_str);
+        assert_eq!([variable("HOME"), variable("USER")], [Some("/home/ann"), Some("ann")]);
+        assert_eq!([variable("PATH"), variable("HTTPS_PROXY")], [Some("PATH"), Some("http://p:1")]);
+        for name in HELPERS.iter().filter(|name| !["HOME", "USER", "LOGNAME", "PATH"].contains(name)) {
+            assert_eq!(variable(name), None, "{name}");
+        }
     }
 
     #[test]
