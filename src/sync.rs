@@ -5,7 +5,7 @@
 //! holds threads that do not exist there, whose places new threads get. So a child could hang in a lock
 //! that it made itself.
 
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
 use std::time::Instant;
 
 pub use std::sync::MutexGuard;
@@ -24,6 +24,15 @@ impl<T> Mutex<T> {
     /// Wait for the lock and take it.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Take the lock if nobody has it.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// The value of a mutex with no other owner.

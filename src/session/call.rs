@@ -94,6 +94,8 @@ pub(super) enum Call {
     Machines,
     /// All queues. (Queues)
     Queues,
+    /// Tells whether there is an optional feature, by its number in the C enum `drmaa2_capability`. (Truth)
+    Supports(i32),
     /// The name of the DRM system. (Name)
     DrmsName,
     /// The version of the DRM system. (Version)
@@ -155,6 +157,7 @@ impl Call {
             | Self::AllReservations
             | Self::Machines
             | Self::Queues
+            | Self::Supports(_)
             | Self::DrmsName
             | Self::DrmsVersion => return,
         };

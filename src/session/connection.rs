@@ -2,7 +2,7 @@
 //!
 //! A broker may end and come back. What was asked is asked again then, and what is waited for is followed again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::call::{Answer, Call};
 use super::changes::Changes;
-use super::link::{self, Link};
+use super::link::{self, Link, Pauses};
 use super::listener::Listener;
 use super::message::{Asked, Told};
 use super::waits::{Source, Waits};
@@ -31,6 +31,8 @@ pub(super) struct Connection {
     pub(super) uid: u32,
     me: Weak<Self>,
     state: Mutex<State>,
+    /// Locked for moments alone, also while the link is made anew.
+    followed: Mutex<Followed>,
     /// Notified when an answer has come, and when the link is lost.
     news: Condvar,
     /// The descriptor of the link, for a forked child, which has not the lock.
@@ -50,8 +52,15 @@ struct State {
     number: u64,
     /// The answers to what was asked, once they have come.
     answers: HashMap<u64, Option<Result<Answer>>>,
-    /// The jobs that are followed, with the number of those who wait for each.
-    followed: HashMap<String, usize>,
+}
+
+/// The jobs that are followed.
+#[derive(Default)]
+struct Followed {
+    /// The number of those who wait for each.
+    counts: HashMap<String, usize>,
+    /// Those that nobody waits for any more, which the broker is to be told with the next message.
+    over: HashSet<String>,
 }
 
 impl Connection {
@@ -62,6 +71,7 @@ impl Connection {
             uid,
             me: me.clone(),
             state: Mutex::default(),
+            followed: Mutex::default(),
             news: Condvar::new(),
             descriptor: AtomicI32::new(-1),
             waits: Waits::default(),
@@ -92,28 +102,39 @@ impl Connection {
     /// Say something, and wait for the answer. Returns also whether it had to be said again.
     fn exchange(&self, message: &dyn Fn(u64) -> Asked) -> Result<(Result<Answer>, bool)> {
         let deadline = Instant::now() + PATIENCE;
-        let mut again = false;
+        let (mut again, mut pauses) = (false, Pauses::new());
         loop {
-            if let Some((number, link)) = self.say(message, deadline)?
-                && let Some(answer) = self.answer(number, &link, deadline)
-            {
-                return Ok((answer, again));
-            }
+            let lost = match self.say(message) {
+                Ok(Some((number, link))) => match self.answer(number, &link, deadline) {
+                    Some(answer) => return Ok((answer, again)),
+                    None => {
+                        again = true;
+                        self.error("it ends the connection again and again")
+                    }
+                },
+                Ok(None) => self.error("it ends the connection again and again"),
+                // One that was there may come back.
+                Err(error) if error.code == ErrorCode::DrmCommunication && self.was_there() => error,
+                Err(error) => return Err(error),
+            };
             if Instant::now() >= deadline {
-                return Err(self.error("it ends the connection again and again"));
+                return Err(lost);
             }
-            again = true;
+            pauses.wait(&self.path);
         }
     }
 
+    fn was_there(&self) -> bool {
+        self.state.lock().was_there
+    }
+
     /// Say something. Returns its number, unless the link is lost.
-    fn say(
-        &self,
-        message: &dyn Fn(u64) -> Asked,
-        deadline: Instant,
-    ) -> Result<Option<(u64, Arc<Link>)>> {
+    fn say(&self, message: &dyn Fn(u64) -> Asked) -> Result<Option<(u64, Arc<Link>)>> {
         let mut state = self.state.lock();
-        let link = self.link(&mut state, deadline)?;
+        let link = self.link(&mut state)?;
+        if !self.tell_over(&mut state) {
+            return Ok(None);
+        }
         state.number += 1;
         let number = state.number;
         let frame = link::frame(&message(number))?;
@@ -145,18 +166,19 @@ impl Connection {
     }
 
     /// The link, which is made if there is none.
-    fn link(&self, state: &mut State, deadline: Instant) -> Result<Arc<Link>> {
+    fn link(&self, state: &mut State) -> Result<Arc<Link>> {
         if let Some(link) = &state.link {
             return Ok(Arc::clone(link));
         }
-        // One that was there may come back.
-        let until = if state.was_there { deadline } else { Instant::now() };
-        let link = Arc::new(Link::make(&self.path, until)?);
+        let link = Arc::new(Link::make(&self.path)?);
         let (me, read) = (self.me.clone(), Arc::clone(&link));
         runtime::thread("drmaa2-broker", move || listen(&me, &read))?;
         let was_there = std::mem::replace(&mut state.was_there, true);
-        if was_there && !state.followed.is_empty() {
-            let all: Vec<String> = state.followed.keys().cloned().collect();
+        if was_there {
+            let mut followed = self.followed.lock();
+            followed.over.clear();
+            let all: Vec<String> = followed.counts.keys().cloned().collect();
+            drop(followed);
             for ids in all.chunks(CHUNK) {
                 // Its answer is that of nobody.
                 let frame = link::frame(&Asked::Follow { number: 0, ids: ids.to_vec() })?;
@@ -168,6 +190,20 @@ impl Connection {
         self.descriptor.store(link.descriptor(), Ordering::Release);
         state.link = Some(Arc::clone(&link));
         Ok(link)
+    }
+
+    /// Tell the broker which jobs nobody waits for any more. False if the link is lost.
+    fn tell_over(&self, state: &mut State) -> bool {
+        let Some(link) = state.link.clone() else { return false };
+        let over: Vec<String> = self.followed.lock().over.drain().collect();
+        for ids in over.chunks(CHUNK) {
+            let frame = link::frame(&Asked::Unfollow { ids: ids.to_vec() });
+            if frame.is_ok_and(|frame| link.write(&frame).is_err()) {
+                self.lose(state, &link);
+                return false;
+            }
+        }
+        true
     }
 
     fn lose(&self, state: &mut State, link: &Arc<Link>) {
@@ -195,19 +231,15 @@ impl Connection {
         }
     }
 
-    /// Returns whether somebody waits for what the broker tells by itself.
-    fn is_awaited(&self, state: &State) -> bool {
-        !state.followed.is_empty() || self.waits.is_any()
-    }
-
     /// Make the lost link anew if somebody needs one who makes no call. Returns the path of a socket to wait for.
     fn awaits_broker(&self, lost: &Arc<Link>) -> Option<PathBuf> {
         let mut state = self.state.lock();
         self.lose(&mut state, lost);
-        if state.link.is_some() || !self.is_awaited(&state) {
+        // Somebody waits for what the broker tells by itself.
+        if state.link.is_some() || !self.waits.is_any() {
             return None;
         }
-        match self.link(&mut state, Instant::now()) {
+        match self.link(&mut state) {
             Ok(_) => None,
             Err(error) => {
                 tracing::debug!(%error, "the broker is not there");
@@ -240,9 +272,12 @@ impl Drop for Connection {
 
 impl Source for Connection {
     fn follow(&self, _: &Waits, ids: &[&str]) -> Result<()> {
-        let mut state = self.state.lock();
-        ids.iter().for_each(|id| *state.followed.entry((*id).to_owned()).or_default() += 1);
-        drop(state);
+        let mut followed = self.followed.lock();
+        for id in ids {
+            *followed.counts.entry((*id).to_owned()).or_default() += 1;
+            followed.over.remove(*id);
+        }
+        drop(followed);
         for ids in ids.chunks(CHUNK) {
             let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
             // The states are in the table when the answer comes.
@@ -252,24 +287,19 @@ impl Source for Connection {
     }
 
     fn unfollow(&self, ids: &[&str]) {
-        let mut state = self.state.lock();
-        let mut over = Vec::new();
+        let mut followed = self.followed.lock();
         for id in ids {
-            let Some(count) = state.followed.get_mut(*id) else { continue };
+            let Some(count) = followed.counts.get_mut(*id) else { continue };
             *count -= 1;
             if *count == 0 {
-                state.followed.remove(*id);
-                over.push((*id).to_owned());
+                followed.counts.remove(*id);
+                followed.over.insert((*id).to_owned());
             }
         }
-        // With the lock: whoever follows one of them again says so afterwards. Without a link, nothing is followed.
-        let Some(link) = state.link.clone() else { return };
-        for ids in over.chunks(CHUNK) {
-            let frame = link::frame(&Asked::Unfollow { ids: ids.to_vec() });
-            if frame.is_ok_and(|frame| link.write(&frame).is_err()) {
-                self.lose(&mut state, &link);
-                return;
-            }
+        drop(followed);
+        // The end of a wait does not wait: otherwise the next message says it.
+        if let Some(mut state) = self.state.try_lock() {
+            self.tell_over(&mut state);
         }
     }
 }
@@ -280,8 +310,9 @@ fn listen(me: &Weak<Connection>, link: &Arc<Link>) {
         let Some(connection) = me.upgrade() else { return };
         connection.hear(told);
     }
+    let mut pauses = Pauses::new();
     while let Some(path) = me.upgrade().and_then(|connection| connection.awaits_broker(link)) {
         // The connection is not kept meanwhile: nobody may need it any more.
-        link::await_socket(&path, Instant::now() + PATIENCE);
+        pauses.wait(&path);
     }
 }

@@ -66,7 +66,8 @@ pub(super) fn expand_paths(template: &JobTemplate, submitter: &Submitter) -> Res
     Ok(stdio)
 }
 
-fn home(submitter: &Submitter) -> Result<Text> {
+/// The home directory of a user.
+pub(super) fn home(submitter: &Submitter) -> Result<Text> {
     let dir = user(Uid::from_raw(submitter.uid))?.map_or_else(|| "/".into(), |user| user.dir);
     Ok(Text::from(dir.as_path()))
 }

@@ -1,10 +1,10 @@
 //! One link to the broker: a connected socket, after both sides have said hello.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -23,20 +23,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Link(UnixStream);
 
 impl Link {
-    /// Connect to the broker at this path, until `deadline` if it is not there yet.
-    pub(super) fn make(path: &Path, deadline: Instant) -> Result<Self> {
+    /// Connect to the broker at this path.
+    pub(super) fn make(path: &Path) -> Result<Self> {
         let failed = |code, cause: &dyn std::fmt::Display| {
             Error::new(code, format!("broker {}: {cause}", path.display()))
         };
-        let stream = loop {
-            match dial(path) {
-                Ok(stream) => break stream,
-                Err(error) if is_absent(&error) && Instant::now() < deadline => {
-                    await_socket(path, deadline);
-                }
-                Err(error) => return Err(failed(ErrorCode::DrmCommunication, &error)),
-            }
-        };
+        let stream = dial(path).map_err(|error| failed(ErrorCode::DrmCommunication, &error))?;
         let link = Self(stream);
         let hello = Asked::Hello { protocol: PROTOCOL, umask: umask().unwrap_or(0o22) };
         let said = link.write(&frame(&hello)?).and_then(|()| link.read());
@@ -102,28 +94,34 @@ fn dial(path: &Path) -> io::Result<UnixStream> {
     Ok(socket.into())
 }
 
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+/// The pauses between attempts to reach a broker that has gone.
+pub(super) struct Pauses(Duration);
+
+impl Pauses {
+    const FIRST: Duration = Duration::from_millis(20);
+    const LONGEST: Duration = Duration::from_secs(2);
+
+    /// The first is the shortest.
+    pub(super) fn new() -> Self {
+        Self(Self::FIRST)
+    }
+
+    /// Pause, until something changes in the directory of the socket at the latest: a broker that comes back makes one.
+    pub(super) fn wait(&mut self, path: &Path) {
+        if let Err(error) = await_change(path, self.0) {
+            tracing::warn!(%error, "cannot see whether the broker comes back");
+            std::thread::sleep(self.0);
+        }
+        self.0 = (self.0 * 2).min(Self::LONGEST);
+    }
 }
 
-/// Wait until something changes in the directory of a socket that nobody listens at, at most until `deadline`.
-pub(super) fn await_socket(path: &Path, deadline: Instant) {
-    let changed = || {
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-        let dir = path.ancestors().skip(1).find(|dir| dir.is_dir()).unwrap_or(Path::new("/"));
-        let events = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ATTRIB;
-        inotify.add_watch(dir, events)?;
-        // It may have come just before.
-        if dial(path).is_ok() {
-            return Ok(());
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        poll(&mut [PollFd::new(std::os::fd::AsFd::as_fd(&inotify), PollFlags::POLLIN)], left).map(drop)
-    };
-    if let Err(error) = changed() {
-        tracing::warn!(%error, "cannot wait for the broker");
-        // Not at once again.
-        std::thread::sleep(Duration::from_secs(1));
-    }
+/// Wait until something changes in the directory of a file, at most for `limit`.
+fn await_change(path: &Path, limit: Duration) -> nix::Result<()> {
+    let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+    let dir = path.ancestors().skip(1).find(|dir| dir.is_dir()).unwrap_or(Path::new("/"));
+    let events = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ATTRIB;
+    inotify.add_watch(dir, events)?;
+    let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+    poll(&mut [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], limit).map(drop)
 }

@@ -5,6 +5,7 @@ mod array;
 mod behalf;
 mod broker;
 mod call;
+mod capabilities;
 mod changes;
 mod cleanup;
 #[cfg(test)]
@@ -71,7 +72,6 @@ use std::time::{Duration, Instant};
 
 pub use crate::config::Compat;
 use crate::config::Config;
-use crate::drms;
 use crate::model::{Error, Result, Version};
 pub use behalf::{Behalf, Sudo};
 use door::Door;
@@ -118,34 +118,16 @@ impl Timeout {
     }
 }
 
-/// Numbers of the C enum `drmaa2_capability` that this build has, see `docs/capabilities.md`.
-const CAPABILITIES: [i32; 12] = [
-    0,  // ADVANCE_RESERVATION
-    1,  // RESERVE_SLOTS
-    2,  // CALLBACK
-    3,  // BULK_JOBS_MAXPARALLEL
-    5,  // JT_STAGING
-    6,  // JT_DEADLINE
-    7,  // JT_MAXSLOTS
-    8,  // JT_ACCOUNTINGID
-    9,  // RT_STARTNOW
-    10, // RT_DURATION
-    11, // RT_MACHINEOS
-    12, // RT_MACHINEARCH
-];
-
-/// `JT_EMAIL`, which this build has if a program that sends mails is configured.
-const JT_EMAIL: i32 = 4;
-
 /// Returns whether this build has an optional feature on the DRM system that a NULL contact stands for, by its number
 /// in the C enum `drmaa2_capability`. False for an unknown number; if the configuration, which names the system, cannot be
 /// read, also for those that not every system has.
 pub fn supports(capability: i32) -> bool {
     let config = Config::load().ok();
-    let lacks = config.as_ref().map_or(drms::SOME_LACK, |config| drms::lacks(&config.target()));
-    let has_mail = || config.as_ref().is_some_and(|config| config.sendmail.is_some());
-    let has = CAPABILITIES.contains(&capability) || (capability == JT_EMAIL && has_mail());
-    has && !lacks.contains(&capability)
+    match config.as_ref().and_then(door::broker) {
+        // That is for the broker to say, which has a configuration of its own.
+        Some(_) => process::ask(call::Call::Supports(capability)).unwrap_or(false),
+        None => capabilities::has(config.as_ref(), capability),
+    }
 }
 
 /// Name of this library.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::agent;
 use super::behalf::Behalf;
 use super::engine::Engine;
-use super::files::{TaskFiles, expand_paths, make_files, make_task_files};
+use super::files::{self, TaskFiles, expand_paths, make_files, make_task_files};
 use super::hand_over::New;
 use super::refs::{JobArray, JobRef};
 use super::world::{World, processors};
@@ -189,7 +189,12 @@ fn check(
     };
     let program = config.sendmail.as_deref().map(Text::from);
     let mailer = program.map(|program| Mailer { program, uid: process.uid });
-    let settings = drms::job_settings(config, &runtime, template, process)?;
+    let home = match behalf {
+        Behalf::Guest(_) => Some(files::home(&submitter)?),
+        Behalf::Himself | Behalf::Of(_) => None,
+    };
+    let home = home.as_ref().map(Text::as_path);
+    let settings = drms::job_settings(config, &runtime, template, process, home)?;
     rights::of(&submitter, || engine.tracker().check_template(template, &settings))?;
     let terms = match engine.queues_itself() {
         true => terms_there(template)?,

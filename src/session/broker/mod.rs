@@ -14,6 +14,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -30,9 +31,11 @@ use lane::{Lane, Lanes};
 pub(super) use listener::listener;
 use peer::Peer;
 
-/// The most connections of one user, and of all.
-const MAX_OF_USER: usize = 1000;
-const MAX_CONNECTIONS: usize = 8000;
+/// The most connections, and the part of the descriptors of the process that they may take: it needs others for jobs.
+const MAX_CONNECTIONS: u64 = 8000;
+const PART_OF_ALL: u64 = 2;
+/// The part of them that one user may have.
+const PART_OF_USER: usize = 4;
 /// The time to say hello, to send the rest of a message, and to take an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The pause if the system lets nobody connect.
@@ -46,6 +49,8 @@ pub(super) struct Broker {
     lanes: Lanes,
     /// The connected clients by user.
     peers: Mutex<HashMap<u32, Vec<Weak<Peer>>>>,
+    /// The most of them.
+    most: usize,
     runtime: Runtime,
 }
 
@@ -55,7 +60,8 @@ pub(super) fn open(world: &Arc<World>, socket: std::os::unix::net::UnixListener)
         Error::new(ErrorCode::of_own(&error), format!("the broker's socket: {error}"))
     };
     let (lanes, peers) = Default::default();
-    let broker = Arc::new(Broker { world: Arc::clone(world), lanes, peers, runtime: Runtime::start()? });
+    let (world, most, runtime) = (Arc::clone(world), most_connections(), Runtime::start()?);
+    let broker = Arc::new(Broker { world, lanes, peers, most, runtime });
     socket.set_nonblocking(true).map_err(failed)?;
     let bell = Arc::downgrade(&broker);
     runtime::thread("drmaa2-events", move || tell_events(&bell))?;
@@ -67,6 +73,18 @@ pub(super) fn open(world: &Arc<World>, socket: std::os::unix::net::UnixListener)
         }
     });
     Ok(())
+}
+
+/// As many as the descriptors allow, of which this process takes all that it may have.
+fn most_connections() -> usize {
+    let limits = getrlimit(Resource::Nofile);
+    let hard = limits.maximum.unwrap_or(u64::MAX).min(PART_OF_ALL * MAX_CONNECTIONS);
+    let wanted = Rlimit { current: Some(hard), ..limits };
+    let current = match setrlimit(Resource::Nofile, wanted) {
+        Ok(()) => hard,
+        Err(_) => limits.current.unwrap_or(hard),
+    };
+    usize::try_from((current / PART_OF_ALL).min(MAX_CONNECTIONS)).unwrap_or(usize::MAX)
 }
 
 /// Tell those with a callback of events, whenever the store changes.
@@ -137,7 +155,7 @@ impl Broker {
         });
         let all = peers.values().map(Vec::len).sum::<usize>();
         let of_user = peers.entry(peer.uid).or_default();
-        if all >= MAX_CONNECTIONS || of_user.len() >= MAX_OF_USER {
+        if all >= self.most || of_user.len() >= self.most / PART_OF_USER {
             let text = format!("user {} has {} connections, all have {all}", peer.uid, of_user.len());
             return Err(Error::new(ErrorCode::OutOfResource, text));
         }

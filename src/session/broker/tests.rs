@@ -119,7 +119,7 @@ fn what_belongs_to_another_user_is_not_there() {
     let reservations = ReservationSession::create(Some("roots"), None).unwrap();
     let rtemplate = crate::model::ReservationTemplate { duration: Some(60), ..Default::default() };
     let reservation = reservations.request(&rtemplate).unwrap();
-    site.of(DAEMON, |_| {
+    site.of(DAEMON, |connection| {
         assert!(
             JobSession::names().unwrap().is_empty() && ReservationSession::names().unwrap().is_empty()
         );
@@ -147,8 +147,10 @@ fn what_belongs_to_another_user_is_not_there() {
         assert!(monitoring.reservations().unwrap().is_empty());
         assert_eq!(code(reservation.info()), ErrorCode::InvalidArgument);
         assert_eq!(code(reservation.terminate()), ErrorCode::InvalidArgument);
-        let his = ReservationSession::create(None, None).unwrap();
-        assert_eq!(code(his.request(&rtemplate)), ErrorCode::DeniedByDrms);
+        let refused = ReservationSession::create(None, None).map(drop);
+        assert_eq!(code(refused), ErrorCode::UnsupportedOperation);
+        assert!([0, 1, 9, 12].iter().all(|capability| !connection.has(*capability)));
+        assert!(connection.has(2), "callbacks");
         let contact = Some("containerd:///other.sock");
         assert_eq!(code(JobSession::create(None, contact).map(drop)), ErrorCode::DeniedByDrms);
         monitoring.close().unwrap();
@@ -285,6 +287,12 @@ fn a_broker_that_is_not_there_is_named() {
     let error = connection.ask(false, Call::Queues).unwrap_err();
     assert_eq!(error.code, ErrorCode::DrmCommunication);
     assert!(error.message.contains("/no/such/broker.sock"), "{error}");
+}
+
+impl Connection {
+    fn has(&self, capability: i32) -> bool {
+        bool::of(self.ask(false, Call::Supports(capability)).unwrap()).unwrap()
+    }
 }
 
 /// What the broker says to these bytes: at least so much, and what follows until the connection ends.

@@ -94,6 +94,7 @@ impl Desk<'_> {
             Call::AllReservations => self.all_reservations()?.into(),
             Call::Machines => self.machines()?.into(),
             Call::Queues => self.queues()?.into(),
+            Call::Supports(capability) => self.supports(capability)?.into(),
             Call::DrmsName => drms::name(&self.world.config.reload()?.target()).to_owned().into(),
             Call::DrmsVersion => self.world.default_engine()?.tracker().contact()?.version.into(),
         })

@@ -2,6 +2,7 @@
 
 use super::Desk;
 use crate::model::{Error, ErrorCode, JobFilter, JobInfo, Machine, Queue, Result, now};
+use crate::session::capabilities;
 use crate::session::jobs::{matching, settled};
 use crate::session::refs::{JobRef, ReservationRef};
 use crate::session::reserving;
@@ -10,8 +11,12 @@ use crate::tracker::JobTracker;
 impl Desk<'_> {
     pub(super) fn all_jobs(&self, filter: Option<&JobFilter>) -> Result<Vec<JobRef>> {
         let store = &self.world.store;
-        let mut stored = settled(self.world, || store.all_jobs())?;
-        stored.retain(|job| self.sees(job.whose));
+        // Those of others are not looked at.
+        let stored = settled(self.world, || {
+            let mut jobs = store.all_jobs()?;
+            jobs.retain(|job| self.sees(job.whose));
+            Ok(jobs)
+        })?;
         let mut jobs = matching(&stored, filter);
         if self.is_guest() {
             // Containers that were not made through DRMAA are nobody's.
@@ -45,6 +50,14 @@ impl Desk<'_> {
     pub(super) fn machines(&self) -> Result<Vec<Machine>> {
         let engine = self.world.default_engine()?;
         engine.tracker().monitoring().map_or_else(|| Ok(Vec::new()), |it| it.all_machines())
+    }
+
+    pub(super) fn supports(&self, capability: i32) -> Result<bool> {
+        let config = self.world.config.reload()?;
+        Ok(match self.is_guest() {
+            true => capabilities::guest_has(&config, capability),
+            false => capabilities::has(Some(&config), capability),
+        })
     }
 
     pub(super) fn queues(&self) -> Result<Vec<Queue>> {

@@ -38,6 +38,11 @@ impl Desk<'_> {
         }
         let (target, _) = self.world.contact(contact)?;
         if kind == Kind::Reservation {
+            if self.is_guest() {
+                return Err(Error::unsupported(
+                    "a reservation session of a user other than root, by the broker",
+                ));
+            }
             let engine = self.world.engine(&target)?;
             if engine.queues_itself() && engine.tracker().reserving().is_none() {
                 let what = "a reservation session of a system that keeps no reservations";
