@@ -17,10 +17,10 @@ pub enum Broker {
 }
 
 impl Broker {
-    /// Where packages put it.
+    /// Packages put it there.
     const SOCKET: &str = "/run/drmaa2/drmaa2.sock";
 
-    /// Where clients look.
+    /// Clients look there.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Default => Some(Self::SOCKET.as_ref()),

@@ -10,7 +10,7 @@ use super::mem::Owned;
 
 /// An element of a list.
 pub(super) struct Element {
-    /// What callers get; NULL if it has not been made.
+    /// The pointer for callers; NULL if it has not been made.
     pointer: AtomicPtr<c_void>,
     /// In a list of strings, the text at the time of the call: some callers free a string as soon as it is in a list
     /// without a callback, before they pass the list to be read.
@@ -40,7 +40,7 @@ impl Element {
         self.text.as_ref()
     }
 
-    /// What was made or added; NULL for one that nobody has asked for.
+    /// The pointer that was made or added; NULL for one that nobody has asked for.
     pub(super) fn made(&self) -> *mut c_void {
         self.pointer.load(Ordering::Acquire)
     }

@@ -27,6 +27,11 @@ impl Scope {
     pub fn has(self, owner: i64) -> bool {
         self.others || owner == i64::from(self.uid)
     }
+
+    /// Returns whether an object is among them of this owner, in a session of that owner.
+    pub fn has_one_of(self, (owner, of_session): (i64, i64)) -> bool {
+        self.has(owner) || self.has(of_session)
+    }
 }
 
 /// DENIED_BY_DRMS if only objects of `wanted` are allowed and this one belongs to another user.

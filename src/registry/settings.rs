@@ -190,7 +190,7 @@ mod tests {
         let roots = |name: &str| match name {
             "PATH" | "NO_PROXY" => Some(OsString::from(name)),
             "HTTPS_PROXY" => Some("http://p:1".into()),
-            _ => Some("/root/secret".into()),
+            _ => Some("/secret".into()),
         };
         let owner = Submitter {
             user: "ann".to_owned(),

@@ -215,7 +215,7 @@ impl Connection {
         }
     }
 
-    /// What the broker says.
+    /// Take a message of the broker.
     fn hear(&self, told: Told) {
         match told {
             Told::Answer { number, answer } => {

@@ -61,7 +61,7 @@ impl Link {
         Ok(())
     }
 
-    /// What the broker says next; `None` at the end.
+    /// The next message of the broker; `None` at the end.
     pub(super) fn read(&self) -> io::Result<Option<Told>> {
         let text = wire::read(&mut &self.0, MAX_ANSWER)?;
         text.map(|text| wire::parse(&text)).transpose()

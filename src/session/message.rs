@@ -1,4 +1,4 @@
-//! What a client and the broker say to each other.
+//! The messages between a client and the broker.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::model::Error;
 /// The version of all this. Both sides have to have the same.
 pub(super) const PROTOCOL: u32 = 1;
 
-/// What a client says.
+/// A message of a client.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Asked {
     /// The first of all. The broker answers with its own.
@@ -31,7 +31,7 @@ pub(super) enum Asked {
     Unfollow { ids: Vec<String> },
 }
 
-/// What the broker says.
+/// A message of the broker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Told {
     /// The answer to the first of all.
@@ -40,7 +40,7 @@ pub(super) enum Told {
     Refused(Error),
     /// The answer to a call.
     Answer { number: u64, answer: Result<Answer, Error> },
-    /// What is known of jobs that the client follows.
+    /// The knowledge about jobs that the client follows.
     States(Vec<(String, Known)>),
     /// There may be events for the client's callback.
     Events,

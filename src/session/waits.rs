@@ -21,7 +21,7 @@ pub(super) struct Waits {
 
 /// Waits for jobs.
 pub(super) trait Waiter: Send + Sync {
-    /// What is known of a job now; called with the table locked. It may be what was known before.
+    /// Learn the present knowledge about a job; called with the table locked. It may be the same as before.
     fn learn(&self, id: &str, known: &Known);
 }
 
@@ -205,7 +205,7 @@ impl Waits {
         followed
     }
 
-    /// What is known of a job that is waited for.
+    /// The knowledge about a job that is waited for.
     pub(super) fn known(&self, id: &str) -> Known {
         self.table.lock().jobs.get(id).map(|watched| watched.known.clone()).unwrap_or_default()
     }

@@ -372,7 +372,7 @@ impl Core {
         if let Some(known) = self.known_controller() {
             return Ok(known);
         }
-        // Who asks at the same time gets the same answer.
+        // Several that ask at the same time get the same answer.
         let _asking = self.asks_controller.lock().await;
         match self.known_controller() {
             Some(known) => Ok(known),

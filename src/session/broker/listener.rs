@@ -1,7 +1,7 @@
 //! The broker's socket: that of systemd, or one of its own.
 
 use std::env;
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -40,7 +40,7 @@ fn handed_over() -> Option<UnixListener> {
 /// Make a socket that every user may open, in place of one that nobody listens at.
 fn bind(path: &Path) -> io::Result<UnixListener> {
     if let Some(dir) = path.parent().filter(|dir| !dir.exists()) {
-        DirBuilder::new().recursive(true).create(dir)?;
+        fs::create_dir_all(dir)?;
         // Whatever the mask is: every user has to get to it.
         fs::set_permissions(dir, Permissions::from_mode(0o755))?;
     }

@@ -23,7 +23,7 @@ pub(super) const MAX_FOLLOWED: usize = 200_000;
 
 /// A connected client.
 pub(super) struct Peer {
-    /// What the kernel says of its process at the time when it connected.
+    /// Its user, as the kernel says it was when it connected.
     pub(super) uid: u32,
     gid: u32,
     groups: Vec<u32>,
@@ -33,7 +33,7 @@ pub(super) struct Peer {
     pub(super) submitter: OnceLock<Submitter>,
     /// Answers on their way to it.
     pub(super) answers: mpsc::Sender<Vec<u8>>,
-    /// What it is to be told besides.
+    /// The news for it.
     pub(super) news: Mutex<News>,
     /// There is something in it.
     pub(super) rings: Notify,
@@ -47,7 +47,7 @@ pub(super) struct Peer {
     pub(super) awaits_events: AtomicBool,
 }
 
-/// What a client is to be told.
+/// News for a client.
 #[derive(Default)]
 pub(super) struct News {
     /// The last of each job.
@@ -95,7 +95,7 @@ impl Peer {
         Ok(())
     }
 
-    /// What it is to be told now.
+    /// Take the news, as messages.
     pub(super) fn take_news(&self) -> Vec<Told> {
         let News { states, events } = std::mem::take(&mut *self.news.lock());
         let states = (!states.is_empty()).then(|| Told::States(states.into_iter().collect()));

@@ -41,8 +41,7 @@ impl Broker {
         for id in ids {
             let standing = self.world.store.standing(&id)?;
             let scope = scope(peer);
-            let sees = standing.is_some_and(|it| scope.has(it.whose.0) || scope.has(it.whose.1));
-            if !sees {
+            if !standing.is_some_and(|standing| scope.has_one_of(standing.whose)) {
                 peer.learn(&id, &Known::Gone);
                 continue;
             }
@@ -86,7 +85,7 @@ impl Broker {
     }
 }
 
-/// What a client may see: what is its user's. Root sees all.
+/// The objects that a client may see: those of its user. Root sees all.
 fn scope(peer: &Peer) -> Scope {
     Scope { uid: peer.uid, others: peer.uid == 0 }
 }

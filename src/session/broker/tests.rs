@@ -295,7 +295,7 @@ impl Connection {
     }
 }
 
-/// What the broker says to these bytes: at least so much, and what follows until the connection ends.
+/// The broker's answer to these bytes: at least so much, and all that follows until the connection ends.
 fn said(path: &Path, bytes: &[u8], least: usize) -> Vec<u8> {
     let mut stream = UnixStream::connect(path).unwrap();
     // It may have ended the connection before it has read all.

@@ -36,8 +36,8 @@ impl Desk<'_> {
     }
 
     /// Returns whether the client may see an object of this owner, in a session of that owner.
-    fn sees(&self, (owner, of_session): (i64, i64)) -> bool {
-        self.scope.has(owner) || self.scope.has(of_session)
+    fn sees(&self, whose: (i64, i64)) -> bool {
+        self.scope.has_one_of(whose)
     }
 
     /// Answer a call.

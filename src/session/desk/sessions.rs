@@ -68,7 +68,7 @@ impl Desk<'_> {
     }
 
     pub(super) fn close_session(&self, session: &Session) -> Result<()> {
-        // What this process has begun for others is nothing that a client waits for.
+        // A client does not wait for work that this process has begun for others.
         if session.kind == Kind::Reservation || self.is_remote {
             return self.world.store.sync();
         }
