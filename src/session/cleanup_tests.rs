@@ -96,6 +96,19 @@ fn what_was_given_up_keeps_no_agent_and_is_removed_by_who_opens_next() {
 }
 
 #[test]
+fn a_late_report_of_the_start_does_not_hide_that_an_ended_job_is_cleaned_up() {
+    let (_dir, bench, session) = fresh();
+    let job = start(&session, template("sleep"));
+    let engine = bench.world.default_engine().unwrap();
+    // Simulates the thread that stores the end, before it has.
+    engine.progress.lock().clean(&job.id);
+    engine.take(Fact::Started { id: job.id.clone(), at: 0, image: None }).unwrap();
+    assert_eq!(engine.progress.lock().doing(&job.id), Some(Doing::Cleaning));
+    engine.progress.lock().working.clear();
+    session.close().unwrap();
+}
+
+#[test]
 fn an_end_that_is_told_by_several_at_once_is_cleaned_up_before_the_session_closes() {
     for _ in 0..50 {
         let (_dir, bench, session) = fresh();

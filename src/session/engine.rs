@@ -430,11 +430,7 @@ impl Engine {
             self.starts_no_more(id);
             return Ok(());
         };
-        let mut progress = self.progress.lock();
-        if progress.working.remove(id).is_some() {
-            progress.pause = None;
-        }
-        drop(progress);
+        self.progress.lock().started(id);
         self.changed.notify_all();
         // There is room for another launch.
         self.kick.ring();

@@ -174,6 +174,14 @@ impl Progress {
         }
     }
 
+    /// Note that a job was started. One that is cleaned up has ended since: a late report changes nothing.
+    pub(super) fn started(&mut self, id: &str) {
+        if self.doing(id).is_some_and(|doing| doing != Doing::Cleaning) {
+            self.working.remove(id);
+            self.pause = None;
+        }
+    }
+
     /// Note that this process no longer starts the job, or ends it where it waits.
     pub(super) fn starts_no_more(&mut self, id: &str) {
         if matches!(self.doing(id), Some(Doing::Starting | Doing::Ending)) {
