@@ -95,9 +95,16 @@ impl Engine {
     pub(super) fn deleted(&self, id: &str) -> Result<()> {
         let stored = if self.store.knows(id)? { self.store.job_deleted(id) } else { Ok(()) };
         self.progress.lock().forget_failure(id);
-        self.done(id);
+        self.cleaned(id);
         self.changes.tell();
         stored
+    }
+
+    /// Note that the clean-up of a job is over.
+    pub(super) fn cleaned(&self, id: &str) {
+        self.progress.lock().cleaned(id);
+        self.changed.notify_all();
+        self.kick.ring();
     }
 
     /// Note that a removal failed.

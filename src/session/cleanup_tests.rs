@@ -104,7 +104,9 @@ fn a_late_report_of_the_start_does_not_hide_that_an_ended_job_is_cleaned_up() {
     engine.progress.lock().clean(&job.id);
     engine.take(Fact::Started { id: job.id.clone(), at: 0, image: None }).unwrap();
     assert_eq!(engine.progress.lock().doing(&job.id), Some(Doing::Cleaning));
-    engine.progress.lock().working.clear();
+    engine.done(&job.id);
+    assert_eq!(engine.progress.lock().doing(&job.id), Some(Doing::Cleaning));
+    engine.cleaned(&job.id);
     session.close().unwrap();
 }
 

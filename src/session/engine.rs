@@ -430,7 +430,11 @@ impl Engine {
             self.starts_no_more(id);
             return Ok(());
         };
-        self.progress.lock().started(id);
+        let mut progress = self.progress.lock();
+        if progress.ends_work(id) {
+            progress.pause = None;
+        }
+        drop(progress);
         self.changed.notify_all();
         // There is room for another launch.
         self.kick.ring();
@@ -467,17 +471,14 @@ impl Engine {
         if matches!(news, Ok(true)) {
             self.send_to_cleaner(id);
         } else if before != Some(Doing::Cleaning) && !self.cleans(id) {
-            self.done(id);
+            self.cleaned(id);
         }
         self.tell(news)
     }
 
-    /// Note that this process no longer works on the job.
+    /// Note that this process no longer works on the job, except that it may clean up after it.
     pub(super) fn done(&self, id: &str) {
-        let mut progress = self.progress.lock();
-        progress.working.remove(id);
-        progress.delayed.remove(id);
-        drop(progress);
+        self.progress.lock().ends_work(id);
         self.changed.notify_all();
         self.kick.ring();
     }

@@ -22,7 +22,7 @@ impl Engine {
         let attempts = counts.then_some(ATTEMPTS);
         let retry = self.store.job_not_started(id, &error.message, attempts, &self.mine);
         let mut progress = self.progress.lock();
-        progress.working.remove(id);
+        progress.ends_work(id);
         progress.pause();
         drop(progress);
         self.changed.notify_all();

@@ -174,12 +174,21 @@ impl Progress {
         }
     }
 
-    /// Note that a job was started. One that is cleaned up has ended since: a late report changes nothing.
-    pub(super) fn started(&mut self, id: &str) {
-        if self.doing(id).is_some_and(|doing| doing != Doing::Cleaning) {
+    /// Note that this process no longer works on the job, except that it cleans up after it: another thread may have
+    /// begun that since. Returns whether there was work.
+    pub(super) fn ends_work(&mut self, id: &str) -> bool {
+        let works = self.doing(id).is_some_and(|doing| doing != Doing::Cleaning);
+        if works {
             self.working.remove(id);
-            self.pause = None;
+            self.delayed.remove(id);
         }
+        works
+    }
+
+    /// Note that the clean-up of a job is over, and with it all work.
+    pub(super) fn cleaned(&mut self, id: &str) {
+        self.working.remove(id);
+        self.delayed.remove(id);
     }
 
     /// Note that this process no longer starts the job, or ends it where it waits.
