@@ -19,8 +19,9 @@ struct Order {
 
 /// The tables, and the condition, for a job.
 const BY_JOB: (&str, &str) = ("jobs j JOIN submissions b ON b.number = j.submission", "j.id = ?");
-/// The same for an array, whose tasks may have no rows.
-const BY_ARRAY: (&str, &str) = ("submissions b LEFT JOIN jobs j ON 0", "b.id = ?");
+/// The same for an array, whose tasks may have no rows. No number is NULL: SQLite finds none of the jobs by that, and would
+/// read all of them for a condition that names no column.
+const BY_ARRAY: (&str, &str) = ("submissions b LEFT JOIN jobs j ON j.number = NULL", "b.id = ?");
 
 impl Store {
     /// The data to start a job; `None` if there is no such job.
@@ -55,8 +56,8 @@ impl Store {
     }
 }
 
-fn order(sql: &Connection, (tables, condition): (&str, &str), id: &str) -> Failable<Option<Order>> {
-    let mut query = sql.prepare_cached(&format!(
+fn query(tables: &str, condition: &str) -> String {
+    format!(
         "SELECT s.name, b.template, b.submitter, j.stdio, b.stdio, b.id, j.task, b.wall_clock, r.ends, b.deadline,
              CASE WHEN p.slots IS NOT NULL OR p.queue_slots IS NOT NULL
                  THEN coalesce(j.slots, b.min_slots) END,
@@ -66,7 +67,11 @@ fn order(sql: &Connection, (tables, condition): (&str, &str), id: &str) -> Faila
          JOIN sessions s ON s.id = b.session
          LEFT JOIN reservations r ON r.number = b.reservation
          WHERE {condition}"
-    ))?;
+    )
+}
+
+fn order(sql: &Connection, (tables, condition): (&str, &str), id: &str) -> Failable<Option<Order>> {
+    let mut query = sql.prepare_cached(&query(tables, condition))?;
     let mut rows = query.query([id])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let array: String = row.get(5)?;
@@ -106,4 +111,27 @@ fn end(reservation: Option<Millis>, deadline: Option<Millis>) -> Option<End> {
     let deadline = deadline.map(|at| (at, "its deadline has come"));
     let (at, reason) = reservation.into_iter().chain(deadline).min()?;
     Some(End { at, reason: reason.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::jobs_tests::store;
+    use super::*;
+
+    #[test]
+    fn no_question_about_one_job_or_array_reads_all_of_them() {
+        let (_dir, store, _session) = store();
+        for (tables, condition) in [BY_JOB, BY_ARRAY] {
+            let query = format!("EXPLAIN QUERY PLAN {}", query(tables, condition));
+            let plan: Vec<String> = store
+                .read(|sql| {
+                    let mut query = sql.prepare(&query)?;
+                    Ok(query
+                        .query_map(["x"], |row| row.get("detail"))?
+                        .collect::<rusqlite::Result<_>>()?)
+                })
+                .unwrap();
+            assert!(!plan.is_empty() && plan.iter().all(|step| step.starts_with("SEARCH ")), "{plan:?}");
+        }
+    }
 }
