@@ -367,14 +367,29 @@ impl Core {
         .await
     }
 
-    /// The present controller, as it was not long ago.
-    pub(super) async fn recent_controller(&self) -> Result<Controller> {
-        if let Some(known) = self.known_controller() {
-            return Ok(known);
+    /// A controller not later than the present one: the last that is known, whatever its age. What a later one accepts
+    /// may be noted under it, and counts as doubtful then.
+    pub(super) async fn known_controller(&self) -> Result<Controller> {
+        let known = self.controller.lock().as_ref().map(|(_, controller)| controller.clone());
+        match known {
+            Some(known) => Ok(known),
+            None => self.recent_controller().await,
         }
+    }
+
+    /// Ask for the controller again if that was long ago, for the next submission: this one need not wait for it.
+    pub(super) fn renew_controller(self: &Arc<Self>) {
+        if self.recently_asked().is_none() {
+            let core = Arc::clone(self);
+            tokio::spawn(async move { drop(core.recent_controller().await) });
+        }
+    }
+
+    /// The present controller, as it was not long ago.
+    async fn recent_controller(&self) -> Result<Controller> {
         // Several that ask at the same time get the same answer.
         let _asking = self.asks_controller.lock().await;
-        match self.known_controller() {
+        match self.recently_asked() {
             Some(known) => Ok(known),
             None => self.controller().await,
         }
@@ -389,7 +404,7 @@ impl Core {
         Ok(controller)
     }
 
-    fn known_controller(&self) -> Option<Controller> {
+    fn recently_asked(&self) -> Option<Controller> {
         let known = self.controller.lock();
         let recent = known.as_ref().filter(|(asked, _)| asked.elapsed() < CONTROLLER_AGE);
         recent.map(|(_, controller)| controller.clone())

@@ -112,6 +112,22 @@ impl SlurmTracker {
         self.runtime.run(work(self.core.clone()))
     }
 
+    /// The same for a submission.
+    fn submit<T, F>(&self, work: impl FnOnce(Arc<Core>) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.run(|core| {
+            let submitted = work(Arc::clone(&core));
+            async move {
+                let submitted = submitted.await;
+                core.renew_controller();
+                submitted
+            }
+        })
+    }
+
     /// Follow the jobs from now on.
     fn follow(&self) {
         if !self.following.swap(true, Ordering::AcqRel) {
@@ -198,7 +214,7 @@ impl JobTracker for SlurmTracker {
 
     fn add_job(&self, job: NewJob) -> Result<()> {
         let Some(Task { array, index, range, max_parallel }) = job.task.clone() else {
-            return self.run(|core| async move { submit::submit(&core, job).await });
+            return self.submit(|core| async move { submit::submit(&core, job).await });
         };
         let range = range.unwrap_or(TaskRange { first: index, last: index, step: 1 });
         let id = job.id.clone();
@@ -214,7 +230,7 @@ impl JobTracker for SlurmTracker {
     }
 
     fn add_array_job(&self, array: NewArray) -> Result<Accepted> {
-        self.run(|core| async move { submit_array::submit(&core, array).await })
+        self.submit(|core| async move { submit_array::submit(&core, array).await })
     }
 
     fn withdraw(&self, id: &str) -> Result<Withdrawn> {

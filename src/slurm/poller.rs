@@ -44,8 +44,7 @@ pub(super) async fn follow(core: Arc<Core>) {
         tracing::warn!(%error, "cannot make the directories of jobs");
     }
     // The first submission need not wait for that.
-    let ahead = Arc::clone(&core);
-    tokio::spawn(async move { drop(ahead.recent_controller().await) });
+    core.renew_controller();
     let turn = Turn::of(&settings.dir, INTERVAL.1);
     let mut follower = Follower {
         core,

@@ -22,7 +22,7 @@ pub(super) async fn submit(core: &Core, job: NewJob) -> Result<()> {
         return Ok(());
     }
     // Before anything is submitted: one that is started later did not accept it.
-    let controller = core.recent_controller().await?.noted();
+    let controller = core.known_controller().await?.noted();
     let image = Image::get(core, &job).await?;
     let dir = core.job_dir(&job.id)?;
     let init = core.settings.node.with_file_name("drmaa2-init");
@@ -66,7 +66,7 @@ async fn was_submitted(core: &Core, job: &NewJob) -> Result<bool> {
     match said.jobs.get(&job.id).map(Entry::number) {
         Some(number) => {
             let (dir, session) = (core.job_dir(&job.id)?, job.session.clone());
-            let start = core.recent_controller().await?.noted();
+            let start = core.known_controller().await?.noted();
             blocking(move || note_submitted(&dir, &number, &start, &session)).await?;
         }
         None if !has_run => return Ok(false),

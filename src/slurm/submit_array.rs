@@ -19,7 +19,7 @@ use crate::tracker::{Accepted, NewArray};
 pub(super) async fn submit(core: &Core, array: NewArray) -> Result<Accepted> {
     prepare(core, &array.common).await?;
     // Before anything is submitted: one that is started later did not accept it.
-    let controller = core.recent_controller().await?;
+    let controller = core.known_controller().await?;
     let accepted_by = controller.noted();
     let dir = job_dir::array_dir(&core.settings, &array.common.id);
     let known = dir.clone();
