@@ -4,8 +4,10 @@
 //! Every key is in `docs/configuration.md`. An unknown one is an error that names it, so that a misspelt
 //! key is not silently ignored.
 
+mod agent;
 mod broker;
 mod category;
+mod guests;
 mod sources;
 mod target;
 #[cfg(test)]
@@ -25,8 +27,10 @@ use serde::Deserialize;
 use crate::model::extensions::{self, Pull};
 use crate::model::{Containers, DEFAULT_QUEUE, Error, ErrorCode, JobTemplate, Result, Text};
 
+pub use agent::Agent;
 pub use broker::Broker;
 pub use category::Category;
+pub use guests::{EVERYONE, Guests};
 use sources::FILE_VARIABLE;
 pub use sources::Sources;
 use target::{CONTAINERD_SCHEME, SLURM_SCHEME};
@@ -83,6 +87,8 @@ pub struct Config {
     pub queues: BTreeMap<String, Queue>,
     /// Users take turns, instead of the priority and the order of all jobs.
     pub fair_share: bool,
+    /// The most that users other than root may ask for where root runs their jobs.
+    pub guests: Guests,
     /// The program that sends mails, with sendmail's interface; without one there are none.
     pub sendmail: Option<PathBuf>,
     /// The C structs that the program expects.
@@ -120,18 +126,6 @@ struct Users {
     fair_share: Option<bool>,
 }
 
-/// The program of the agent, if one is started for jobs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Agent {
-    /// `drmaa2d`, beside the library.
-    #[default]
-    On,
-    /// None.
-    Off,
-    /// The program at this path.
-    At(PathBuf),
-}
-
 /// One source of settings; those that it omits are unchanged.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -163,6 +157,8 @@ struct Layer {
     queues: BTreeMap<String, Queue>,
     #[serde(default)]
     users: Users,
+    #[serde(default)]
+    guests: guests::Keys,
 }
 
 impl Config {
@@ -240,6 +236,7 @@ impl Config {
             limits: Limits::default(),
             queues: [(DEFAULT_QUEUE.to_owned(), Queue::default())].into(),
             fair_share: false,
+            guests: Guests::default(),
             sendmail: None,
             compat: Compat::Standard,
             sources: None,
@@ -274,6 +271,7 @@ impl Config {
         self.limits.memory = layer.memory.or(self.limits.memory);
         self.limits.user_slots = layer.users.slots.or(self.limits.user_slots);
         set(&mut self.fair_share, layer.users.fair_share);
+        self.guests.apply(layer.guests)?;
         let queue_slots =
             layer.queues.iter().map(|(name, queue)| (format!("queues.{name}.slots"), queue.slots));
         let numbers = [
@@ -329,6 +327,12 @@ impl Config {
     pub fn image(&self, template: &JobTemplate) -> Option<String> {
         let name = self.category(template)?;
         Some(self.categories.get(&*name).map_or_else(|| name.to_string(), |known| known.image.clone()))
+    }
+
+    /// Returns whether the configuration, and not the template, names the image of a job.
+    pub fn names_image(&self, template: &JobTemplate) -> bool {
+        let own = template.job_category.as_ref().filter(|category| !category.is_empty());
+        own.is_none_or(|own| self.categories.contains_key(&own.to_string()))
     }
 
     /// Set what jobs run on by the key `address`.
@@ -412,20 +416,6 @@ fn pull_policy(text: &str) -> Result<Pull> {
     }
 }
 
-impl Agent {
-    fn parse(value: PathBuf) -> Result<Self> {
-        match value.to_str() {
-            Some("on") => Ok(Self::On),
-            Some("off") => Ok(Self::Off),
-            _ if value.is_absolute() => Ok(Self::At(value)),
-            _ => {
-                let text = format!("agent \"{}\" is not on, off or an absolute path", value.display());
-                Err(Error::new(ErrorCode::SessionManagement, text).of("configuration"))
-            }
-        }
-    }
-}
-
 impl Compat {
     fn parse(value: PathBuf) -> Result<Self> {
         match value.to_str() {
@@ -495,5 +485,6 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
         categories: BTreeMap::new(),
         queues: BTreeMap::new(),
         users: Users::default(),
+        guests: guests::Keys::default(),
     })
 }

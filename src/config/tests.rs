@@ -252,3 +252,12 @@ fn every_key_and_every_variable_is_documented() {
         assert!(docs.contains(&variable) || variable == "HOME", "{variable}");
     }
 }
+
+impl Config {
+    /// The configuration of a file with this text, and nothing else.
+    pub(crate) fn of_text(text: &str) -> Self {
+        let mut config = Self::built_in();
+        config.apply(toml::from_str(text).unwrap()).unwrap();
+        config
+    }
+}

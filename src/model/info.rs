@@ -178,6 +178,19 @@ impl JobInfo {
         }
     }
 
+    /// What other users may know of it.
+    pub fn for_others(&self) -> Self {
+        Self {
+            owner: self.owner.clone(),
+            slots: self.slots,
+            queue: self.queue.clone(),
+            submitted: self.submitted,
+            dispatched: self.dispatched,
+            finished: self.finished,
+            ..Self::new(&*self.id, self.state)
+        }
+    }
+
     /// Put the end of the job into its account, except for the state.
     pub fn end(&mut self, outcome: Outcome) {
         self.dispatched = outcome.started.or(self.dispatched);

@@ -55,6 +55,12 @@ impl JobTemplate {
         Ok(self.limits()?.wall_clock)
     }
 
+    /// Set the wall clock limit of one that has none, in seconds.
+    pub fn limit_wall_clock(&mut self, seconds: i64) {
+        let limit = (Text::from(WALL_CLOCK), Text::from(seconds.to_string()));
+        self.resource_limits.get_or_insert_default().push(limit);
+    }
+
     /// Smallest and largest number of slots of the job; INVALID_ARGUMENT if no number is possible.
     pub fn slots(&self) -> Result<(i64, i64)> {
         let min = self.min_slots.unwrap_or(1);

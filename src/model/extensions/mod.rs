@@ -16,7 +16,7 @@ mod values;
 
 use super::{Error, JobTemplate, Millis, Result, Text, signal_number};
 use parse::Refusal;
-pub(crate) use parse::cgroup;
+pub(crate) use parse::{MIN_MEMORY, cgroup, size};
 
 pub use cpuset::{CpuList, CpuSet};
 pub use names::{Attribute, CAPABILITIES, JOB_INFO, JOB_TEMPLATE, PREFIX, RLIMITS, Right, VERSION};
@@ -118,8 +118,7 @@ impl Extensions {
     fn set(&mut self, name: &str, value: &Text) -> std::result::Result<(), Refusal> {
         match name.strip_prefix(PREFIX).unwrap_or(name) {
             "network" => {
-                let choices = [("none", Network::None), ("host", Network::Host)];
-                self.network = Some(parse::choice(value, &choices)?);
+                self.network = Some(parse::choice(value, &Network::NAMES)?);
             }
             "mounts" => self.mounts = parse::mounts(value)?,
             "tmpfs" => self.tmpfs = parse::each(value, parse::tmpfs)?,

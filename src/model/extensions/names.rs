@@ -103,7 +103,7 @@ pub const JOB_TEMPLATE: [Attribute; 31] = [
     attribute("containerd_jt_hostname", Right::Everyone, "Host name that the job sees."),
     attribute(
         "containerd_jt_rlimits",
-        Right::Everyone,
+        Right::Some,
         "Further resource limits, setrlimit's names in lower case: NAME=SOFT[:HARD], several separated by \
          commas.",
     ),
@@ -149,7 +149,7 @@ pub const JOB_TEMPLATE: [Attribute; 31] = [
     ),
     attribute(
         "containerd_jt_snapshotter",
-        Right::Root("only root may choose the snapshotter"),
+        Right::Some,
         "The snapshotter of the job's root file system.",
     ),
     attribute(

@@ -8,7 +8,7 @@ use super::values::{Device, Mount, Rlimit, Seccomp, Tmpfs};
 use crate::model::Text;
 
 /// Less is not enough for any runtime; some need much more.
-const MIN_MEMORY: i64 = 1 << 20;
+pub(crate) const MIN_MEMORY: i64 = 1 << 20;
 /// The kernel's largest number of process ids.
 const MAX_PIDS: i64 = 1 << 22;
 /// More than any machine has, but within the kernel's range.
@@ -204,7 +204,7 @@ pub(super) fn capability(part: &[u8]) -> std::result::Result<String, Refusal> {
 }
 
 /// A number of bytes that is not 0.
-pub(super) fn size(text: &str) -> std::result::Result<i64, Refusal> {
+pub(crate) fn size(text: &str) -> std::result::Result<i64, Refusal> {
     let refuse = || format!("\"{text}\" is no size");
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {

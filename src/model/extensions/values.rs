@@ -14,6 +14,24 @@ pub enum Network {
     Host,
 }
 
+impl Network {
+    /// Their names.
+    pub const NAMES: [(&str, Self); 2] = [("none", Self::None), ("host", Self::Host)];
+
+    /// The one of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, network)| *network)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Host => "host",
+        }
+    }
+}
+
 /// A host file or directory in the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
