@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
 use crate::config::{Config, Slurm, Target};
-use crate::containerd::{ContainerdTracker, JobSettings, Settings};
+use crate::containerd::{ContainerdTracker, JobSettings, NO_IMAGE, Settings};
 use crate::model::{Error, JobTemplate, Result};
 use crate::registry;
 use crate::runtime::Runtime;
@@ -31,6 +31,16 @@ pub fn lacks(target: &Target) -> &'static [i32] {
 
 /// Those that some runtime lacks.
 pub const SOME_LACK: &[i32] = &slurm::LACKS;
+
+/// Returns whether a category stands for an image, and not for none.
+pub fn is_image(category: &str) -> bool {
+    category != NO_IMAGE
+}
+
+/// The registry of an image.
+pub fn registry(image: &str) -> Result<String> {
+    registry::Name::parse(image).map(|name| name.host)
+}
 
 /// The tracker of a runtime. Works without a running daemon.
 pub fn tracker(config: &Config, target: &Target, runtime: &Arc<Runtime>) -> Result<Arc<dyn JobTracker>> {

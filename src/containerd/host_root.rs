@@ -21,7 +21,7 @@ use crate::model::extensions::PREFIX;
 use crate::model::{Error, Extensions, Result};
 
 /// The category of such jobs, in place of an image.
-pub(super) const CATEGORY: &str = "host";
+pub const CATEGORY: &str = "host";
 
 const ROOT: &str = "/";
 

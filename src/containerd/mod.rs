@@ -65,6 +65,7 @@ use attributes::ATTRIBUTES;
 use connect::QUICK;
 use control::Request;
 use facts::Word;
+pub use host_root::CATEGORY as NO_IMAGE;
 use look_up::checked;
 use sandbox::Sandbox;
 pub use settings::{JobSettings, Settings};

@@ -17,6 +17,9 @@ mod door;
 mod engine;
 mod failed_start;
 mod files;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+mod guests;
 mod hand_over;
 #[cfg(test)]
 mod hand_over_tests;

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use super::behalf::Behalf;
-use crate::model::extensions::{Device, JOB_TEMPLATE, PREFIX, Right, Seccomp};
+use crate::config::Guests;
+use crate::model::extensions::{Device, JOB_TEMPLATE, PREFIX, Right, Rlimit, Seccomp};
 use crate::model::{Error, ErrorCode, Extensions, JobTemplate, Result, Text};
 use crate::tracker::Submitter;
 
@@ -14,13 +15,20 @@ use crate::tracker::Submitter;
 const PROGRAMS: [&str; 2] = ["runc", "crun"];
 /// The runtime that every user may choose: it is run by root, and others have other options.
 const RUNTIME: &str = "io.containerd.runc.v2";
+/// The limits that let a process raise its priority.
+const PRIORITIES: [&str; 2] = ["nice", "rtprio"];
 /// The prefix of the labels of a user's containers: those of other tools are orders to them, which they
 /// carry out as root.
 const LABEL: &str = "user.";
 
 /// DENIED_BY_DRMS for requests that only root may make. The attributes are named by their table, so that a
 /// new one is not forgotten.
-pub(super) fn check(behalf: &Behalf, submitter: &Submitter, template: &JobTemplate) -> Result<()> {
+pub(super) fn check(
+    behalf: &Behalf,
+    submitter: &Submitter,
+    template: &JobTemplate,
+    guests: &Guests,
+) -> Result<()> {
     if submitter.uid == 0 {
         return Ok(());
     }
@@ -34,7 +42,7 @@ pub(super) fn check(behalf: &Behalf, submitter: &Submitter, template: &JobTempla
             Right::Root(cause) => template.asks_for(attribute)?.then(|| cause.to_owned()),
             Right::Some => {
                 let name = attribute.name.strip_prefix(PREFIX).unwrap_or_default();
-                refusal(name, behalf, submitter, &extensions)
+                refusal(name, behalf, submitter, &extensions, guests)
             }
         };
         if let Some(cause) = cause {
@@ -54,6 +62,7 @@ fn refusal(
     behalf: &Behalf,
     submitter: &Submitter,
     extensions: &Extensions,
+    guests: &Guests,
 ) -> Option<String> {
     match attribute {
         // Init checks that the host's files are still those that the submitter had a right to.
@@ -70,7 +79,23 @@ fn refusal(
         }
         "runtime" => {
             let other = extensions.runtime.as_ref().filter(|runtime| *runtime != RUNTIME);
-            other.map(|_| format!("only root may name another than {RUNTIME}"))
+            let other = other.filter(|runtime| !guests.runtimes.contains(runtime));
+            other
+                .map(|_| format!("only root may name another than {}", among(RUNTIME, &guests.runtimes)))
+        }
+        "snapshotter" => {
+            let other = extensions.snapshotter.as_ref();
+            let other = other.filter(|snapshotter| !guests.snapshotters.contains(snapshotter));
+            other.map(|_| match guests.snapshotters.is_empty() {
+                true => "only root may choose the snapshotter".to_owned(),
+                false => format!("only root may name another than {}", guests.snapshotters.join(", ")),
+            })
+        }
+        // A user of the machine has no right to come before others by them.
+        "rlimits" => {
+            let raises = |limit: &&Rlimit| PRIORITIES.contains(&&*limit.name) && limit.hard != Some(0);
+            let raised = extensions.rlimits.iter().find(raises);
+            raised.map(|limit| format!("only root may let a job raise its priority, by {}", limit.name))
         }
         "runtime_binary" => {
             let program = extensions.runtime_binary.as_deref();
@@ -101,6 +126,10 @@ fn refusal(
         },
         _ => Some("only root may have it".to_owned()),
     }
+}
+
+fn among(usual: &str, more: &[String]) -> String {
+    std::iter::once(usual).chain(more.iter().map(String::as_str)).collect::<Vec<_>>().join(", ")
 }
 
 /// A path below a mounted host directory, and the attribute that names it.
@@ -158,8 +187,12 @@ mod tests {
         JobTemplate { extensions: attributes.iter().map(named).collect(), ..JobTemplate::default() }
     }
 
+    fn checked(behalf: &Behalf, uid: u32, template: &JobTemplate) -> Result<()> {
+        check(behalf, &submitter(uid), template, &Guests::default())
+    }
+
     fn allowed(uid: u32, name: &str, value: &str) -> bool {
-        match check(&Behalf::Himself, &submitter(uid), &with(&[(name, value)])) {
+        match checked(&Behalf::Himself, uid, &with(&[(name, value)])) {
             Ok(()) => true,
             Err(error) => {
                 assert_eq!(error.code, ErrorCode::DeniedByDrms);
@@ -172,11 +205,11 @@ mod tests {
     #[test]
     fn who_is_not_root_has_init_look_at_his_mounts() {
         let template = with(&[("init", "off"), ("mounts", "/a:/a:ro")]);
-        assert!(check(&Behalf::Himself, &submitter(0), &template).is_ok());
-        let error = check(&Behalf::Himself, &submitter(1000), &template).unwrap_err();
+        assert!(checked(&Behalf::Himself, 0, &template).is_ok());
+        let error = checked(&Behalf::Himself, 1000, &template).unwrap_err();
         assert_eq!(error.code, ErrorCode::DeniedByDrms);
         assert!(error.message.contains("containerd_jt_mounts: only root"), "{error}");
-        assert!(check(&Behalf::Himself, &submitter(1000), &with(&[("init", "off")])).is_ok());
+        assert!(checked(&Behalf::Himself, 1000, &with(&[("init", "off")])).is_ok());
     }
 
     #[test]
@@ -185,7 +218,7 @@ mod tests {
             [(0, 5, true), (1000, 5, false), (1000, 1, false), (1000, 0, true), (1000, -5, true)]
         {
             let template = JobTemplate { priority: Some(priority), ..JobTemplate::default() };
-            let checked = check(&Behalf::Himself, &submitter(uid), &template);
+            let checked = checked(&Behalf::Himself, uid, &template);
             assert_eq!(checked.is_ok(), expected, "{uid} {priority}: {checked:?}");
             assert!(expected || checked.unwrap_err().message.contains("attribute priority: only root"));
         }
@@ -196,7 +229,8 @@ mod tests {
         let behalf = Behalf::Himself;
         for attribute in JOB_TEMPLATE.iter().filter(|attribute| attribute.right == Right::Some) {
             let name = attribute.name.strip_prefix(PREFIX).unwrap();
-            assert_eq!(refusal(name, &behalf, &submitter(1000), &Extensions::default()), None, "{name}");
+            let nothing = (Extensions::default(), Guests::default());
+            assert_eq!(refusal(name, &behalf, &submitter(1000), &nothing.0, &nothing.1), None, "{name}");
         }
     }
 
@@ -208,6 +242,8 @@ mod tests {
             ("runtime", "/tmp/x"),
             ("runtime", "io.containerd.kata.v2"),
             ("snapshotter", "native"),
+            ("rlimits", "rtprio=1"),
+            ("rlimits", "nofile=10,nice=0:21"),
             ("keep", "on"),
             ("labels", "nerdctl/name=x"),
             ("labels", "user.a=1,other=2"),
@@ -237,6 +273,7 @@ mod tests {
             ("cap_drop", "ALL"),
             ("runtime", "io.containerd.runc.v2"),
             ("runtime_binary", "crun"),
+            ("rlimits", "nofile=10,rtprio=0"),
             ("user", "1000"),
             ("user", "1000:44"),
             ("groups", "44,100"),
@@ -250,12 +287,31 @@ mod tests {
     }
 
     #[test]
+    fn a_site_may_allow_further_runtimes_and_snapshotters() {
+        let guests = Guests {
+            runtimes: vec!["io.containerd.kata.v2".to_owned()],
+            snapshotters: vec!["native".to_owned()],
+            ..Guests::default()
+        };
+        for (name, value, allowed) in [
+            ("runtime", "io.containerd.kata.v2", true),
+            ("runtime", "io.containerd.runc.v2", true),
+            ("runtime", "io.containerd.other.v2", false),
+            ("snapshotter", "native", true),
+            ("snapshotter", "btrfs", false),
+        ] {
+            let checked = check(&Behalf::Himself, &submitter(1000), &with(&[(name, value)]), &guests);
+            assert_eq!(checked.is_ok(), allowed, "{name}={value}: {checked:?}");
+        }
+    }
+
+    #[test]
     fn a_job_on_behalf_of_another_user_has_an_init() {
         let submitter = submitter(1000);
-        let behalf = Behalf::Of(Box::new(submitter.clone()));
-        let error = check(&behalf, &submitter, &with(&[("init", "off")])).unwrap_err();
+        let behalf = Behalf::Of(Box::new(submitter));
+        let error = checked(&behalf, 1000, &with(&[("init", "off")])).unwrap_err();
         assert_eq!(error.code, ErrorCode::DeniedByDrms);
         assert!(error.message.contains(&format!("{PREFIX}init")), "{error}");
-        assert_eq!(check(&behalf, &submitter, &with(&[])), Ok(()));
+        assert_eq!(checked(&behalf, 1000, &with(&[])), Ok(()));
     }
 }

@@ -9,6 +9,7 @@ use super::agent;
 use super::behalf::Behalf;
 use super::engine::Engine;
 use super::files::{self, TaskFiles, expand_paths, make_files, make_task_files};
+use super::guests;
 use super::hand_over::New;
 use super::refs::{JobArray, JobRef};
 use super::world::{World, processors};
@@ -82,7 +83,7 @@ pub(super) fn run_job(
     template: JobTemplate,
 ) -> Result<JobRef> {
     let config = world.config.reload()?;
-    let template = with_defaults(&config, template);
+    let template = with_defaults(&config, behalf, template)?;
     let checked = check(world, &config, session, behalf, &template, model::Submission::Single)?;
     let stdio = expand_paths(&template, &checked.submitter)?;
     let files = rights::of(&checked.submitter, || Ok(make_files(&stdio)))?;
@@ -136,7 +137,7 @@ pub(super) fn run_bulk_jobs(
 ) -> Result<()> {
     let range = bulk.range()?;
     let config = world.config.reload()?;
-    let template = &with_defaults(&config, template.clone());
+    let template = &with_defaults(&config, behalf, template.clone())?;
     let mut checked = check(world, &config, session, behalf, template, model::Submission::Array)?;
     checked.terms.max_parallel = Some(bulk.max_parallel).filter(|limit| *limit > 0);
     let stdio = expand_paths(template, &checked.submitter)?;
@@ -148,10 +149,14 @@ pub(super) fn run_bulk_jobs(
     checked.store(world, session, template, id, stdio, Some(tasks), None)
 }
 
-/// The template with the present attributes of its category: later changes of the configuration do not
-/// affect a job.
-fn with_defaults(config: &Config, template: JobTemplate) -> JobTemplate {
-    JobTemplate { defaults: config.category_attributes(&template), ..template }
+/// The template with the present attributes of its category, and the limits of the site: later changes of the
+/// configuration do not affect a job.
+fn with_defaults(config: &Config, behalf: &Behalf, template: JobTemplate) -> Result<JobTemplate> {
+    let mut template = JobTemplate { defaults: config.category_attributes(&template), ..template };
+    if let Some(guests) = guests::of(config, behalf) {
+        guests::fill(guests, config, &mut template)?;
+    }
+    Ok(template)
 }
 
 /// A submission that can be stored.
@@ -181,7 +186,10 @@ fn check(
     let supported = [engine.tracker().attributes(), &ATTRIBUTES, mail].concat();
     template.check(&supported, submission)?;
     let submitter = behalf.submitter()?;
-    policy::check(behalf, &submitter, template)?;
+    policy::check(behalf, &submitter, template, &config.guests)?;
+    if let Some(guests) = guests::of(config, behalf) {
+        guests::check(guests, config, &submitter, template)?;
+    }
     // Credentials and the mail program are those of the process, whoever the job is for; a guest has his own.
     let process = match behalf {
         Behalf::Himself | Behalf::Guest(_) => submitter.clone(),

@@ -11,7 +11,7 @@ use super::door::Door;
 use super::process;
 use super::world::World;
 use super::{JobRef, JobSession, Timeout};
-use crate::config::{Agent, Broker, Compat, Config, Containerd, Limits, Queue, Target};
+use crate::config::{Agent, Broker, Compat, Config, Containerd, Guests, Limits, Queue, Target};
 use crate::model::extensions::Pull;
 use crate::model::{Control, Error, ErrorCode, JobFilter, JobState, JobTemplate};
 use crate::store::{Claim, Store};
@@ -42,15 +42,15 @@ impl Bench {
     }
 
     pub(super) fn with_slots(state_dir: &Path, tracker: Arc<FakeTracker>, slots: Option<i64>) -> Self {
+        Self::with(config(state_dir, slots), tracker)
+    }
+
+    pub(super) fn with(config: Config, tracker: Arc<FakeTracker>) -> Self {
         let made = Arc::clone(&tracker);
         let make = move |_: &Config, _: &Target| Ok(Arc::clone(&made) as Arc<dyn JobTracker>);
         let body = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let claim = Claim::of_process(body.id()).unwrap();
-        let bench = Self {
-            tracker,
-            world: World::with(config(state_dir, slots), claim, Box::new(make)).unwrap(),
-            body,
-        };
+        let bench = Self { tracker, world: World::with(config, claim, Box::new(make)).unwrap(), body };
         bench.enter();
         bench
     }
@@ -92,6 +92,7 @@ pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
         categories: BTreeMap::new(),
         limits: Limits { slots, ..Limits::default() },
         fair_share: false,
+        guests: Guests::default(),
         queues: [("default".to_owned(), Queue::default())].into(),
         sendmail: None,
         compat: Compat::Standard,

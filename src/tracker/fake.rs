@@ -3,6 +3,7 @@
 mod monitoring;
 mod queue;
 mod reserving;
+mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -274,18 +275,12 @@ impl State {
 
 impl JobTracker for FakeTracker {
     fn attributes(&self) -> &'static [&'static str] {
-        &["remoteCommand", "args", "jobCategory", "jobName", "inputPath", "outputPath", "errorPath"]
+        &template::ATTRIBUTES
     }
 
     fn check_template(&self, template: &JobTemplate, _: &Settings) -> Result<()> {
         drop(self.up()?);
-        if template.remote_command.as_ref().is_none_or(|command| command.is_empty()) {
-            return Err(Error::argument("remoteCommand is not set"));
-        }
-        match &template.job_category {
-            Some(category) if *category == CATEGORY.into() => Ok(()),
-            category => Err(Error::argument(format!("no category {category:?}"))),
-        }
+        template::check(template)
     }
 
     fn list_jobs(&self) -> Result<Vec<String>> {
