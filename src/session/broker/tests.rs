@@ -8,13 +8,14 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
-use crate::model::{Control, ErrorCode, JobState, Scope};
+use crate::config::{Config, Guests};
+use crate::model::{Control, ErrorCode, JobFilter, JobState, JobTemplate, Scope};
 use crate::session::behalf::Behalf;
 use crate::session::call::{Call, Content};
 use crate::session::connection::Connection;
 use crate::session::door::Door;
 use crate::session::ids::Nonce;
-use crate::session::tests::{Bench, MONITORING, code, template};
+use crate::session::tests::{Bench, MONITORING, code, config, template};
 use crate::session::{
     Bulk, JobArray, JobRef, JobSession, MonitoringSession, ReservationSession, Timeout, notify, process,
 };
@@ -36,9 +37,14 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
+        Self::with(Guests::default())
+    }
+
+    fn with(guests: Guests) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let bench = Bench::on(&dir.path().join("state"), FakeTracker::new());
+        let config = Config { guests, ..config(&dir.path().join("state"), None) };
+        let bench = Bench::with(config, FakeTracker::new());
         let path = dir.path().join("broker.sock");
         let socket = UnixListener::bind(&path).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
@@ -106,7 +112,7 @@ fn a_user_runs_jobs_through_the_broker_as_himself() {
 
 #[test]
 fn what_belongs_to_another_user_is_not_there() {
-    let site = Site::new();
+    let site = Site::with(Guests { hide_others: true, ..Guests::default() });
     if !is_root() {
         return;
     }
@@ -158,6 +164,72 @@ fn what_belongs_to_another_user_is_not_there() {
     assert_eq!(kept.state().unwrap().0, JobState::Running);
     // Root sees all.
     site.of(0, |_| assert_eq!(JobSession::names().unwrap(), ["roots"]));
+}
+
+#[test]
+fn a_monitoring_session_shows_little_of_the_jobs_of_others() {
+    let site = Site::new();
+    if !is_root() {
+        return;
+    }
+    let _alone = MONITORING.write().unwrap();
+    let roots = JobSession::create(Some("roots"), None).unwrap();
+    let secret = JobTemplate { job_name: Some("secret".into()), ..template("sleep") };
+    let kept = roots.run_job(secret).unwrap();
+    kept.wait_started(Timeout::Infinite).unwrap();
+    let full = kept.info().unwrap();
+    site.of(DAEMON, |_| {
+        let mine = JobSession::create(None, None).unwrap().run_job(template("sleep")).unwrap();
+        let hers = JobRef { session: None, ..kept.clone() };
+        assert_eq!(code(hers.info()), ErrorCode::InvalidSession, "no monitoring session is open");
+        let monitoring = MonitoringSession::open().unwrap();
+        let jobs = monitoring.jobs(None).unwrap();
+        let hers = JobRef { session: None, name: None, ..kept.clone() };
+        assert_eq!(jobs, [mine.clone(), hers.clone()]);
+        assert_eq!(hers.state().unwrap(), (JobState::Running, None));
+        let info = hers.info().unwrap();
+        assert_eq!((info.owner.as_deref(), info.state), (Some("root"), JobState::Running));
+        assert_eq!((&info.submitted, &info.queue), (&full.submitted, &full.queue));
+        assert_eq!(info, full.for_others());
+        assert!(info.submission_machine.is_none() && info.name.is_none() && info.container.is_none());
+        // Nor can a filter find out what is not shown.
+        let named = JobFilter { job_name: Some("secret".into()), ..JobFilter::default() };
+        assert!(monitoring.jobs(Some(&named)).unwrap().is_empty());
+        assert_eq!(code(hers.template()), ErrorCode::InvalidArgument);
+        assert_eq!(code(hers.control(Control::Terminate)), ErrorCode::InvalidArgument);
+        assert_eq!(code(hers.reap()), ErrorCode::InvalidArgument);
+        assert_eq!(code(hers.wait_terminated(Timeout::Infinite)), ErrorCode::InvalidArgument);
+        let named = JobRef { session: Some("roots".to_owned()), ..hers };
+        assert_eq!(code(named.info()), ErrorCode::InvalidArgument);
+        monitoring.close().unwrap();
+    });
+    assert_eq!(kept.state().unwrap().0, JobState::Running);
+}
+
+#[test]
+fn a_job_has_no_more_than_the_site_allows() {
+    let site = Site::with(Guests { memory: Some(1 << 30), pids: Some(100), ..Guests::default() });
+    if !is_root() {
+        return;
+    }
+    let run = |memory: Option<&str>| {
+        let memory = memory.map(|memory| ("containerd_jt_memory".to_owned(), memory.into()));
+        let template = JobTemplate { extensions: memory.into_iter().collect(), ..template("0") };
+        let session = JobSession::create(None, None).unwrap();
+        session.run_job(template).and_then(|job| job.wait_terminated(Timeout::Infinite))
+    };
+    site.of(NOBODY, |_| {
+        let error = run(Some("2g")).unwrap_err();
+        assert_eq!(error.code, ErrorCode::DeniedByDrms);
+        assert!(error.message.contains("containerd_jt_memory"), "{error}");
+        run(None).unwrap();
+    });
+    // The site's own jobs are not limited.
+    run(None).unwrap();
+    let orders = site.bench.tracker.orders();
+    let given = orders.iter().map(|order| order.template.extensions().unwrap());
+    let given: Vec<_> = given.map(|given| (given.memory, given.pids)).collect();
+    assert_eq!(given, [(Some(1 << 30), Some(100)), (None, None)]);
 }
 
 #[test]

@@ -9,6 +9,9 @@ use crate::store::{Job, Standing, Which};
 
 impl Desk<'_> {
     pub(super) fn job_state(&self, job: &JobRef) -> Result<(JobState, Option<String>)> {
+        if let Some(info) = self.job_of_another(job)? {
+            return Ok((info.state, info.substate));
+        }
         let Some(standing) = self.standing(job)? else {
             return self.world.default_engine()?.tracker().job_state(&job.id);
         };
@@ -22,6 +25,9 @@ impl Desk<'_> {
     }
 
     pub(super) fn job_info(&self, job: &JobRef) -> Result<JobInfo> {
+        if let Some(info) = self.job_of_another(job)? {
+            return Ok(info);
+        }
         match self.fresh(job)? {
             Some(stored) => Ok(stored.info),
             None => self.world.default_engine()?.tracker().job_info(&job.id),

@@ -6,6 +6,7 @@ use crate::session::capabilities;
 use crate::session::jobs::{matching, settled};
 use crate::session::refs::{JobRef, ReservationRef};
 use crate::session::reserving;
+use crate::store::Job;
 use crate::tracker::JobTracker;
 
 impl Desk<'_> {
@@ -19,6 +20,7 @@ impl Desk<'_> {
         })?;
         let mut jobs = matching(&stored, filter);
         if self.is_guest() {
+            jobs.extend(matching(&self.others_jobs()?, filter));
             // Containers that were not made through DRMAA are nobody's.
             return Ok(jobs);
         }
@@ -34,6 +36,30 @@ impl Desk<'_> {
             }
         }
         Ok(jobs)
+    }
+
+    /// What a guest may know of the jobs of others, as they are stored.
+    fn others_jobs(&self) -> Result<Vec<Job>> {
+        if !self.shows_others()? {
+            return Ok(Vec::new());
+        }
+        let others = self.world.store.all_jobs()?.into_iter().filter(|job| !self.sees(job.whose));
+        Ok(others.map(|job| Job { info: job.info.for_others(), ..job }).collect())
+    }
+
+    /// What a guest with a monitoring session may know of this job of another user. `None` if it is none, or the site hides
+    /// them.
+    pub(super) fn job_of_another(&self, job: &JobRef) -> Result<Option<JobInfo>> {
+        // It has no session that he could name.
+        if job.session.is_some() || !self.monitoring || !self.shows_others()? {
+            return Ok(None);
+        }
+        let stored = self.world.store.job(&job.id)?.filter(|stored| !self.sees(stored.whose));
+        Ok(stored.map(|stored| stored.info.for_others()))
+    }
+
+    fn shows_others(&self) -> Result<bool> {
+        Ok(self.is_guest() && !self.world.config.reload()?.guests.hide_others)
     }
 
     pub(super) fn all_reservations(&self) -> Result<Vec<ReservationRef>> {
