@@ -64,12 +64,12 @@ foreach(page IN LISTS pages)
 endforeach()
 
 # The service names the agent by its path, so it is written when the prefix is known for good.
-option(DRMAA2_SYSTEMD_UNIT "Install drmaa2d.service to lib/systemd/system below the prefix" OFF)
+option(DRMAA2_SYSTEMD_UNIT "Install drmaa2d.service and drmaa2d.socket to lib/systemd/system below the prefix" OFF)
 if(DRMAA2_SYSTEMD_UNIT)
   install(CODE "
     get_filename_component(DRMAA2_AGENT
       \"${CMAKE_INSTALL_LIBEXECDIR}/drmaa2/drmaa2d\" ABSOLUTE BASE_DIR \"\${CMAKE_INSTALL_PREFIX}\")
     configure_file(\"${PROJECT_SOURCE_DIR}/systemd/drmaa2d.service.in\"
       \"${PROJECT_BINARY_DIR}/drmaa2d.service\" @ONLY)")
-  install(FILES ${PROJECT_BINARY_DIR}/drmaa2d.service DESTINATION lib/systemd/system)
+  install(FILES ${PROJECT_BINARY_DIR}/drmaa2d.service systemd/drmaa2d.socket DESTINATION lib/systemd/system)
 endif()

@@ -29,7 +29,8 @@ pub(super) fn error(status: &Status, address: &Path) -> Error {
 fn remedy(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::PermissionDenied => {
-            "; run this as root, or ask an administrator for access to the socket, which gives the rights of root"
+            "; a broker would do this for every user: an administrator starts it by \
+             `systemctl enable --now drmaa2d.socket`. Access to this socket itself gives the rights of root"
         }
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             "; is containerd running, and is this its socket? `systemctl start containerd` starts it"
@@ -332,7 +333,7 @@ mod tests {
             (libc::ENOENT, ErrorCode::DrmCommunication, "`systemctl start containerd` starts it"),
             (libc::ECONNREFUSED, ErrorCode::DrmCommunication, "`systemctl start containerd` starts it"),
             (libc::EPIPE, ErrorCode::DrmCommunication, "(os error 32)"),
-            (libc::EACCES, ErrorCode::DeniedByDrms, "which gives the rights of root"),
+            (libc::EACCES, ErrorCode::DeniedByDrms, "gives the rights of root"),
         ] {
             let status = Status::from_error(Box::new(io::Error::from_raw_os_error(kind)));
             let error = error(&status, Path::new("/run/c.sock"));
