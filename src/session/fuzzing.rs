@@ -33,7 +33,8 @@ pub fn messages(site: &Config, mut stream: &[u8]) {
 }
 
 /// Judge a submission with these attributes: lines of a name without its prefix, `=`, and a value.
-pub fn attributes(site: &Config, text: &[u8]) {
+/// Returns whether it is accepted.
+pub fn attributes(site: &Config, text: &[u8]) -> bool {
     let mut template = JobTemplate::default();
     for line in text.split(|byte| *byte == b'\n') {
         let Some(place) = line.iter().position(|byte| *byte == b'=') else { continue };
@@ -44,11 +45,11 @@ pub fn attributes(site: &Config, text: &[u8]) {
             _ => drop(template.extensions.insert(format!("{PREFIX}{name}"), value)),
         }
     }
-    judge(site, template);
+    judge(site, template)
 }
 
 /// No template that is accepted of a guest may give its job more than the site allows.
-fn judge(site: &Config, mut template: JobTemplate) {
+fn judge(site: &Config, mut template: JobTemplate) -> bool {
     let limits = Guests {
         memory: Some(MEMORY),
         pids: Some(PIDS),
@@ -57,11 +58,11 @@ fn judge(site: &Config, mut template: JobTemplate) {
         ..Guests::default()
     };
     let (guest, config) = (guest(), Config { guests: limits, ..site.clone() });
-    let Ok(submitter) = guest.submitter() else { return };
+    let Ok(submitter) = guest.submitter() else { return false };
     let accepted = guests::fill(&config.guests, &config, &mut template)
         .and_then(|()| policy::check(&guest, &submitter, &template, &config.guests))
         .and_then(|()| guests::check(&config.guests, &config, &submitter, &template));
-    let (Ok(()), Ok(given)) = (accepted, template.extensions()) else { return };
+    let (Ok(()), Ok(given)) = (accepted, template.extensions()) else { return false };
     assert!(!given.privileged && given.cap_add.is_empty(), "{template:?}");
     assert!(!given.keep && !given.no_init && given.cgroup_parent.is_none(), "{template:?}");
     assert!(
@@ -74,6 +75,7 @@ fn judge(site: &Config, mut template: JobTemplate) {
     assert!(given.pids.is_some_and(|number| number <= PIDS), "{template:?}");
     assert!(given.network != Some(Network::Host), "{template:?}");
     assert!(template.priority.is_none_or(|priority| priority <= 0), "{template:?}");
+    true
 }
 
 fn guest() -> Behalf {
@@ -85,4 +87,21 @@ fn guest() -> Behalf {
         umask: 0,
         machine: "m".to_owned(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fuzzing_begins_with_is_accepted_and_refused() {
+        let site = Config::of_text("");
+        for (seed, accepted) in [
+            (&include_bytes!("../../fuzz/corpus/guest_calls/attributes")[..], true),
+            (include_bytes!("../../fuzz/corpus/guest_calls/no_image"), true),
+            (include_bytes!("../../fuzz/corpus/guest_calls/refused"), false),
+        ] {
+            assert_eq!(attributes(&site, seed), accepted, "{}", String::from_utf8_lossy(seed));
+        }
+    }
 }
