@@ -7,6 +7,7 @@
 mod agent;
 mod broker;
 mod category;
+mod compat;
 mod guests;
 mod sources;
 mod target;
@@ -30,6 +31,7 @@ use crate::model::{Containers, DEFAULT_QUEUE, Error, ErrorCode, JobTemplate, Res
 pub use agent::Agent;
 pub use broker::Broker;
 pub use category::Category;
+pub use compat::Compat;
 pub use guests::{EVERYONE, Guests};
 use sources::FILE_VARIABLE;
 pub use sources::Sources;
@@ -89,22 +91,14 @@ pub struct Config {
     pub fair_share: bool,
     /// The most that users other than root may ask for where root runs their jobs.
     pub guests: Guests,
+    /// The groups whose members see and control the jobs of all users by the broker.
+    pub operators: Vec<String>,
     /// The program that sends mails, with sendmail's interface; without one there are none.
     pub sendmail: Option<PathBuf>,
     /// The C structs that the program expects.
     pub compat: Compat,
     /// The sources of all this; `None` if it was not read.
     pub sources: Option<Arc<Sources>>,
-}
-
-/// The variants of C structs, where implementations differ.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Compat {
-    /// Those of the standard.
-    #[default]
-    Standard,
-    /// Those of Altair Grid Engine.
-    Age,
 }
 
 /// A queue.
@@ -159,6 +153,8 @@ struct Layer {
     users: Users,
     #[serde(default)]
     guests: guests::Keys,
+    #[serde(default)]
+    operators: guests::Operators,
 }
 
 impl Config {
@@ -204,8 +200,7 @@ impl Config {
             }
         }
         config.apply(environment(&env)?)?;
-        // A property of the program, not of the site: it has no key in a file.
-        config.compat = env("DRMAA2_COMPAT").map_or(Ok(Compat::Standard), Compat::parse)?;
+        config.compat = Compat::of(&env)?;
         if config.state_dir.as_os_str().is_empty() {
             let own = if root { None } else { xdg("XDG_STATE_HOME", ".local/state") };
             config.state_dir = own.unwrap_or_else(|| SYSTEM_STATE.into());
@@ -237,6 +232,7 @@ impl Config {
             queues: [(DEFAULT_QUEUE.to_owned(), Queue::default())].into(),
             fair_share: false,
             guests: Guests::default(),
+            operators: Vec::new(),
             sendmail: None,
             compat: Compat::Standard,
             sources: None,
@@ -272,6 +268,7 @@ impl Config {
         self.limits.user_slots = layer.users.slots.or(self.limits.user_slots);
         set(&mut self.fair_share, layer.users.fair_share);
         self.guests.apply(layer.guests)?;
+        set(&mut self.operators, layer.operators.groups);
         let queue_slots =
             layer.queues.iter().map(|(name, queue)| (format!("queues.{name}.slots"), queue.slots));
         let numbers = [
@@ -416,18 +413,6 @@ fn pull_policy(text: &str) -> Result<Pull> {
     }
 }
 
-impl Compat {
-    fn parse(value: PathBuf) -> Result<Self> {
-        match value.to_str() {
-            Some("age") => Ok(Self::Age),
-            _ => {
-                let text = format!("environment: DRMAA2_COMPAT \"{}\" is not age", value.display());
-                Err(Error::new(ErrorCode::SessionManagement, text))
-            }
-        }
-    }
-}
-
 fn read(file: &Path, must_exist: bool) -> Result<Layer> {
     let error = |cause: &dyn std::fmt::Display| {
         let text = format!("configuration {}: {cause}", file.display());
@@ -486,5 +471,6 @@ fn environment(env: &impl Fn(&str) -> Option<PathBuf>) -> Result<Layer> {
         queues: BTreeMap::new(),
         users: Users::default(),
         guests: guests::Keys::default(),
+        operators: guests::Operators::default(),
     })
 }

@@ -13,8 +13,8 @@ use drmaa2::ffi::fuzzing;
 use drmaa2::model::{Error, JobTemplate, Owner, ReservationTemplate, Result, Scope, now};
 use drmaa2::scheduler::{Pool, Request, find_window, plan};
 use drmaa2::store::{
-    Claim, Kind, Mailer, NewReservation, NewTask, NewTasks, NextMail, Queue, Store, Submission, Targets,
-    Terms,
+    Claim, Kind, Mailer, Most, NewReservation, NewTask, NewTasks, NextMail, Queue, Store, Submission,
+    Targets, Terms,
 };
 use drmaa2::tracker::{Settings, Stdio, Submitter, TaskRange};
 use libfuzzer_sys::fuzz_target;
@@ -121,6 +121,7 @@ fn fill(store: &Store) -> Result<()> {
             terms: &terms(),
             tasks,
             failure: None,
+            most: Most::default(),
             hand_over,
         })
     };

@@ -35,6 +35,16 @@ pub struct Guests {
     pub registries: Option<Vec<String>>,
     /// The groups of users that may have a kind of CDI devices; `None` for all users and kinds.
     pub devices: Option<BTreeMap<String, Vec<String>>>,
+    /// Jobs of a user that are not reaped.
+    pub stored_jobs: Option<i64>,
+    /// Bytes of their templates.
+    pub stored_bytes: Option<i64>,
+    /// Sessions of a user, those for jobs and those for reservations each.
+    pub sessions: Option<i64>,
+    /// The contact strings of their sessions, besides none.
+    pub contacts: Vec<String>,
+    /// They may make reservations.
+    pub reservations: bool,
     /// Monitoring sessions do not show the jobs of other users.
     pub hide_others: bool,
 }
@@ -58,7 +68,19 @@ pub(super) struct Keys {
     snapshotters: Option<Vec<String>>,
     registries: Option<Vec<String>>,
     devices: Option<BTreeMap<String, Vec<String>>>,
+    stored_jobs: Option<i64>,
+    stored_bytes: Option<Size>,
+    sessions: Option<i64>,
+    contacts: Option<Vec<String>>,
+    reservations: Option<bool>,
     hide_others: Option<bool>,
+}
+
+/// Users who see and control the jobs of all.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Operators {
+    pub(super) groups: Option<Vec<String>>,
 }
 
 /// Bytes: a number, or a text with a suffix.
@@ -96,6 +118,11 @@ impl Guests {
         self.snapshotters = keys.snapshotters.unwrap_or(std::mem::take(&mut self.snapshotters));
         self.registries = keys.registries.or(self.registries.take());
         self.devices = keys.devices.or(self.devices.take());
+        self.stored_jobs = keys.stored_jobs.or(self.stored_jobs);
+        self.stored_bytes = bytes(keys.stored_bytes).or(self.stored_bytes);
+        self.sessions = keys.sessions.or(self.sessions);
+        self.contacts = keys.contacts.unwrap_or(std::mem::take(&mut self.contacts));
+        self.reservations = keys.reservations.unwrap_or(self.reservations);
         self.hide_others = keys.hide_others.unwrap_or(self.hide_others);
         // With less no job would start.
         let least = [
@@ -103,6 +130,8 @@ impl Guests {
             ("pids", self.pids, 1),
             ("wall_clock_seconds", self.wall_clock_seconds, 1),
             ("grace_seconds", self.grace_seconds, 0),
+            ("stored_jobs", self.stored_jobs, 1),
+            ("sessions", self.sessions, 1),
         ];
         match least.into_iter().find(|(_, most, least)| most.is_some_and(|most| most < *least)) {
             Some((key, most, least)) => {

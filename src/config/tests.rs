@@ -240,6 +240,11 @@ fn every_key_and_every_variable_is_documented() {
         let forms = [format!("| `{key}` | "), format!("| `[{key}]` | "), format!("| `[{key}.NAME]` | ")];
         assert!(forms.iter().any(|form| docs.contains(form)), "{key}");
     }
+    let error = toml::from_str::<Layer>("[guests]\nnonsense = 1").unwrap_err().to_string();
+    let (_, keys) = error.split_once("expected one of ").unwrap();
+    for key in keys.split('`').skip(1).step_by(2) {
+        assert!(docs.contains(&format!("\n| `{key}` | ")), "guests.{key}");
+    }
     let variables = std::cell::RefCell::new(Vec::new());
     let asked = |name: &str| {
         variables.borrow_mut().push(name.to_owned());

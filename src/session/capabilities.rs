@@ -22,7 +22,7 @@ const CAPABILITIES: [i32; 12] = [
 /// `JT_EMAIL`, which this build has if a program that sends mails is configured.
 const JT_EMAIL: i32 = 4;
 
-/// Those of reservations, which the broker makes for nobody but root.
+/// Those of reservations, which the broker makes for others than root only if the site says so.
 const RESERVATIONS: [i32; 6] = [0, 1, 9, 10, 11, 12];
 
 /// Returns whether there is one where this is configured; without a configuration, whether there is one everywhere.
@@ -35,5 +35,6 @@ pub(super) fn has(config: Option<&Config>, capability: i32) -> bool {
 
 /// The same for a client of the broker that is not root.
 pub(super) fn guest_has(config: &Config, capability: i32) -> bool {
-    has(Some(config), capability) && !RESERVATIONS.contains(&capability)
+    let may = config.guests.reservations || !RESERVATIONS.contains(&capability);
+    has(Some(config), capability) && may
 }

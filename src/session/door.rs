@@ -38,7 +38,8 @@ impl Door {
         match self {
             Self::Here(world) => {
                 let scope = Behalf::Himself.scope();
-                Desk { world, scope, monitoring, claim: &world.mine, is_remote: false }.answer(call)
+                let claim = &world.mine;
+                Desk { world, scope, is_guest: false, monitoring, claim, is_remote: false }.answer(call)
             }
             Self::There(connection) => connection.ask(monitoring, call),
         }

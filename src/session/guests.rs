@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use super::behalf::Behalf;
-use super::submitter::group_named;
+use super::submitter::is_in_one_of;
 use crate::config::{Config, EVERYONE, Guests};
 use crate::drms;
 use crate::model::extensions::{Device, Network, PREFIX};
 use crate::model::{Error, ErrorCode, Extensions, JobTemplate, Result, Text};
+use crate::store::Most;
 use crate::tracker::Submitter;
 
 /// The size of `/dev/shm` unless something else is said.
@@ -22,6 +23,11 @@ pub(super) fn of<'a>(config: &'a Config, behalf: &Behalf) -> Option<&'a Guests> 
         Behalf::Of(user) | Behalf::Guest(user) if user.uid != 0 => Some(&config.guests),
         Behalf::Himself | Behalf::Of(_) | Behalf::Guest(_) => None,
     }
+}
+
+/// The most that may be stored of a user's jobs.
+pub(super) fn most(guests: &Guests) -> Most {
+    Most { jobs: guests.stored_jobs, bytes: guests.stored_bytes }
 }
 
 /// Limit a job where neither its template nor its category does.
@@ -137,23 +143,14 @@ fn check_devices(guests: &Guests, submitter: &Submitter, own: &Extensions) -> Re
     for device in &own.devices {
         let Device::Cdi(name) = device else { continue };
         let kind = name.split_once('=').map_or(name.as_str(), |(kind, _)| kind);
-        if !is_in_one_of(submitter, kinds.get(kind).map_or(&[], Vec::as_slice))? {
+        let groups = kinds.get(kind).map_or(&[][..], Vec::as_slice);
+        if !groups.iter().any(|group| group == EVERYONE) && !is_in_one_of(submitter, groups)? {
             let text =
                 format!("\"{name}\": user {} is in no group that may have {kind}", submitter.user);
             return Err(denied("devices", &text));
         }
     }
     Ok(())
-}
-
-fn is_in_one_of(submitter: &Submitter, groups: &[String]) -> Result<bool> {
-    for name in groups {
-        let is_member = |gid| gid == submitter.gid || submitter.groups.contains(&gid);
-        if name == EVERYONE || group_named(name)?.is_some_and(|group| is_member(group.gid.as_raw())) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Returns whether the template itself sets an attribute.

@@ -23,7 +23,7 @@ use super::waits::Waits;
 use crate::model::{Control, ErrorCode, JobState, JobTemplate, Owner, now};
 use crate::scheduler::{Pool, plan};
 use crate::store::{
-    Claim, Kind, NewTasks, Queue, Session, Store, Submission, Targets, Terms, Unsettled, Which,
+    Claim, Kind, Most, NewTasks, Queue, Session, Store, Submission, Targets, Terms, Unsettled, Which,
 };
 use crate::sync::Mutex;
 use crate::tracker::{Settings, Stdio, Submitter, TaskRange, Withdrawn};
@@ -150,6 +150,7 @@ impl Machine {
                 terms: &terms,
                 tasks: Some(NewTasks::Alike(range)),
                 failure: None,
+                most: Most::default(),
                 hand_over: self.queues.then_some(&self.processes[process].engine.mine),
             })
             .unwrap();

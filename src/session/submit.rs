@@ -21,7 +21,7 @@ use crate::model::{
 };
 use crate::rights;
 use crate::scheduler::Pool;
-use crate::store::{Mailer, NewTasks, Session, Submission, Terms, task_id};
+use crate::store::{Mailer, Most, NewTasks, Session, Submission, Terms, task_id};
 use crate::tracker::{Settings, Stdio, Submitter, TaskRange};
 
 /// The attributes that the queue supports, for every tracker alike.
@@ -167,6 +167,7 @@ struct Checked {
     settings: Settings,
     mailer: Option<Mailer>,
     terms: Terms,
+    most: Most,
 }
 
 fn check(
@@ -187,9 +188,11 @@ fn check(
     template.check(&supported, submission)?;
     let submitter = behalf.submitter()?;
     policy::check(behalf, &submitter, template, &config.guests)?;
-    if let Some(guests) = guests::of(config, behalf) {
+    let guests = guests::of(config, behalf);
+    if let Some(guests) = guests {
         guests::check(guests, config, &submitter, template)?;
     }
+    let most = guests.map_or_else(Most::default, guests::most);
     // Credentials and the mail program are those of the process, whoever the job is for; a guest has his own.
     let process = match behalf {
         Behalf::Himself | Behalf::Guest(_) => submitter.clone(),
@@ -206,9 +209,9 @@ fn check(
     rights::of(&submitter, || engine.tracker().check_template(template, &settings))?;
     let terms = match engine.queues_itself() {
         true => terms_there(template)?,
-        false => terms(world, config, template, contact, limits, &submitter.user)?,
+        false => terms(world, config, template, contact, limits, (behalf, &submitter.user))?,
     };
-    Ok(Checked { engine, target, submitter, settings, mailer, terms })
+    Ok(Checked { engine, target, submitter, settings, mailer, terms, most })
 }
 
 impl Checked {
@@ -243,6 +246,7 @@ impl Checked {
             terms: &self.terms,
             tasks,
             failure,
+            most: self.most,
             hand_over: self.engine.queues_itself().then_some(&world.mine),
         });
         submitted.inspect_err(|_| self.engine.new_are_done(&there))?;
@@ -297,7 +301,7 @@ fn terms(
     template: &JobTemplate,
     contact: Option<&str>,
     limits: Limits,
-    user: &str,
+    user: (&Behalf, &str),
 ) -> Result<Terms> {
     let name = queue_name(template);
     let queue = config.queues.get(&name);
@@ -358,7 +362,7 @@ fn reservation(
     template: &JobTemplate,
     slots: i64,
     memory: i64,
-    user: &str,
+    (behalf, user): (&Behalf, &str),
 ) -> Result<Option<i64>> {
     let Some(id) = template.reservation_id.as_ref().filter(|id| !id.is_empty()) else { return Ok(None) };
     let refuse = |cause: &str| Err(Error::argument(format!("reservationId {id}: {cause}")));
@@ -369,13 +373,18 @@ fn reservation(
         return refuse("it is one of another system");
     }
     let info = reservation.info;
+    let is_among = info.users.iter().any(|allowed| allowed == user);
+    // What is another's is not there for a guest.
+    if !is_among && reservation.owner != user && matches!(behalf, Behalf::Guest(_)) {
+        return refuse("there is no such reservation");
+    }
     if info.ends <= now() {
         return refuse("it is over");
     }
     if slots > info.slots || memory > reservation.memory {
         return refuse("it has less than the job asks for");
     }
-    if !info.users.iter().any(|allowed| allowed == user) {
+    if !is_among {
         let text = format!("reservationId {id}: user {user} is not among its usersACL");
         return Err(Error::new(ErrorCode::DeniedByDrms, text));
     }

@@ -71,6 +71,17 @@ pub(super) fn group_named(name: &str) -> Result<Option<Group>> {
     Group::from_name(name).map_err(|errno| os(&format!("look up group \"{name}\""), errno))
 }
 
+/// Returns whether a user is in one of these groups; a name that no group has is nobody's.
+pub(super) fn is_in_one_of(submitter: &Submitter, groups: &[String]) -> Result<bool> {
+    for name in groups {
+        let is_member = |gid| gid == submitter.gid || submitter.groups.contains(&gid);
+        if group_named(name)?.is_some_and(|group| is_member(group.gid.as_raw())) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The user's primary group and those that the user is a member of.
 fn groups(user: &User) -> Result<Vec<Gid>> {
     let look_up = || {

@@ -93,6 +93,7 @@ pub(super) fn config(state_dir: &Path, slots: Option<i64>) -> Config {
         limits: Limits { slots, ..Limits::default() },
         fair_share: false,
         guests: Guests::default(),
+        operators: Vec::new(),
         queues: [("default".to_owned(), Queue::default())].into(),
         sendmail: None,
         compat: Compat::Standard,

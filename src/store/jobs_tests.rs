@@ -3,9 +3,7 @@
 use nix::unistd::geteuid;
 
 use super::*;
-use crate::model::{
-    Control, ErrorCode, JobState, JobTemplate, Millis, Outcome, Owner, Scope, SlotInfo, Text,
-};
+use crate::model::{Control, ErrorCode, JobState, JobTemplate, Millis, Outcome, Owner, Scope, Text};
 use crate::scheduler::{Pick, Plan, Pool};
 use crate::tracker::{Settings, Stdio, Submitter, TaskRange};
 
@@ -16,7 +14,7 @@ pub(super) fn store() -> (tempfile::TempDir, Store, Session) {
     (dir, store, session)
 }
 
-fn submitter() -> Submitter {
+pub(super) fn submitter() -> Submitter {
     Submitter {
         user: "alice".into(),
         uid: 1000,
@@ -106,6 +104,7 @@ pub(super) fn submit_for(
             terms,
             tasks,
             failure: None,
+            most: Most::default(),
             hand_over,
         })
         .unwrap();
@@ -187,7 +186,7 @@ fn a_job_goes_through_its_life_once() {
     assert_eq!((info.dispatched, info.finished), (Some(5), Some(9)));
     assert_eq!(info.owner.as_deref(), Some("alice"));
     assert_eq!(info.queue.as_deref(), Some("default"));
-    assert_eq!(info.allocated_machines, [SlotInfo { machine: "node1".into(), slots: 1 }]);
+    assert_eq!(info.allocated_machines, [crate::model::SlotInfo { machine: "node1".into(), slots: 1 }]);
     assert!(!store.job_started("a", 7, None).unwrap(), "an ended job does not start");
     let left = store.claimed_jobs(&mine).unwrap();
     assert_eq!(left.len(), 1, "who stored the end cleans up");

@@ -26,6 +26,7 @@ mod life;
 mod mails;
 #[cfg(test)]
 mod mails_tests;
+mod migrations;
 mod order;
 mod owners;
 mod pages;
@@ -40,6 +41,7 @@ mod reservations;
 mod rows;
 mod sessions;
 mod space;
+mod stored;
 mod submit;
 mod sweep;
 mod transaction;
@@ -62,6 +64,7 @@ use crate::model::{Error, ErrorCode, Result};
 use crate::sync::Mutex;
 use ballast::Ballast;
 use fold::HandedOver;
+use migrations::{FIRST_TO_SHRINK, VERSION, migrate, version};
 use readers::Readers;
 use transaction::{Failable, Failure, at_one_moment, transact};
 use turn::Turns;
@@ -79,6 +82,7 @@ pub use queue::{Decide, Queue, Targets};
 pub use rerun::Loss;
 pub use reservations::{NewReservation, Reservation};
 pub use sessions::{Kind, Session};
+pub use stored::Most;
 pub use submit::{NewTask, NewTasks, Submission, Terms, task_id};
 pub use work::{Phase, Unsettled};
 
@@ -86,21 +90,6 @@ const FILE: &str = "drmaa2.db";
 /// The bell, written after each transaction. SQLite's own files are not suitable: their last write comes
 /// before the transaction becomes visible.
 const BELL: &str = "drmaa2.bell";
-const SCHEMA: &str = include_str!("schema.sql");
-const SCHEMA_VERSION: i64 = 12;
-/// Files of earlier versions are not made to give space back.
-const FIRST_TO_SHRINK: i64 = 8;
-/// The migrations, each from the schema of the version before.
-const MIGRATIONS: [(i64, &str); 6] = [
-    (7, include_str!("migrations/7.sql")),
-    (8, include_str!("migrations/8.sql")),
-    (9, include_str!("migrations/9.sql")),
-    (10, include_str!("migrations/10.sql")),
-    (11, include_str!("migrations/11.sql")),
-    (12, include_str!("migrations/12.sql")),
-];
-/// Earlier versions have the names of owners alone.
-const WITH_OWNERS: i64 = 12;
 /// The longest time that a transaction waits for those of other processes.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -142,7 +131,7 @@ impl Store {
         // Without a need to write, no writer can keep this one waiting.
         let found = store.look(|sql| Ok(version(sql)?))?;
         store.made.store(true, Ordering::Relaxed);
-        if found != SCHEMA_VERSION {
+        if found != VERSION {
             store.alone(|connection| transact(connection, |sql| migrate(sql, &store.path)))?;
         }
         if (1..FIRST_TO_SHRINK).contains(&found)
@@ -321,32 +310,6 @@ fn connect(path: &Path, make: bool) -> Failable<Connection> {
     Ok(connection)
 }
 
-/// The version of the schema; 0 in a new file.
-fn version(sql: &Connection) -> rusqlite::Result<i64> {
-    sql.query_row("PRAGMA user_version", [], |row| row.get(0))
-}
-
-fn migrate(transaction: &Transaction<'_>, path: &Path) -> Failable<()> {
-    let oldest = MIGRATIONS[0].0 - 1;
-    match version(transaction)? {
-        0 => Ok(transaction.execute_batch(SCHEMA)?),
-        version if (oldest..=SCHEMA_VERSION).contains(&version) => {
-            for (_, migration) in MIGRATIONS.iter().filter(|(to, _)| *to > version) {
-                transaction.execute_batch(migration)?;
-            }
-            if version < WITH_OWNERS {
-                owners::number(transaction)?;
-            }
-            Ok(())
-        }
-        other => {
-            let text = format!("its schema version is {other}, this library knows {SCHEMA_VERSION}");
-            let error = Error::new(ErrorCode::SessionManagement, text);
-            Err(error.of(format!("job store {}", path.display())).into())
-        }
-    }
-}
-
 fn io_error(error: &io::Error, path: &Path) -> Error {
     Error::new(code_of(error), format!("state directory {}: {error}", path.display()))
 }
@@ -399,7 +362,7 @@ pub fn jobs_dir(state_dir: &Path) -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Owner, Scope};
+    use crate::model::Scope;
 
     #[test]
     fn a_deleted_store_is_not_made_again() {
@@ -423,40 +386,6 @@ mod tests {
         let error = Store::open(dir.path()).err().unwrap();
         assert_eq!(error.code, ErrorCode::SessionManagement);
         assert!(error.message.contains("schema version is 99"), "{error}");
-    }
-
-    /// The tables with their columns, the indexes and the triggers of a store.
-    fn schema(store: &Store) -> Vec<(String, String, Option<String>)> {
-        let query = "SELECT m.type || ' ' || m.name, m.tbl_name,
-                         (SELECT group_concat(c.name || ' ' || c.type || ' ' || c.\"notnull\", ', ' ORDER BY c.name)
-                          FROM pragma_table_info(m.name) c)
-                     FROM sqlite_master m ORDER BY 1";
-        let read = store.read(|sql| {
-            let mut query = sql.prepare(query)?;
-            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        });
-        read.unwrap()
-    }
-
-    #[test]
-    fn a_store_of_an_earlier_version_is_brought_up_to_date() {
-        let fresh = tempfile::tempdir().unwrap();
-        let expected = schema(&Store::open(fresh.path()).unwrap());
-        for (version, fixture) in [
-            (6, include_str!("fixtures/6.sql")),
-            (7, include_str!("fixtures/7.sql")),
-            (8, include_str!("fixtures/8.sql")),
-            (9, include_str!("fixtures/9.sql")),
-            (10, include_str!("fixtures/10.sql")),
-            (11, include_str!("fixtures/11.sql")),
-        ] {
-            let dir = tempfile::tempdir().unwrap();
-            Connection::open(dir.path().join(FILE)).unwrap().execute_batch(fixture).unwrap();
-            let store = Store::open(dir.path()).unwrap();
-            assert_eq!(schema(&store), expected, "from {version}");
-            store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7)).unwrap();
-        }
     }
 
     #[test]

@@ -97,6 +97,26 @@ CREATE INDEX submission_by_reservation ON submissions (reservation) WHERE reserv
 CREATE INDEX submission_in_reservation ON submissions (reservation)
     WHERE unsettled > 0 AND reservation IS NOT NULL;
 
+-- What is stored of the jobs of each user, kept by the triggers: with a limit, a submission needs it at once.
+CREATE TABLE stored (
+    owner_uid INTEGER PRIMARY KEY,
+    jobs      INTEGER NOT NULL,
+    -- Of what was asked for.
+    bytes     INTEGER NOT NULL
+);
+CREATE TRIGGER submission_stored AFTER INSERT ON submissions BEGIN
+    INSERT INTO stored (owner_uid, jobs, bytes)
+    VALUES (NEW.owner_uid, coalesce((NEW.last_task - NEW.first_task) / NEW.task_step + 1, 1),
+        length(CAST(NEW.template AS BLOB)) + length(CAST(NEW.stdio AS BLOB)))
+    ON CONFLICT (owner_uid) DO UPDATE SET jobs = jobs + excluded.jobs, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER submission_gone AFTER DELETE ON submissions BEGIN
+    UPDATE stored
+    SET jobs = jobs - coalesce((OLD.last_task - OLD.first_task) / OLD.task_step + 1, 1),
+        bytes = bytes - length(CAST(OLD.template AS BLOB)) - length(CAST(OLD.stdio AS BLOB))
+    WHERE owner_uid = OLD.owner_uid;
+END;
+
 CREATE TABLE jobs (
     number      INTEGER PRIMARY KEY,
     id          TEXT NOT NULL UNIQUE,
@@ -316,4 +336,4 @@ CREATE INDEX reservation_by_session ON reservations (session, number);
 -- Those that are over are many and never looked for.
 CREATE INDEX reservation_by_end ON reservations (ends);
 
-PRAGMA user_version = 12;
+PRAGMA user_version = 13;

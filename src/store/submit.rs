@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use serde::Serialize;
 
 use super::fold::{self, Folded};
+use super::stored::{self, Most};
 use super::{Claim, Failable, Mailer, Store, transact};
 use crate::model::{Error, JobState, JobTemplate, Millis, Result, Text, now};
 use crate::scheduler::Pool;
@@ -33,6 +34,8 @@ pub struct Submission<'a> {
     pub tasks: Option<NewTasks<'a>>,
     /// The reason why a single job has failed already, if it has.
     pub failure: Option<&'a str>,
+    /// The most that may be stored of its user's, with it.
+    pub most: Most,
     /// The process that hands it over to a runtime with a queue of its own. `None` lets it wait here.
     pub hand_over: Option<&'a Claim>,
 }
@@ -169,6 +172,7 @@ impl Store {
                 return Err(Error::session("the job session has been destroyed").into());
             }
             let number = sql.last_insert_rowid();
+            stored::check(sql, new.submitter.uid, new.most)?;
             let mut insert = sql.prepare_cached(
                 "INSERT INTO jobs (id, submission, task, stdio, state, finished, annotation, phase, claim, leftovers)
                  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

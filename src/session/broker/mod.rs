@@ -201,7 +201,7 @@ impl Broker {
     /// Do what a client asks for, in the lane of its user.
     fn act(&self, peer: &Arc<Peer>, asked: Asked) {
         let told = match asked {
-            Asked::Hello { protocol: PROTOCOL, umask } => match peer.introduce(umask) {
+            Asked::Hello { protocol: PROTOCOL, umask } => match self.introduce(peer, umask) {
                 Ok(()) => Told::Hello { protocol: PROTOCOL },
                 Err(error) => Told::Refused(error),
             },
@@ -224,6 +224,10 @@ impl Broker {
             Ok(frame) => drop(peer.answers.blocking_send(frame)),
             Err(error) => tracing::error!(%error, "an answer cannot be written"),
         }
+    }
+
+    fn introduce(&self, peer: &Peer, umask: u32) -> Result<()> {
+        peer.introduce(umask, &self.world.config.reload()?.operators)
     }
 
     /// The end of a connection.

@@ -31,6 +31,8 @@ pub(super) struct Peer {
     pub(super) claim: Claim,
     /// The submitter of its jobs, once it has said hello.
     pub(super) submitter: OnceLock<Submitter>,
+    /// Its user sees and controls the jobs of all.
+    pub(super) is_operator: AtomicBool,
     /// Answers on their way to it.
     pub(super) answers: mpsc::Sender<Vec<u8>>,
     /// The news for it.
@@ -70,6 +72,7 @@ impl Peer {
             groups: groups(stream)?,
             claim,
             submitter: OnceLock::new(),
+            is_operator: AtomicBool::new(false),
             answers,
             news: Mutex::default(),
             rings: Notify::new(),
@@ -80,8 +83,9 @@ impl Peer {
         })
     }
 
-    /// Find out who submits its jobs. DENIED_BY_DRMS if the user has no account.
-    pub(super) fn introduce(&self, umask: u32) -> Result<()> {
+    /// Find out who submits its jobs, and whether that is an operator, one of these groups. DENIED_BY_DRMS if the user has
+    /// no account.
+    pub(super) fn introduce(&self, umask: u32, operators: &[String]) -> Result<()> {
         let uid = Uid::from_raw(self.uid);
         let user = submitter::user(uid)?.ok_or_else(|| {
             let text = format!("user {uid} has no account on this machine");
@@ -90,6 +94,7 @@ impl Peer {
         let groups: Vec<Gid> = self.groups.iter().copied().map(Gid::from_raw).collect();
         let submitter =
             submitter::of_peer(user.name, uid, Gid::from_raw(self.gid), &groups, umask & 0o777)?;
+        self.is_operator.store(submitter::is_in_one_of(&submitter, operators)?, Ordering::Relaxed);
         // The first one counts.
         let _ = self.submitter.set(submitter);
         Ok(())

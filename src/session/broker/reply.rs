@@ -30,7 +30,7 @@ impl Broker {
             _ => {}
         }
         let (world, scope, claim) = (&self.world, scope(peer), &peer.claim);
-        let desk = Desk { world, scope, monitoring, claim, is_remote: true };
+        let desk = Desk { world, scope, is_guest: peer.uid != 0, monitoring, claim, is_remote: true };
         let answered = catch_unwind(AssertUnwindSafe(|| desk.answer(call)));
         answered.unwrap_or_else(|_| Err(Error::internal("the broker's work on a call died")))
     }
@@ -85,9 +85,10 @@ impl Broker {
     }
 }
 
-/// The objects that a client may see: those of its user. Root sees all.
+/// The objects that a client may see: those of its user. Root and operators see all.
 fn scope(peer: &Peer) -> Scope {
-    Scope { uid: peer.uid, others: peer.uid == 0 }
+    let others = peer.uid == 0 || peer.is_operator.load(Ordering::Relaxed);
+    Scope { uid: peer.uid, others }
 }
 
 fn refused(peer: &Peer) -> Error {

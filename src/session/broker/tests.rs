@@ -41,9 +41,14 @@ impl Site {
     }
 
     fn with(guests: Guests) -> Self {
+        Self::configured(|config| config.guests = guests)
+    }
+
+    fn configured(change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let config = Config { guests, ..config(&dir.path().join("state"), None) };
+        let mut config = config(&dir.path().join("state"), Some(4));
+        change(&mut config);
         let bench = Bench::with(config, FakeTracker::new());
         let path = dir.path().join("broker.sock");
         let socket = UnixListener::bind(&path).unwrap();
@@ -230,6 +235,86 @@ fn a_job_has_no_more_than_the_site_allows() {
     let given = orders.iter().map(|order| order.template.extensions().unwrap());
     let given: Vec<_> = given.map(|given| (given.memory, given.pids)).collect();
     assert_eq!(given, [(Some(1 << 30), Some(100)), (None, None)]);
+}
+
+#[test]
+fn a_site_may_list_contact_strings_and_let_users_reserve() {
+    let contacts = vec!["containerd://?slots=2".to_owned()];
+    let site = Site::with(Guests { contacts, reservations: true, ..Guests::default() });
+    if !is_root() {
+        return;
+    }
+    let rtemplate = crate::model::ReservationTemplate { duration: Some(60), ..Default::default() };
+    let session = ReservationSession::create(Some("roots"), None).unwrap();
+    let roots = session.request(&rtemplate).unwrap();
+    site.of(DAEMON, |connection| {
+        assert!([0, 1, 9, 12].iter().all(|capability| connection.has(*capability)));
+        let other = JobSession::create(None, Some("containerd://?slots=3")).map(drop);
+        assert_eq!(code(other), ErrorCode::DeniedByDrms);
+        let jobs = JobSession::create(None, Some("containerd://?slots=2")).unwrap();
+        let session = ReservationSession::create(Some("mine"), None).unwrap();
+        let mine = session.request(&rtemplate).unwrap();
+        assert_eq!(mine.info().unwrap().users, ["daemon"]);
+        let within = |id: &str| JobTemplate { reservation_id: Some(id.into()), ..template("0") };
+        jobs.run_job(within(&mine.id)).unwrap().wait_terminated(Timeout::Infinite).unwrap();
+        let refused = [&*roots.id, "nothing"].map(|id| jobs.run_job(within(id)).unwrap_err());
+        assert_eq!(refused[0].code, ErrorCode::InvalidArgument);
+        assert_eq!(refused[0].message.replace(&roots.id, "nothing"), refused[1].message);
+        mine.terminate().unwrap();
+    });
+    assert!(roots.info().is_ok());
+}
+
+#[test]
+fn a_user_stores_no_more_than_he_may() {
+    let site = Site::with(Guests { stored_jobs: Some(3), sessions: Some(2), ..Guests::default() });
+    if !is_root() {
+        return;
+    }
+    site.of(NOBODY, |_| {
+        let session = JobSession::create(None, None).unwrap();
+        let bulk = |end| Bulk { begin: 1, end, step: 1, max_parallel: 0 };
+        let refused = session.run_bulk_jobs(&template("0"), bulk(4)).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::TryLater);
+        assert!(refused.message.contains("4 jobs of this user"), "{refused}");
+        let array = session.run_bulk_jobs(&template("0"), bulk(3)).unwrap();
+        assert_eq!(code(session.run_job(template("0"))), ErrorCode::TryLater);
+        session.wait_all_terminated(&array.jobs().unwrap(), Timeout::Infinite).unwrap();
+        array.reap().unwrap();
+        let job = session.run_job(template("0")).unwrap();
+        assert_eq!(session.jobs(None).unwrap(), [job]);
+        let _second = JobSession::create(None, None).unwrap();
+        assert_eq!(code(JobSession::create(None, None).map(drop)), ErrorCode::TryLater);
+    });
+    let roots = JobSession::create(None, None).unwrap();
+    let jobs: Vec<_> = (0..4).map(|_| roots.run_job(template("0"))).collect();
+    assert!(jobs.iter().all(Result::is_ok), "{jobs:?}");
+}
+
+#[test]
+fn an_operator_sees_and_controls_the_jobs_of_all() {
+    let site = Site::configured(|config| config.operators = vec!["root".to_owned()]);
+    if !is_root() {
+        return;
+    }
+    let _alone = MONITORING.write().unwrap();
+    let roots = JobSession::create(Some("roots"), None).unwrap();
+    let job = roots.run_job(template("sleep")).unwrap();
+    job.wait_started(Timeout::Infinite).unwrap();
+    // A client of these tests has the groups of root.
+    site.of(DAEMON, |_| {
+        let monitoring = MonitoringSession::open().unwrap();
+        assert_eq!(monitoring.jobs(None).unwrap(), std::slice::from_ref(&job));
+        assert_eq!(job.info().unwrap().session.as_deref(), Some("roots"));
+        job.control(Control::Terminate).unwrap();
+        job.wait_terminated(Timeout::Infinite).unwrap();
+        // What he submits is his own, with no more rights than before.
+        let session = JobSession::create(None, None).unwrap();
+        let urgent = JobTemplate { priority: Some(1), ..template("0") };
+        assert_eq!(code(session.run_job(urgent)), ErrorCode::DeniedByDrms);
+        monitoring.close().unwrap();
+    });
+    assert_eq!(job.state().unwrap().0, JobState::Failed);
 }
 
 #[test]

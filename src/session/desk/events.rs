@@ -23,7 +23,7 @@ impl Desk<'_> {
             true => store.show_events(self.claim, seen, BATCH)?,
             false => store.take_events(self.claim, seen, BATCH)?,
         };
-        if self.is_guest() {
+        if self.is_guest {
             for event in &mut events {
                 if !self.sees_event(event)? {
                     event.job.clear();

@@ -164,6 +164,6 @@ impl Desk<'_> {
 
     /// A job that is not stored was not made through DRMAA, and is no guest's, or is not there.
     fn absent<T>(&self, job: &JobRef) -> Result<Option<T>> {
-        if job.session.is_none() && !self.is_guest() { Ok(None) } else { Err(job.unknown()) }
+        if job.session.is_none() && !self.is_guest { Ok(None) } else { Err(job.unknown()) }
     }
 }

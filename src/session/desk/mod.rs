@@ -21,6 +21,8 @@ pub(super) struct Desk<'a> {
     pub(super) world: &'a Arc<World>,
     /// The objects that it may see.
     pub(super) scope: Scope,
+    /// It is a guest: a user who has no way to the runtime but this.
+    pub(super) is_guest: bool,
     /// It has a monitoring session open.
     pub(super) monitoring: bool,
     /// Its process.
@@ -30,11 +32,6 @@ pub(super) struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// Returns whether the client is a guest: a user who has no way to the runtime but this.
-    fn is_guest(&self) -> bool {
-        !self.scope.others
-    }
-
     /// Returns whether the client may see an object of this owner, in a session of that owner.
     fn sees(&self, whose: (i64, i64)) -> bool {
         self.scope.has_one_of(whose)

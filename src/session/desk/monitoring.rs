@@ -19,7 +19,7 @@ impl Desk<'_> {
             Ok(jobs)
         })?;
         let mut jobs = matching(&stored, filter);
-        if self.is_guest() {
+        if self.is_guest {
             jobs.extend(matching(&self.others_jobs()?, filter));
             // Containers that were not made through DRMAA are nobody's.
             return Ok(jobs);
@@ -59,13 +59,13 @@ impl Desk<'_> {
     }
 
     fn shows_others(&self) -> Result<bool> {
-        Ok(self.is_guest() && !self.world.config.reload()?.guests.hide_others)
+        Ok(self.is_guest && !self.world.config.reload()?.guests.hide_others)
     }
 
     pub(super) fn all_reservations(&self) -> Result<Vec<ReservationRef>> {
         let mut stored = reserving::in_force(self.world, self.world.store.all_reservations()?)?;
         stored.retain(|reservation| self.sees(reservation.whose));
-        if self.is_guest() {
+        if self.is_guest {
             return Ok(stored.iter().map(ReservationRef::of).collect());
         }
         let others = reserving::foreign(self.world)?;
@@ -80,7 +80,7 @@ impl Desk<'_> {
 
     pub(super) fn supports(&self, capability: i32) -> Result<bool> {
         let config = self.world.config.reload()?;
-        Ok(match self.is_guest() {
+        Ok(match self.is_guest {
             true => capabilities::guest_has(&config, capability),
             false => capabilities::has(Some(&config), capability),
         })

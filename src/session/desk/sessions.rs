@@ -29,20 +29,11 @@ impl Desk<'_> {
                 &invented
             }
         };
-        // It would choose the socket, the namespace and the limits.
-        if self.is_guest()
-            && let Some(contact) = contact.filter(|contact| !contact.is_empty())
-        {
-            let text = format!("contact \"{contact}\": only root may name another than the default");
-            return Err(Error::new(ErrorCode::DeniedByDrms, text));
+        if self.is_guest {
+            self.check_guests_session(kind, contact)?;
         }
         let (target, _) = self.world.contact(contact)?;
         if kind == Kind::Reservation {
-            if self.is_guest() {
-                return Err(Error::unsupported(
-                    "a reservation session of a user other than root, by the broker",
-                ));
-            }
             let engine = self.world.engine(&target)?;
             if engine.queues_itself() && engine.tracker().reserving().is_none() {
                 let what = "a reservation session of a system that keeps no reservations";
@@ -53,6 +44,30 @@ impl Desk<'_> {
         self.world.store.sync()?;
         self.take_up(&session);
         Ok(session)
+    }
+
+    fn check_guests_session(&self, kind: Kind, contact: Option<&str>) -> Result<()> {
+        let guests = self.world.config.reload()?.guests;
+        // It would choose the socket, the namespace and the limits.
+        if let Some(contact) = contact.filter(|contact| !contact.is_empty())
+            && !guests.contacts.iter().any(|allowed| allowed == contact)
+        {
+            let text = format!("contact \"{contact}\": only root may name what the site does not list");
+            return Err(Error::new(ErrorCode::DeniedByDrms, text));
+        }
+        if kind == Kind::Reservation && !guests.reservations {
+            let what = "a reservation session of a user other than root, by this broker";
+            return Err(Error::unsupported(what));
+        }
+        let his = Scope { uid: self.scope.uid, others: false };
+        let count = self.world.store.session_names(kind, his)?.len();
+        match guests.sessions {
+            Some(most) if usize::try_from(most).is_ok_and(|most| count >= most) => {
+                let text = format!("this user has {count} {kind}s, {most} may be: destroy some");
+                Err(Error::new(ErrorCode::TryLater, text))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn open_session(&self, kind: Kind, name: &str) -> Result<Session> {
@@ -94,7 +109,7 @@ impl Desk<'_> {
     pub(super) fn categories(&self, session: &Session) -> Result<Vec<String>> {
         let session = self.stored_session(session)?;
         let config = self.world.config.reload()?;
-        if self.is_guest() {
+        if self.is_guest {
             // The images that are there are those of everybody.
             return Ok(config.categories.into_keys().collect());
         }

@@ -1,0 +1,104 @@
+//! What is stored of the jobs of each user, and its limits.
+
+use rusqlite::{OptionalExtension, Transaction};
+
+use super::transaction::Failable;
+use crate::model::{Error, ErrorCode};
+
+/// The most that may be stored of a user's jobs; `None` is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Most {
+    /// Jobs that are not reaped.
+    pub jobs: Option<i64>,
+    /// Bytes of their templates.
+    pub bytes: Option<i64>,
+}
+
+/// TRY_LATER if there is more of a user's than he may have. To be asked after a submission, in its transaction.
+pub(super) fn check(sql: &Transaction<'_>, uid: u32, most: Most) -> Failable<()> {
+    if most == Most::default() {
+        return Ok(());
+    }
+    let mut query = sql.prepare_cached("SELECT jobs, bytes FROM stored WHERE owner_uid = ?")?;
+    let stored = query.query_row([uid], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let (jobs, bytes): (i64, i64) = stored.unwrap_or_default();
+    for (what, stored, most) in
+        [("jobs", jobs, most.jobs), ("bytes of job templates", bytes, most.bytes)]
+    {
+        if let Some(most) = most.filter(|most| stored > *most) {
+            let text = format!(
+                "{stored} {what} of this user would be stored, {most} may be: reap some that have ended"
+            );
+            return Err(Error::new(ErrorCode::TryLater, text).into());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::super::jobs_tests::{array, insert, store};
+    use super::super::{FILE, Store, Which};
+    use super::*;
+    use crate::model::Control;
+
+    fn stored(store: &Store) -> Vec<(i64, i64)> {
+        let query = "SELECT jobs, bytes > 0 FROM stored ORDER BY owner_uid";
+        let read = store.read(|sql| {
+            let mut query = sql.prepare(query)?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        });
+        read.unwrap()
+    }
+
+    #[test]
+    fn what_is_stored_is_counted_until_it_is_reaped() {
+        let (_dir, store, session) = store();
+        assert_eq!(stored(&store), []);
+        insert(&store, &session, "a");
+        array(&store, &session, "b", &[3, 5, 7]);
+        assert_eq!(stored(&store), [(4, 1)]);
+        for which in [Which::Job("a"), Which::Array("b")] {
+            store.terminate(which, Control::Kill).unwrap();
+            store.reap(which).unwrap();
+        }
+        assert_eq!(stored(&store), [(0, 0)]);
+    }
+
+    #[test]
+    fn more_than_may_be_stored_is_refused() {
+        let (_dir, store, session) = store();
+        insert(&store, &session, "a");
+        array(&store, &session, "b", &[1, 2]);
+        let checked = |uid, jobs, bytes| {
+            let checked: crate::model::Result<()> =
+                store.write(|sql| check(sql, uid, Most { jobs, bytes }));
+            checked.map_err(|error| error.code)
+        };
+        let uid = crate::store::jobs_tests::submitter().uid;
+        assert_eq!(checked(uid, Some(3), Some(1 << 20)), Ok(()));
+        assert_eq!(checked(uid, None, None), Ok(()));
+        assert_eq!(checked(uid, Some(2), None), Err(ErrorCode::TryLater));
+        assert_eq!(checked(uid, None, Some(1)), Err(ErrorCode::TryLater));
+        assert_eq!(checked(uid + 1, Some(0), Some(0)), Ok(()));
+    }
+
+    #[test]
+    fn what_an_earlier_version_has_stored_is_counted() {
+        let (dir, store, session) = store();
+        insert(&store, &session, "a");
+        array(&store, &session, "b", &[1, 2]);
+        let counted = stored(&store);
+        store.sync().unwrap();
+        drop(store);
+        let sql = Connection::open(dir.path().join(FILE)).unwrap();
+        let earlier = "DROP TRIGGER submission_stored; DROP TRIGGER submission_gone; DROP TABLE stored;
+                       PRAGMA user_version = 12";
+        sql.execute_batch(earlier).unwrap();
+        drop(sql);
+        assert_eq!(stored(&Store::open(dir.path()).unwrap()), counted);
+    }
+}
