@@ -8,12 +8,15 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use once_cell::sync::OnceCell;
+
 use super::call::{Answer, Call};
 use super::changes::Changes;
 use super::link::{self, Link, Pauses};
 use super::listener::Listener;
 use super::message::{Asked, Told};
 use super::waits::{Source, Waits};
+use crate::config::Compat;
 use crate::model::{Error, ErrorCode, Result};
 use crate::runtime;
 use crate::sync::{Condvar, Mutex};
@@ -29,6 +32,8 @@ pub(super) struct Connection {
     path: PathBuf,
     /// The effective user of the process, whom the broker knows it by.
     pub(super) uid: u32,
+    /// The C structs that the program expects, as it said at its first use.
+    compat: OnceCell<Compat>,
     me: Weak<Self>,
     state: Mutex<State>,
     /// Locked for moments alone, also while the link is made anew.
@@ -69,6 +74,7 @@ impl Connection {
         Arc::new_cyclic(|me| Self {
             path: path.to_owned(),
             uid,
+            compat: OnceCell::new(),
             me: me.clone(),
             state: Mutex::default(),
             followed: Mutex::default(),
@@ -78,6 +84,11 @@ impl Connection {
             changes: Arc::default(),
             listener: Listener::default(),
         })
+    }
+
+    /// The C structs that the program expects: what it says now, unless it was asked before.
+    pub(super) fn compat(&self) -> Result<Compat> {
+        self.compat.get_or_try_init(Compat::of_process).copied()
     }
 
     /// Make a call.

@@ -128,7 +128,10 @@ pub fn supports(capability: i32) -> bool {
     let config = Config::load().ok();
     match config.as_ref().and_then(door::broker) {
         // That is for the broker to say, which has a configuration of its own.
-        Some(_) => process::ask(call::Call::Supports(capability)).unwrap_or(false),
+        Some(_) => {
+            let answer = process::way().and_then(|way| way.ask(false, call::Call::Supports(capability)));
+            answer.and_then(<bool as call::Content>::of).unwrap_or(false)
+        }
         None => capabilities::has(config.as_ref(), capability),
     }
 }
@@ -146,7 +149,7 @@ pub fn drmaa_version() -> Version {
 pub fn compat() -> Result<Compat> {
     match process::door()? {
         Door::Here(world) => Ok(world.config.compat),
-        Door::There(_) => Ok(Config::load()?.compat),
+        Door::There(connection) => connection.compat(),
     }
 }
 

@@ -75,6 +75,16 @@ extern "C" fn after_fork_in_child() {
 
 /// The way of this process to jobs; found at the first call, and for another user anew if it is the broker's.
 pub(super) fn door() -> Result<Door> {
+    let door = way()?;
+    if let Door::There(connection) = &door {
+        // The world of this process has read it by now.
+        connection.compat()?;
+    }
+    Ok(door)
+}
+
+/// The same for a question about the build, which is no use of the library.
+pub(super) fn way() -> Result<Door> {
     #[cfg(test)]
     if let Some(door) = test_door() {
         return Ok(door);

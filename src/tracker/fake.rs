@@ -19,8 +19,7 @@ use crate::model::{
 };
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// The category that the fake knows.
-pub const CATEGORY: &str = "fake-image";
+pub use template::CATEGORY;
 
 /// Runs jobs in memory. A job whose command is a number ends at once with that exit code; any other runs
 /// until [`FakeTracker::exit`].

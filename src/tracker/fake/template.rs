@@ -1,7 +1,9 @@
 //! The templates of the jobs that the fake takes.
 
-use super::CATEGORY;
 use crate::model::{Error, JobTemplate, Result};
+
+/// The category that the fake knows.
+pub const CATEGORY: &str = "fake-image";
 
 pub(super) const ATTRIBUTES: [&str; 9] = [
     "remoteCommand",
