@@ -207,6 +207,12 @@ fn picked(picks: &[Pick], job: &Candidate) -> Vec<i64> {
 /// A candidate, the machine when it has been served, and whether some of its jobs wait, for more than their user.
 type Turn<'a> = (&'a Candidate, Oracle<'a>, bool);
 
+/// The first job of the same user that waits, for more than its user: what his limit leaves it is kept for that one alone.
+fn first_of_user<'a>(turns: &[Turn<'a>], state: &Oracle, job: &Candidate) -> Option<&'a Candidate> {
+    let waits = |(first, _, waits): &&Turn<'a>| *waits && state.same_user(first, job);
+    turns.iter().find(waits).map(|(first, ..)| *first)
+}
+
 /// Check a plan that had room for everything against the rules. `jobs` are in serving order, and all
 /// have the same limits except for their queues. Returns the machine after it.
 pub(super) fn check(before: &Oracle, jobs: &[Candidate], plan: &Plan) -> Result<Machine, String> {
@@ -234,7 +240,7 @@ pub(super) fn check(before: &Oracle, jobs: &[Candidate], plan: &Plan) -> Result<
         let waits = before.is_eligible(job, slots.len());
         let by_user = !state.user_allows(job, job.min_slots)
             || blocked.iter().any(|first| state.same_user(first, job))
-            || turns.iter().any(|(first, _, waits)| *waits && state.takes_from(first, job));
+            || first_of_user(&turns, &state, job).is_some_and(|first| state.takes_from(first, job));
         if waits && by_user {
             blocked.push(job);
         }
