@@ -117,7 +117,8 @@ fn client() -> Result<(), Error> {
 
 /// Wait for a job that does not end, until this process is ended.
 fn waiter() -> Result<(), Error> {
-    let job = JobSession::create(None, None)?.run_job(template("/bin/true", true)?)?;
+    let session = JobSession::create(None, None)?;
+    let job = session.run_job(template("/bin/true", true)?)?;
     println!("waits");
     job.wait_terminated(Timeout::Infinite)?;
     Ok(())
