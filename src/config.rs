@@ -309,8 +309,8 @@ impl Config {
 
     /// The name of the category of a job, if it has one.
     fn category<'a>(&'a self, template: &'a JobTemplate) -> Option<Cow<'a, str>> {
-        let own = template.job_category.as_ref().filter(|category| !category.is_empty());
-        own.map(|own| Cow::Owned(own.to_string()))
+        own_category(template)
+            .map(Cow::Owned)
             .or_else(|| self.default_category.as_deref().map(Cow::Borrowed))
     }
 
@@ -328,8 +328,7 @@ impl Config {
 
     /// Returns whether the configuration, and not the template, names the image of a job.
     pub fn names_image(&self, template: &JobTemplate) -> bool {
-        let own = template.job_category.as_ref().filter(|category| !category.is_empty());
-        own.is_none_or(|own| self.categories.contains_key(&own.to_string()))
+        own_category(template).is_none_or(|own| self.categories.contains_key(&own))
     }
 
     /// Set what jobs run on by the key `address`.
@@ -385,6 +384,12 @@ impl Config {
         let (target, limits) = self.containerd.clone().contact(rest, self.limits).map_err(refuse)?;
         Ok((Target::Containerd(target), limits))
     }
+}
+
+/// The category that a template names.
+fn own_category(template: &JobTemplate) -> Option<String> {
+    let own = template.job_category.as_ref().filter(|category| !category.is_empty());
+    own.map(Text::to_string)
 }
 
 fn containers(word: &str) -> Result<Containers> {

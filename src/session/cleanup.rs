@@ -102,7 +102,7 @@ impl Engine {
 
     /// Note that the clean-up of a job is over.
     pub(super) fn cleaned(&self, id: &str) {
-        self.progress.lock().cleaned(id);
+        self.progress.lock().forget_work(id);
         self.changed.notify_all();
         self.kick.ring();
     }

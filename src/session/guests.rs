@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::behalf::Behalf;
+use super::policy::denied;
 use super::submitter::is_in_one_of;
 use crate::config::{Config, EVERYONE, Guests};
 use crate::drms;
@@ -69,14 +70,14 @@ pub(super) fn check(
         if let (Some(wanted), Some(most)) = (wanted, most)
             && wanted > most
         {
-            return Err(denied(
+            return Err(refused(
                 name,
                 &format!("{wanted} {unit} are more than the {most} that users may have"),
             ));
         }
     }
     if guests.tmpfs.is_some() && own.tmpfs.iter().any(|tmpfs| tmpfs.size.is_none()) {
-        return Err(denied("tmpfs", "each has to say its size, since the site limits it"));
+        return Err(refused("tmpfs", "each has to say its size, since the site limits it"));
     }
     let wall_clock = template.wall_clock()?;
     if let (Some(wanted), Some(most)) = (wall_clock, guests.wall_clock_seconds)
@@ -87,7 +88,7 @@ pub(super) fn check(
         return Err(Error::new(ErrorCode::DeniedByDrms, text));
     }
     if guests.read_only && sets(template, "read_only") && !own.read_only {
-        return Err(denied("read_only", "the root file system of users' jobs is read-only"));
+        return Err(refused("read_only", "the root file system of users' jobs is read-only"));
     }
     let image = config.image(template);
     check_network(guests, template, &all, image.as_deref())?;
@@ -110,7 +111,7 @@ fn check_network(
             let allowed: Vec<&str> = allowed.iter().map(|network| network.name()).collect();
             let text =
                 format!("\"{}\", but users may have only: {}", network.name(), allowed.join(", "));
-            Err(denied("network", &text))
+            Err(refused("network", &text))
         }
         _ => Ok(()),
     }
@@ -147,19 +148,19 @@ fn check_devices(guests: &Guests, submitter: &Submitter, own: &Extensions) -> Re
         if !groups.iter().any(|group| group == EVERYONE) && !is_in_one_of(submitter, groups)? {
             let text =
                 format!("\"{name}\": user {} is in no group that may have {kind}", submitter.user);
-            return Err(denied("devices", &text));
+            return Err(refused("devices", &text));
         }
     }
     Ok(())
 }
 
+fn refused(attribute: &str, cause: &str) -> Error {
+    denied(&format!("{PREFIX}{attribute}"), cause)
+}
+
 /// Returns whether the template itself sets an attribute.
 fn sets(template: &JobTemplate, name: &str) -> bool {
     template.extensions.get(&format!("{PREFIX}{name}")).is_some_and(|value| !value.is_empty())
-}
-
-fn denied(attribute: &str, cause: &str) -> Error {
-    Error::new(ErrorCode::DeniedByDrms, format!("job template attribute {PREFIX}{attribute}: {cause}"))
 }
 
 #[cfg(test)]

@@ -52,7 +52,8 @@ pub(super) fn check(
     Ok(())
 }
 
-fn denied(attribute: &str, cause: &str) -> Error {
+/// DENIED_BY_DRMS for the value of an attribute.
+pub(super) fn denied(attribute: &str, cause: &str) -> Error {
     Error::new(ErrorCode::DeniedByDrms, format!("job template attribute {attribute}: {cause}"))
 }
 

@@ -179,14 +179,13 @@ impl Progress {
     pub(super) fn ends_work(&mut self, id: &str) -> bool {
         let works = self.doing(id).is_some_and(|doing| doing != Doing::Cleaning);
         if works {
-            self.working.remove(id);
-            self.delayed.remove(id);
+            self.forget_work(id);
         }
         works
     }
 
-    /// Note that the clean-up of a job is over, and with it all work.
-    pub(super) fn cleaned(&mut self, id: &str) {
+    /// Note that no work on a job is in progress any more, of whatever kind.
+    pub(super) fn forget_work(&mut self, id: &str) {
         self.working.remove(id);
         self.delayed.remove(id);
     }
@@ -194,8 +193,7 @@ impl Progress {
     /// Note that this process no longer starts the job, or ends it where it waits.
     pub(super) fn starts_no_more(&mut self, id: &str) {
         if matches!(self.doing(id), Some(Doing::Starting | Doing::Ending)) {
-            self.working.remove(id);
-            self.delayed.remove(id);
+            self.forget_work(id);
         }
     }
 

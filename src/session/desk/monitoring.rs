@@ -11,16 +11,19 @@ use crate::tracker::JobTracker;
 
 impl Desk<'_> {
     pub(super) fn all_jobs(&self, filter: Option<&JobFilter>) -> Result<Vec<JobRef>> {
-        let store = &self.world.store;
+        let (store, mut others) = (&self.world.store, Vec::new());
         // Those of others are not looked at.
         let stored = settled(self.world, || {
-            let mut jobs = store.all_jobs()?;
-            jobs.retain(|job| self.sees(job.whose));
-            Ok(jobs)
+            let (seen, unseen) = store.all_jobs()?.into_iter().partition(|job| self.sees(job.whose));
+            others = unseen;
+            Ok(seen)
         })?;
         let mut jobs = matching(&stored, filter);
         if self.is_guest {
-            jobs.extend(matching(&self.others_jobs()?, filter));
+            if self.shows_others()? {
+                others.iter_mut().for_each(|job: &mut Job| job.info = job.info.for_others());
+                jobs.extend(matching(&others, filter));
+            }
             // Containers that were not made through DRMAA are nobody's.
             return Ok(jobs);
         }
@@ -36,15 +39,6 @@ impl Desk<'_> {
             }
         }
         Ok(jobs)
-    }
-
-    /// What a guest may know of the jobs of others, as they are stored.
-    fn others_jobs(&self) -> Result<Vec<Job>> {
-        if !self.shows_others()? {
-            return Ok(Vec::new());
-        }
-        let others = self.world.store.all_jobs()?.into_iter().filter(|job| !self.sees(job.whose));
-        Ok(others.map(|job| Job { info: job.info.for_others(), ..job }).collect())
     }
 
     /// What a guest with a monitoring session may know of this job of another user. `None` if it is none, or the site hides
