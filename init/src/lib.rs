@@ -65,6 +65,9 @@ pub const SITE_FILE: &str = "site";
 /// Name of the file in that directory that gives a container the GPUs that the workload manager has granted: the kind of
 /// their CDI devices, and the directories that describe them, a line each.
 pub const GPUS_FILE: &str = "gpus";
+/// The argument by which the program on the node asks the containerd there, by its broker, for the container of a job; the
+/// socket, the file with the messages and the directory of the run follow. [`SPEC_FILE`] is that file.
+pub const CONTAINERD: &str = "--containerd";
 /// The program whose command is a step of Slurm's: signals are Slurm's affair then.
 pub const STEP_PROGRAM: &str = "srun";
 /// Name of the container's OCI spec in that directory, in which [`RUN_PLACEHOLDER`] stands for the path of the

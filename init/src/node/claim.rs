@@ -84,7 +84,7 @@ impl Claim {
                 return Ok(Self::Refused(format!("it is run by job {} of Slurm", text.display())));
             }
             match Record::read(&job.dir.join(format!("{RUN}{run}"))) {
-                Ok(record) if !record.interrupted => return Ok(Self::Over(code(&record))),
+                Ok(record) if !record.interrupted => return Ok(Self::Over(exit_code(&record))),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -110,7 +110,7 @@ fn is_locked(file: &File) -> bool {
 }
 
 /// The exit code of a job that has ended.
-fn code(record: &Record) -> u8 {
+pub(super) fn exit_code(record: &Record) -> u8 {
     let code = record.signal.map_or(record.exit_code, |signal| Some(128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(super::REFUSED)
 }

@@ -6,11 +6,14 @@
 //! sum of `OFFSET` and the number that Slurm gives it. `FIRST` is the index at place 0, `STEP` the difference between
 //! two, `STAND_IN` the number that stands for the index of a task in what they share.
 //!
+//! `drmaa2-node --containerd SOCKET MESSAGES RUN_DIR` is what that starts where the node's containerd makes the container.
+//!
 //! A workload manager may start a job twice, so it is claimed in its directory first, see [`claim`]. The end is told
 //! by init's record alone.
 
 mod claim;
 mod container;
+mod containerd;
 mod gpus;
 mod job;
 mod run;
@@ -24,6 +27,7 @@ use std::io::{self, Write};
 use std::os::unix::process::parent_id;
 use std::process::ExitCode;
 
+use drmaa2_init::CONTAINERD;
 use drmaa2_init::signals::Signals;
 
 use claim::Claim;
@@ -35,6 +39,11 @@ const REFUSED: u8 = 125;
 fn main() -> ExitCode {
     let (signals, parent) = (Signals::block(), parent_id());
     let args: Vec<OsString> = env::args_os().skip(1).collect();
+    if let [word, socket, messages, run_dir] = &args[..]
+        && *word == *CONTAINERD
+    {
+        return containerd::run(signals, socket.as_ref(), messages.as_ref(), run_dir.as_ref());
+    }
     let Some(job) = Job::of(&args) else {
         complain("usage: drmaa2-node JOBS_DIR {JOB | ARRAY FIRST STEP OFFSET STAND_IN}");
         return ExitCode::from(REFUSED);
