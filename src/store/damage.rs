@@ -50,7 +50,7 @@ mod tests {
         assert!(!is_there(dir.path()), "there is none");
         Store::open(dir.path())
             .unwrap()
-            .create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7))
+            .create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7), None)
             .unwrap();
         assert!(!is_there(dir.path()));
         for (number, damage) in [(1, "rubbish ".repeat(2000)), (2, "SQLite format 3\0".repeat(1000))] {

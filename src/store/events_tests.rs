@@ -109,7 +109,7 @@ fn an_event_names_the_session_unless_that_is_destroyed() {
     let named = store.take_events(&mine, seen, 1).unwrap().remove(0);
     assert_eq!(named.session, Some(session));
     store.destroy_session(Kind::Job, "s", Scope::ALL, None).unwrap();
-    store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7)).unwrap();
+    store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7), None).unwrap();
     store.terminate(Which::Job("a"), Control::Terminate).unwrap();
     let nameless = store.take_events(&mine, named.number, 1).unwrap().remove(0);
     assert_eq!((nameless.session, nameless.state), (None, Failed));

@@ -178,7 +178,7 @@ mod tests {
         store.hands_over("a");
         array_to_hand_over(&store, &session, "a", RANGE, &mine);
         assert!(store.all_jobs().unwrap().is_empty());
-        store.create_session(Kind::Job, "t", None, &Owner::for_tests("me", 7)).unwrap();
+        store.create_session(Kind::Job, "t", None, &Owner::for_tests("me", 7), None).unwrap();
         assert!(store.all_jobs().unwrap().is_empty(), "a change has made the rows");
         let task = format!("a.{}", RANGE.first);
         assert!(store.may_have_leftovers(&task).unwrap(), "what the runtime has of it would be removed");

@@ -151,16 +151,16 @@ impl Store {
         self.read(|sql| Ok(sql.prepare_cached(query)?.exists([id])?))
     }
 
-    /// Store that the start of a job to be held was withdrawn: the job is held, and the process that was
-    /// starting it undoes that.
-    pub fn job_withdrawn(&self, id: &str) -> Result<()> {
+    /// Store that the start of a job to be held was withdrawn, that of this run: the job is held, and the process that
+    /// was starting it undoes that.
+    pub fn job_withdrawn(&self, id: &str, run: i64) -> Result<()> {
         self.write(|sql| {
             sql.prepare_cached(
                 "UPDATE jobs SET state = state + 1, hold = 0, phase = 3, slots = NULL,
                      withdrawn = withdrawn + 1
-                 WHERE id = ?1 AND hold = 1 AND phase = 2 AND state IN (1, 5)",
+                 WHERE id = ?1 AND losses + withdrawn = ?2 AND hold = 1 AND phase = 2 AND state IN (1, 5)",
             )?
-            .execute([id])?;
+            .execute(params![id, run])?;
             Ok(())
         })
     }

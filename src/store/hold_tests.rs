@@ -19,17 +19,21 @@ fn a_job_that_is_being_started_is_held_once_that_is_withdrawn() {
     let mine = Claim::mine();
     to_be_held(&store, &session, &mine, "a");
     assert!(!store.job_started("a", 5, None).unwrap(), "it may be withdrawn yet");
-    store.job_withdrawn("a").unwrap();
+    store.job_withdrawn("a", 0).unwrap();
     assert_eq!(
         (job(&store, "a").info.state, phase(&store, "a")),
         (JobState::QueuedHeld, Some(Phase::Undoing))
     );
-    store.job_withdrawn("a").unwrap();
+    store.job_withdrawn("a", 0).unwrap();
     assert!(!store.start_withdrawn("a", &mine).unwrap(), "it is to be undone");
     store.job_deleted("a").unwrap();
     assert_eq!(store.release(Which::Job("a")).unwrap(), 1);
     assert_eq!(store.run_after_another("a").unwrap(), Some(1));
     assert!(admit(&store, &mine, 1, 0), "its slot was free");
+    assert_eq!(store.hold(Which::Job("a")).unwrap().starting.len(), 1);
+    store.job_withdrawn("a", 0).unwrap();
+    assert_eq!(job(&store, "a").info.state, JobState::Queued, "a late word about the run before");
+    store.forget_hold("a").unwrap();
     assert!(store.job_started("a", 6, None).unwrap());
 }
 
@@ -39,7 +43,7 @@ fn a_job_whose_command_has_begun_is_not_held() {
     let mine = Claim::mine();
     to_be_held(&store, &session, &mine, "a");
     assert!(store.job_begun("a", 5, None).unwrap());
-    store.job_withdrawn("a").unwrap();
+    store.job_withdrawn("a", 0).unwrap();
     assert_eq!(job(&store, "a").info.state, JobState::Running);
     assert!(!store.is_to_be_held("a").unwrap());
 }

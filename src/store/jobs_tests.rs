@@ -10,7 +10,7 @@ use crate::tracker::{Settings, Stdio, Submitter, TaskRange};
 pub(super) fn store() -> (tempfile::TempDir, Store, Session) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let session = store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7)).unwrap();
+    let session = store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7), None).unwrap();
     (dir, store, session)
 }
 
@@ -409,7 +409,7 @@ fn a_destroyed_session_takes_its_ended_jobs_along_and_leaves_the_running_ones() 
     assert_eq!(store.job("ended").unwrap(), None);
     assert!(job(&store, "running").orphaned);
 
-    let again = store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7)).unwrap();
+    let again = store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7), None).unwrap();
     assert_ne!(again.id, session.id);
     assert!(store.session_jobs(again.id).unwrap().is_empty());
 
@@ -458,8 +458,9 @@ fn what_waits_though_it_is_its_time_is_known() {
 #[test]
 fn jobs_of_one_session_are_not_those_of_another() {
     let (_dir, store, session) = store();
-    let other =
-        store.create_session(Kind::Job, "other", Some("contact"), &Owner::for_tests("me", 7)).unwrap();
+    let other = store
+        .create_session(Kind::Job, "other", Some("contact"), &Owner::for_tests("me", 7), None)
+        .unwrap();
     for id in ["c", "a", "b"] {
         insert(&store, &session, id);
     }

@@ -9,11 +9,11 @@ use super::transaction::Failable;
 use crate::model::{Error, ErrorCode};
 
 const SCHEMA: &str = include_str!("schema.sql");
-pub(super) const VERSION: i64 = 13;
+pub(super) const VERSION: i64 = 14;
 /// Files of earlier versions are not made to give space back.
 pub(super) const FIRST_TO_SHRINK: i64 = 8;
 /// The migrations, each from the schema of the version before.
-const MIGRATIONS: [(i64, &str); 7] = [
+const MIGRATIONS: [(i64, &str); 8] = [
     (7, include_str!("migrations/7.sql")),
     (8, include_str!("migrations/8.sql")),
     (9, include_str!("migrations/9.sql")),
@@ -21,6 +21,7 @@ const MIGRATIONS: [(i64, &str); 7] = [
     (11, include_str!("migrations/11.sql")),
     (12, include_str!("migrations/12.sql")),
     (13, include_str!("migrations/13.sql")),
+    (14, include_str!("migrations/14.sql")),
 ];
 /// Earlier versions have the names of owners alone.
 const WITH_OWNERS: i64 = 12;
@@ -83,12 +84,13 @@ mod tests {
             (10, include_str!("fixtures/10.sql")),
             (11, include_str!("fixtures/11.sql")),
             (12, include_str!("fixtures/12.sql")),
+            (13, include_str!("fixtures/13.sql")),
         ] {
             let dir = tempfile::tempdir().unwrap();
             Connection::open(dir.path().join(FILE)).unwrap().execute_batch(fixture).unwrap();
             let store = Store::open(dir.path()).unwrap();
             assert_eq!(schema(&store), expected, "from {version}");
-            store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7)).unwrap();
+            store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7), None).unwrap();
         }
     }
 }

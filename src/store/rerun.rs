@@ -95,6 +95,19 @@ impl Store {
         })
     }
 
+    /// Give a job a new run that `mine` has taken over, and that the queue of its runtime does not know: the process that
+    /// died may have handed it over.
+    pub fn start_forgotten(&self, id: &str, run: i64, mine: &Claim) -> Result<()> {
+        self.write(|sql| {
+            sql.prepare_cached(
+                "UPDATE jobs SET withdrawn = withdrawn + 1
+                 WHERE id = ?1 AND losses + withdrawn = ?2 AND phase = 4 AND claim = ?3 AND state IN (1, 2, 5, 6)",
+            )?
+            .execute(params![id, run, mine])?;
+            Ok(())
+        })
+    }
+
     /// Number of the run that a job waits for, if reports of an earlier one may still arrive: that was
     /// lost or withdrawn. `None` for any other job.
     pub fn run_after_another(&self, id: &str) -> Result<Option<i64>> {
@@ -102,6 +115,14 @@ impl Store {
             let query = "SELECT losses + withdrawn FROM jobs
                          WHERE id = ? AND (state IN (5, 6) OR (state IN (1, 2) AND withdrawn > 0))";
             Ok(sql.prepare_cached(query)?.query_row([id], |row| row.get(0)).optional()?)
+        })
+    }
+
+    /// The number of runs of a job that were lost.
+    #[cfg(test)]
+    pub fn losses(&self, id: &str) -> Result<i64> {
+        self.read(|sql| {
+            Ok(sql.query_row("SELECT losses FROM jobs WHERE id = ?", [id], |row| row.get(0))?)
         })
     }
 }

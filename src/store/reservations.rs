@@ -216,8 +216,9 @@ mod tests {
     fn fresh() -> (tempfile::TempDir, Store, Session) {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let session =
-            store.create_session(Kind::Reservation, "s", None, &Owner::for_tests("me", 7)).unwrap();
+        let session = store
+            .create_session(Kind::Reservation, "s", None, &Owner::for_tests("me", 7), None)
+            .unwrap();
         (dir, store, session)
     }
 
@@ -330,14 +331,16 @@ mod tests {
         );
 
         // The name is free, and the new session is another one, even when the old is gone.
-        let again =
-            store.create_session(Kind::Reservation, "s", None, &Owner::for_tests("me", 7)).unwrap();
+        let again = store
+            .create_session(Kind::Reservation, "s", None, &Owner::for_tests("me", 7), None)
+            .unwrap();
         assert!(ids(store.session_reservations(again.id)).is_empty());
         store.end_reservation("later").unwrap();
         store.destroy_session(Kind::Reservation, "s", Scope::ALL, None).unwrap();
         assert_eq!(store.reservation("later").unwrap(), None);
-        let third =
-            store.create_session(Kind::Reservation, "s", Some("c"), &Owner::for_tests("me", 7)).unwrap();
+        let third = store
+            .create_session(Kind::Reservation, "s", Some("c"), &Owner::for_tests("me", 7), None)
+            .unwrap();
         assert!(third.id > again.id && again.id > session.id);
         assert_eq!(store.session(Kind::Reservation, "s", Scope::ALL).unwrap(), third);
     }
@@ -345,13 +348,13 @@ mod tests {
     #[test]
     fn names_are_a_space_of_their_own() {
         let (_dir, store, _) = fresh();
-        store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7)).unwrap();
-        store.create_session(Kind::Job, "jobs", None, &Owner::for_tests("me", 7)).unwrap();
+        store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7), None).unwrap();
+        store.create_session(Kind::Job, "jobs", None, &Owner::for_tests("me", 7), None).unwrap();
         assert_eq!(
-            code(store.create_session(Kind::Reservation, "s", None, &Owner::for_tests("me", 7))),
+            code(store.create_session(Kind::Reservation, "s", None, &Owner::for_tests("me", 7), None)),
             ErrorCode::InvalidArgument
         );
-        store.create_session(Kind::Reservation, "t", None, &Owner::for_tests("me", 7)).unwrap();
+        store.create_session(Kind::Reservation, "t", None, &Owner::for_tests("me", 7), None).unwrap();
         assert_eq!(store.session_names(Kind::Reservation, Scope::ALL).unwrap(), ["s", "t"]);
         assert_eq!(
             code(store.session(Kind::Reservation, "jobs", Scope::ALL)),

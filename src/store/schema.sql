@@ -10,7 +10,9 @@ CREATE TABLE sessions (
     owner     TEXT NOT NULL,
     owner_uid INTEGER NOT NULL,
     -- A destroyed session stays until its last job has ended and is cleaned up.
-    destroyed INTEGER NOT NULL DEFAULT 0
+    destroyed INTEGER NOT NULL DEFAULT 0,
+    -- What the call was named that made it, if its answer can be lost and it can be made again.
+    made_as   TEXT
 );
 -- Every user has names of his own. A destroyed one may be used again at once.
 CREATE UNIQUE INDEX session_by_name ON sessions (name, owner_uid) WHERE destroyed = 0;
@@ -307,7 +309,9 @@ CREATE TABLE reservation_sessions (
     owner     TEXT NOT NULL,
     owner_uid INTEGER NOT NULL,
     -- A destroyed session stays until its last reservation is over.
-    destroyed INTEGER NOT NULL DEFAULT 0
+    destroyed INTEGER NOT NULL DEFAULT 0,
+    -- What the call was named that made it, if its answer can be lost and it can be made again.
+    made_as   TEXT
 );
 CREATE UNIQUE INDEX reservation_session_by_name ON reservation_sessions (name, owner_uid) WHERE destroyed = 0;
 
@@ -336,4 +340,4 @@ CREATE INDEX reservation_by_session ON reservations (session, number);
 -- Those that are over are many and never looked for.
 CREATE INDEX reservation_by_end ON reservations (ends);
 
-PRAGMA user_version = 13;
+PRAGMA user_version = 14;

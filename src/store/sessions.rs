@@ -60,19 +60,35 @@ impl Store {
         name: &str,
         contact: Option<&str>,
         owner: &Owner,
+        made_as: Option<&str>,
     ) -> Result<Session> {
         self.write(|sql| {
             let added = sql
                 .prepare_cached(&format!(
-                    "INSERT OR IGNORE INTO {} (name, contact, owner, owner_uid) VALUES (?, ?, ?, ?)",
+                    "INSERT OR IGNORE INTO {} (name, contact, owner, owner_uid, made_as)
+                     VALUES (?, ?, ?, ?, ?)",
                     kind.table()
                 ))?
-                .execute(params![name, contact, owner.user, owner.uid])?;
+                .execute(params![name, contact, owner.user, owner.uid, made_as])?;
             if added == 0 {
                 return Err(Error::argument(format!("{kind} \"{name}\" exists already")).into());
             }
             let contact = contact.map(str::to_owned);
             Ok(Session { kind, id: sql.last_insert_rowid(), name: name.to_owned(), contact })
+        })
+    }
+
+    /// The session that a call of this name has made, unless it is destroyed.
+    pub fn session_made_as(&self, kind: Kind, name: &str, made_as: &str) -> Result<Option<Session>> {
+        let query = format!(
+            "SELECT id, contact FROM {} WHERE name = ? AND destroyed = 0 AND made_as = ?",
+            kind.table()
+        );
+        self.read(|sql| {
+            let of_row = |row: &rusqlite::Row<'_>| {
+                Ok(Session { kind, id: row.get(0)?, name: name.to_owned(), contact: row.get(1)? })
+            };
+            Ok(sql.prepare_cached(&query)?.query_row([name, made_as], of_row).optional()?)
         })
     }
 
@@ -182,10 +198,10 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let (alice, bob) = (Owner::for_tests("alice", 1001), Owner::for_tests("bob", 1002));
         for kind in [Kind::Job, Kind::Reservation] {
-            let first = store.create_session(kind, "night", Some("a"), &alice).unwrap();
+            let first = store.create_session(kind, "night", Some("a"), &alice, None).unwrap();
             let code = |result: Result<Session>| result.unwrap_err().code;
             assert_eq!(
-                code(store.create_session(kind, "night", None, &alice)),
+                code(store.create_session(kind, "night", None, &alice, None)),
                 ErrorCode::InvalidArgument
             );
             assert_eq!(store.session(kind, "night", of(1001)).unwrap(), first);
@@ -195,8 +211,8 @@ mod tests {
             assert!(store.session_names(kind, of(1002)).unwrap().is_empty());
             // One who sees all finds the only one of that name, and is told if there are several.
             assert_eq!(store.session(kind, "night", Scope::ALL).unwrap(), first);
-            let second = store.create_session(kind, "night", None, &bob).unwrap();
-            store.create_session(kind, "day", None, &bob).unwrap();
+            let second = store.create_session(kind, "night", None, &bob, None).unwrap();
+            store.create_session(kind, "day", None, &bob, None).unwrap();
             assert_eq!(store.session(kind, "night", of(1002)).unwrap(), second);
             let error = store.session(kind, "night", Scope::ALL).unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidArgument);
@@ -204,7 +220,8 @@ mod tests {
             assert_eq!(store.session_names(kind, Scope::ALL).unwrap(), ["night", "day"]);
             assert_eq!(store.session_names(kind, of(1001)).unwrap(), ["night"]);
             // His own comes first.
-            let own = store.create_session(kind, "night", None, &Owner::for_tests("root", 0)).unwrap();
+            let own =
+                store.create_session(kind, "night", None, &Owner::for_tests("root", 0), None).unwrap();
             assert_eq!(store.session(kind, "night", Scope::ALL).unwrap(), own);
 
             let refused = store.destroy_session(kind, "day", of(1001), None).unwrap_err();

@@ -81,7 +81,7 @@ mod tests {
         Connection::open(dir.path().join(FILE)).unwrap().execute_batch(fixture).unwrap();
         // Its connections know nothing of the change until they read again.
         let store = Store::open(dir.path()).unwrap();
-        store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7)).unwrap();
+        store.create_session(Kind::Job, "s", None, &Owner::for_tests("me", 7), None).unwrap();
         let sql = Connection::open(dir.path().join(FILE)).unwrap();
         assert_eq!(sql.query_row("PRAGMA auto_vacuum", [], |row| row.get::<_, i64>(0)).unwrap(), 2);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What is stored of the jobs of each user, and its limits.
+//! The jobs and bytes that are stored of each user, and their limits.
 
 use rusqlite::{OptionalExtension, Transaction};
 
@@ -21,7 +21,15 @@ pub(super) fn check(sql: &Transaction<'_>, uid: u32, most: Most) -> Failable<()>
     }
     let mut query = sql.prepare_cached("SELECT jobs, bytes FROM stored WHERE owner_uid = ?")?;
     let stored = query.query_row([uid], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    let (jobs, bytes): (i64, i64) = stored.unwrap_or_default();
+    let (mut jobs, bytes): (i64, i64) = stored.unwrap_or_default();
+    if most.jobs.is_some_and(|most| jobs > most) {
+        // Some may be reaped, and be cleaned up after yet.
+        let mut query = sql.prepare_cached(
+            "SELECT count(*) FROM submissions b CROSS JOIN jobs j ON j.submission = b.number
+             WHERE b.owner_uid = ? AND j.reaped = 1",
+        )?;
+        jobs -= query.query_row([uid], |row| row.get::<_, i64>(0))?;
+    }
     for (what, stored, most) in
         [("jobs", jobs, most.jobs), ("bytes of job templates", bytes, most.bytes)]
     {
@@ -42,7 +50,8 @@ mod tests {
     use super::super::jobs_tests::{array, insert, store};
     use super::super::{FILE, Store, Which};
     use super::*;
-    use crate::model::Control;
+    use crate::model::{Control, Outcome};
+    use crate::store::Claim;
 
     fn stored(store: &Store) -> Vec<(i64, i64)> {
         let query = "SELECT jobs, bytes > 0 FROM stored ORDER BY owner_uid";
@@ -79,6 +88,12 @@ mod tests {
             checked.map_err(|error| error.code)
         };
         let uid = crate::store::jobs_tests::submitter().uid;
+        assert_eq!(checked(uid, Some(2), None), Err(ErrorCode::TryLater));
+        // It is being cleaned up after, and reaped.
+        store.job_ended("a", &Outcome::failed("x"), &Claim::mine()).unwrap();
+        store.reap(Which::Job("a")).unwrap();
+        assert_eq!((checked(uid, Some(2), None), stored(&store)), (Ok(()), vec![(3, 1)]));
+        insert(&store, &session, "c");
         assert_eq!(checked(uid, Some(3), Some(1 << 20)), Ok(()));
         assert_eq!(checked(uid, None, None), Ok(()));
         assert_eq!(checked(uid, Some(2), None), Err(ErrorCode::TryLater));
@@ -96,6 +111,7 @@ mod tests {
         drop(store);
         let sql = Connection::open(dir.path().join(FILE)).unwrap();
         let earlier = "DROP TRIGGER submission_stored; DROP TRIGGER submission_gone; DROP TABLE stored;
+                       ALTER TABLE sessions DROP COLUMN made_as; ALTER TABLE reservation_sessions DROP COLUMN made_as;
                        PRAGMA user_version = 12";
         sql.execute_batch(earlier).unwrap();
         drop(sql);

@@ -270,6 +270,6 @@ mod tests {
         assert!(store.session_names(Kind::Job, Scope::ALL).unwrap().is_empty());
         signal(&other, libc::SIGKILL);
         other.wait().unwrap();
-        store.create_session(Kind::Job, "x", None, &Owner::for_tests("me", 7)).unwrap();
+        store.create_session(Kind::Job, "x", None, &Owner::for_tests("me", 7), None).unwrap();
     }
 }
