@@ -13,7 +13,7 @@ use super::connect::QUICK;
 use super::facts::change_of;
 use super::finish::{self, Exit};
 use super::job_dir::{self, is_withdrawn, will_never_begin};
-use super::look_up::{container, containers, is_relic, process, spec_of, unknown_job};
+use super::look_up::{container, containers, is_relic, shown_process, spec_of, unknown_job};
 use super::tracker_core::Core;
 use super::{group, labels};
 use crate::model::{
@@ -79,7 +79,8 @@ pub(super) async fn job_info(core: &Core, id: &str) -> Result<JobInfo> {
     }
     // First: it is marked once there is a task, so if there is none afterwards, that was lost.
     let started = job_dir::started_at(&core.job_dir(id));
-    let (container, process) = tokio::join!(container(core, id), process(core, id));
+    let name = core.container_of(id);
+    let (container, process) = tokio::join!(container(core, id), shown_process(core, &name));
     let (container, process, answers) = match (container, process) {
         (Ok(container), Ok(process)) => (container, process, true),
         // Its end is on record, whether the daemon answers or not.

@@ -216,7 +216,10 @@ async fn by_its_group(core: &Core, id: &str, control: Control) -> Option<Fact> {
 
 /// The last resort against an init that does not do its work.
 async fn kill_if_running(core: &Core, id: &str) {
-    if matches!(task_status(core, id).await, None | Some(Status::Stopped)) {
+    // One of which that is not known may run.
+    if let Ok(process) = look_up::process(core, id).await
+        && process.is_none_or(|process| process.status() == Status::Stopped)
+    {
         return;
     }
     tracing::warn!(id, "the job did not end in time; killing its container");

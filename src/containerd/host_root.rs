@@ -31,6 +31,7 @@ pub(super) fn image() -> Image {
     Image {
         name: CATEGORY.to_owned(),
         target,
+        users: None,
         config_digest,
         config: Config::default(),
         layers: Vec::new(),

@@ -12,7 +12,7 @@ use oci_spec::image::{
 use sha2::{Digest, Sha256};
 
 use super::connect::{Calls, Daemon, QUICK};
-use super::status;
+use super::{private, status};
 use crate::images::document::{self, MAX_DOCUMENT};
 use crate::images::manifest::{self, MAX_DEPTH};
 use crate::images::platform;
@@ -27,6 +27,8 @@ pub(super) struct Image {
     pub(super) name: String,
     /// Digest of what the name stands for; empty where there is no image.
     pub(super) target: String,
+    /// The users who may have it, see [`private`].
+    pub(super) users: Option<String>,
     /// Digest of its configuration.
     pub(super) config_digest: String,
     /// The way its programs want to be run.
@@ -50,6 +52,11 @@ impl Image {
     /// The image as the account of a job names it.
     pub(super) fn reference(&self) -> ImageRef {
         ImageRef { name: self.name.clone(), digest: self.is_there().then(|| self.target.clone()) }
+    }
+
+    /// Returns whether this user may have it, see [`private::may_use`].
+    pub(super) fn is_for(&self, user: Option<u32>) -> bool {
+        private::may_use(self.users.as_deref(), user)
     }
 
     /// False for what stands for the image of a job that has none.
@@ -124,14 +131,15 @@ impl Images {
         let key = (text.to_owned(), snapshotter.to_owned());
         let known = self.known.lock().get(&key).cloned();
         if let Some(image) = known
-            && target(daemon, &calls, &image.name).await?.is_some_and(|now| now.digest == image.target)
+            && let Some((now, users)) = target(daemon, &calls, &image.name).await?
+            && (&now.digest, &users) == (&image.target, &image.users)
         {
             return Ok(Some(image));
         }
         for name in candidates(text) {
-            if let Some(target) = target(daemon, &calls, &name).await? {
+            if let Some((target, users)) = target(daemon, &calls, &name).await? {
                 let image = match load_whole(daemon, &calls, snapshotter, &name, target).await {
-                    Ok(image) => Arc::new(image),
+                    Ok(image) => Arc::new(Image { users, ..image }),
                     // Somebody has brought it for other machines, or removed some of it.
                     Err(Flaw::Incomplete(digest)) => {
                         tracing::debug!(image = name, digest, "an image is not whole");
@@ -166,10 +174,17 @@ fn candidates(text: &str) -> Vec<String> {
 
 type Target = containerd_client::types::Descriptor;
 
-/// The descriptor behind an image's name, if the daemon has it.
-async fn target(daemon: &Daemon, calls: &Calls, name: &str) -> Result<Option<Target>> {
+/// The descriptor behind an image's name, if the daemon has it, and the users who may have it.
+pub(super) async fn target(
+    daemon: &Daemon,
+    calls: &Calls,
+    name: &str,
+) -> Result<Option<(Target, Option<String>)>> {
     match calls.images().get(GetImageRequest { name: name.to_owned() }).await {
-        Ok(answer) => Ok(answer.into_inner().image.and_then(|image| image.target)),
+        Ok(answer) => Ok(answer.into_inner().image.and_then(|image| {
+            let users = private::users(&image.labels);
+            Some((image.target?, users))
+        })),
         Err(status) if status::not_found(&status) => Ok(None),
         Err(status) => Err(daemon.error(status)),
     }
@@ -259,7 +274,7 @@ async fn load_manifest(
     let config = config(daemon, calls, &manifest, says_platform).await?;
     let layers = layers(&manifest, &config);
     let config = config.config().clone().unwrap_or_default();
-    Ok(Image { name: name.to_owned(), target, config_digest, config, layers })
+    Ok(Image { name: name.to_owned(), target, users: None, config_digest, config, layers })
 }
 
 /// The layers of an image, lowest first.

@@ -27,7 +27,7 @@ const ACCOUNTING_ID: &str = "drmaa2.accounting_id";
 const IMAGE_DIGEST: &str = "drmaa2.image_digest";
 
 /// containerd's limit of key and value together.
-const MAX_PAIR: usize = 4096;
+pub(super) const MAX_PAIR: usize = 4096;
 
 /// The labels of a new job's container, including those from its template.
 pub(super) fn encode(

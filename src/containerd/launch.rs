@@ -236,6 +236,19 @@ async fn prepare(
     Ok(answer.map_err(|status| obstacle(core, status))?.into_inner().mounts)
 }
 
+/// The root file system of a new container of this user.
+pub(super) async fn root_of(
+    core: &Core,
+    id: &str,
+    snapshotter: &str,
+    image: &Image,
+    uid: u32,
+) -> Result<Vec<Mount>> {
+    let prepared = prepare(core, id, snapshotter, image).await;
+    let mounts = prepared.map_err(|(Obstacle::Taken(error) | Obstacle::Failure(error))| error)?;
+    Ok(guarded(mounts, uid))
+}
+
 /// The root file system of a job of this user: of one who is not root, nothing in the image counts as a
 /// device or as set-user-ID.
 fn guarded(mut mounts: Vec<Mount>, uid: u32) -> Vec<Mount> {

@@ -5,13 +5,13 @@ use std::path::Path;
 use containerd_client::services::v1::{
     Container, GetContainerRequest, GetRequest, ListContainersRequest,
 };
-use containerd_client::types::v1::Process;
+use containerd_client::types::v1::{Process, Status};
 use serde_json::Value;
 
 use super::connect::QUICK;
 use super::tracker_core::Core;
 use super::{labels, status};
-use crate::model::{Error, Result};
+use crate::model::{Error, ErrorCode, Result};
 
 /// containerd's limit of the length of an id.
 pub(super) const MAX_ID: usize = 76;
@@ -52,9 +52,26 @@ pub(super) async fn container_record(core: &Core, container: &str) -> Result<Opt
     Ok(known(core, answer)?.and_then(|answer| answer.container))
 }
 
-/// A job's PID 1, if there is one.
+/// A job's PID 1, if there is one; DRM_COMMUNICATION if its shim does not tell.
 pub(super) async fn process(core: &Core, id: &str) -> Result<Option<Process>> {
-    let request = GetRequest { container_id: core.container_of(id), exec_id: String::new() };
+    first_process(core, &core.container_of(id)).await
+}
+
+/// The first process of a container, likewise.
+pub(super) async fn first_process(core: &Core, container: &str) -> Result<Option<Process>> {
+    match shown_process(core, container).await? {
+        Some(process) if process.status() == Status::Unknown => {
+            let text = format!("container {container}: its shim does not tell its state");
+            Err(Error::new(ErrorCode::DrmCommunication, text))
+        }
+        process => Ok(process),
+    }
+}
+
+/// The first process of a container as the daemon shows it: one whose shim does not answer within two seconds has an unknown
+/// state, and the pid 0.
+pub(super) async fn shown_process(core: &Core, container: &str) -> Result<Option<Process>> {
+    let request = GetRequest { container_id: container.to_owned(), exec_id: String::new() };
     let answer = core.daemon.within(QUICK)?.tasks().get(request).await;
     Ok(known(core, answer)?.and_then(|answer| answer.process))
 }

@@ -30,6 +30,7 @@ mod look_up;
 mod machine;
 mod metrics;
 mod names;
+mod private;
 mod pull;
 mod remove;
 mod runtime;
@@ -40,6 +41,8 @@ mod shim;
 mod snapshot;
 mod start;
 mod status;
+mod step;
+mod step_mounts;
 mod sweep;
 mod tracker_core;
 mod turn;
@@ -58,7 +61,8 @@ use crate::model::{
 };
 use crate::runtime::Runtime;
 use crate::tracker::{
-    self, Contact, EventSink, JobTracker, Monitoring, NewJob, TemplateSource, Withdrawn,
+    self, Contact, EventSink, FindClient, JobTracker, Monitoring, NewJob, Step, StepNews, Steps,
+    TemplateSource, Withdrawn,
 };
 
 use attributes::ATTRIBUTES;
@@ -279,6 +283,10 @@ impl JobTracker for ContainerdTracker {
         Some(self)
     }
 
+    fn steps(&self) -> Option<&dyn Steps> {
+        Some(self)
+    }
+
     fn subscribe(&self, sink: Arc<dyn EventSink>) {
         if let Some(delivery) = self.core.facts.deliver(sink) {
             self.runtime.spawn(delivery);
@@ -291,6 +299,17 @@ impl TemplateSource for ContainerdTracker {
     fn job_template(&self, id: &str) -> Result<JobTemplate> {
         let id = checked(id)?;
         self.run(|core| async move { account::job_template(&core, &id).await })
+    }
+}
+
+impl Steps for ContainerdTracker {
+    fn run_step(&self, step: Step, told: Box<dyn Fn(StepNews) + Send + Sync>) {
+        let core = self.core.clone();
+        self.runtime.spawn(async move { told(step::run(&core, step, &told).await) });
+    }
+
+    fn tend_steps(&self, find: FindClient) {
+        self.runtime.spawn(step::tend(self.core.clone(), find));
     }
 }
 

@@ -126,7 +126,7 @@ async fn remove_dir(dir: PathBuf) -> Result<()> {
 }
 
 /// Remove task, container and snapshot of the attempt with this directory.
-async fn remove_container(core: &Core, attempt: &Attempt, dir: &Path) -> Result<()> {
+pub(super) async fn remove_container(core: &Core, attempt: &Attempt, dir: &Path) -> Result<()> {
     let Attempt { container, snapshotter } = attempt;
     let calls = core.daemon.within(QUICK)?;
     if !remove_task(core, container, dir).await?

@@ -44,6 +44,8 @@ pub(super) struct Core {
     pub(super) launches: Semaphore,
     pub(super) preparations: Semaphore,
     pub(super) deletions: Semaphore,
+    /// Held by those that make control groups for steps, and alone by those that remove some.
+    pub(super) step_groups: tokio::sync::RwLock<()>,
     /// Jobs of which the kernel killed a process for lack of memory.
     pub(super) memory: Mutex<HashSet<String>>,
 }
@@ -64,6 +66,7 @@ impl Core {
             launches: Semaphore::new(cores * LAUNCHES_PER_CORE),
             preparations: Semaphore::new(cores * PREPARATIONS_PER_CORE),
             deletions: Semaphore::new(cores * DELETIONS_PER_CORE),
+            step_groups: tokio::sync::RwLock::default(),
             memory: Mutex::default(),
         }
     }

@@ -15,19 +15,27 @@ pub enum Containers {
     Apptainer,
     /// Enroot, by the plugin Pyxis of Slurm.
     Pyxis,
+    /// The containerd of the node, by the broker there.
+    Containerd,
 }
 
 impl Containers {
-    const ALL: [(&str, Self); 4] = [
+    const ALL: [(&str, Self); 5] = [
         ("runtime", Self::Runtime),
         ("slurm", Self::Slurm),
         ("apptainer", Self::Apptainer),
         ("pyxis", Self::Pyxis),
+        ("containerd", Self::Containerd),
     ];
 
     /// The one of this word.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.iter().find(|(own, _)| *own == word).map(|(_, containers)| *containers)
+    }
+
+    /// Returns whether nodes pull images themselves.
+    pub fn pulls_on_node(self) -> bool {
+        matches!(self, Self::Pyxis | Self::Containerd)
     }
 
     /// Its word.

@@ -178,7 +178,7 @@ impl JobInfo {
         }
     }
 
-    /// What other users may know of it.
+    /// The part that other users may know of it.
     pub fn for_others(&self) -> Self {
         Self {
             owner: self.owner.clone(),

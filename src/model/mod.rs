@@ -15,6 +15,7 @@ mod reservation;
 mod signal;
 mod staging;
 mod state;
+mod step;
 mod template;
 mod text;
 
@@ -29,6 +30,7 @@ pub use owner::{Owner, Scope, check_owner};
 pub use reservation::{ReservationInfo, ReservationTemplate, Span, Wanted};
 pub use signal::{signal_name, signal_number};
 pub use state::{Control, JobState};
+pub use step::{BROKER_SOCKET, PROTOCOL, STEP_ATTRIBUTES, StepContainer, StepFile};
 pub use template::{JobTemplate, PRIORITY_UNSET_AGE, Placeholder, Submission, with_index};
 pub use text::Text;
 

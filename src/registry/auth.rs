@@ -1,6 +1,7 @@
 //! Convincing a registry: by a password, or by a token for one.
 
 use std::fmt::Display;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,6 +23,8 @@ const MAX_ANSWER: usize = 1 << 20;
 pub(super) struct Authority {
     pub(super) place: Place,
     pub(super) settings: Settings,
+    /// Credentials were shown.
+    pub(super) has_shown: AtomicBool,
 }
 
 #[derive(Deserialize)]
@@ -46,9 +49,11 @@ impl Authority {
                         .unwrap_or_else(|| format!("repository:{}:pull", self.place.repository));
                     let asked = [("service", service.clone()), ("scope", Some(scope))];
                     let token = self.token(client, realm, &asked, credentials.as_ref()).await?;
+                    self.has_shown.fetch_or(credentials.is_some(), Ordering::Relaxed);
                     return secret(format!("Bearer {token}")).map(Some);
                 }
                 (Challenge::Basic, Some(Credentials::Password { user, password })) => {
+                    self.has_shown.store(true, Ordering::Relaxed);
                     return secret(basic(user, password)).map(Some);
                 }
                 (Challenge::Basic, _) => {}

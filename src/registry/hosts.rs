@@ -278,6 +278,7 @@ async fn endpoint(
         authority: Authority {
             place: Place { host, repository: name.repository.clone() },
             settings: settings.clone(),
+            has_shown: AtomicBool::new(false),
         },
         authorization: Mutex::default(),
         is_down: AtomicBool::new(false),

@@ -118,6 +118,11 @@ impl Registry {
         Err(last.unwrap_or_else(|| self.nowhere()))
     }
 
+    /// Returns whether credentials were shown to one of the places.
+    pub fn has_shown_credentials(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.authority.has_shown.load(Ordering::Relaxed))
+    }
+
     /// Those that may be asked, in the order in which to do so.
     fn places(&self, may: impl Fn(&Endpoint) -> bool) -> Vec<&Endpoint> {
         let mut places: Vec<_> = self.endpoints.iter().filter(|endpoint| may(endpoint)).collect();

@@ -50,6 +50,13 @@ pub struct Origin {
 }
 
 impl Stdio {
+    /// Returns whether there is any file.
+    pub fn has_files(&self) -> bool {
+        [&self.input, &self.output, &self.error].into_iter().any(Option::is_some)
+            || !self.stage_in.is_empty()
+            || !self.stage_out.is_empty()
+    }
+
     /// The files of a task of a job array.
     #[must_use]
     pub fn of_task(&self, index: i64) -> Self {

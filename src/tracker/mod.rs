@@ -9,6 +9,7 @@
 pub mod fake;
 mod files;
 mod job;
+mod step;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::model::{
 
 pub use files::{Origin, Stdio, Transfer};
 pub use job::{End, NewArray, NewJob, Settings, Submitter, Task, TaskRange};
+pub use step::{FindClient, OpenFile, Step, StepNews, Steps};
 
 /// An event of a job's life. Facts of one job come in order; a fact may come twice.
 #[derive(Debug, Clone, PartialEq)]
@@ -280,6 +282,11 @@ pub trait JobTracker: Send + Sync {
     /// The reservations of the system, if it keeps them itself. Then the library stores only to which sessions they
     /// belong, and its own scheduler knows nothing of them.
     fn reserving(&self) -> Option<&dyn Reserving> {
+        None
+    }
+
+    /// Containers for the steps of another workload manager, if the tracker can run them.
+    fn steps(&self) -> Option<&dyn Steps> {
         None
     }
 

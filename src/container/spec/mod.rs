@@ -23,7 +23,7 @@ use input::CGROUPS;
 pub use host::{Host, kernel};
 pub use input::{FileMount, SpecInput};
 pub use rights::dropped;
-pub use sys::bind_sys;
+pub use sys::{bind_sys, resolve_names};
 
 /// The type under which containerd keeps a runtime spec.
 pub const SPEC_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Spec";

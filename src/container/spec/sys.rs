@@ -1,4 +1,4 @@
-//! A container's `/sys` where it cannot have one of its own.
+//! The parts of the machine that a container has where it cannot have its own: `/sys`, and the names of machines.
 
 use serde_json::{Value, json};
 
@@ -10,5 +10,18 @@ pub fn bind_sys(spec: &mut Value) {
             "destination": "/sys", "type": "none", "source": "/sys",
             "options": ["rbind", "rprivate", "nosuid", "noexec", "nodev", "ro"],
         });
+    }
+}
+
+/// Resolve names of machines as the machine does, whose network the container has.
+pub fn resolve_names(spec: &mut Value) {
+    let names = ["/etc/resolv.conf", "/etc/hosts"].map(|path| {
+        json!({
+            "destination": path, "type": "bind", "source": path,
+            "options": ["bind", "ro", "nosuid", "nodev", "noexec"],
+        })
+    });
+    if let Some(mounts) = spec["mounts"].as_array_mut() {
+        mounts.extend(names);
     }
 }

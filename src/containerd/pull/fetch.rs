@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 
 use super::super::connect::{Calls, Daemon, QUICK};
 use super::super::image::{self, Layer};
-use super::super::status;
 use super::super::unpack::{Snapshots, Turns, Unpacked};
+use super::super::{private, status};
 use super::ingest::{Content, Ingest, label, signed};
 use super::lease::{Lease, Leases};
 use super::progress::{Parts, Progress};
@@ -46,6 +46,8 @@ pub(super) struct Fetch<'a> {
     /// The image's full name.
     pub(super) name: &'a str,
     pub(super) progress: &'a Progress,
+    /// The user whose credentials are meant, see [`private`].
+    pub(super) owner: Option<u32>,
 }
 
 /// The source of blobs, and the way to the daemon's store.
@@ -113,13 +115,13 @@ impl Fetch<'_> {
         }
         let top = parts.last().map_or("", |layer| &layer.chain_id);
         snapshots.belong_to(config.digest().as_ref(), top).await?;
-        self.store(Target {
+        let target = Target {
             media_type: below.media_type.clone(),
             digest: below.digest.clone(),
             size: signed(u64::try_from(below.bytes.len()).unwrap_or(u64::MAX)),
             annotations: HashMap::new(),
-        })
-        .await
+        };
+        self.store(target, registry.has_shown_credentials()).await
     }
 
     /// Read all layers, and make the snapshot of each as soon as it is there and those below are made: the daemon
@@ -252,15 +254,25 @@ impl Fetch<'_> {
         ingest.commit(labels).await
     }
 
-    /// Give the image its name, or a name its new image.
-    async fn store(&self, target: Target) -> Result<(), Failure> {
-        let image =
-            StoredImage { name: self.name.to_owned(), target: Some(target), ..StoredImage::default() };
-        let mut images = self.daemon.within(QUICK)?.images();
+    /// Give the image its name, or a name its new image, and note who may have it.
+    async fn store(&self, target: Target, shown_credentials: bool) -> Result<(), Failure> {
+        let calls = self.daemon.within(QUICK)?;
+        let before = image::target(self.daemon, &calls, self.name).await?;
+        let known = before.as_ref().map(|(old, users)| (users.as_deref(), old.digest == target.digest));
+        let users = private::after_pull(known, shown_credentials, self.owner);
+        // The daemon stores no label that is empty, and removes it from an image that is there.
+        let labels = HashMap::from([(private::LABEL.to_owned(), users)]);
+        let image = StoredImage {
+            name: self.name.to_owned(),
+            target: Some(target),
+            labels,
+            ..StoredImage::default()
+        };
+        let mut images = calls.images();
         let request = CreateImageRequest { image: Some(image.clone()), ..CreateImageRequest::default() };
         let stored = match images.create(request).await {
             Err(status) if status::exists(&status) => {
-                let paths = vec!["target".to_owned()];
+                let paths = vec!["target".to_owned(), format!("labels.{}", private::LABEL)];
                 let request = UpdateImageRequest {
                     image: Some(image),
                     update_mask: Some(prost_types::FieldMask { paths }),

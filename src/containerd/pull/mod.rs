@@ -23,9 +23,9 @@ pub(super) use self::running::Pulls;
 use self::running::{Joined, Wanted};
 use super::tracker_core::Core;
 use super::{JobSettings, withdraw};
-use crate::model::Result;
 use crate::model::extensions::Pull;
-use crate::registry::Name;
+use crate::model::{Error, ErrorCode, Extensions, Result};
+use crate::registry::{Name, Settings};
 use crate::tracker::{Fact, NewJob};
 
 /// Refuse the name of an image that no registry can have.
@@ -37,28 +37,66 @@ pub(super) fn check_name(text: &str) -> Result<()> {
 /// withdraw its start, ends the wait.
 pub(super) async fn ready(core: &Arc<Core>, job: &NewJob) -> Result<()> {
     let settings = JobSettings::of(job)?;
-    if settings.is_on_host() {
+    let Some(wanted) = wanted(core, &settings, &job.template.extensions()?).await? else {
         return Ok(());
-    }
-    let name = settings.image()?;
-    let extensions = job.template.extensions()?;
-    let snapshotter = core.snapshotter(&extensions).await?;
-    let always = match settings.policy(&extensions) {
-        Pull::Never => return Ok(()),
-        Pull::Missing if core.images.find(&core.daemon, &snapshotter, name).await?.is_some() => {
-            return Ok(());
-        }
-        Pull::Missing => false,
-        Pull::Always => true,
     };
-    let name = Name::parse(name)?.to_string();
-    let wanted = Wanted { name, always, snapshotter, registry: settings.registry };
     let image = wanted.name.clone();
-    let begin = |wanted, progress| Box::pin(pull(Arc::clone(core), wanted, progress)) as _;
-    let joined = core.pulls.join(wanted, begin);
-    let done = wait(core, job, &image, joined).await;
+    let done = wait(core, job, &image, join(core, wanted)).await;
     core.facts.report(Fact::Progress { id: job.id.clone(), text: None });
     done
+}
+
+/// Wait until an image is there, if it is to be pulled.
+pub(super) async fn image(
+    core: &Arc<Core>,
+    settings: &JobSettings,
+    extensions: &Extensions,
+) -> Result<()> {
+    match wanted(core, settings, extensions).await? {
+        Some(wanted) => join(core, wanted).pull.await,
+        None => Ok(()),
+    }
+}
+
+/// The image that is to be pulled, if one is.
+async fn wanted(core: &Core, settings: &JobSettings, extensions: &Extensions) -> Result<Option<Wanted>> {
+    if settings.is_on_host() {
+        return Ok(None);
+    }
+    let (name, owner) = (settings.image()?, owner(&settings.registry));
+    let snapshotter = core.snapshotter(extensions).await?;
+    let policy = settings.policy(extensions);
+    // Root and a process of its own may have what is there.
+    if policy == Pull::Never && owner.is_none_or(|uid| uid == 0) {
+        return Ok(None);
+    }
+    let found = core.images.find(&core.daemon, &snapshotter, name).await?;
+    let is_open = found.as_ref().is_none_or(|image| image.is_for(owner));
+    match policy {
+        Pull::Never if is_open => return Ok(None),
+        Pull::Never => {
+            let text = format!(
+                "image {name} was pulled with the credentials of another user, and by the policy \"never\" the registry is \
+                 not asked whether this one may have it"
+            );
+            return Err(Error::new(ErrorCode::DeniedByDrms, text));
+        }
+        Pull::Missing if found.is_some() && is_open => return Ok(None),
+        Pull::Missing | Pull::Always => {}
+    }
+    let always = policy == Pull::Always || !is_open;
+    let (name, registry) = (Name::parse(name)?.to_string(), settings.registry.clone());
+    Ok(Some(Wanted { name, always, snapshotter, registry }))
+}
+
+/// The user whose credentials are meant; `None` is the one of this process.
+fn owner(registry: &Settings) -> Option<u32> {
+    registry.owner.as_ref().map(|owner| owner.uid)
+}
+
+fn join(core: &Arc<Core>, wanted: Wanted) -> Joined {
+    let begin = |wanted, progress| Box::pin(pull(Arc::clone(core), wanted, progress)) as _;
+    core.pulls.join(wanted, begin)
 }
 
 async fn wait(core: &Core, job: &NewJob, image: &str, joined: Joined) -> Result<()> {
@@ -95,7 +133,10 @@ async fn pull(core: Arc<Core>, wanted: Wanted, progress: Progress) -> Result<()>
     let what = format!("{} {} {name}", settings.address.display(), settings.namespace);
     let ours = lock::turn(settings.pulls_dir.clone(), &what, &core.pulls.turns).await;
     let _ours = ours.map_err(|error| error.of(format_args!("cannot pull image {name}")))?;
-    if !always && core.images.find(&core.daemon, &snapshotter, &name).await?.is_some() {
+    if !always
+        && let Some(image) = core.images.find(&core.daemon, &snapshotter, &name).await?
+        && image.is_for(owner(&registry))
+    {
         return Ok(());
     }
     let fetch = Fetch {
@@ -106,6 +147,7 @@ async fn pull(core: Arc<Core>, wanted: Wanted, progress: Progress) -> Result<()>
         unpacks: &core.pulls.unpacks,
         name: &name,
         progress: &progress,
+        owner: owner(&registry),
     };
     let pulled = fetch.run().await;
     pulled.map_err(|error| registry.explain(error).of(format_args!("cannot pull image {name}")))

@@ -100,6 +100,13 @@ impl JobTemplate {
 }
 
 impl Extensions {
+    /// Returns whether they name files of the host, or devices.
+    pub fn name_files(&self) -> bool {
+        matches!(self.seccomp, Seccomp::Profile(_))
+            || !self.devices.is_empty()
+            || !self.mounts.is_empty()
+    }
+
     /// Refuse two mounts in the same place: one would hide the other.
     fn check_places(&self) -> Result<()> {
         let mounts = self.mounts.iter().map(|mount| ("mounts", &mount.destination));
