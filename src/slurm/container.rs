@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::settings::JobSettings;
 use crate::container::order;
-use crate::container::spec::{Host, SpecInput, arrange, bind_sys, spec};
+use crate::container::spec::{Host, SpecInput, arrange, bind_sys, resolve_names, spec};
 use crate::model::extensions::Network;
 use crate::model::{Error, Extensions, Result};
 use crate::tracker::NewJob;
@@ -59,13 +59,7 @@ pub(super) fn container(job: &NewJob, image: &Config, job_dir: &Path, init: &Pat
 
 /// Adapt a spec to a job of Slurm, whose step has limits, and whose user may not be root.
 fn adapt(spec: &mut Value, id: &str, is_root: bool) {
-    // Names of machines are resolved as on the node.
-    let names = ["/etc/resolv.conf", "/etc/hosts"].map(|path| {
-        json!({ "destination": path, "type": "bind", "source": path, "options": ["bind", "ro", "nosuid", "nodev", "noexec"] })
-    });
-    if let Some(mounts) = spec["mounts"].as_array_mut() {
-        mounts.extend(names);
-    }
+    resolve_names(spec);
     let linux = &mut spec["linux"];
     linux["resources"] = json!({ "devices": [{ "allow": false, "access": "rwm" }] });
     if is_root {

@@ -7,7 +7,7 @@ use oci_spec::image::Config;
 use super::core::Core;
 use super::settings::JobSettings;
 use crate::images::{self, Images};
-use crate::model::{Containers, Error, Result};
+use crate::model::{Error, Result};
 use crate::registry::Name;
 use crate::tracker::NewJob;
 
@@ -25,7 +25,7 @@ impl Image {
     pub(super) async fn get(core: &Core, job: &NewJob) -> Result<Option<Self>> {
         let settings = JobSettings::of(job)?;
         let Some(name) = settings.image()? else { return Ok(None) };
-        if settings.containers == Containers::Pyxis {
+        if settings.containers.pulls_on_node() {
             let config = images::config(name, &settings.registry).await?;
             return Ok(Some(Self { name: Name::parse(name)?.to_string(), config, rootfs: None }));
         }

@@ -6,7 +6,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use drmaa2_init::{CONTAINER_FILE, GPUS_FILE, Order, RERUNNABLE_FILE, SITE_FILE, SPEC_FILE, mark};
-use serde_json::Value;
 
 /// The work of a job.
 pub(super) struct Plan<'a> {
@@ -18,8 +17,8 @@ pub(super) struct Plan<'a> {
 /// The parts of the container of a job.
 pub(super) struct InContainer {
     pub(super) start: Start,
-    /// Its spec, if what starts it needs one.
-    pub(super) spec: Option<Value>,
+    /// Its spec, or what else starts it reads, if it needs anything.
+    pub(super) spec: Option<String>,
     /// The kind of the CDI devices of its GPUs, and the directories that describe them.
     pub(super) gpus: Option<(String, Vec<PathBuf>)>,
 }
@@ -49,7 +48,7 @@ pub(super) fn write(dir: &Path, plan: &Plan<'_>) -> io::Result<()> {
             }
         }
         if let Some(spec) = &container.spec {
-            fs::write(dir.join(SPEC_FILE), spec.to_string())?;
+            fs::write(dir.join(SPEC_FILE), spec)?;
         }
         if let Some((kind, dirs)) = &container.gpus {
             let dirs = dirs.iter().map(|dir| dir.as_os_str().as_bytes());

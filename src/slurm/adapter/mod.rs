@@ -5,6 +5,7 @@
 
 mod apptainer;
 mod bind;
+mod containerd;
 mod oci;
 mod pyxis;
 mod step;
@@ -26,7 +27,7 @@ const RUNTIME: &str = "runc";
 /// Refuse an attribute that the containers of a site cannot have.
 pub(super) fn check(containers: Containers, template: &JobTemplate) -> Result<()> {
     let lacks: &[&str] = match containers {
-        Containers::Runtime | Containers::Slurm => &[],
+        Containers::Runtime | Containers::Slurm | Containers::Containerd => &[],
         Containers::Apptainer => &apptainer::LACKS,
         Containers::Pyxis => &pyxis::LACKS,
     };
@@ -50,34 +51,41 @@ pub(super) fn in_container(
     let wishes = job.template.extensions()?;
     let program = settings.runtime;
     let step = |program: Option<String>| Ok::<_, Error>(step::command(program, job.template.slots()?.0));
-    let (start, needs_spec) = match settings.containers {
+    let (start, spec) = match settings.containers {
         Containers::Runtime => {
             let program = program.unwrap_or_else(|| RUNTIME.to_owned());
-            (Start::Runtime { program, lower: image.rootfs()?.to_owned() }, true)
+            let start = Start::Runtime { program, lower: image.rootfs()?.to_owned() };
+            (start, Some(spec.to_string()))
         }
         Containers::Slurm => {
             oci::make_bundle(&mut spec, image.rootfs()?, &job.submitter)?;
-            (Start::Site(oci::command(step(program)?)), true)
+            (Start::Site(oci::command(step(program)?)), Some(spec.to_string()))
         }
         Containers::Apptainer => {
             let binds = bind::binds(job, job_dir, init)?;
-            (Start::Site(apptainer::command(program, &binds, &wishes, image.rootfs()?)?), false)
+            (Start::Site(apptainer::command(program, &binds, &wishes, image.rootfs()?)?), None)
         }
         Containers::Pyxis => {
             let binds = bind::binds(job, job_dir, init)?;
-            (Start::Site(pyxis::command(step(program)?, &binds, &wishes, &image.name)?), false)
+            (Start::Site(pyxis::command(step(program)?, &binds, &wishes, &image.name)?), None)
+        }
+        Containers::Containerd => {
+            let node = init.with_file_name("drmaa2-node");
+            let messages = containerd::messages(job, &image.name, job_dir, init)?;
+            (Start::Site(containerd::command(&node, program, job_dir)?), Some(messages))
         }
     };
-    if !needs_spec {
+    let is_of_runtime = matches!(settings.containers, Containers::Runtime | Containers::Slurm);
+    if !is_of_runtime {
         // The user is the same inside as outside, and known there.
         order.sole_user = false;
         order.account = false;
         order.drop_capabilities.clear();
     }
     // The others have ways of their own to give GPUs.
-    let is_wanted = needs_spec && wishes.gres.as_deref().is_some_and(asks_for_gpus);
+    let is_wanted = is_of_runtime && wishes.gres.as_deref().is_some_and(asks_for_gpus);
     let gpus = settings.gpu_devices.filter(|_| is_wanted).map(|kind| (kind, settings.cdi_dirs));
-    Ok((order, InContainer { start, spec: needs_spec.then_some(spec), gpus }))
+    Ok((order, InContainer { start, spec, gpus }))
 }
 
 /// Returns whether GPUs are among these generic resources.

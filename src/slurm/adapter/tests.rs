@@ -82,6 +82,7 @@ fn slurm_has_a_bundle_that_needs_nothing_of_the_batch_script() {
         let InContainer { start: Start::Site(command), spec: Some(spec), gpus } = container else {
             panic!("another start")
         };
+        let spec: serde_json::Value = serde_json::from_str(&spec).unwrap();
         assert_eq!(gpus, Some(("a.b/gpu".to_owned(), vec!["/cdi".into()])));
         assert!(
             command.join(" ").ends_with("--mpi=none --container=@NODE@ /.drmaa2/init"),
@@ -98,6 +99,32 @@ fn slurm_has_a_bundle_that_needs_nothing_of_the_batch_script() {
         assert_eq!(spec["linux"]["uidMappings"][0]["hostID"].as_u64(), is_user.then_some(1000));
         assert_eq!(order.sole_user, is_user);
     }
+}
+
+#[test]
+fn containerd_is_asked_by_messages_to_the_broker_of_the_node() {
+    let wanted = [("mounts", "/data:/opt:ro"), ("hostname", "h"), ("grace", "7"), ("gres", "gpu:1")];
+    let (order, container) = started(Containers::Containerd, 1000, &wanted);
+    let InContainer { start: Start::Site(command), spec: Some(messages), gpus: None } = container else {
+        panic!("another start")
+    };
+    let expected =
+        "/libexec/drmaa2-node --containerd /run/drmaa2/drmaa2.sock @NODE@/config.json /jobs/01j/@RUN@";
+    assert_eq!(command.join(" "), expected);
+    assert!(!order.sole_user && !order.account && order.grace == 7000);
+    let [hello, step] = messages.lines().collect::<Vec<_>>()[..] else { panic!("{messages}") };
+    assert!(hello.contains("Hello"), "{hello}");
+    let step: serde_json::Value = serde_json::from_str(step).unwrap();
+    let step: crate::model::StepContainer = serde_json::from_value(step["Step"].clone()).unwrap();
+    assert_eq!((step.init.as_str(), step.job_dir.as_str()), ("/libexec/init", "/jobs/01j/@RUN@"));
+    assert_eq!(
+        (step.files[0].source.as_str(), step.files[0].target.as_str()),
+        ("/data/out", "/.drmaa2/stdout")
+    );
+    let set = ["jobCategory", "containerd_jt_hostname", "containerd_jt_mounts"];
+    assert_eq!(step.template.set_attributes(), set);
+    let mounts = step.template.extensions().unwrap().mounts;
+    assert!(mounts[0].source == "/data" && mounts[0].destination == "/opt" && mounts[0].read_only);
 }
 
 #[test]
