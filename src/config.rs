@@ -394,7 +394,8 @@ fn own_category(template: &JobTemplate) -> Option<String> {
 
 fn containers(word: &str) -> Result<Containers> {
     Containers::parse(word).ok_or_else(|| {
-        let text = format!("containers \"{word}\" is not runtime, slurm, apptainer or pyxis");
+        let text =
+            format!("containers \"{word}\" is not runtime, slurm, apptainer, pyxis or containerd");
         Error::new(ErrorCode::SessionManagement, text).of("configuration")
     })
 }

@@ -12,6 +12,8 @@ pub const MAX_REQUEST: usize = 4 << 20;
 pub const MAX_ANSWER: usize = 512 << 20;
 
 const HEAD: usize = 4;
+/// A text of this length is read at once.
+const SMALL: usize = 4 << 10;
 
 /// The frame of a message.
 pub fn frame(message: &impl Serialize, most: usize) -> io::Result<Vec<u8>> {
@@ -36,11 +38,18 @@ pub fn parse<T: DeserializeOwned>(text: &[u8]) -> io::Result<T> {
 /// says.
 pub fn read(stream: &mut impl Read, most: usize) -> io::Result<Option<Vec<u8>>> {
     let mut head = [0; HEAD];
-    match stream.read(&mut head)? {
-        0 => return Ok(None),
-        some => stream.read_exact(&mut head[some..])?,
+    let some = loop {
+        match stream.read(&mut head) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read?,
+        }
+    };
+    if some == 0 {
+        return Ok(None);
     }
-    let (length, mut text) = (length(head, most)?, Vec::new());
+    stream.read_exact(&mut head[some..])?;
+    let length = length(head, most)?;
+    let mut text = Vec::with_capacity(length.min(SMALL));
     stream.take(length as u64).read_to_end(&mut text)?;
     whole(text, length).map(Some)
 }
@@ -57,7 +66,7 @@ pub async fn read_head(stream: &mut (impl AsyncRead + Unpin), most: usize) -> io
 
 /// The text of this length.
 pub async fn read_text(stream: &mut (impl AsyncRead + Unpin), length: usize) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
+    let mut text = Vec::with_capacity(length.min(SMALL));
     stream.take(length as u64).read_to_end(&mut text).await?;
     whole(text, length)
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::model::{Error, ErrorCode, Result};
+use crate::model::{BROKER_SOCKET, Error, ErrorCode, Result};
 
 /// The socket of the broker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,13 +17,10 @@ pub enum Broker {
 }
 
 impl Broker {
-    /// Packages put it there.
-    const SOCKET: &str = "/run/drmaa2/drmaa2.sock";
-
     /// Clients look there.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Default => Some(Self::SOCKET.as_ref()),
+            Self::Default => Some(BROKER_SOCKET.as_ref()),
             Self::Off => None,
             Self::At(path) => Some(path),
         }

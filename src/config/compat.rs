@@ -19,7 +19,7 @@ impl Compat {
     /// The variable: this is a property of the program and not of the site, and has no key in a file.
     const VARIABLE: &str = "DRMAA2_COMPAT";
 
-    /// What the environment of this process says now.
+    /// The value that the environment of this process says now.
     pub fn of_process() -> Result<Self> {
         let sources = Sources::of_process();
         Self::of(&|name| sources.variable(name))

@@ -1,4 +1,4 @@
-//! What users who run jobs by root's leave may ask for.
+//! The things that users who run jobs by root's leave may ask for.
 
 use std::collections::BTreeMap;
 
@@ -47,6 +47,8 @@ pub struct Guests {
     pub reservations: bool,
     /// Monitoring sessions do not show the jobs of other users.
     pub hide_others: bool,
+    /// Containers for the steps of a cluster's jobs on this machine.
+    pub steps: bool,
 }
 
 /// The user of any group.
@@ -74,6 +76,7 @@ pub(super) struct Keys {
     contacts: Option<Vec<String>>,
     reservations: Option<bool>,
     hide_others: Option<bool>,
+    steps: Option<bool>,
 }
 
 /// Users who see and control the jobs of all.
@@ -124,6 +127,7 @@ impl Guests {
         self.contacts = keys.contacts.unwrap_or(std::mem::take(&mut self.contacts));
         self.reservations = keys.reservations.unwrap_or(self.reservations);
         self.hide_others = keys.hide_others.unwrap_or(self.hide_others);
+        self.steps = keys.steps.unwrap_or(self.steps);
         // With less no job would start.
         let least = [
             ("memory", self.memory, extensions::MIN_MEMORY),

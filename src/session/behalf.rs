@@ -76,7 +76,7 @@ impl Behalf {
         Scope { uid: self.uid(), others: true }
     }
 
-    fn uid(&self) -> u32 {
+    pub(super) fn uid(&self) -> u32 {
         match self {
             Self::Himself => geteuid().as_raw(),
             Self::Of(user) | Self::Guest(user) => user.uid,

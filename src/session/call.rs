@@ -6,6 +6,7 @@ use super::behalf::Behalf;
 use super::ids::Nonce;
 use super::refs::{JobArray, JobRef, ReservationRef};
 use super::submit::Bulk;
+use super::view::View;
 use crate::model::{
     Control, Error, ErrorCode, JobFilter, JobInfo, JobState, JobTemplate, Machine, Queue,
     ReservationInfo, ReservationTemplate, Result, Version,
@@ -15,8 +16,15 @@ use crate::store::{Event, Kind, Session};
 /// A call. The answer's type is in brackets.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Call {
-    /// Make a session of this name, or of a new one. (Session)
-    CreateSession { kind: Kind, behalf: Behalf, name: Option<String>, contact: Option<String> },
+    /// Make a session of this name, or of a new one; the answer to a call that is made again is that to the first.
+    /// (Session)
+    CreateSession {
+        kind: Kind,
+        behalf: Behalf,
+        nonce: Nonce,
+        name: Option<String>,
+        contact: Option<String>,
+    },
     /// Find a session by its name. (Session)
     OpenSession { kind: Kind, name: String },
     /// Bring to an end what was begun for a session that is being closed. (Done)
@@ -34,9 +42,24 @@ pub(super) enum Call {
     /// A job array of a session by its id. (Array)
     SessionArray { session: Session, id: String },
     /// Submit a job; the answer to a call that is made again is that to the first. (Job)
-    RunJob { session: Session, behalf: Behalf, nonce: Nonce, template: Box<JobTemplate> },
+    RunJob {
+        session: Session,
+        behalf: Behalf,
+        nonce: Nonce,
+        template: Box<JobTemplate>,
+        #[serde(default, skip_serializing_if = "View::is_empty")]
+        view: View,
+    },
     /// Submit a job array; likewise. (Done)
-    RunArray { session: Session, behalf: Behalf, nonce: Nonce, template: Box<JobTemplate>, bulk: Bulk },
+    RunArray {
+        session: Session,
+        behalf: Behalf,
+        nonce: Nonce,
+        template: Box<JobTemplate>,
+        bulk: Bulk,
+        #[serde(default, skip_serializing_if = "View::is_empty")]
+        view: View,
+    },
 
     /// The state of a job. (State)
     JobState(JobRef),
@@ -66,8 +89,8 @@ pub(super) enum Call {
     /// Reap a job array. (Done)
     ReapArray(JobArray),
 
-    /// Make the reservation that a template requests. (Reservation)
-    Request { session: Session, behalf: Behalf, template: Box<ReservationTemplate> },
+    /// Make the reservation that a template requests; likewise. (Reservation)
+    Request { session: Session, behalf: Behalf, nonce: Nonce, template: Box<ReservationTemplate> },
     /// The reservations of a session that are not over. (Reservations)
     SessionReservations(Session),
     /// The account of a reservation. (ReservationInfo)
@@ -114,6 +137,15 @@ impl Call {
                 ErrorCode::InvalidState,
             ) => Some(Answer::Done(())),
             _ => None,
+        }
+    }
+
+    /// Have it say what this process sees where the files of its job are.
+    pub(super) fn looks(&mut self) {
+        if let Self::RunJob { behalf, template, view, .. }
+        | Self::RunArray { behalf, template, view, .. } = self
+        {
+            *view = View::of(template, behalf);
         }
     }
 

@@ -1,8 +1,12 @@
 //! The connection of this process to the broker: calls and their answers, and news of jobs.
 //!
 //! A broker may end and come back. What was asked is asked again then, and what is waited for is followed again.
+//!
+//! A call reads its answer itself: another thread between it and the broker would take longer than the broker. There is
+//! such a thread from the moment on when the process waits for something that no call is answered by.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Weak};
@@ -12,7 +16,7 @@ use once_cell::sync::OnceCell;
 
 use super::call::{Answer, Call};
 use super::changes::Changes;
-use super::link::{self, Link, Pauses};
+use super::link::{self, Link, Pauses, Unmade};
 use super::listener::Listener;
 use super::message::{Asked, Told};
 use super::waits::{Source, Waits};
@@ -23,8 +27,13 @@ use crate::sync::{Condvar, Mutex};
 
 /// The time for a call, with that until the broker is back.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The time for the first connection, if it seems that the broker is being started again.
+const FIRST: Duration = Duration::from_secs(5);
 /// The most jobs in one message.
 const CHUNK: usize = 10_000;
+
+/// The result of something that needs a link.
+type Made<T> = std::result::Result<T, Unmade>;
 
 /// See the module.
 pub(super) struct Connection {
@@ -38,7 +47,7 @@ pub(super) struct Connection {
     state: Mutex<State>,
     /// Locked for moments alone, also while the link is made anew.
     followed: Mutex<Followed>,
-    /// Notified when an answer has come, and when the link is lost.
+    /// Notified when an answer has come, when a call reads no more, and when the link is lost.
     news: Condvar,
     /// The descriptor of the link, for a forked child, which has not the lock.
     descriptor: AtomicI32,
@@ -51,6 +60,10 @@ pub(super) struct Connection {
 struct State {
     /// The way to the broker that is there now.
     link: Option<Arc<Link>>,
+    /// A thread reads from it.
+    has_thread: bool,
+    /// A call reads from it at present.
+    is_read: bool,
     /// There was one before.
     was_there: bool,
     /// The number of the last message.
@@ -66,6 +79,13 @@ struct Followed {
     counts: HashMap<String, usize>,
     /// Those that nobody waits for any more, which the broker is to be told with the next message.
     over: HashSet<String>,
+}
+
+impl State {
+    /// Returns whether this link is the one that is there now.
+    fn has(&self, link: &Arc<Link>) -> bool {
+        self.link.as_ref().is_some_and(|now| Arc::ptr_eq(now, link))
+    }
 }
 
 impl Connection {
@@ -92,7 +112,8 @@ impl Connection {
     }
 
     /// Make a call.
-    pub(super) fn ask(&self, monitoring: bool, call: Call) -> Result<Answer> {
+    pub(super) fn ask(&self, monitoring: bool, mut call: Call) -> Result<Answer> {
+        call.looks();
         let message = |number| Asked::Call { number, monitoring, call: Box::new(call.clone()) };
         match self.exchange(&message)? {
             (answer, false) => answer,
@@ -112,8 +133,11 @@ impl Connection {
 
     /// Say something, and wait for the answer. Returns also whether it had to be said again.
     fn exchange(&self, message: &dyn Fn(u64) -> Asked) -> Result<(Result<Answer>, bool)> {
-        let deadline = Instant::now() + PATIENCE;
+        let begun = Instant::now();
+        let mut deadline = begun + PATIENCE;
         let (mut again, mut pauses) = (false, Pauses::new());
+        // The link may have been lost long ago.
+        let mut stale = true;
         loop {
             let lost = match self.say(message) {
                 Ok(Some((number, link))) => match self.answer(number, &link, deadline) {
@@ -123,10 +147,19 @@ impl Connection {
                         self.error("it ends the connection again and again")
                     }
                 },
+                Ok(None) if std::mem::take(&mut stale) => continue,
                 Ok(None) => self.error("it ends the connection again and again"),
                 // One that was there may come back.
-                Err(error) if error.code == ErrorCode::DrmCommunication && self.was_there() => error,
-                Err(error) => return Err(error),
+                Err(Unmade { error, .. })
+                    if error.code == ErrorCode::DrmCommunication && self.was_there() =>
+                {
+                    error
+                }
+                Err(Unmade { error, passes: true }) => {
+                    deadline = deadline.min(begun + FIRST);
+                    error
+                }
+                Err(Unmade { error, .. }) => return Err(error),
             };
             if Instant::now() >= deadline {
                 return Err(lost);
@@ -140,11 +173,14 @@ impl Connection {
     }
 
     /// Say something. Returns its number, unless the link is lost.
-    fn say(&self, message: &dyn Fn(u64) -> Asked) -> Result<Option<(u64, Arc<Link>)>> {
+    fn say(&self, message: &dyn Fn(u64) -> Asked) -> Made<Option<(u64, Arc<Link>)>> {
         let mut state = self.state.lock();
         let link = self.link(&mut state)?;
         if !self.tell_over(&mut state) {
             return Ok(None);
+        }
+        if !state.has_thread && self.waits.is_any() {
+            self.listen_to(&mut state, &link)?;
         }
         state.number += 1;
         let number = state.number;
@@ -165,42 +201,86 @@ impl Connection {
                 state.answers.remove(&number);
                 return Some(answer);
             }
-            let is_there = state.link.as_ref().is_some_and(|now| Arc::ptr_eq(now, link));
+            let is_there = state.has(link);
             let is_late = Instant::now() >= deadline;
             if !is_there || is_late {
                 state.answers.remove(&number);
                 let text = format!("no answer within {} s", PATIENCE.as_secs());
                 return is_there.then(|| Err(self.error(&text)));
             }
-            state = self.news.wait_until(state, deadline).0;
+            if state.has_thread || state.is_read {
+                state = self.news.wait_until(state, deadline).0;
+                continue;
+            }
+            state.is_read = true;
+            drop(state);
+            let read = link.read(Some(deadline));
+            if let Ok(Some(told)) = read {
+                self.hear(told);
+                state = self.state.lock();
+            } else {
+                state = self.state.lock();
+                if !read.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+                    self.lose(&mut state, link);
+                }
+            }
+            if state.has(link) {
+                state.is_read = false;
+                self.news.notify_all();
+            }
+        }
+    }
+
+    /// Wait until no call reads from a link any more.
+    fn await_turn(&self, link: &Arc<Link>) {
+        let mut state = self.state.lock();
+        while state.is_read && state.has(link) {
+            state = self.news.wait(state);
         }
     }
 
     /// The link, which is made if there is none.
-    fn link(&self, state: &mut State) -> Result<Arc<Link>> {
+    fn link(&self, state: &mut State) -> Made<Arc<Link>> {
         if let Some(link) = &state.link {
             return Ok(Arc::clone(link));
         }
         let link = Arc::new(Link::make(&self.path)?);
-        let (me, read) = (self.me.clone(), Arc::clone(&link));
-        runtime::thread("drmaa2-broker", move || listen(&me, &read))?;
+        (state.has_thread, state.is_read) = (false, false);
+        if self.waits.is_any() {
+            self.listen_to(state, &link)?;
+        }
         let was_there = std::mem::replace(&mut state.was_there, true);
-        if was_there {
-            let mut followed = self.followed.lock();
-            followed.over.clear();
-            let all: Vec<String> = followed.counts.keys().cloned().collect();
-            drop(followed);
-            for ids in all.chunks(CHUNK) {
-                // Its answer is that of nobody.
-                let frame = link::frame(&Asked::Follow { number: 0, ids: ids.to_vec() })?;
-                link.write(&frame).map_err(|error| self.error(&error.to_string()))?;
-            }
+        if was_there && let Err(error) = self.follow_again(&link) {
+            link.end();
+            return Err(error.into());
         }
         // There may have been events meanwhile.
         self.changes.tell();
         self.descriptor.store(link.descriptor(), Ordering::Release);
         state.link = Some(Arc::clone(&link));
         Ok(link)
+    }
+
+    /// Have the broker tell, by a new link, of all that is followed.
+    fn follow_again(&self, link: &Link) -> Result<()> {
+        let mut followed = self.followed.lock();
+        followed.over.clear();
+        let all: Vec<String> = followed.counts.keys().cloned().collect();
+        drop(followed);
+        for ids in all.chunks(CHUNK) {
+            // Its answer is that of nobody.
+            let frame = link::frame(&Asked::Follow { number: 0, ids: ids.to_vec() })?;
+            link.write(&frame).map_err(|error| self.error(&error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Have a thread read from a link.
+    fn listen_to(&self, state: &mut State, link: &Arc<Link>) -> Result<()> {
+        let (me, read) = (self.me.clone(), Arc::clone(link));
+        runtime::thread("drmaa2-broker", move || listen(&me, &read))?;
+        state.has_thread = true;
+        Ok(())
     }
 
     /// Tell the broker which jobs nobody waits for any more. False if the link is lost.
@@ -218,7 +298,7 @@ impl Connection {
     }
 
     fn lose(&self, state: &mut State, link: &Arc<Link>) {
-        if state.link.as_ref().is_some_and(|now| Arc::ptr_eq(now, link)) {
+        if state.has(link) {
             self.descriptor.store(-1, Ordering::Release);
             state.link = None;
             link.end();
@@ -237,8 +317,8 @@ impl Connection {
             }
             Told::States(states) => self.waits.enter(states),
             Told::Events => self.changes.tell(),
-            // Said before.
-            Told::Hello { .. } | Told::Refused(_) => {}
+            // Said before, or to a program on a node.
+            Told::Hello { .. } | Told::Refused(_) | Told::Step(_) => {}
         }
     }
 
@@ -252,7 +332,7 @@ impl Connection {
         }
         match self.link(&mut state) {
             Ok(_) => None,
-            Err(error) => {
+            Err(Unmade { error, .. }) => {
                 tracing::debug!(%error, "the broker is not there");
                 Some(self.path.clone())
             }
@@ -315,9 +395,12 @@ impl Source for Connection {
     }
 }
 
-/// The thread that reads what the broker says; one for each link.
+/// The thread that reads what the broker says; one for each link that something is waited for by.
 fn listen(me: &Weak<Connection>, link: &Arc<Link>) {
-    while let Ok(Some(told)) = link.read() {
+    if let Some(connection) = me.upgrade() {
+        connection.await_turn(link);
+    }
+    while let Ok(Some(told)) = link.read(None) {
         let Some(connection) = me.upgrade() else { return };
         connection.hear(told);
     }

@@ -265,8 +265,8 @@ impl Engine {
                 Ok(())
             }
             Doing::Starting => self.tracker.add_job(self.order(&job.id)?),
-            // Asked for already.
-            Doing::Ending => Ok(()),
+            // The runtime is asked already.
+            Doing::Checking | Doing::Unchecked | Doing::Ending => Ok(()),
             Doing::Undoing | Doing::Cleaning => self.tracker.delete_job(&job.id),
         }
     }
@@ -289,9 +289,8 @@ impl Engine {
         self.store.order(id)?.ok_or_else(|| Error::argument(format!("job {id} does not exist")))
     }
 
-    /// The thread of the facts. A fact that could not be stored, for instance on a full disk, is not
-    /// lost: the jobs are compared with the runtime until that works. A start is kept: until it is stored
-    /// this process works on the job.
+    /// The thread of the facts. A fact that could not be stored, for instance on a full disk, is not lost: the jobs are
+    /// compared with the runtime until that works, all but those that this process starts: what ends a start is kept.
     fn follow(&self, news: &Receiver<News>) {
         let mut kept: Vec<Fact> = Vec::new();
         // The time of the next comparison of the jobs, and the pause after a failure of it.
@@ -315,10 +314,7 @@ impl Engine {
                 Ok(News::Settle) => self.settle_all(),
                 Err(RecvTimeoutError::Timeout) => {
                     self.kick.ring();
-                    let again = std::mem::take(&mut kept).into_iter();
-                    let taken =
-                        again.map(|fact| self.take_or_keep(fact, &mut kept)).fold(Ok(()), Result::and);
-                    taken.and(self.settle_all()).inspect(|()| retry = None)
+                    self.retry(&mut kept).inspect(|()| retry = None)
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             };
@@ -333,9 +329,21 @@ impl Engine {
         }
     }
 
-    fn take_or_keep(&self, fact: Fact, kept: &mut Vec<Fact>) -> Result<()> {
-        let start = matches!(fact, Fact::Started { .. }).then(|| fact.clone());
-        self.take(fact).inspect_err(|_| kept.extend(start))
+    pub(super) fn take_or_keep(&self, fact: Fact, kept: &mut Vec<Fact>) -> Result<()> {
+        let ends_start = match &fact {
+            Fact::Started { .. } => true,
+            Fact::Ended { id, .. } => self.progress.lock().doing(id) == Some(Doing::Starting),
+            _ => false,
+        };
+        let keep = ends_start.then(|| fact.clone());
+        self.take(fact).inspect_err(|_| kept.extend(keep))
+    }
+
+    /// Take what was kept again, and compare the jobs.
+    pub(super) fn retry(&self, kept: &mut Vec<Fact>) -> Result<()> {
+        let again = std::mem::take(kept).into_iter();
+        let taken = again.map(|fact| self.take_or_keep(fact, kept)).fold(Ok(()), Result::and);
+        taken.and(self.settle_all())
     }
 
     pub(super) fn take(&self, fact: Fact) -> Result<()> {

@@ -10,14 +10,13 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use nix::unistd::Uid;
-
-use super::submitter::user;
-use crate::model::extensions::{Mount, PREFIX};
+use super::paths::{self, MOUNTS};
+use super::view::View;
+use crate::model::extensions::Mount;
 use crate::model::{Error, JobTemplate, Result, Text};
 use crate::rights;
 use crate::store::NewTask;
-use crate::tracker::{Origin, Stdio, Submitter, TaskRange, Transfer};
+use crate::tracker::{Origin, Stdio, Submitter, TaskRange};
 
 /// The known [`Found`]s, by attribute and path: the tasks of a job array share most files, and one that
 /// is created is created once.
@@ -40,46 +39,23 @@ pub(super) enum TaskFiles {
     OfEach(Vec<NewTask>),
 }
 
-/// The host paths of a job, placeholders filled in.
+/// The host paths of a job, placeholders filled in, and what its mounts are.
 pub(super) fn expand_paths(template: &JobTemplate, submitter: &Submitter) -> Result<Stdio> {
-    let mut stdio = Stdio { join: template.join_files, ..Stdio::default() };
-    let home = home(submitter)?;
-    for (attribute, path) in template.stdio_paths() {
-        let path = template.expand_path(attribute, path, &home)?;
-        let path = (path != Text::from("/dev/null")).then_some(path);
-        match attribute {
-            "inputPath" => stdio.input = path,
-            "outputPath" => stdio.output = path,
-            _ => stdio.error = path,
-        }
-    }
-    for (source, destination) in template.stage_in_files.iter().flatten() {
-        let source = template.expand_path("stageInFiles", source, &home)?;
-        stdio.stage_in.push(Transfer { source, destination: destination.clone() });
-    }
-    for (source, destination) in template.stage_out_files.iter().flatten() {
-        let destination = template.expand_path("stageOutFiles", destination, &home)?;
-        stdio.stage_out.push(Transfer { source: source.clone(), destination });
-    }
+    let mut stdio = paths::of(template, &paths::home(submitter.uid)?)?;
     let extensions = template.extensions()?;
-    stdio.origins = rights::of(submitter, || mounts(&extensions.mounts))?;
+    if !extensions.mounts.is_empty() {
+        stdio.origins = rights::of(submitter, || mounts(&extensions.mounts))?;
+    }
     Ok(stdio)
-}
-
-/// The home directory of a user.
-pub(super) fn home(submitter: &Submitter) -> Result<Text> {
-    let dir = user(Uid::from_raw(submitter.uid))?.map_or_else(|| "/".into(), |user| user.dir);
-    Ok(Text::from(dir.as_path()))
 }
 
 /// The mounts of the container, in this order; INVALID_ARGUMENT for a file that the submitter has no
 /// right to.
 fn mounts(mounts: &[Mount]) -> Result<Vec<Origin>> {
-    let attribute = format!("{PREFIX}mounts");
     let mut origins = Vec::new();
     for Mount { source, read_only, .. } in mounts {
         let source = Text::from(source.as_str());
-        let error = |cause: io::Error| Error::argument(format!("{attribute} {source}: {cause}"));
+        let error = |cause: io::Error| Error::argument(format!("{MOUNTS} {source}: {cause}"));
         let found = fs::metadata(source.as_path()).map_err(error)?;
         let real = real_path(&source, &found).map_err(error)?;
         if real.as_path().to_str().is_none() {
@@ -88,19 +64,42 @@ fn mounts(mounts: &[Mount]) -> Result<Vec<Origin>> {
         let write = if *read_only { 0 } else { libc::W_OK };
         let enter = if found.is_dir() { libc::X_OK } else { 0 };
         rights::may(real.as_path(), libc::R_OK | write | enter).map_err(error)?;
-        origins.push(origin(&attribute, &Found::new(real, &found)));
+        origins.push(origin(MOUNTS, &Found::new(real, &found)));
     }
     Ok(origins)
 }
 
-/// Open a job's files: input must be readable, output is created and emptied, and the directories to
-/// stage out to must be writable. Returns their real paths.
-pub(super) fn make_files(stdio: &Stdio) -> Result<Stdio> {
-    make(stdio, &mut Known::new())
+/// Open a job's files with the rights of its submitter: input must be readable, output is created and emptied, and the
+/// directories to stage out to must be writable. Returns their real paths, or the reason why the job fails;
+/// DENIED_BY_DRMS if the rights cannot be had, INVALID_ARGUMENT if they are others than those of this view.
+pub(super) fn make_files(stdio: &Stdio, submitter: &Submitter, view: &View) -> Result<Result<Stdio>> {
+    // A thread for nothing takes longer than the rest of a submission.
+    if !stdio.has_files() && view.is_empty() {
+        return Ok(Ok(stdio.clone()));
+    }
+    rights::of(submitter, || {
+        view.check()?;
+        Ok(make(stdio, &mut Known::new()))
+    })
 }
 
 /// The same for the tasks of a job array.
-pub(super) fn make_task_files(stdio: &Stdio, range: TaskRange) -> TaskFiles {
+pub(super) fn make_task_files(
+    stdio: &Stdio,
+    range: TaskRange,
+    submitter: &Submitter,
+    view: &View,
+) -> Result<TaskFiles> {
+    if !stdio.has_files() && view.is_empty() {
+        return Ok(TaskFiles::OfAll(stdio.clone()));
+    }
+    rights::of(submitter, || {
+        view.check()?;
+        Ok(make_all(stdio, range))
+    })
+}
+
+fn make_all(stdio: &Stdio, range: TaskRange) -> TaskFiles {
     let mut known = Known::new();
     // Without an index in their paths, all tasks have the same files.
     if stdio.of_task(range.first) == *stdio

@@ -18,7 +18,7 @@ const PIDS: i64 = 100;
 pub fn messages(site: &Config, mut stream: &[u8]) {
     while let Ok(Some(text)) = wire::read(&mut stream, wire::MAX_REQUEST) {
         let Ok(asked) = wire::parse::<Asked>(&text) else { return };
-        // What was read is written, and read again.
+        // A message that was read is written, and read again.
         let frame = wire::frame(&asked, usize::MAX).unwrap_or_default();
         let again = wire::parse::<Asked>(frame.get(4..).unwrap_or_default());
         assert_eq!(again.ok().map(|again| format!("{again:?}")), Some(format!("{asked:?}")));

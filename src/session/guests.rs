@@ -1,6 +1,6 @@
-//! What the site allows a job that root's process makes for another user.
+//! The limits of the site for a job that root's process makes for another user.
 //!
-//! What the user's template sets is checked. What a category of the configuration gives is the site's own word, and may be
+//! Attributes that the user's template sets are checked. Those that a category of the configuration gives are the site's own word, and may be
 //! more.
 
 use std::collections::BTreeMap;
@@ -90,9 +90,8 @@ pub(super) fn check(
     if guests.read_only && sets(template, "read_only") && !own.read_only {
         return Err(refused("read_only", "the root file system of users' jobs is read-only"));
     }
-    let image = config.image(template);
-    check_network(guests, template, &all, image.as_deref())?;
-    check_registry(guests, config, template, image.as_deref())?;
+    check_network(guests, template, &all, config.image(template).as_deref())?;
+    check_registry(guests, config, template)?;
     check_devices(guests, submitter, &own)
 }
 
@@ -118,17 +117,14 @@ fn check_network(
 }
 
 /// An image that the configuration names may come from anywhere.
-fn check_registry(
-    guests: &Guests,
-    config: &Config,
-    template: &JobTemplate,
-    image: Option<&str>,
-) -> Result<()> {
-    let (Some(allowed), Some(image)) = (&guests.registries, image) else { return Ok(()) };
-    if config.names_image(template) || !drms::is_image(image) {
+pub(super) fn check_registry(guests: &Guests, config: &Config, template: &JobTemplate) -> Result<()> {
+    let (Some(allowed), Some(image)) = (&guests.registries, config.image(template)) else {
+        return Ok(());
+    };
+    if config.names_image(template) || !drms::is_image(&image) {
         return Ok(());
     }
-    let registry = drms::registry(image)?;
+    let registry = drms::registry(&image)?;
     if allowed.contains(&registry) {
         return Ok(());
     }

@@ -331,10 +331,8 @@ impl Engine {
         self.report(match doing {
             Doing::Undoing | Doing::Cleaning => Fact::NotDeleted { id, error },
             Doing::Preparing => Fact::NotPrepared { id, error },
-            Doing::Starting | Doing::Ending if error.may_pass() => Fact::NotStarted { id, error },
-            Doing::Starting | Doing::Ending => {
-                Fact::Ended { id, outcome: Outcome::failed(error.message) }
-            }
+            _ if error.may_pass() => Fact::NotStarted { id, error },
+            _ => Fact::Ended { id, outcome: Outcome::failed(error.message) },
         });
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::behalf::Behalf;
 use super::call::{Call, Content};
+use super::ids::Nonce;
 use super::process;
 use crate::model::{Error, Result};
 use crate::store::{Kind, Session};
@@ -23,8 +24,8 @@ impl Handle {
         contact: Option<&str>,
     ) -> Result<Self> {
         let (name, contact) = (name.map(str::to_owned), contact.map(str::to_owned));
-        process::ask(Call::CreateSession { kind, behalf: behalf.clone(), name, contact })
-            .map(Self::opened)
+        let (behalf, nonce) = (behalf.clone(), Nonce::new());
+        process::ask(Call::CreateSession { kind, behalf, nonce, name, contact }).map(Self::opened)
     }
 
     /// Open a session that was created before.

@@ -62,9 +62,11 @@ fn hold_starting(world: &World, id: &str, target: &str) -> Result<bool> {
 impl Engine {
     /// Withdraw the start of a job that is to be held, and store that.
     pub(super) fn withdraw(&self, id: &str) -> Result<Withdrawn> {
+        // Before: the job may be on to another run by the time that the result is stored.
+        let run = self.store.unsettled_job(id)?.map(|job| job.run);
         let withdrawn = self.tracker.withdraw(id)?;
-        if withdrawn == Withdrawn::Nothing {
-            self.store.job_withdrawn(id)?;
+        if let (Withdrawn::Nothing, Some(run)) = (withdrawn, run) {
+            self.store.job_withdrawn(id, run)?;
         }
         Ok(withdrawn)
     }

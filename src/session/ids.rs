@@ -1,4 +1,4 @@
-//! The ids of new objects, and the nonces of submissions.
+//! The ids of new objects, and the nonces of the calls that make them.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -9,12 +9,7 @@ use ulid::Ulid;
 
 use crate::model::now;
 
-/// A new id: unique on the machine, in the order of time, valid for containerd.
-pub(super) fn new_id() -> String {
-    id(now().unsigned_abs(), u128::from(random()) << 64 | u128::from(random()))
-}
-
-/// Names one submission of a client, which may have to ask for it again: an answer can be lost on its way.
+/// Names one call of a client that makes something. It may have to ask for it again: an answer can be lost on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Nonce {
     /// Milliseconds since the epoch.
@@ -28,7 +23,8 @@ impl Nonce {
         Self { time: now().unsigned_abs(), random: random() }
     }
 
-    /// The id of the submission of this user: always the same, and nobody can choose that of another user's.
+    /// The id of what it makes for this user: unique on the machine, in the order of time, valid for containerd; always the
+    /// same, and nobody can choose that of another user's.
     pub(super) fn id(self, uid: u32) -> String {
         let mut hash = Sha256::new();
         hash.update(uid.to_be_bytes());

@@ -9,6 +9,7 @@ use super::ids::Nonce;
 use super::job::{Reached, has_started, wait_all, wait_any};
 use super::refs::{JobArray, JobRef};
 use super::submit::Bulk;
+use super::view::View;
 use super::{Timeout, process};
 use crate::model::{Error, JobFilter, JobState, JobTemplate, Result};
 use crate::store::Kind;
@@ -95,7 +96,8 @@ impl JobSession {
     /// The same for a user, as whom the job runs.
     pub fn run_job_as(&self, behalf: &Behalf, template: JobTemplate) -> Result<JobRef> {
         let (session, behalf, nonce) = (self.0.row(), behalf.clone(), Nonce::new());
-        self.0.ask(Call::RunJob { session, behalf, nonce, template: Box::new(template) })
+        let (template, view) = (Box::new(template), View::default());
+        self.0.ask(Call::RunJob { session, behalf, nonce, template, view })
     }
 
     /// Submit a job array.
@@ -121,8 +123,8 @@ impl JobSession {
         bulk: Bulk,
     ) -> Result<()> {
         let (session, behalf, nonce) = (self.0.row(), behalf.clone(), new.nonce);
-        let template = Box::new(template.clone());
-        self.0.ask(Call::RunArray { session, behalf, nonce, template, bulk })
+        let (template, view) = (Box::new(template.clone()), View::default());
+        self.0.ask(Call::RunArray { session, behalf, nonce, template, bulk, view })
     }
 
     /// The job array of that id. INVALID_ARGUMENT if the session has none.

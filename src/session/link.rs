@@ -1,49 +1,78 @@
 //! One link to the broker: a connected socket, after both sides have said hello.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{
+    AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+};
 
-use super::message::{Asked, PROTOCOL, Told};
+use super::message::{Asked, Told};
 use super::submitter::umask;
-use crate::model::{Error, ErrorCode, Result};
+use crate::model::{Error, ErrorCode, PROTOCOL, Result};
 use crate::wire::{self, MAX_ANSWER, MAX_REQUEST};
 
-/// The time to connect, to say something, and until the broker says hello.
+/// The time to connect, to say something, until the broker says hello, and for the rest of a message.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// See the module.
 pub(super) struct Link(UnixStream);
 
+/// The reason why there is no link.
+pub(super) struct Unmade {
+    pub(super) error: Error,
+    /// It is like this while a broker is started again.
+    pub(super) passes: bool,
+}
+
+impl From<Error> for Unmade {
+    fn from(error: Error) -> Self {
+        Self { error, passes: false }
+    }
+}
+
 impl Link {
     /// Connect to the broker at this path.
-    pub(super) fn make(path: &Path) -> Result<Self> {
-        let failed = |code, cause: &dyn std::fmt::Display| {
-            Error::new(code, format!("broker {}: {cause}", path.display()))
+    pub(super) fn make(path: &Path) -> std::result::Result<Self, Unmade> {
+        let failed = |code, cause: &dyn std::fmt::Display| Unmade {
+            error: Error::new(code, format!("broker {}: {cause}", path.display())),
+            passes: false,
         };
-        let stream = dial(path).map_err(|error| failed(ErrorCode::DrmCommunication, &error))?;
+        // It has ended, or nobody has taken its place yet.
+        let broken = |error: &io::Error| Unmade {
+            passes: matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::BrokenPipe
+            ),
+            ..failed(ErrorCode::DrmCommunication, error)
+        };
+        let stream = dial(path).map_err(|error| broken(&error))?;
         let link = Self(stream);
         let hello = Asked::Hello { protocol: PROTOCOL, umask: umask().unwrap_or(0o22) };
-        let said = link.write(&frame(&hello)?).and_then(|()| link.read());
-        match said.map_err(|error| failed(ErrorCode::DrmCommunication, &error))? {
+        let deadline = Some(Instant::now() + PATIENCE);
+        let said = link.write(&frame(&hello)?).and_then(|()| link.read(deadline));
+        match said.map_err(|error| broken(&error))? {
             Some(Told::Hello { protocol: PROTOCOL }) => {}
             Some(Told::Hello { protocol }) => {
                 let text = format!("it speaks protocol {protocol}, this library {PROTOCOL}");
                 return Err(failed(ErrorCode::DrmCommunication, &text));
             }
             Some(Told::Refused(error)) => return Err(failed(error.code, &error)),
+            None => {
+                let unmade =
+                    failed(ErrorCode::DrmCommunication, &"it ends the connection before it says hello");
+                return Err(Unmade { passes: true, ..unmade });
+            }
             _ => return Err(failed(ErrorCode::DrmCommunication, &"it does not say hello")),
         }
-        // From now on it speaks when there is something to say.
-        set_socket_timeout(&link.0, Timeout::Recv, None)
-            .map_err(|error| failed(ErrorCode::DrmCommunication, &error))?;
         Ok(link)
     }
 
@@ -61,9 +90,19 @@ impl Link {
         Ok(())
     }
 
-    /// The next message of the broker; `None` at the end.
-    pub(super) fn read(&self) -> io::Result<Option<Told>> {
-        let text = wire::read(&mut &self.0, MAX_ANSWER)?;
+    /// The next message of the broker; `None` at the end. TimedOut if none has begun by the deadline.
+    pub(super) fn read(&self, deadline: Option<Instant>) -> io::Result<Option<Told>> {
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            match await_readable(&self.0, left) {
+                Ok(true) => break,
+                Ok(false) => return Err(io::ErrorKind::TimedOut.into()),
+                // The thread may be the program's own, with handlers for signals.
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let text = wire::read(&mut Uncancelled(&self.0), MAX_ANSWER)?;
         text.map(|text| wire::parse(&text)).transpose()
     }
 
@@ -75,6 +114,15 @@ impl Link {
 
     pub(super) fn descriptor(&self) -> i32 {
         self.0.as_raw_fd()
+    }
+}
+
+/// The socket, read without a point of cancellation: the thread may be the program's own.
+struct Uncancelled<'a>(&'a UnixStream);
+
+impl Read for Uncancelled<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(self.0, bytes, RecvFlags::empty())?.0)
     }
 }
 
@@ -117,11 +165,18 @@ impl Pauses {
 }
 
 /// Wait until something changes in the directory of a file, at most for `limit`.
-fn await_change(path: &Path, limit: Duration) -> nix::Result<()> {
+fn await_change(path: &Path, limit: Duration) -> io::Result<()> {
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     let dir = path.ancestors().skip(1).find(|dir| dir.is_dir()).unwrap_or(Path::new("/"));
     let events = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ATTRIB;
     inotify.add_watch(dir, events)?;
-    let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
-    poll(&mut [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], limit).map(drop)
+    await_readable(&inotify, Some(limit)).map(drop).map_err(Into::into)
+}
+
+/// Wait until there is something to read. False if there is nothing within the limit.
+fn await_readable(what: &impl AsFd, limit: Option<Duration>) -> rustix::io::Result<bool> {
+    // A limit that is too long to be told is none.
+    let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+    let ready = rustix::event::poll(&mut [PollFd::new(what, PollFlags::IN)], limit.as_ref())?;
+    Ok(ready > 0)
 }

@@ -4,10 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Answer, Call};
 use super::waits::Known;
-use crate::model::Error;
-
-/// The version of all this. Both sides have to have the same.
-pub(super) const PROTOCOL: u32 = 1;
+use crate::model::{Error, StepContainer};
+use crate::tracker::StepNews;
 
 /// A message of a client.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,6 +27,9 @@ pub(super) enum Asked {
     Follow { number: u64, ids: Vec<String> },
     /// The end of that.
     Unfollow { ids: Vec<String> },
+    /// Run the init of a cluster's job in a container below the control group of the step that the client is in. The broker
+    /// answers by news of it.
+    Step(Box<StepContainer>),
 }
 
 /// A message of the broker.
@@ -44,4 +45,25 @@ pub(super) enum Told {
     States(Vec<(String, Known)>),
     /// There may be events for the client's callback.
     Events,
+    /// News of the client's container.
+    Step(StepNews),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{JobTemplate, PROTOCOL};
+
+    #[test]
+    fn the_messages_of_a_step_are_those_of_a_client() {
+        let template = JobTemplate { job_category: Some("i\n".into()), ..JobTemplate::default() };
+        let (init, job_dir) = ("/init".to_owned(), "/jobs/01j/run.1".to_owned());
+        let step = StepContainer { template: Box::new(template), init, job_dir, files: Vec::new() };
+        let text = step.messages().unwrap();
+        let said: Vec<Asked> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let [Asked::Hello { protocol: PROTOCOL, .. }, Asked::Step(read)] = &said[..] else {
+            panic!("{said:?}")
+        };
+        assert_eq!(**read, step);
+    }
 }

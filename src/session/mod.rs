@@ -45,6 +45,7 @@ mod notify;
 #[cfg(test)]
 mod notify_tests;
 mod only_copy;
+mod paths;
 mod pending;
 mod policy;
 mod process;
@@ -67,6 +68,7 @@ mod submit;
 mod submitter;
 #[cfg(test)]
 mod tests;
+mod view;
 mod waits;
 mod watch;
 mod world;

@@ -82,6 +82,7 @@ impl Progress {
             // Work for a run that was lost, or withdrawn, is over, or will be.
             Some(before) if before.run < work.run => {}
             Some(before) if before.doing == Doing::Preparing && work.doing != Doing::Preparing => {}
+            Some(before) if before.doing == Doing::Unchecked && work.doing == Doing::Checking => {}
             Some(_) => return false,
         }
         self.working.insert(id.to_owned(), work);
@@ -169,7 +170,8 @@ impl Progress {
 
     /// Note that a job that was handed over is to end.
     pub(super) fn ends(&mut self, id: &str) {
-        if let Some(work) = self.working.get_mut(id).filter(|work| work.doing == Doing::Starting) {
+        let is_begun = |work: &&mut Work| matches!(work.doing, Doing::Starting | Doing::Checking);
+        if let Some(work) = self.working.get_mut(id).filter(is_begun) {
             work.doing = Doing::Ending;
         }
     }
@@ -190,10 +192,18 @@ impl Progress {
         self.delayed.remove(id);
     }
 
-    /// Note that this process no longer starts the job, or ends it where it waits.
+    /// Note that this process no longer starts the job, nor finds out whether it is to, nor ends it where it waits.
     pub(super) fn starts_no_more(&mut self, id: &str) {
-        if matches!(self.doing(id), Some(Doing::Starting | Doing::Ending)) {
+        use Doing::{Checking, Ending, Starting, Unchecked};
+        if matches!(self.doing(id), Some(Starting | Checking | Unchecked | Ending)) {
             self.forget_work(id);
+        }
+    }
+
+    /// Note that it could not be found out whether the job has started. Until it is, nothing starts it.
+    pub(super) fn leave_unchecked(&mut self, id: &str) {
+        if let Some(work) = self.working.get_mut(id).filter(|work| work.doing == Doing::Checking) {
+            work.doing = Doing::Unchecked;
         }
     }
 
@@ -232,6 +242,10 @@ pub(super) enum Doing {
     Preparing,
     /// It is being started.
     Starting,
+    /// It may have been started before, by a process that died: the runtime is asked.
+    Checking,
+    /// The same, but the runtime has not answered. It is asked again.
+    Unchecked,
     /// It waits in the queue of its runtime, and is to end there.
     Ending,
     /// Its preparation is undone.
@@ -275,6 +289,22 @@ mod tests {
         progress.pause = progress.pause.map(|(_, pause)| (Instant::now(), pause));
         (0..20).for_each(|_| progress.pause());
         assert_eq!(progress.pause.unwrap().1, RETRY * 2);
+    }
+
+    #[test]
+    fn a_job_that_may_have_started_is_not_started_before_that_is_known() {
+        let mut progress = Progress::default();
+        let work = |doing| Work { doing, run: 0, submission: 0 };
+        assert!(progress.take_up("a", work(Doing::Checking)));
+        let others = [Doing::Checking, Doing::Starting, Doing::Preparing];
+        assert!(others.iter().all(|doing| !progress.take_up("a", work(*doing))), "one thread checks it");
+        progress.leave_unchecked("a");
+        assert!(!progress.take_up("a", work(Doing::Starting)));
+        assert!(progress.take_up("a", work(Doing::Checking)));
+        progress.starts_no_more("a");
+        assert!(progress.take_up("a", work(Doing::Starting)));
+        progress.leave_unchecked("a");
+        assert_eq!(progress.doing("a"), Some(Doing::Starting));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::behalf::Behalf;
 use super::call::Call;
 use super::handle::Handle;
+use super::ids::Nonce;
 use super::process;
 use super::refs::ReservationRef;
 use crate::model::{ReservationTemplate, Result};
@@ -72,8 +73,8 @@ impl ReservationSession {
 
     /// The same for a user, who owns the reservation.
     pub fn request_as(&self, behalf: &Behalf, template: &ReservationTemplate) -> Result<ReservationRef> {
-        let (session, behalf) = (self.0.row(), behalf.clone());
-        self.0.ask(Call::Request { session, behalf, template: Box::new(template.clone()) })
+        let (session, behalf, nonce) = (self.0.row(), behalf.clone(), Nonce::new());
+        self.0.ask(Call::Request { session, behalf, nonce, template: Box::new(template.clone()) })
     }
 
     /// One of its reservations, over or not. INVALID_ARGUMENT if there is none of that id.

@@ -1,16 +1,17 @@
 //! Makes reservations: here, or in a runtime that keeps them itself.
 
 use super::refs::ReservationRef;
+use super::reserving;
 use super::world::World;
-use super::{ids, reserving};
 use crate::model::{Error, Millis, Owner, ReservationTemplate, Result, Span, Wanted};
 use crate::scheduler::{self, Request, Window};
 use crate::store::{NewReservation, Session};
 
-/// Make the reservation that a template requests.
+/// Make the reservation of this id that a template requests.
 pub(super) fn request(
     world: &World,
     session: &Session,
+    id: String,
     owner: &Owner,
     template: &ReservationTemplate,
     now: Millis,
@@ -19,13 +20,13 @@ pub(super) fn request(
     let of_session = Some(session.name.clone());
     let engine = world.engine(&world.contact(contact)?.0)?;
     if engine.queues_itself() {
-        let id = reserving::request(world, &engine, session, owner, template)?;
+        let id = reserving::request(world, &engine, session, &id, owner, template)?;
         return Ok(ReservationRef { id, session: of_session });
     }
     let capacity = world.capacity(contact)?;
     let wanted = template.wanted(&capacity.machine, capacity.slots, capacity.memory, now)?;
     let new = NewReservation {
-        id: &ids::new_id(),
+        id: &id,
         session: session.id,
         target: &capacity.target,
         template,
@@ -46,7 +47,7 @@ pub(super) fn request(
             .ok_or_else(|| Error::argument("what the reservation template asks for is not free then"))
     })?;
     world.store.sync()?;
-    Ok(ReservationRef { id: new.id.to_owned(), session: of_session })
+    Ok(ReservationRef { id, session: of_session })
 }
 
 fn in_terms_of_scheduler(wanted: &Wanted, now: Millis) -> Request {

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::engine::Engine;
-use super::ids;
 use super::world::World;
 use crate::model::{Error, ErrorCode, Owner, ReservationInfo, ReservationTemplate, Result, now};
 use crate::store::{NewReservation, Reservation, Session};
@@ -18,11 +17,12 @@ pub(super) fn request(
     world: &World,
     engine: &Engine,
     session: &Session,
+    id: &str,
     owner: &Owner,
     template: &ReservationTemplate,
 ) -> Result<String> {
     let reserving = of(engine)?;
-    let (id, users) = (format!("{PREFIX}{}", ids::new_id()), template.users(&owner.user));
+    let (id, users) = (format!("{PREFIX}{id}"), template.users(&owner.user));
     let info = reserving.reserve(&id, template, &users)?;
     let new = NewReservation {
         id: &id,

@@ -60,12 +60,18 @@ impl Engine {
     pub(super) fn settle(&self, id: &str) -> Result<()> {
         let job = self.store.unsettled_job(id)?;
         let mut runtime = Runtime { tracker: self.tracker(), silent: None };
-        job.map_or(Ok(()), |job| self.settle_one(&job, &mut runtime))
+        let settled = job.map_or(Ok(()), |job| self.settle_one(&job, &mut runtime));
+        let progress = self.progress.lock();
+        if progress.doing(id) == Some(Doing::Unchecked) && matches!(progress.link, Link::Live) {
+            // Else the link comes up some time, and all jobs are compared then.
+            self.settle_soon();
+        }
+        settled
     }
 
     fn settle_one(&self, job: &Unsettled, runtime: &mut Runtime<'_>) -> Result<()> {
         if job.state.is_started() {
-            return self.compare(job, runtime);
+            return self.compare(job, runtime, false);
         }
         let id = &job.id;
         let holder = job.claim.as_ref();
@@ -73,20 +79,24 @@ impl Engine {
             return self.compare_waiting(job, runtime);
         }
         let is_mine = holder == Some(&self.mine);
-        if is_mine && self.progress.lock().doing(id) == Some(Doing::Ending) {
+        let doing = self.progress.lock().doing(id);
+        if is_mine && doing == Some(Doing::Ending) {
             return self.compare_ending(job, runtime);
         }
         if !is_mine && holder.is_some_and(Claim::is_alive) {
             return Ok(());
         }
-        // A job that was being started is checked before any process starts it again, and by one thread.
+        // A job that was being started is checked before any process starts it again, and by one thread. Its run may
+        // end and be cleaned up at any time: a request to start it, made before that is stored, would run it twice.
         let looks = matches!(job.phase, Phase::Active | Phase::There);
-        if looks && !self.take_up(job, Doing::Starting) {
+        if looks && !self.take_up(job, Doing::Checking) {
             return Ok(());
         }
         let taken = if is_mine { Ok(true) } else { self.store.take_over(id, holder, &self.mine) };
         match (taken, job.phase) {
-            (Ok(true), Phase::Active | Phase::There) => self.compare(job, runtime),
+            (Ok(true), Phase::Active | Phase::There) => {
+                self.compare(job, runtime, !is_mine || doing == Some(Doing::Unchecked))
+            }
             (Ok(true), Phase::Idle) => {
                 if !self.progress.lock().rests(id) {
                     self.clean_up(id);
@@ -104,12 +114,13 @@ impl Engine {
         }
     }
 
-    fn compare(&self, job: &Unsettled, runtime: &mut Runtime<'_>) -> Result<()> {
+    /// Compare a job that has started, or that this process is to start, perhaps in place of one that died.
+    fn compare(&self, job: &Unsettled, runtime: &mut Runtime<'_>, taken_over: bool) -> Result<()> {
         let id = &job.id;
         let compared = match runtime.job_info(id) {
             Ok(info) if job.phase == Phase::There && info.state.is_queued() => {
                 let stored = Waiting::of(&info).map_or(Ok(()), |how| self.waits_there(id, &how));
-                if job.terminate.is_some() {
+                if job.terminate.is_some() && stored.is_ok() {
                     // It was told to end just now, and stays this process's work until it has.
                     return stored;
                 }
@@ -124,6 +135,9 @@ impl Engine {
             Ok(info) if info.state.is_queued() && job.state.is_started() => self.run_withdrawn(job),
             Ok(_) => Ok(()),
             Err(error) if error.code != ErrorCode::InvalidArgument => Err(error),
+            Err(_) if job.state.is_queued() && taken_over && job.phase == Phase::There => {
+                return self.starts_anew(job);
+            }
             Err(_) if job.state.is_queued() => Ok(()),
             Err(error) if job.phase == Phase::There && self.is_handed_over_again(job, &error)? => {
                 return Ok(());
@@ -134,11 +148,29 @@ impl Engine {
             }
         };
         if job.state.is_queued() {
-            self.done(id);
-            // The dispatcher starts it; if it runs unnoticed, that does not change it.
-            self.kick.ring();
+            match compared {
+                // The dispatcher starts it.
+                Ok(()) => self.done(id),
+                Err(_) => self.progress.lock().leave_unchecked(id),
+            }
         }
         compared
+    }
+
+    /// Note that the queue of the runtime does not know a job that was taken over. It may have forgotten it: late
+    /// reports about that are none about the next start.
+    fn starts_anew(&self, job: &Unsettled) -> Result<()> {
+        // The dispatcher sees both or neither: the new run, and that no work is in progress for the job.
+        let mut progress = self.progress.lock();
+        let stored = self.store.start_forgotten(&job.id, job.run, &self.mine);
+        match stored {
+            Ok(()) => progress.starts_no_more(&job.id),
+            Err(_) => progress.leave_unchecked(&job.id),
+        }
+        drop(progress);
+        self.changed.notify_all();
+        self.kick.ring();
+        stored
     }
 
     /// Store the runtime's view of a job.

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::agent;
 use super::behalf::Behalf;
 use super::engine::Engine;
-use super::files::{self, TaskFiles, expand_paths, make_files, make_task_files};
+use super::files::{TaskFiles, expand_paths, make_files, make_task_files};
 use super::guests;
 use super::hand_over::New;
 use super::refs::{JobArray, JobRef};
+use super::view::View;
 use super::world::{World, processors};
-use super::{policy, submitter};
+use super::{paths, policy, submitter};
 use crate::config::{Config, Limits};
 use crate::drms;
 use crate::model::{
@@ -81,12 +82,13 @@ pub(super) fn run_job(
     behalf: &Behalf,
     id: String,
     template: JobTemplate,
+    view: &View,
 ) -> Result<JobRef> {
     let config = world.config.reload()?;
     let template = with_defaults(&config, behalf, template)?;
     let checked = check(world, &config, session, behalf, &template, model::Submission::Single)?;
     let stdio = expand_paths(&template, &checked.submitter)?;
-    let files = rights::of(&checked.submitter, || Ok(make_files(&stdio)))?;
+    let files = make_files(&stdio, &checked.submitter, view)?;
     let failure = files.as_ref().err().map(|error| error.message.clone());
     // A file that cannot be opened fails the job: it could not have opened it either.
     let files = files.unwrap_or(stdio);
@@ -134,6 +136,7 @@ pub(super) fn run_bulk_jobs(
     id: &str,
     template: &JobTemplate,
     bulk: Bulk,
+    view: &View,
 ) -> Result<()> {
     let range = bulk.range()?;
     let config = world.config.reload()?;
@@ -141,7 +144,7 @@ pub(super) fn run_bulk_jobs(
     let mut checked = check(world, &config, session, behalf, template, model::Submission::Array)?;
     checked.terms.max_parallel = Some(bulk.max_parallel).filter(|limit| *limit > 0);
     let stdio = expand_paths(template, &checked.submitter)?;
-    let files = rights::of(&checked.submitter, || Ok(make_task_files(&stdio, range)))?;
+    let files = make_task_files(&stdio, range, &checked.submitter, view)?;
     let (stdio, tasks) = match &files {
         TaskFiles::OfAll(made) => (made, NewTasks::Alike(range)),
         TaskFiles::OfEach(tasks) => (&stdio, NewTasks::Each(tasks)),
@@ -193,20 +196,27 @@ fn check(
         guests::check(guests, config, &submitter, template)?;
     }
     let most = guests.map_or_else(Most::default, guests::most);
-    // Credentials and the mail program are those of the process, whoever the job is for; a guest has his own.
+    // Credentials and the mail program are those of the process, whoever the job is for; a guest has his own, but for an
+    // image that the configuration names.
     let process = match behalf {
         Behalf::Himself | Behalf::Guest(_) => submitter.clone(),
         Behalf::Of(_) => submitter::submitter()?,
     };
     let program = config.sendmail.as_deref().map(Text::from);
     let mailer = program.map(|program| Mailer { program, uid: process.uid });
-    let home = match behalf {
-        Behalf::Guest(_) => Some(files::home(&submitter)?),
-        Behalf::Himself | Behalf::Of(_) => None,
+    let (holder, home) = match behalf {
+        Behalf::Guest(_) if config.names_image(template) => (submitter::submitter()?, None),
+        Behalf::Guest(_) => (process, Some(paths::home(submitter.uid)?)),
+        Behalf::Himself | Behalf::Of(_) => (process, None),
     };
     let home = home.as_ref().map(Text::as_path);
-    let settings = drms::job_settings(config, &runtime, template, process, home)?;
-    rights::of(&submitter, || engine.tracker().check_template(template, &settings))?;
+    let settings = drms::job_settings(config, &runtime, template, holder, home)?;
+    let check = || engine.tracker().check_template(template, &settings);
+    match behalf {
+        // They are looked at only where that may save a thread.
+        Behalf::Guest(_) | Behalf::Of(_) if !template.extensions()?.name_files() => check()?,
+        _ => rights::of(&submitter, check)?,
+    }
     let terms = match engine.queues_itself() {
         true => terms_there(template)?,
         false => terms(world, config, template, contact, limits, (behalf, &submitter.user))?,
@@ -374,7 +384,7 @@ fn reservation(
     }
     let info = reservation.info;
     let is_among = info.users.iter().any(|allowed| allowed == user);
-    // What is another's is not there for a guest.
+    // A guest finds nothing that is another's.
     if !is_among && reservation.owner != user && matches!(behalf, Behalf::Guest(_)) {
         return refuse("there is no such reservation");
     }

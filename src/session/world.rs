@@ -91,6 +91,11 @@ impl World {
         Ok((target.name()?, limits))
     }
 
+    /// The engine of a runtime, if there is one yet.
+    pub(super) fn present_engine(&self, target: &str) -> Option<Arc<Engine>> {
+        self.engines.lock().get(target).cloned()
+    }
+
     /// The engine of a runtime.
     pub(super) fn engine(&self, target: &str) -> Result<Arc<Engine>> {
         let mut engines = self.engines.lock();
@@ -187,7 +192,7 @@ impl World {
         }
         let deadline = Instant::now() + DRAIN;
         for engine in self.engines() {
-            engine.drain(|doing| doing != Doing::Preparing, deadline);
+            engine.drain(|doing| !matches!(doing, Doing::Preparing | Doing::Unchecked), deadline);
         }
         self.store.sync()
     }

@@ -1,7 +1,10 @@
 //! The lanes of calls: one for each user, so that what hangs, such as a file system of his, keeps nobody else.
+//!
+//! Work that cannot hang need not go to the lane's thread, which would take longer than the work.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{self, Sender};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Weak};
 
 use crate::model::Result;
@@ -17,8 +20,18 @@ pub(super) struct Lanes(Mutex<HashMap<u32, Weak<Lane>>>);
 /// A thread that does the work of one user, one after the other. It ends with the last connection.
 pub(super) struct Lane {
     sender: Sender<Work>,
+    turn: Arc<Turn>,
     /// How many messages of this user may be in memory.
     pub(super) room: tokio::sync::Semaphore,
+}
+
+/// The right to work in a lane.
+#[derive(Default)]
+struct Turn {
+    /// Locked by whoever works.
+    works: Mutex<()>,
+    /// The work that is left for the thread.
+    left: AtomicUsize,
 }
 
 /// The most messages of one user that are read and not answered.
@@ -33,16 +46,37 @@ impl Lanes {
             return Ok(lane);
         }
         let (sender, work) = mpsc::channel::<Work>();
-        runtime::thread("drmaa2-lane", move || work.iter().for_each(|work| work()))?;
-        let lane = Arc::new(Lane { sender, room: tokio::sync::Semaphore::new(ROOM) });
+        let turn = Arc::<Turn>::default();
+        let (room, of_thread) = (tokio::sync::Semaphore::new(ROOM), Arc::clone(&turn));
+        runtime::thread("drmaa2-lane", move || of_thread.work(&work))?;
+        let lane = Arc::new(Lane { sender, turn, room });
         lanes.insert(uid, Arc::downgrade(&lane));
         Ok(lane)
     }
 }
 
+impl Turn {
+    /// Do all work that comes.
+    fn work(&self, work: &Receiver<Work>) {
+        for work in work {
+            let turn = self.works.lock();
+            work();
+            drop(turn);
+            self.left.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
 impl Lane {
+    /// Do something that does not hang on this thread, unless there is anything to be done before, or at present.
+    pub(super) fn run_at_once<T>(&self, work: impl FnOnce() -> Option<T>) -> Option<T> {
+        let _turn = self.turn.works.try_lock()?;
+        if self.turn.left.load(Ordering::Acquire) > 0 { None } else { work() }
+    }
+
     /// Do something after all that is to be done before.
     pub(super) fn run(&self, work: impl FnOnce() + Send + 'static) {
+        self.turn.left.fetch_add(1, Ordering::AcqRel);
         // The thread lives as long as the sender.
         let _ = self.sender.send(Box::new(work));
     }
@@ -66,6 +100,8 @@ mod tests {
         });
         let second = sender.clone();
         slow.run(move || second.send("after it").unwrap());
+        assert_eq!(slow.run_at_once(|| Some("what waits for it")), None);
+        assert_eq!(quick.run_at_once(|| Some("at once")), Some("at once"));
         quick.run(move || sender.send("quick").unwrap());
         assert_eq!(done.recv().unwrap(), "quick");
         drop(let_go);

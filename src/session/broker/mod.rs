@@ -2,12 +2,25 @@
 //!
 //! A process with a broker never forks without executing a program.
 
+#[cfg(test)]
+mod again_tests;
+#[cfg(test)]
+mod credentials_tests;
 mod lane;
 mod listener;
+mod outbox;
 mod peer;
+mod place;
 mod reply;
 #[cfg(test)]
+mod restart_tests;
+mod step;
+#[cfg(test)]
+mod step_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod view_tests;
 
 use std::collections::HashMap;
 use std::io;
@@ -15,20 +28,19 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::io::AsyncWriteExt;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::message::{Asked, PROTOCOL, Told};
+use super::message::{Asked, Told};
 use super::world::World;
-use crate::model::{Error, ErrorCode, Result};
+use crate::model::{Error, ErrorCode, PROTOCOL, Result};
 use crate::runtime::{self, Runtime};
 use crate::sync::Mutex;
 use crate::wire::{self, MAX_ANSWER, MAX_REQUEST};
 use lane::{Lane, Lanes};
 pub(super) use listener::listener;
+use outbox::{Answers, Outbox};
 use peer::Peer;
 
 /// The most connections, and the part of the descriptors of the process that they may take: it needs others for jobs.
@@ -36,12 +48,10 @@ const MAX_CONNECTIONS: u64 = 8000;
 const PART_OF_ALL: u64 = 2;
 /// The part of them that one user may have.
 const PART_OF_USER: usize = 4;
-/// The time to say hello, to send the rest of a message, and to take an answer.
+/// The time to say hello, and to send the rest of a message.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The pause if the system lets nobody connect.
 const PAUSE: Duration = Duration::from_millis(200);
-/// The most answers that wait for a client.
-const ANSWERS: usize = 2;
 
 /// A broker.
 pub(super) struct Broker {
@@ -65,6 +75,7 @@ pub(super) fn open(world: &Arc<World>, socket: std::os::unix::net::UnixListener)
     socket.set_nonblocking(true).map_err(failed)?;
     let bell = Arc::downgrade(&broker);
     runtime::thread("drmaa2-events", move || tell_events(&bell))?;
+    broker.tend_steps();
     let accepting = Arc::clone(&broker);
     broker.runtime.spawn(async move {
         match UnixListener::from_std(socket) {
@@ -119,28 +130,30 @@ async fn accept(broker: &Arc<Broker>, socket: &UnixListener) {
 impl Broker {
     /// Serve a client.
     fn take(self: &Arc<Self>, stream: UnixStream) -> Result<()> {
-        let (answers, queue) = mpsc::channel(ANSWERS);
-        let peer = Arc::new(Peer::of(&stream, answers).map_err(|error| {
+        let (mut reader, writer) = stream.into_split();
+        let (outbox, answers) = Outbox::new(writer);
+        let peer = Arc::new(Peer::of(reader.as_ref(), outbox).map_err(|error| {
             Error::new(ErrorCode::of_io(&error), format!("the client that connects: {error}"))
         })?);
         self.admit(&peer)?;
         let lane = self.lanes.of(peer.uid)?;
-        let (reader, writer) = stream.into_split();
         let (broker, told) = (Arc::clone(self), Arc::clone(&peer));
         let telling = tokio::spawn(async move {
-            if let Err(error) = tell(&told, queue, writer).await {
+            if let Err(error) = tell(&told, answers).await {
                 tracing::debug!(%error, uid = told.uid, "a client cannot be told something");
             }
             told.over.notify_one();
         });
         tokio::spawn(async move {
             tokio::select! {
-                heard = broker.hear(&peer, &lane, reader) => if let Err(error) = heard {
+                heard = broker.hear(&peer, &lane, &mut reader) => if let Err(error) = heard {
                     tracing::debug!(%error, uid = peer.uid, "a client is let go");
                 },
                 () = peer.over.notified() => {}
             }
             telling.abort();
+            // At once: work for it may go on.
+            let _ = rustix::net::shutdown(reader.as_ref(), rustix::net::Shutdown::Both);
             broker.let_go(&peer, &lane);
         });
         Ok(())
@@ -168,34 +181,44 @@ impl Broker {
         self: &Arc<Self>,
         peer: &Arc<Peer>,
         lane: &Arc<Lane>,
-        mut reader: OwnedReadHalf,
+        reader: &mut OwnedReadHalf,
     ) -> io::Result<()> {
-        let first = timeout(PATIENCE, wire::read_head(&mut reader, MAX_REQUEST)).await??;
+        let first = timeout(PATIENCE, wire::read_head(reader, MAX_REQUEST)).await??;
         let Some(mut length) = first else { return Ok(()) };
         let mut said_hello = false;
         loop {
             // No more is read than may be in memory for this user.
             let room = lane.room.acquire().await.map_err(io::Error::other)?;
-            let text = timeout(PATIENCE, wire::read_text(&mut reader, length)).await??;
+            let text = timeout(PATIENCE, wire::read_text(reader, length)).await??;
             let asked: Asked = wire::parse(&text)?;
             drop(text);
             if said_hello == matches!(asked, Asked::Hello { .. }) {
                 return Err(io::Error::other("a client says hello first, and once"));
             }
             said_hello = true;
-            room.forget();
-            let (broker, to, back) = (Arc::clone(self), Arc::clone(peer), Arc::downgrade(lane));
-            lane.run(move || {
-                broker.act(&to, asked);
-                if let Some(lane) = back.upgrade() {
-                    lane.room.add_permits(1);
-                }
-            });
-            match wire::read_head(&mut reader, MAX_REQUEST).await? {
+            if lane.run_at_once(|| self.act_at_once(peer, &asked)).is_none() {
+                room.forget();
+                let (broker, to, back) = (Arc::clone(self), Arc::clone(peer), Arc::downgrade(lane));
+                lane.run(move || {
+                    broker.act(&to, asked);
+                    if let Some(lane) = back.upgrade() {
+                        lane.room.add_permits(1);
+                    }
+                });
+            }
+            match wire::read_head(reader, MAX_REQUEST).await? {
                 Some(next) => length = next,
                 None => return Ok(()),
             }
         }
+    }
+
+    /// Do what a client asks for, if neither the work nor its answer has to wait.
+    fn act_at_once(&self, peer: &Peer, asked: &Asked) -> Option<()> {
+        let Asked::Call { number, monitoring, call } = asked else { return None };
+        let answer = Ok(self.answer_at_once(peer, *monitoring, call)?);
+        let frame = wire::frame(&Told::Answer { number: *number, answer }, MAX_ANSWER).ok()?;
+        peer.answer_at_once(frame).ok()
     }
 
     /// Do what a client asks for, in the lane of its user.
@@ -213,6 +236,7 @@ impl Broker {
                 Told::Answer { number, answer: self.follow(peer, ids).map(Into::into) }
             }
             Asked::Unfollow { ids } => return self.unfollow(peer, &ids),
+            Asked::Step(container) => return self.step(peer, *container),
         };
         let framed = wire::frame(&told, MAX_ANSWER).or_else(|error| {
             let Told::Answer { number, .. } = told else { return Err(error) };
@@ -221,7 +245,7 @@ impl Broker {
         });
         // One that does not take its answers is let go after a while.
         match framed {
-            Ok(frame) => drop(peer.answers.blocking_send(frame)),
+            Ok(frame) => peer.answer(frame),
             Err(error) => tracing::error!(%error, "an answer cannot be written"),
         }
     }
@@ -238,30 +262,23 @@ impl Broker {
     }
 }
 
-/// Write what a client is told.
-async fn tell(
-    peer: &Peer,
-    mut answers: mpsc::Receiver<Vec<u8>>,
-    mut writer: OwnedWriteHalf,
-) -> io::Result<()> {
+/// Write what a client is told without having asked, and the answers that have to wait.
+async fn tell(peer: &Peer, mut answers: Answers) -> io::Result<()> {
     loop {
         let answer = tokio::select! {
             answer = answers.recv() => match answer {
                 Some(answer) => Some(answer),
                 None => return Ok(()),
             },
-            () = peer.rings.notified() => None,
+            () = peer.outbox.rings.notified() => None,
         };
+        let mut writer = peer.outbox.writer().await?;
         // The news first: an answer may say that all is told.
         for told in peer.take_news() {
-            write(&mut writer, &wire::frame(&told, MAX_ANSWER)?).await?;
+            writer.write(&wire::frame(&told, MAX_ANSWER)?).await?;
         }
         if let Some(answer) = answer {
-            write(&mut writer, &answer).await?;
+            writer.write(&answer).await?;
         }
     }
-}
-
-async fn write(writer: &mut OwnedWriteHalf, frame: &[u8]) -> io::Result<()> {
-    timeout(PATIENCE, writer.write_all(frame)).await?
 }

@@ -8,8 +8,9 @@ use std::sync::{Arc, OnceLock};
 
 use nix::unistd::{Gid, Uid};
 use tokio::net::UnixStream;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
+use super::outbox::Outbox;
 use crate::model::{Error, ErrorCode, Result};
 use crate::session::message::Told;
 use crate::session::submitter;
@@ -33,12 +34,10 @@ pub(super) struct Peer {
     pub(super) submitter: OnceLock<Submitter>,
     /// Its user sees and controls the jobs of all.
     pub(super) is_operator: AtomicBool,
-    /// Answers on their way to it.
-    pub(super) answers: mpsc::Sender<Vec<u8>>,
+    /// The frames that are said to it.
+    pub(super) outbox: Outbox,
     /// The news for it.
     pub(super) news: Mutex<News>,
-    /// There is something in it.
-    pub(super) rings: Notify,
     /// The connection is to end.
     pub(super) over: Notify,
     /// The jobs that it follows.
@@ -60,7 +59,7 @@ pub(super) struct News {
 
 impl Peer {
     /// The client at the other end.
-    pub(super) fn of(stream: &UnixStream, answers: mpsc::Sender<Vec<u8>>) -> io::Result<Self> {
+    pub(super) fn of(stream: &UnixStream, outbox: Outbox) -> io::Result<Self> {
         let credentials = stream.peer_cred()?;
         let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
         let claim = pid.and_then(Claim::of_process).ok_or_else(|| {
@@ -73,9 +72,8 @@ impl Peer {
             claim,
             submitter: OnceLock::new(),
             is_operator: AtomicBool::new(false),
-            answers,
+            outbox,
             news: Mutex::default(),
-            rings: Notify::new(),
             over: Notify::new(),
             followed: Mutex::default(),
             listens: AtomicBool::new(false),
@@ -100,6 +98,21 @@ impl Peer {
         Ok(())
     }
 
+    /// Answer it, after the news that it is to be told first.
+    pub(super) fn answer(&self, frame: Vec<u8>) {
+        self.outbox.answer(frame, || self.has_news());
+    }
+
+    /// The same without a wait. Returns the answer if something comes before it.
+    pub(super) fn answer_at_once(&self, frame: Vec<u8>) -> std::result::Result<(), Vec<u8>> {
+        self.outbox.answer_at_once(frame, || self.has_news())
+    }
+
+    fn has_news(&self) -> bool {
+        let news = self.news.lock();
+        news.events || !news.states.is_empty()
+    }
+
     /// Take the news, as messages.
     pub(super) fn take_news(&self) -> Vec<Told> {
         let News { states, events } = std::mem::take(&mut *self.news.lock());
@@ -111,7 +124,7 @@ impl Peer {
     pub(super) fn tell_events(&self) {
         if self.awaits_events.swap(false, Ordering::AcqRel) {
             self.news.lock().events = true;
-            self.rings.notify_one();
+            self.outbox.rings.notify_one();
         }
     }
 }
@@ -119,7 +132,7 @@ impl Peer {
 impl Waiter for Peer {
     fn learn(&self, id: &str, known: &Known) {
         self.news.lock().states.insert(id.to_owned(), known.clone());
-        self.rings.notify_one();
+        self.outbox.rings.notify_one();
     }
 }
 

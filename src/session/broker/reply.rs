@@ -29,10 +29,24 @@ impl Broker {
             Call::Unlisten => self.unlisten(peer),
             _ => {}
         }
-        let (world, scope, claim) = (&self.world, scope(peer), &peer.claim);
-        let desk = Desk { world, scope, is_guest: peer.uid != 0, monitoring, claim, is_remote: true };
+        let desk = self.desk(peer, monitoring);
         let answered = catch_unwind(AssertUnwindSafe(|| desk.answer(call)));
         answered.unwrap_or_else(|_| Err(Error::internal("the broker's work on a call died")))
+    }
+
+    /// Answer a call, if that takes no wait for anybody.
+    pub(super) fn answer_at_once(&self, peer: &Peer, monitoring: bool, call: &Call) -> Option<Answer> {
+        let Call::JobState(job) = call else { return None };
+        peer.submitter.get()?;
+        let desk = self.desk(peer, monitoring);
+        let answered = catch_unwind(AssertUnwindSafe(|| desk.job_state_at_once(job)));
+        // The other way finds out what is wrong, if something is.
+        Some((answered.ok()?.ok()??, None).into())
+    }
+
+    fn desk<'a>(&'a self, peer: &'a Peer, monitoring: bool) -> Desk<'a> {
+        let (world, scope, claim) = (&self.world, scope(peer), &peer.claim);
+        Desk { world, scope, is_guest: peer.uid != 0, monitoring, claim, is_remote: true }
     }
 
     /// Have a client told what happens to jobs. Those that its user may not see are not there.
@@ -91,7 +105,7 @@ fn scope(peer: &Peer) -> Scope {
     Scope { uid: peer.uid, others }
 }
 
-fn refused(peer: &Peer) -> Error {
+pub(super) fn refused(peer: &Peer) -> Error {
     let text = format!("user {} was refused", peer.uid);
     Error::new(ErrorCode::DeniedByDrms, text)
 }

@@ -19,32 +19,32 @@ use crate::session::tests::{Bench, MONITORING, code, config, template};
 use crate::session::{
     Bulk, JobArray, JobRef, JobSession, MonitoringSession, ReservationSession, Timeout, notify, process,
 };
-use crate::store::{Kind, Session};
+use crate::store::Kind;
 use crate::tracker::fake::FakeTracker;
 
 /// Users whom every Debian has.
 const DAEMON: u32 = 1;
-const NOBODY: u32 = 65534;
+pub(super) const NOBODY: u32 = 65534;
 /// A number that no user has.
 const NO_USER: u32 = 3_999_999_999;
 
 /// A world with a broker.
-struct Site {
+pub(super) struct Site {
     _dir: tempfile::TempDir,
-    bench: Bench,
-    path: PathBuf,
+    pub(super) bench: Bench,
+    pub(super) path: PathBuf,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(Guests::default())
     }
 
-    fn with(guests: Guests) -> Self {
+    pub(super) fn with(guests: Guests) -> Self {
         Self::configured(|config| config.guests = guests)
     }
 
-    fn configured(change: impl FnOnce(&mut Config)) -> Self {
+    pub(super) fn configured(change: impl FnOnce(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let mut config = config(&dir.path().join("state"), Some(4));
@@ -58,7 +58,7 @@ impl Site {
     }
 
     /// Do something as a client of this user, which has a connection of its own.
-    fn of<T: Send>(&self, uid: u32, body: impl FnOnce(&Arc<Connection>) -> T + Send) -> T {
+    pub(super) fn of<T: Send>(&self, uid: u32, body: impl FnOnce(&Arc<Connection>) -> T + Send) -> T {
         let path = self.path.as_path();
         let client = move || {
             become_user(uid);
@@ -71,13 +71,13 @@ impl Site {
 }
 
 /// Make this thread one of another user.
-fn become_user(uid: u32) {
+pub(super) fn become_user(uid: u32) {
     // SAFETY: plain numbers. The call of the system changes the thread alone.
     let changed = unsafe { libc::syscall(libc::SYS_setresuid, -1, uid, -1) };
     assert_eq!(changed, 0, "{}", io::Error::last_os_error());
 }
 
-fn is_root() -> bool {
+pub(super) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
@@ -308,7 +308,7 @@ fn an_operator_sees_and_controls_the_jobs_of_all() {
         assert_eq!(job.info().unwrap().session.as_deref(), Some("roots"));
         job.control(Control::Terminate).unwrap();
         job.wait_terminated(Timeout::Infinite).unwrap();
-        // What he submits is his own, with no more rights than before.
+        // His jobs are his own, with no more rights than before.
         let session = JobSession::create(None, None).unwrap();
         let urgent = JobTemplate { priority: Some(1), ..template("0") };
         assert_eq!(code(session.run_job(urgent)), ErrorCode::DeniedByDrms);
@@ -331,7 +331,7 @@ fn a_lie_about_a_session_makes_no_difference() {
         let nonce = Nonce::new();
         let template = Box::new(template("0"));
         let forged = || row.clone();
-        let run = Call::RunJob { session: forged(), behalf, nonce, template };
+        let run = Call::RunJob { session: forged(), behalf, nonce, template, view: Default::default() };
         assert_eq!(ask(run), ErrorCode::InvalidSession);
         assert_eq!(
             ask(Call::SessionJobs { session: forged(), filter: None }),
@@ -340,32 +340,6 @@ fn a_lie_about_a_session_makes_no_difference() {
         assert_eq!(ask(Call::Categories(forged())), ErrorCode::InvalidSession);
     });
     assert!(roots.jobs(None).unwrap().is_empty());
-}
-
-#[test]
-fn a_submission_that_is_asked_for_twice_is_one() {
-    let site = Site::new();
-    if !is_root() {
-        return;
-    }
-    site.of(NOBODY, |connection| {
-        let _session = JobSession::create(Some("twice"), None).unwrap();
-        let open = Call::OpenSession { kind: Kind::Job, name: "twice".to_owned() };
-        let session = Session::of(connection.ask(false, open).unwrap()).unwrap();
-        let nonce = Nonce::new();
-        let run = Call::RunJob {
-            session: session.clone(),
-            behalf: Behalf::Himself,
-            nonce,
-            template: Box::new(template("sleep")),
-        };
-        let job = |answer| <JobRef as Content>::of(answer).unwrap();
-        let first = job(connection.ask(false, run.clone()).unwrap());
-        let second = job(connection.ask(false, run).unwrap());
-        assert_eq!(first, second);
-        let jobs = connection.ask(false, Call::SessionJobs { session, filter: None }).unwrap();
-        assert_eq!(Vec::<JobRef>::of(jobs).unwrap(), [first]);
-    });
 }
 
 #[test]
@@ -447,7 +421,7 @@ fn a_broker_that_is_not_there_is_named() {
 }
 
 impl Connection {
-    fn has(&self, capability: i32) -> bool {
+    pub(super) fn has(&self, capability: i32) -> bool {
         bool::of(self.ask(false, Call::Supports(capability)).unwrap()).unwrap()
     }
 }

@@ -1,7 +1,10 @@
 //! Jobs: look-up and control.
 
+use std::sync::Arc;
+
 use super::Desk;
 use crate::model::{Control, Error, JobInfo, JobState, JobTemplate, Result};
+use crate::session::engine::Engine;
 use crate::session::hold::hold_or_release;
 use crate::session::jobs::{has_ended, settle};
 use crate::session::refs::{JobArray, JobRef};
@@ -16,12 +19,26 @@ impl Desk<'_> {
             return self.world.default_engine()?.tracker().job_state(&job.id);
         };
         let has_changed = standing.begun && self.world.engine(&standing.target)?.refresh(&job.id)?;
-        if has_changed || (standing.state.is_queued() && !standing.state.is_held()) {
+        if has_changed || has_substate(standing.state) {
             let stored = self.stored(job)?.ok_or_else(|| job.unknown())?;
             return Ok((stored.info.state, stored.info.substate));
         }
         // The others have no substate.
         Ok((standing.state, None))
+    }
+
+    /// The state of a job, if it can be told without a wait for anybody, and has no substate.
+    pub(in crate::session) fn job_state_at_once(&self, job: &JobRef) -> Result<Option<JobState>> {
+        // Without a session it may be one of another user, or of no session.
+        if job.session.is_none() {
+            return Ok(None);
+        }
+        let Some(standing) = self.world.store.standing_at_once(&job.id)? else { return Ok(None) };
+        self.check(job, Some(&standing.session), standing.orphaned, standing.whose)?;
+        let is_current = |engine: Arc<Engine>| engine.is_ready().is_ok() && engine.tracker().attend();
+        let is_known =
+            !standing.begun || self.world.present_engine(&standing.target).is_some_and(is_current);
+        Ok((is_known && !has_substate(standing.state)).then_some(standing.state))
     }
 
     pub(super) fn job_info(&self, job: &JobRef) -> Result<JobInfo> {
@@ -165,5 +182,44 @@ impl Desk<'_> {
     /// A job that is not stored was not made through DRMAA, and is no guest's, or is not there.
     fn absent<T>(&self, job: &JobRef) -> Result<Option<T>> {
         if job.session.is_none() && !self.is_guest { Ok(None) } else { Err(job.unknown()) }
+    }
+}
+
+/// Returns whether a stored job in this state may have a substate: why it waits.
+fn has_substate(state: JobState) -> bool {
+    state.is_queued() && !state.is_held()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ErrorCode, Scope};
+    use crate::session::Timeout;
+    use crate::session::tests::{Bench, fresh, start, template};
+
+    fn at_once(bench: &Bench, scope: Scope, job: &JobRef) -> Result<Option<JobState>> {
+        let (world, claim) = (&bench.world, &bench.world.mine);
+        let desk = Desk { world, scope, is_guest: true, monitoring: false, claim, is_remote: true };
+        desk.job_state_at_once(job)
+    }
+
+    #[test]
+    fn a_state_is_told_at_once_if_nothing_has_to_be_asked() {
+        let (dir, bench, session) = fresh();
+        let told = |job: &JobRef| at_once(&bench, Scope::ALL, job).unwrap();
+        let held = JobTemplate { submit_as_hold: true, ..template("sleep") };
+        assert_eq!(told(&session.run_job(held).unwrap()), Some(JobState::QueuedHeld));
+        let job = start(&session, template("sleep"));
+        assert_eq!(told(&job), Some(JobState::Running));
+        // A process that does not hear of the runtime yet would have to ask.
+        let another = Bench::on(dir.path(), Arc::clone(&bench.tracker));
+        assert_eq!(at_once(&another, Scope::ALL, &job).unwrap(), None);
+        bench.enter();
+        bench.tracker.exit(&job.id, 1);
+        job.wait_terminated(Timeout::Infinite).unwrap();
+        assert_eq!(told(&job), Some(JobState::Failed));
+        assert_eq!(told(&JobRef { session: None, ..job.clone() }), None);
+        let other = at_once(&bench, Scope { uid: 4711, others: false }, &job).unwrap_err();
+        assert_eq!(other.code, ErrorCode::InvalidArgument);
     }
 }

@@ -40,8 +40,8 @@ impl Desk<'_> {
     /// Answer a call.
     pub(super) fn answer(&self, call: Call) -> Result<Answer> {
         Ok(match call {
-            Call::CreateSession { kind, behalf, name, contact } => {
-                self.create_session(kind, &behalf, name.as_deref(), contact.as_deref())?.into()
+            Call::CreateSession { kind, behalf, nonce, name, contact } => {
+                self.create_session(kind, &behalf, nonce, name.as_deref(), contact.as_deref())?.into()
             }
             Call::OpenSession { kind, name } => self.open_session(kind, &name)?.into(),
             Call::CloseSession(session) => self.close_session(&session)?.into(),
@@ -55,11 +55,11 @@ impl Desk<'_> {
                 self.session_jobs(&session, filter.as_deref())?.into()
             }
             Call::SessionArray { session, id } => self.session_array(&session, id)?.into(),
-            Call::RunJob { session, behalf, nonce, template } => {
-                self.run_job(&session, &behalf, nonce, *template)?.into()
+            Call::RunJob { session, behalf, nonce, template, view } => {
+                self.run_job(&session, &behalf, nonce, *template, &view)?.into()
             }
-            Call::RunArray { session, behalf, nonce, template, bulk } => {
-                self.run_array(&session, &behalf, nonce, &template, bulk)?.into()
+            Call::RunArray { session, behalf, nonce, template, bulk, view } => {
+                self.run_array(&session, &behalf, nonce, &template, bulk, &view)?.into()
             }
             Call::JobState(job) => job.named(self.job_state(&job))?.into(),
             Call::JobInfo(job) => Box::new(job.named(self.job_info(&job))?).into(),
@@ -74,8 +74,8 @@ impl Desk<'_> {
             Call::ArrayOwner(array) => Some(self.array_owner(&array)?).into(),
             Call::ControlArray { array, control } => self.control_array(&array, control)?.into(),
             Call::ReapArray(array) => self.reap_array(&array)?.into(),
-            Call::Request { session, behalf, template } => {
-                self.request(&session, &behalf, &template)?.into()
+            Call::Request { session, behalf, nonce, template } => {
+                self.request(&session, &behalf, nonce, &template)?.into()
             }
             Call::SessionReservations(session) => self.session_reservations(&session)?.into(),
             Call::ReservationInfo(reservation) => Box::new(self.reservation_info(&reservation)?).into(),

@@ -41,7 +41,7 @@ impl Desk<'_> {
         Ok(jobs)
     }
 
-    /// What a guest with a monitoring session may know of this job of another user. `None` if it is none, or the site hides
+    /// The part that a guest with a monitoring session may know of this job of another user. `None` if it is none, or the site hides
     /// them.
     pub(super) fn job_of_another(&self, job: &JobRef) -> Result<Option<JobInfo>> {
         // It has no session that he could name.

@@ -3,6 +3,7 @@
 use super::Desk;
 use crate::model::{Error, ErrorCode, ReservationInfo, ReservationTemplate, Result, now};
 use crate::session::behalf::Behalf;
+use crate::session::ids::Nonce;
 use crate::session::refs::ReservationRef;
 use crate::session::{reserve, reserving};
 use crate::store::{Reservation, Session};
@@ -13,14 +14,22 @@ impl Desk<'_> {
         &self,
         session: &Session,
         behalf: &Behalf,
+        nonce: Nonce,
         template: &ReservationTemplate,
     ) -> Result<ReservationRef> {
         let session = self.stored_session(session)?;
+        let id = nonce.id(self.scope.uid);
+        // The answer to the first call was lost.
+        if self.is_remote
+            && let Some(made) = self.world.store.reservation(&id)?
+        {
+            return Ok(ReservationRef::of(&made));
+        }
         if self.is_guest && !self.world.config.reload()?.guests.reservations {
             let text = "only root may reserve what jobs of other users could have";
             return Err(Error::new(ErrorCode::DeniedByDrms, text));
         }
-        reserve::request(self.world, &session, &behalf.owner()?, template, now())
+        reserve::request(self.world, &session, id, &behalf.owner()?, template, now())
     }
 
     pub(super) fn session_reservations(&self, session: &Session) -> Result<Vec<ReservationRef>> {

@@ -4,10 +4,11 @@ use super::Desk;
 use crate::model::{Error, ErrorCode, JobFilter, JobTemplate, Result, Scope};
 use crate::session::agent;
 use crate::session::behalf::Behalf;
-use crate::session::ids::{self, Nonce};
+use crate::session::ids::Nonce;
 use crate::session::jobs::{matching, settled};
 use crate::session::refs::{JobArray, JobRef};
 use crate::session::submit::{self, Bulk};
+use crate::session::view::View;
 use crate::store::{Kind, Session};
 
 /// Longest name of a session, in bytes.
@@ -18,17 +19,21 @@ impl Desk<'_> {
         &self,
         kind: Kind,
         behalf: &Behalf,
+        nonce: Nonce,
         name: Option<&str>,
         contact: Option<&str>,
     ) -> Result<Session> {
-        let invented;
-        let name = match name {
-            Some(name) => check_name(kind, name)?,
-            None => {
-                invented = format!("drmaa2-{}", ids::new_id());
-                &invented
-            }
-        };
+        let made_as = nonce.id(self.scope.uid);
+        let invented = format!("drmaa2-{made_as}");
+        let name = name.map_or(Ok(invented.as_str()), |name| check_name(kind, name))?;
+        let made_as = self.is_remote.then_some(made_as.as_str());
+        // The answer to the first call was lost.
+        if let Some(made_as) = made_as
+            && let Some(session) = self.world.store.session_made_as(kind, name, made_as)?
+        {
+            self.take_up(&session);
+            return Ok(session);
+        }
         if self.is_guest {
             self.check_guests_session(kind, contact)?;
         }
@@ -40,7 +45,7 @@ impl Desk<'_> {
                 return Err(Error::unsupported(what));
             }
         }
-        let session = self.world.store.create_session(kind, name, contact, &behalf.owner()?)?;
+        let session = self.world.store.create_session(kind, name, contact, &behalf.owner()?, made_as)?;
         self.world.store.sync()?;
         self.take_up(&session);
         Ok(session)
@@ -148,6 +153,7 @@ impl Desk<'_> {
         behalf: &Behalf,
         nonce: Nonce,
         template: JobTemplate,
+        view: &View,
     ) -> Result<JobRef> {
         let session = self.stored_session(session)?;
         let id = nonce.id(self.scope.uid);
@@ -157,7 +163,7 @@ impl Desk<'_> {
         {
             return Ok(JobRef::of(&job.info));
         }
-        submit::run_job(self.world, &session, behalf, id, template)
+        submit::run_job(self.world, &session, behalf, id, template, view)
     }
 
     pub(super) fn run_array(
@@ -167,13 +173,14 @@ impl Desk<'_> {
         nonce: Nonce,
         template: &JobTemplate,
         bulk: Bulk,
+        view: &View,
     ) -> Result<()> {
         let session = self.stored_session(session)?;
         let id = nonce.id(self.scope.uid);
         if self.is_remote && self.world.store.array(&id)?.is_some() {
             return Ok(());
         }
-        submit::run_bulk_jobs(self.world, &session, behalf, &id, template, bulk)
+        submit::run_bulk_jobs(self.world, &session, behalf, &id, template, bulk, view)
     }
 }
 

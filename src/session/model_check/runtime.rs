@@ -28,8 +28,6 @@ pub(super) struct Runtime {
     pub(super) lost: BTreeSet<String>,
     /// The number of losses of each job.
     pub(super) losses: BTreeMap<String, usize>,
-    /// The number of times that each job was forgotten while it waited.
-    pub(super) forgotten: BTreeMap<String, usize>,
     /// The number of starts of each job's command.
     pub(super) runs: BTreeMap<String, usize>,
     /// The number of requests to start each job.
@@ -122,8 +120,9 @@ impl Runtime {
     pub(super) fn forget(&mut self, id: &str) {
         if let Some(state) = self.jobs.get(id).copied().filter(|state| !state.is_terminated()) {
             self.jobs.remove(id);
-            let count = if state.is_started() { &mut self.losses } else { &mut self.forgotten };
-            *count.entry(id.to_owned()).or_default() += 1;
+            if state.is_started() {
+                *self.losses.entry(id.to_owned()).or_default() += 1;
+            }
         }
     }
 
