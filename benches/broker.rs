@@ -5,9 +5,9 @@
 mod report;
 
 use std::fs::{self, Permissions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -26,6 +26,8 @@ const TASKS: usize = 10_000;
 const LOOKS: usize = 9;
 const WAITS: usize = 20;
 const CLIENTS: usize = 100;
+/// About the bytes of a question for a state.
+const MESSAGE: usize = 128;
 /// The time for which the wake-ups of the broker are counted.
 const QUIET: Duration = Duration::from_secs(5);
 /// What this process is to do.
@@ -124,6 +126,32 @@ fn waiter() -> Result<(), Error> {
     Ok(())
 }
 
+/// Send back what a process says, see [`round_trip`].
+fn echo() -> Result<(), Error> {
+    let mut peer = UnixStream::connect(std::env::var("DRMAA2_BROKER")?)?;
+    let mut bytes = [0; MESSAGE];
+    while peer.read_exact(&mut bytes).is_ok() {
+        peer.write_all(&bytes)?;
+    }
+    Ok(())
+}
+
+/// The time for a message to another process and back, by a socket and without any work: the floor of a call.
+fn round_trip(program: &Path, place: &Path) -> Result<Duration, Error> {
+    let path = place.join("echo.sock");
+    let listener = UnixListener::bind(&path)?;
+    let _child = Running(Command::new(program).env(ROLE, "echo").env("DRMAA2_BROKER", &path).spawn()?);
+    let (mut peer, _) = listener.accept()?;
+    let (mut bytes, mut times) = ([0; MESSAGE], Vec::new());
+    for _ in 0..STATES {
+        let begin = Instant::now();
+        peer.write_all(&bytes)?;
+        peer.read_exact(&mut bytes)?;
+        times.push(begin.elapsed());
+    }
+    Ok(median(&mut times))
+}
+
 /// This program in another role, with root's own way or by the broker.
 fn other(role: &str, program: &Path, place: &Path, by_broker: bool) -> Command {
     let mut command = Command::new(program);
@@ -208,6 +236,7 @@ fn measure() -> Result<bool, Error> {
     let broker = broker(&place)?;
     let own = results(other("client", &program, &place, false))?;
     let his = results(other("client", &program, &place, true))?;
+    let floor = round_trip(&program, &place)?;
     let quiet = wakes(&broker.0)?;
     let waiters = waiters(&program, &place)?;
     let waited = wakes(&broker.0)?;
@@ -219,6 +248,10 @@ fn measure() -> Result<bool, Error> {
             format!("{what:<28} own {own:.1?}, by the broker {his:.1?}: {ratio:.2}x, goal {goal}x");
         verdict(&line, ratio <= goal && his <= most)
     };
+    println!(
+        "a bare round trip by a socket {floor:.1?}: a state takes {:.2}x of it",
+        his.state.as_secs_f64() / floor.as_secs_f64()
+    );
     let later = his.wait.saturating_sub(own.wait);
     let goals = [
         ratio("submit", own.submit, his.submit, 1.3, Duration::MAX),
@@ -253,6 +286,7 @@ fn main() -> ExitCode {
     let done = match std::env::var(ROLE).as_deref() {
         Ok("client") => client().map(|()| true),
         Ok("waiter") => waiter().map(|()| true),
+        Ok("echo") => echo().map(|()| true),
         _ => measure(),
     };
     match done {

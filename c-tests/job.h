@@ -66,6 +66,18 @@ static inline int runs_jobs(const char *name)
                       : strcmp(name, host) == 0;
 }
 
+/* Is this an ordinary user, to whom the broker of the machine gives what a guest may have? */
+static inline int is_guest(void)
+{
+    return geteuid() != 0 && !on_slurm();
+}
+
+/* May this process ask containerd itself? */
+static inline int reaches_containerd(void)
+{
+    return geteuid() == 0 && !on_slurm();
+}
+
 static inline const char *image(void)
 {
     return needed("DRMAA2_TEST_IMAGE");
@@ -196,22 +208,49 @@ static inline void end(drmaa2_j *j)
     drmaa2_j_free(j);
 }
 
+/* End a job whose session is destroyed. It is forgotten once it has ended, which may be before the wait begins: then the
+   error text holds `part`. */
+static inline void end_orphan(drmaa2_j *j, const char *part)
+{
+    CHECK_INT(drmaa2_j_terminate(*j), DRMAA2_SUCCESS);
+    if (drmaa2_j_wait_terminated(*j, LONG) != DRMAA2_SUCCESS)
+        failed(DRMAA2_INVALID_ARGUMENT, part);
+    drmaa2_j_free(j);
+}
+
+/* What `ctr` prints of this namespace; the caller frees it. containerd waits two seconds for a shim to tell of its task,
+   and shows one that did not as UNKNOWN, with the pid 0: then it is asked again. */
+static inline char *ctr(const char *what)
+{
+    char command[1024], *text = NULL;
+    size_t size = 0;
+    snprintf(command, sizeof command, "ctr --address '%s' --namespace '%s' %s", needed("CONTAINERD_ADDRESS"),
+             needed("CONTAINERD_NAMESPACE"), what);
+    for (int left = LONG / 2; left > 0; left--) {
+        FILE *pipe = popen(command, "r");
+        if (pipe == NULL) {
+            perror("popen");
+            exit(1);
+        }
+        if (getdelim(&text, &size, '\0', pipe) < 0) {
+            free(text);
+            text = strdup("");
+        }
+        CHECK_INT(pclose(pipe), 0);
+        if (strstr(text, " UNKNOWN") == NULL)
+            break;
+    }
+    return text;
+}
+
 /* Lines that `ctr` prints of this namespace and that hold all of `pattern`. */
 static inline int ctr_lines(const char *what, const char *pattern)
 {
-    char line[1024];
     int lines = 0;
-    FILE *pipe;
-    snprintf(line, sizeof line, "ctr --address '%s' --namespace '%s' %s", needed("CONTAINERD_ADDRESS"),
-             needed("CONTAINERD_NAMESPACE"), what);
-    pipe = popen(line, "r");
-    if (pipe == NULL) {
-        perror("popen");
-        exit(1);
-    }
-    while (fgets(line, sizeof line, pipe) != NULL)
+    char *text = ctr(what);
+    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
         lines += strstr(line, pattern) != NULL;
-    CHECK_INT(pclose(pipe), 0);
+    free(text);
     return lines;
 }
 

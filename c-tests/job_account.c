@@ -128,7 +128,7 @@ static void accounts(void)
     }
     CHECK_INT(with_account(js, "grant 7", jobs[0]->id), 1);
     CHECK_INT(with_account(js, "grant 9", NULL), 0);
-    if (!on_slurm()) {
+    if (reaches_containerd()) {
         char query[256];
         snprintf(query, sizeof query, "containers info %s", jobs[1]->id);
         CHECK_INT(ctr_lines(query, "\"drmaa2.accounting_id\": \"grant 8\""), 1);

@@ -19,14 +19,14 @@ static void states(drmaa2_jsession js)
 
     CHECK_INT(drmaa2_j_suspend(j), DRMAA2_SUCCESS);
     CHECK_INT(drmaa2_j_get_state(j, NULL), DRMAA2_SUSPENDED);
-    if (!on_slurm())
+    if (reaches_containerd())
         CHECK_INT(ctr_lines("tasks ls", "PAUSED"), 1);
     CHECK_INT(drmaa2_j_suspend(j), DRMAA2_INVALID_STATE);
     CHECK_INT(drmaa2_j_wait_started(j, DRMAA2_ZERO_TIME), DRMAA2_SUCCESS);
 
     CHECK_INT(drmaa2_j_resume(j), DRMAA2_SUCCESS);
     CHECK_INT(drmaa2_j_get_state(j, NULL), DRMAA2_RUNNING);
-    if (!on_slurm())
+    if (reaches_containerd())
         CHECK_INT(ctr_lines("tasks ls", "PAUSED"), 0);
 
     /* A plain sleep as the job's only process ends by SIGTERM. */

@@ -24,11 +24,11 @@ static int lines(const char *path)
 /* The file of a writer that outlives the command is staged out, and so is what it wrote to the output. */
 static void writers(drmaa2_jsession js)
 {
-    drmaa2_jtemplate jt = shell("command=$$; (" OUTLIVE "seq 1 20000 | tee /left) & exit 0");
+    drmaa2_jtemplate jt = shell("command=$$; (" OUTLIVE "seq 1 20000 | tee /tmp/left) & exit 0");
     drmaa2_j j;
     drmaa2_jinfo ji;
     jt->stageOutFiles = drmaa2_dict_create(drmaa2_dict_default_callback);
-    CHECK_OK(drmaa2_dict_set(jt->stageOutFiles, strdup("/left"), strdup(path_in(dir, "left"))));
+    CHECK_OK(drmaa2_dict_set(jt->stageOutFiles, strdup("/tmp/left"), strdup(path_in(dir, "left"))));
     jt->outputPath = strdup(path_in(dir, "output"));
     j = submit(js, jt);
     ji = finish(j);

@@ -251,17 +251,17 @@ int main(void)
     js = session(NULL);
     force();
     force_before_the_start();
-    if (!on_slurm())
+    if (reaches_containerd())
         force_without_init();
     whole_arrays();
     waits();
     earlier_names();
     if (drmaa2_supports(DRMAA2_ADVANCE_RESERVATION))
         earlier_names_of_reservations();
-    if (!on_slurm())
+    if (reaches_containerd())
         version();
     done_with(&js);
-    if (!on_slurm())
+    if (reaches_containerd())
         CHECK_INT(ctr_lines("containers ls", "busybox"), 0);
     return check_result();
 }

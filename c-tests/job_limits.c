@@ -75,7 +75,7 @@ static void open_files(drmaa2_jsession js)
 {
     const char *look = "test $(ulimit -Sn) = 1024 && test $(ulimit -Hn) -gt 1024 && ulimit -Sn $(ulimit -Hn)";
     exits(js, shell(look), 0);
-    if (!on_slurm())
+    if (reaches_containerd())
         exits(js, extended(look, "containerd_jt_init", "off"), 0);
     exits(js, extended("test $(ulimit -Sn):$(ulimit -Hn) = 2048:4096", "containerd_jt_rlimits", "nofile=2048:4096"), 0);
 }

@@ -16,6 +16,8 @@ static void names(void)
     char long_name[301];
     drmaa2_jsession unnamed = session(NULL), named = session("named"), again;
     drmaa2_string name = drmaa2_jsession_get_session_name(unnamed), contact;
+    /* A guest names what the site lists. */
+    drmaa2_error other_contact = is_guest() ? DRMAA2_DENIED_BY_DRMS : DRMAA2_INVALID_ARGUMENT;
     CHECK(name != NULL && *name != '\0');
     CHECK_INT(lists(drmaa2_get_jsession_names(), name), 1);
     CHECK_INT(lists(drmaa2_get_jsession_names(), "named"), 1);
@@ -30,7 +32,7 @@ static void names(void)
     CHECK(drmaa2_create_jsession(long_name, NULL) == NULL);
     failed(DRMAA2_INVALID_ARGUMENT, "300 bytes");
     CHECK(drmaa2_create_jsession("contacted", "http://example.org") == NULL);
-    failed(DRMAA2_INVALID_ARGUMENT, "http://example.org");
+    failed(other_contact, "http://example.org");
     CHECK(drmaa2_open_jsession("unknown") == NULL);
     failed(DRMAA2_INVALID_ARGUMENT, "\"unknown\" does not exist");
     CHECK(drmaa2_open_jsession(NULL) == NULL);
@@ -44,7 +46,9 @@ static void names(void)
     again = drmaa2_open_jsession("named");
     CHECK(again != NULL);
     CHECK_INT(drmaa2_close_jsession(again), DRMAA2_SUCCESS);
-    CHECK_INT(lists(drmaa2_jsession_get_job_categories(named), on_slurm() ? "host" : image()), 1);
+    /* A guest is told of what the site has configured alone. */
+    CHECK_INT(lists(drmaa2_jsession_get_job_categories(named),
+                    on_slurm() ? "host" : is_guest() ? "small" : image()), 1);
     CHECK(drmaa2_jsession_get_job_categories(again) == NULL);
     failed(DRMAA2_INVALID_SESSION, "\"named\" is closed");
     CHECK_INT(drmaa2_close_jsession(again), DRMAA2_INVALID_SESSION);
@@ -137,7 +141,7 @@ static void jobs_of_a_session(void)
     failed(DRMAA2_INVALID_SESSION, "\"one\"");
     CHECK_INT(drmaa2_close_jsession(one), DRMAA2_INVALID_SESSION);
     drmaa2_jsession_free(&one);
-    if (!on_slurm())
+    if (reaches_containerd())
         CHECK_INT(ctr_lines("tasks ls", own), 1);
 
     /* The name is free again, and the old job is not in the new session. */
@@ -147,12 +151,8 @@ static void jobs_of_a_session(void)
     drmaa2_list_free(&jobs);
     done_with(&one);
     {
-        /* It is forgotten once it has ended, which may be before the wait begins. */
         drmaa2_msession ms = drmaa2_open_msession(NULL);
-        CHECK_INT(drmaa2_j_terminate(j), DRMAA2_SUCCESS);
-        if (drmaa2_j_wait_terminated(j, LONG) != DRMAA2_SUCCESS)
-            failed(DRMAA2_INVALID_ARGUMENT, "not in job session \"one\"");
-        drmaa2_j_free(&j);
+        end_orphan(&j, "not in job session \"one\"");
         CHECK_INT(drmaa2_close_msession(ms), DRMAA2_SUCCESS);
         drmaa2_msession_free(&ms);
     }

@@ -57,10 +57,12 @@ static void files_and_directories(drmaa2_jsession js)
     put("in", "text\n");
     CHECK(mkdir(at("tree"), 0755) == 0 && symlink("leaf", at("tree/link")) == 0);
     put("tree/leaf", "leaf\n");
-    jt = shell("cat /new/place/in tree/link >/results; mkdir /made; mv /results /made; chmod 640 /made/results");
-    add(&jt->stageInFiles, at("in"), "/new/place/in");
+    /* In a directory where an ordinary user may write as well. */
+    jt = shell("cat new/place/in tree/link >results; mkdir made; mv results made; chmod 640 made/results");
+    jt->workingDirectory = strdup("/tmp");
+    add(&jt->stageInFiles, at("in"), "/tmp/new/place/in");
     add(&jt->stageInFiles, at("tree"), "$DRMAA2_WORKING_DIR$/tree");
-    add(&jt->stageOutFiles, "/made", at("made"));
+    add(&jt->stageOutFiles, "/tmp/made", at("made"));
     add(&jt->stageOutFiles, "tree/link", at("link"));
     ends(js, jt, DRMAA2_DONE, 0, NULL);
     holds("made/results", "text\nleaf\n");
@@ -71,7 +73,7 @@ static void files_and_directories(drmaa2_jsession js)
 static void failures(drmaa2_jsession js)
 {
     drmaa2_jtemplate jt = shell("exit 0");
-    add(&jt->stageInFiles, at("missing"), "/in");
+    add(&jt->stageInFiles, at("missing"), "/tmp/in");
     ends(js, jt, DRMAA2_FAILED, -1, at("missing"));
 
     /* The job's own status stays. */
@@ -80,25 +82,25 @@ static void failures(drmaa2_jsession js)
     ends(js, jt, DRMAA2_FAILED, 3, "stageOutFiles /missing");
 
     /* The files of a command are staged out even if it failed. */
-    jt = shell("echo left >/left; exit 4");
-    add(&jt->stageOutFiles, "/left", at("left"));
+    jt = shell("echo left >/tmp/left; exit 4");
+    add(&jt->stageOutFiles, "/tmp/left", at("left"));
     ends(js, jt, DRMAA2_FAILED, 4, NULL);
     holds("left", "left\n");
 
-    jt = shell("echo left >/left");
-    add(&jt->stageOutFiles, "/left", at("no/such/directory"));
+    jt = shell("echo left >/tmp/left");
+    add(&jt->stageOutFiles, "/tmp/left", at("no/such/directory"));
     ends(js, jt, DRMAA2_FAILED, -1, at("no/such"));
 }
 
 /* Between submission and start, a file becomes another one. */
 static void replaced(drmaa2_jsession js)
 {
-    drmaa2_jtemplate jt = shell("cat /in");
+    drmaa2_jtemplate jt = shell("cat /tmp/in");
     drmaa2_j j;
     drmaa2_jinfo ji;
     put("mine", "mine");
     put("secret", "secret");
-    add(&jt->stageInFiles, at("mine"), "/in");
+    add(&jt->stageInFiles, at("mine"), "/tmp/in");
     jt->outputPath = strdup(at("output"));
     jt->submitAsHold = DRMAA2_TRUE;
     j = submit(js, jt);

@@ -77,7 +77,7 @@ static void jobs_outlive_their_session(void)
     CHECK_INT(drmaa2_j_get_state(j, NULL), DRMAA2_RUNNING);
     CHECK_OK(drmaa2_destroy_jsession("statement-21"));
     CHECK_INT(drmaa2_j_get_state(j, NULL), DRMAA2_RUNNING);
-    end(&j);
+    end_orphan(&j, "not in job session \"statement-21\"");
     drmaa2_jsession_free(&one);
     CHECK_OK(drmaa2_close_msession(ms));
     drmaa2_msession_free(&ms);

@@ -32,6 +32,13 @@ quietly() {
     fi
 }
 
+# as USER COMMAND...: by this user, with no groups but his own.
+as() {
+    local user=$1
+    shift
+    setpriv --reuid "$user" --regid "$(id -g "$user")" --clear-groups "$@"
+}
+
 # containerd_answers SOCKET
 containerd_answers() {
     [ -S "$1" ] && timeout 5 ctr --address "$1" version >/dev/null 2>&1

@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use common::*;
 use drmaa2::model::JobState;
 use drmaa2::tracker::{Fact, JobTracker, NewJob};
+use nix::sys::signal::{Signal, kill};
 
 #[test]
 fn whoever_opens_removes_what_others_have_left_and_nothing_else() {
@@ -73,6 +74,27 @@ fn a_job_that_runs_is_left_alone_though_its_store_is_lost() {
     let (opener, facts) = rig.neighbour();
     assert_eq!(opener.leftovers(&|_| Ok(false)).unwrap(), std::slice::from_ref(&id));
     opener.delete_leftover(&id).unwrap();
+    while !matches!(facts.recv_timeout(LONG).unwrap(), Fact::Deleted { id: deleted } if deleted == id) {}
+    assert_eq!(rig.tracker.job_state(&id).unwrap().0, JobState::Running);
+    rig.tracker.job_control(&id, drmaa2::model::Control::Kill).unwrap();
+    rig.until_ended(&id);
+    rig.delete(&id);
+}
+
+#[test]
+fn a_job_whose_shim_is_late_is_not_taken_for_one_that_does_not_run() {
+    let Some(rig) = rig() else { return };
+    let job = job(script("echo; sleep 1000"));
+    let id = job.id.clone();
+    let _output = rig.start_and_hear(job);
+    let (opener, facts) = rig.neighbour();
+    let shim = rig.shim(&id);
+    kill(shim, Signal::SIGSTOP).unwrap();
+    opener.delete_leftover(&id).unwrap();
+    // The opener has been told the same before.
+    let state = rig.tracker.job_state(&id).unwrap().0;
+    kill(shim, Signal::SIGCONT).unwrap();
+    assert_eq!(state, JobState::Undetermined);
     while !matches!(facts.recv_timeout(LONG).unwrap(), Fact::Deleted { id: deleted } if deleted == id) {}
     assert_eq!(rig.tracker.job_state(&id).unwrap().0, JobState::Running);
     rig.tracker.job_control(&id, drmaa2::model::Control::Kill).unwrap();

@@ -96,8 +96,8 @@ fn terms() -> Terms {
 
 fn fill(store: &Store) -> Result<()> {
     let mine = Claim::mine();
-    let session = store.create_session(Kind::Job, "s", Some("contact"), &owner())?;
-    let reserving = store.create_session(Kind::Reservation, "r", None, &owner())?;
+    let session = store.create_session(Kind::Job, "s", Some("contact"), &owner(), None)?;
+    let reserving = store.create_session(Kind::Reservation, "r", None, &owner(), None)?;
     let (user, machine) = ("u".to_owned(), "m".to_owned());
     let submitter = Submitter { user, uid: 1000, gid: 100, groups: vec![100], umask: 0o22, machine };
     let template = JobTemplate {

@@ -335,7 +335,8 @@ impl Rig {
         let deadline = Instant::now() + LONG;
         loop {
             let (state, detail) = self.tracker.job_state(&job.id).unwrap();
-            assert_eq!(state, JobState::Queued);
+            // Not known for a moment: a shim that is slow to answer.
+            assert!(matches!(state, JobState::Queued | JobState::Undetermined), "{state:?}");
             if detail.as_deref() == Some("created") {
                 return;
             }
@@ -355,7 +356,8 @@ impl Rig {
         assert!(facts.iter().all(|fact| fact.id() != Some(id)), "{facts:?}");
     }
 
-    /// The process of a job's task, asked of the daemon directly.
+    /// The process of a job's task, asked of the daemon directly. It answers 0 if the shim does not tell it within two
+    /// seconds: then it is asked again.
     pub(crate) fn task_pid(&self, id: &str) -> u32 {
         let settings = self.settings.clone();
         let request = GetRequest { container_id: id.to_owned(), exec_id: String::new() };
@@ -363,9 +365,22 @@ impl Rig {
         runtime.block_on(async move {
             let client = containerd_client::Client::from_path(settings.address).await.unwrap();
             let namespace: MetadataValue<_> = settings.namespace.parse().unwrap();
-            let answer = client.tasks().get(to(&namespace, request)).await.unwrap();
-            answer.into_inner().process.unwrap().pid
+            for _ in 0..LONG.as_secs() / 2 {
+                let answer = client.tasks().get(to(&namespace, request.clone())).await.unwrap();
+                match answer.into_inner().process.unwrap().pid {
+                    0 => continue,
+                    pid => return pid,
+                }
+            }
+            panic!("the shim of {} has not told its pid in {LONG:?}", request.container_id)
         })
+    }
+
+    /// The shim of a job: the parent of its task's process.
+    pub(crate) fn shim(&self, id: &str) -> nix::unistd::Pid {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.task_pid(id))).unwrap();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+        nix::unistd::Pid::from_raw(parent.trim().parse().unwrap())
     }
 
     /// Kill a job's container, past its tracker.

@@ -19,6 +19,7 @@ mod hosts;
 mod image;
 mod images;
 mod namespace;
+mod owners;
 mod part;
 mod peer;
 mod processes;
