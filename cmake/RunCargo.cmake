@@ -1,6 +1,5 @@
-# run_cargo(LIBRARY SONAME INIT NODE AGENT): build the library, the static programs drmaa2-init and drmaa2-node, which
-# are in one directory, and drmaa2d with
-# cargo, in the profile that CMAKE_BUILD_TYPE asks for, and stage them under these names.
+# run_cargo(LIBRARY SONAME INIT NODE): build the library, and the static programs drmaa2-init and drmaa2-node, which are
+# in one directory, with cargo, in the profile that CMAKE_BUILD_TYPE asks for, and stage them under these names.
 
 find_program(CARGO cargo HINTS $ENV{CARGO_HOME}/bin $ENV{HOME}/.cargo/bin)
 find_program(RUSTC rustc HINTS $ENV{CARGO_HOME}/bin $ENV{HOME}/.cargo/bin)
@@ -27,7 +26,7 @@ if(NOT programs MATCHES "^\\.\\./(\\.\\./)?libexec/drmaa2$")
   set(cargo_environment DRMAA2_PROGRAMS=${programs})
 endif()
 
-function(run_cargo library soname init node agent)
+function(run_cargo library soname init node)
   execute_process(COMMAND ${RUSTC} -vV OUTPUT_VARIABLE rustc_version)
   if(NOT rustc_version MATCHES "host: ([^\n]+)")
     message(FATAL_ERROR "${RUSTC} -vV does not tell for which host it compiles")
@@ -44,17 +43,16 @@ function(run_cargo library soname init node agent)
        --target-dir ${DRMAA2_TARGET_DIR})
   get_filename_component(libdir ${library} DIRECTORY)
   get_filename_component(initdir ${init} DIRECTORY)
-  get_filename_component(agentdir ${agent} DIRECTORY)
   get_filename_component(file ${library} NAME)
 
   # Cargo knows best what is out of date, so it is asked every time. The init is built for an
   # explicit target: a static C library suits programs, not the build scripts and macros of the host.
   add_custom_target(drmaa2_cargo ALL
     COMMAND ${CMAKE_COMMAND} -E env ${cargo_environment}
-            ${CARGO} build -p drmaa2-containerd --lib --bin drmaa2d ${options}
+            ${CARGO} build -p drmaa2-containerd --lib ${options}
     COMMAND ${CMAKE_COMMAND} -E env "RUSTFLAGS=-C target-feature=+crt-static"
             ${CARGO} build -p drmaa2-init --bins --target ${host} ${options}
-    COMMAND ${CMAKE_COMMAND} -E make_directory ${libdir} ${initdir} ${agentdir}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${libdir} ${initdir}
     COMMAND ${CMAKE_COMMAND} -E copy_if_different
             ${DRMAA2_TARGET_DIR}/${built}/libdrmaa2.so ${library}
     COMMAND ${CMAKE_COMMAND} -E create_symlink ${file} ${libdir}/${soname}
@@ -63,9 +61,7 @@ function(run_cargo library soname init node agent)
             ${DRMAA2_TARGET_DIR}/${host}/${built}/drmaa2-init ${init}
     COMMAND ${CMAKE_COMMAND} -E copy_if_different
             ${DRMAA2_TARGET_DIR}/${host}/${built}/drmaa2-node ${node}
-    COMMAND ${CMAKE_COMMAND} -E copy_if_different
-            ${DRMAA2_TARGET_DIR}/${built}/drmaa2d ${agent}
-    BYPRODUCTS ${library} ${libdir}/${soname} ${libdir}/libdrmaa2.so ${init} ${node} ${agent}
+    BYPRODUCTS ${library} ${libdir}/${soname} ${libdir}/libdrmaa2.so ${init} ${node}
     USES_TERMINAL VERBATIM
-    COMMENT "Building libdrmaa2, drmaa2-init, drmaa2-node and drmaa2d with cargo")
+    COMMENT "Building libdrmaa2, drmaa2-init and drmaa2-node with cargo")
 endfunction()

@@ -4,11 +4,10 @@ use std::env;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::ExitCode;
 
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 use nix::sys::stat::{Mode, umask};
 
 use crate::agent::{LOCK_FD, Lock, STATE_DIR, scope};
@@ -51,32 +50,52 @@ enum Call {
     Version,
 }
 
-/// The program.
-pub fn main() -> ExitCode {
+/// The program. Returns its exit status.
+pub fn main() -> i32 {
+    if let Err(error) = prepare() {
+        eprintln!("drmaa2d: {error}");
+        return 1;
+    }
     let done = match parse(env::args_os().skip(1)) {
         Some(Call::Help) => {
             print!("{USAGE}");
-            return ExitCode::SUCCESS;
+            return 0;
         }
         Some(Call::Version) => {
             println!("drmaa2d {}", env!("CARGO_PKG_VERSION"));
-            return ExitCode::SUCCESS;
+            return 0;
         }
         None => {
             eprint!("{USAGE}");
-            return ExitCode::from(2);
+            return 2;
         }
         Some(Call::Service) => service(),
         Some(Call::OnDemand(descriptor)) => on_demand(descriptor),
         Some(Call::Mail(number, claim)) => mail(number, &claim),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             eprintln!("drmaa2d: {error}");
-            ExitCode::FAILURE
+            1
         }
     }
+}
+
+/// What the start of a Rust program does, and that of a C program leaves: no file that is opened later is taken for a
+/// standard stream, and a peer that goes ends no process.
+fn prepare() -> io::Result<()> {
+    loop {
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        if null.as_raw_fd() > 2 {
+            break;
+        }
+        // It is the stream from now on.
+        let _ = null.into_raw_fd();
+    }
+    // SAFETY: no handler runs.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }?;
+    Ok(())
 }
 
 fn parse(arguments: impl Iterator<Item = OsString>) -> Option<Call> {

@@ -156,7 +156,8 @@ fn library_dir() -> Option<PathBuf> {
     // SAFETY: it only reads a value.
     let program = object(unsafe { libc::getauxval(libc::AT_PHDR) } as *const libc::c_void);
     let path = if program.is_some_and(|program| program.dli_fbase == here.dli_fbase) {
-        // In the agent. The name in the loader is that of the call, which need not be a path.
+        // The program has this code in it, as those of tests. The name in the loader is that of the call, which need not be
+        // a path.
         std::env::current_exe().ok()?
     } else if here.dli_fname.is_null() {
         return None;

@@ -9,6 +9,7 @@
 // The duties of callers that all exported functions share are described once, in the header.
 #![allow(clippy::missing_safety_doc)]
 
+pub mod agent;
 pub mod dict;
 mod element;
 pub mod enums;
