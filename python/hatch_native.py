@@ -52,6 +52,8 @@ def platform_tag(files: list[Path]) -> str:
     # The output of binutils about the libraries and the versions that a file needs.
     needed = [output("objdump", "--private-headers", file) for file in files]
     libraries = {name for text in needed for name in re.findall(r"^ +NEEDED +(\S+)", text, re.MULTILINE)}
+    # One needs the other.
+    libraries -= {file.name for file in files}
     versions = [
         tuple(map(int, version.split(".")))
         for text in needed

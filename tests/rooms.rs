@@ -101,9 +101,14 @@ fn a_tracker_is_an_interface_over_the_model() {
 fn the_c_interface_knows_sessions_and_the_model_alone() {
     check(
         "ffi",
-        &["session", "model", "runtime", "fork"],
+        &["session", "model", "runtime", "fork", "daemon"],
         &["tokio", "rusqlite", "tonic", "containerd_client"],
     );
+    // The agent enters by the same wall.
+    for source in source::files().iter().filter(|source| room(source) == "ffi") {
+        let names_agent = named_rooms(&source.words()).contains(&"daemon");
+        assert_eq!(names_agent, source.path.ends_with("ffi/agent.rs"), "{}", source.path.display());
+    }
 }
 
 #[test]

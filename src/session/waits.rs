@@ -21,8 +21,12 @@ pub(super) struct Waits {
 
 /// Waits for jobs.
 pub(super) trait Waiter: Send + Sync {
-    /// Learn the present knowledge about a job; called with the table locked. It may be the same as before.
-    fn learn(&self, id: &str, known: &Known);
+    /// Learn the present knowledge about a job; called with the table locked. It may be the same as before. Returns
+    /// whether [`Waiter::pass_on`] is to be called.
+    fn learn(&self, id: &str, known: &Known) -> bool;
+
+    /// Tell on what was learned; called with nothing locked, once for all that was learned at a time.
+    fn pass_on(&self) {}
 }
 
 /// Tells a table of waits what happens to jobs.
@@ -56,10 +60,30 @@ impl Source for Store {
 
 /// A thread that waits.
 impl Waiter for Condvar {
-    fn learn(&self, _: &str, _: &Known) {
+    fn learn(&self, _: &str, _: &Known) -> bool {
         self.notify_all();
+        false
     }
 }
+
+/// Those who tell on what they have learned.
+#[derive(Default)]
+struct Told(Vec<Arc<dyn Waiter>>);
+
+impl Told {
+    fn add(&mut self, waiter: &Arc<dyn Waiter>) {
+        if !self.0.iter().rev().take(LAST).any(|other| Arc::ptr_eq(other, waiter)) {
+            self.0.push(Arc::clone(waiter));
+        }
+    }
+
+    fn pass_on(self) {
+        self.0.iter().for_each(|waiter| waiter.pass_on());
+    }
+}
+
+/// The number of waiters among which one is looked for that is there already; a few that tell on nothing cost little.
+const LAST: usize = 16;
 
 #[derive(Default)]
 struct Table {
@@ -76,16 +100,17 @@ struct Watched {
 
 impl Watched {
     /// Note what is known now, and tell it if it is news.
-    fn learn(&mut self, id: &str, known: Known) {
+    fn learn(&mut self, id: &str, known: Known, told: &mut Told) {
         if self.known.is_final() || self.known == known {
             return;
         }
         self.known = known;
-        self.tell(id);
+        self.tell(id, told);
     }
 
-    fn tell(&self, id: &str) {
-        self.waiters.iter().for_each(|waiter| waiter.learn(id, &self.known));
+    fn tell(&self, id: &str, told: &mut Told) {
+        let learn = |waiter: &&Arc<dyn Waiter>| waiter.learn(id, &self.known);
+        self.waiters.iter().filter(learn).for_each(|waiter| told.add(waiter));
     }
 }
 
@@ -157,6 +182,7 @@ impl Waits {
         store: &Store,
         read: impl FnOnce(Option<i64>) -> Option<Result<store::Changes>>,
     ) {
+        let mut told = Told::default();
         let mut table = self.table.lock();
         if table.jobs.is_empty() {
             table.seen = None;
@@ -173,26 +199,32 @@ impl Waits {
             Some(jobs) => {
                 for (id, state) in jobs {
                     if let Some(watched) = table.jobs.get_mut(&id) {
-                        watched.learn(&id, state.map_or(Known::Gone, Known::State));
+                        watched.learn(&id, state.map_or(Known::Gone, Known::State), &mut told);
                     }
                 }
             }
-            None => table.look_up_all(store),
+            None => table.look_up_all(store, &mut told),
         }
         table.seen = Some(changes.last);
+        drop(table);
+        told.pass_on();
     }
 
     /// Enter what a source tells of jobs.
-    pub(super) fn enter(&self, told: Vec<(String, Known)>) {
+    pub(super) fn enter(&self, news: Vec<(String, Known)>) {
+        let mut told = Told::default();
         let mut table = self.table.lock();
-        for (id, known) in told {
+        for (id, known) in news {
             if let Some(watched) = table.jobs.get_mut(&id) {
-                watched.learn(&id, known);
+                watched.learn(&id, known, &mut told);
             }
         }
+        drop(table);
+        told.pass_on();
     }
 
-    /// Have a waiter that is no thread told what is known of a job now, and of all that follows.
+    /// Have a waiter that is no thread learn what is known of a job now, which it is not asked to pass on, and told of all
+    /// that follows.
     pub(super) fn follow(&self, store: &Store, id: &str, waiter: Arc<dyn Waiter>) -> Result<()> {
         let watched = |table: &mut Table| {
             table.jobs.entry(id.to_owned()).or_default().waiters.push(Arc::clone(&waiter));
@@ -232,7 +264,9 @@ impl Waits {
 
     /// Let every wait check again conditions other than jobs.
     pub(super) fn wake(&self) {
-        self.table.lock().jobs.iter().for_each(|(id, watched)| watched.tell(id));
+        let mut told = Told::default();
+        self.table.lock().jobs.iter().for_each(|(id, watched)| watched.tell(id, &mut told));
+        told.pass_on();
     }
 }
 
@@ -247,10 +281,10 @@ impl Table {
         }
     }
 
-    fn look_up_all(&mut self, store: &Store) {
+    fn look_up_all(&mut self, store: &Store, told: &mut Told) {
         for (id, watched) in self.jobs.iter_mut().filter(|(_, watched)| !watched.known.is_final()) {
             match stored(store, id) {
-                Ok(known) => watched.learn(id, known),
+                Ok(known) => watched.learn(id, known, told),
                 Err(error) => {
                     tracing::warn!(job = %id, %error, "cannot look up a job that is waited for");
                 }

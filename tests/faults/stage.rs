@@ -365,7 +365,9 @@ impl<'a> Stage<'a> {
 fn environment(daemon: &Daemon, dir: &Path, starter: Starter) -> Vec<(&'static str, String)> {
     let agent = match starter {
         Starter::Submitter => "off".to_owned(),
-        Starter::Agent => std::env::var("DRMAA2_TEST_AGENT").expect("DRMAA2_TEST_AGENT: scripts/test sets it"),
+        Starter::Agent => {
+            std::env::var("DRMAA2_TEST_AGENT").expect("DRMAA2_TEST_AGENT: scripts/test sets it")
+        }
     };
     let path = |name: &str| dir.join(name).display().to_string();
     let config = path("drmaa2.toml");

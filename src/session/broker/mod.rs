@@ -274,9 +274,7 @@ async fn tell(peer: &Peer, mut answers: Answers) -> io::Result<()> {
         };
         let mut writer = peer.outbox.writer().await?;
         // The news first: an answer may say that all is told.
-        for told in peer.take_news() {
-            writer.write(&wire::frame(&told, MAX_ANSWER)?).await?;
-        }
+        writer.write(&peer.take_news()).await?;
         if let Some(answer) = answer {
             writer.write(&answer).await?;
         }

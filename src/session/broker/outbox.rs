@@ -42,28 +42,31 @@ impl Outbox {
     }
 
     /// Say an answer, from a thread that may wait: of one that does not take its answers for a while, until it is let
-    /// go. `has_news` tells whether there is something to be said first.
-    pub(super) fn answer(&self, frame: Vec<u8>, has_news: impl FnOnce() -> bool) {
-        if let Err(frame) = self.answer_at_once(frame, has_news) {
+    /// go. `news` takes what is to be said first.
+    pub(super) fn answer(&self, frame: Vec<u8>, news: impl FnOnce() -> Vec<u8>) {
+        if let Err(frame) = self.say_at_once(frame, news) {
             // The task finds out what is wrong, if something is.
             let _ = self.answers.blocking_send(frame);
         }
     }
 
-    /// The same without a wait. Returns the answer if something comes before it.
-    pub(super) fn answer_at_once(
+    /// The same without a wait, also for news alone. Returns the frame if something comes before it; the news are not
+    /// taken then.
+    pub(super) fn say_at_once(
         &self,
         frame: Vec<u8>,
-        has_news: impl FnOnce() -> bool,
+        news: impl FnOnce() -> Vec<u8>,
     ) -> std::result::Result<(), Vec<u8>> {
         if self.answers.capacity() == ANSWERS
             && let Ok(mut writer) = self.writer.try_lock()
             && writer.rest.is_empty()
-            && !has_news()
-            && let Ok(written) = writer.half.try_write(&frame)
         {
-            if written < frame.len() {
-                writer.rest = frame[written..].to_vec();
+            let mut bytes = news();
+            bytes.extend(frame);
+            // The task finds out what is wrong, if something is.
+            let written = writer.half.try_write(&bytes).unwrap_or(0);
+            if written < bytes.len() {
+                writer.rest = bytes.split_off(written);
                 self.rings.notify_one();
             }
             return Ok(());
@@ -108,32 +111,30 @@ mod tests {
     }
 
     /// From a thread, as the broker does it.
-    fn answer(outbox: &Outbox, frame: &str, has_news: bool) {
-        let say = || outbox.answer(frame.into(), || has_news);
+    fn answer(outbox: &Outbox, frame: &str, news: &str) {
+        let say = || outbox.answer(frame.into(), || news.into());
         std::thread::scope(|scope| scope.spawn(say).join().unwrap());
     }
 
     #[tokio::test]
     async fn an_answer_is_written_at_once_unless_something_comes_before_it() {
         let (outbox, mut waiting, mut there) = outbox().await;
-        answer(&outbox, "one", false);
-        let mut bytes = [0; 3];
+        answer(&outbox, "one", "news, ");
+        let mut bytes = [0; 9];
         there.read_exact(&mut bytes).await.unwrap();
-        assert_eq!((&bytes, waiting.try_recv().is_err()), (b"one", true));
-        answer(&outbox, "two", true);
-        assert_eq!(waiting.try_recv().unwrap(), b"two");
+        assert_eq!((&bytes, waiting.try_recv().is_err()), (b"news, one", true));
         let held = outbox.writer().await.unwrap();
-        answer(&outbox, "three", false);
+        answer(&outbox, "two", "that stay");
         drop(held);
-        answer(&outbox, "four", false);
-        assert_eq!([waiting.try_recv().unwrap(), waiting.try_recv().unwrap()], [&b"three"[..], b"four"]);
+        answer(&outbox, "three", "that stay");
+        assert_eq!([waiting.try_recv().unwrap(), waiting.try_recv().unwrap()], [&b"two"[..], b"three"]);
     }
 
     #[tokio::test]
     async fn what_a_client_does_not_take_at_once_is_written_before_all_else() {
         let (outbox, _waiting, mut there) = outbox().await;
         let large = "x".repeat(4 << 20);
-        answer(&outbox, &large, false);
+        answer(&outbox, &large, "");
         outbox.rings.notified().await;
         let read = async {
             let mut bytes = vec![0; large.len() + 3];

@@ -18,6 +18,7 @@ use crate::session::waits::{Known, Waiter};
 use crate::store::Claim;
 use crate::sync::Mutex;
 use crate::tracker::Submitter;
+use crate::wire::{self, MAX_ANSWER};
 
 /// The most jobs that one client may follow.
 pub(super) const MAX_FOLLOWED: usize = 200_000;
@@ -98,41 +99,49 @@ impl Peer {
         Ok(())
     }
 
-    /// Answer it, after the news that it is to be told first.
+    /// Answer it, after the news that it is to be told first: an answer may say that all is told.
     pub(super) fn answer(&self, frame: Vec<u8>) {
-        self.outbox.answer(frame, || self.has_news());
+        self.outbox.answer(frame, || self.take_news());
     }
 
     /// The same without a wait. Returns the answer if something comes before it.
     pub(super) fn answer_at_once(&self, frame: Vec<u8>) -> std::result::Result<(), Vec<u8>> {
-        self.outbox.answer_at_once(frame, || self.has_news())
+        self.outbox.say_at_once(frame, || self.take_news())
     }
 
-    fn has_news(&self) -> bool {
-        let news = self.news.lock();
-        news.events || !news.states.is_empty()
-    }
-
-    /// Take the news, as messages.
-    pub(super) fn take_news(&self) -> Vec<Told> {
+    /// Take the news, as frames.
+    pub(super) fn take_news(&self) -> Vec<u8> {
         let News { states, events } = std::mem::take(&mut *self.news.lock());
         let states = (!states.is_empty()).then(|| Told::States(states.into_iter().collect()));
-        states.into_iter().chain(events.then_some(Told::Events)).collect()
+        let mut frames = Vec::new();
+        for told in states.into_iter().chain(events.then_some(Told::Events)) {
+            match wire::frame(&told, MAX_ANSWER) {
+                Ok(frame) => frames.extend(frame),
+                Err(error) => tracing::error!(%error, "a client cannot be told news"),
+            }
+        }
+        frames
     }
 
     /// Tell it that there may be events, if it waits for that.
     pub(super) fn tell_events(&self) {
         if self.awaits_events.swap(false, Ordering::AcqRel) {
             self.news.lock().events = true;
-            self.outbox.rings.notify_one();
+            self.pass_on();
         }
     }
 }
 
 impl Waiter for Peer {
-    fn learn(&self, id: &str, known: &Known) {
+    fn learn(&self, id: &str, known: &Known) -> bool {
         self.news.lock().states.insert(id.to_owned(), known.clone());
-        self.outbox.rings.notify_one();
+        true
+    }
+
+    fn pass_on(&self) {
+        if self.outbox.say_at_once(Vec::new(), || self.take_news()).is_err() {
+            self.outbox.rings.notify_one();
+        }
     }
 }
 
