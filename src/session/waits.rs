@@ -22,10 +22,10 @@ pub(super) struct Waits {
 /// Waits for jobs.
 pub(super) trait Waiter: Send + Sync {
     /// Learn the present knowledge about a job; called with the table locked. It may be the same as before. Returns
-    /// whether [`Waiter::pass_on`] is to be called.
+    /// whether [`Waiter::pass_on`] is to be called for it.
     fn learn(&self, id: &str, known: &Known) -> bool;
 
-    /// Tell on what was learned; called with nothing locked, once for all that was learned at a time.
+    /// Tell on what was learned; called with nothing locked.
     fn pass_on(&self) {}
 }
 
@@ -66,24 +66,12 @@ impl Waiter for Condvar {
     }
 }
 
-/// Those who tell on what they have learned.
-#[derive(Default)]
-struct Told(Vec<Arc<dyn Waiter>>);
+/// Those who have something to pass on.
+type Messengers = Vec<Arc<dyn Waiter>>;
 
-impl Told {
-    fn add(&mut self, waiter: &Arc<dyn Waiter>) {
-        if !self.0.iter().rev().take(LAST).any(|other| Arc::ptr_eq(other, waiter)) {
-            self.0.push(Arc::clone(waiter));
-        }
-    }
-
-    fn pass_on(self) {
-        self.0.iter().for_each(|waiter| waiter.pass_on());
-    }
+fn pass_on(messengers: &Messengers) {
+    messengers.iter().for_each(|waiter| waiter.pass_on());
 }
-
-/// The number of waiters among which one is looked for that is there already; a few that tell on nothing cost little.
-const LAST: usize = 16;
 
 #[derive(Default)]
 struct Table {
@@ -100,17 +88,17 @@ struct Watched {
 
 impl Watched {
     /// Note what is known now, and tell it if it is news.
-    fn learn(&mut self, id: &str, known: Known, told: &mut Told) {
+    fn learn(&mut self, id: &str, known: Known, messengers: &mut Messengers) {
         if self.known.is_final() || self.known == known {
             return;
         }
         self.known = known;
-        self.tell(id, told);
+        self.tell(id, messengers);
     }
 
-    fn tell(&self, id: &str, told: &mut Told) {
+    fn tell(&self, id: &str, messengers: &mut Messengers) {
         let learn = |waiter: &&Arc<dyn Waiter>| waiter.learn(id, &self.known);
-        self.waiters.iter().filter(learn).for_each(|waiter| told.add(waiter));
+        messengers.extend(self.waiters.iter().filter(learn).cloned());
     }
 }
 
@@ -182,7 +170,7 @@ impl Waits {
         store: &Store,
         read: impl FnOnce(Option<i64>) -> Option<Result<store::Changes>>,
     ) {
-        let mut told = Told::default();
+        let mut messengers = Messengers::default();
         let mut table = self.table.lock();
         if table.jobs.is_empty() {
             table.seen = None;
@@ -199,28 +187,28 @@ impl Waits {
             Some(jobs) => {
                 for (id, state) in jobs {
                     if let Some(watched) = table.jobs.get_mut(&id) {
-                        watched.learn(&id, state.map_or(Known::Gone, Known::State), &mut told);
+                        watched.learn(&id, state.map_or(Known::Gone, Known::State), &mut messengers);
                     }
                 }
             }
-            None => table.look_up_all(store, &mut told),
+            None => table.look_up_all(store, &mut messengers),
         }
         table.seen = Some(changes.last);
         drop(table);
-        told.pass_on();
+        pass_on(&messengers);
     }
 
     /// Enter what a source tells of jobs.
     pub(super) fn enter(&self, news: Vec<(String, Known)>) {
-        let mut told = Told::default();
+        let mut messengers = Messengers::default();
         let mut table = self.table.lock();
         for (id, known) in news {
             if let Some(watched) = table.jobs.get_mut(&id) {
-                watched.learn(&id, known, &mut told);
+                watched.learn(&id, known, &mut messengers);
             }
         }
         drop(table);
-        told.pass_on();
+        pass_on(&messengers);
     }
 
     /// Have a waiter that is no thread learn what is known of a job now, which it is not asked to pass on, and told of all
@@ -264,9 +252,9 @@ impl Waits {
 
     /// Let every wait check again conditions other than jobs.
     pub(super) fn wake(&self) {
-        let mut told = Told::default();
-        self.table.lock().jobs.iter().for_each(|(id, watched)| watched.tell(id, &mut told));
-        told.pass_on();
+        let mut messengers = Messengers::default();
+        self.table.lock().jobs.iter().for_each(|(id, watched)| watched.tell(id, &mut messengers));
+        pass_on(&messengers);
     }
 }
 
@@ -281,10 +269,10 @@ impl Table {
         }
     }
 
-    fn look_up_all(&mut self, store: &Store, told: &mut Told) {
+    fn look_up_all(&mut self, store: &Store, messengers: &mut Messengers) {
         for (id, watched) in self.jobs.iter_mut().filter(|(_, watched)| !watched.known.is_final()) {
             match stored(store, id) {
-                Ok(known) => watched.learn(id, known, told),
+                Ok(known) => watched.learn(id, known, messengers),
                 Err(error) => {
                     tracing::warn!(job = %id, %error, "cannot look up a job that is waited for");
                 }

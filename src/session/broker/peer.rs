@@ -134,8 +134,11 @@ impl Peer {
 
 impl Waiter for Peer {
     fn learn(&self, id: &str, known: &Known) -> bool {
-        self.news.lock().states.insert(id.to_owned(), known.clone());
-        true
+        let mut news = self.news.lock();
+        // Whoever has left news here before is about to pass on all that is there.
+        let is_first = news.states.is_empty();
+        news.states.insert(id.to_owned(), known.clone());
+        is_first
     }
 
     fn pass_on(&self) {
