@@ -13,6 +13,7 @@ mod codec;
 pub mod family;
 mod fence;
 mod host;
+mod mounts;
 mod record;
 pub mod signals;
 pub mod suspension;
@@ -20,6 +21,7 @@ pub mod suspension;
 use codec::{Entries, Writer};
 pub use fence::Fence;
 pub use host::{Origin, Submitter, Transfer};
+pub use mounts::keep_locked_options;
 pub use record::Record;
 
 /// Mount point of the job's directory in the container.

@@ -14,7 +14,7 @@ use containerd_client::services::v1::container::Runtime;
 use containerd_client::services::v1::snapshots::PrepareSnapshotRequest;
 use containerd_client::services::v1::{Container, CreateContainerRequest, CreateTaskRequest};
 use containerd_client::types::Mount;
-use drmaa2_init::{Order, Record};
+use drmaa2_init::{Order, Record, keep_locked_options};
 use prost_types::Any;
 use serde_json::Value;
 
@@ -143,6 +143,13 @@ async fn attempt(
         spec["linux"]["resources"]["cpu"]["cpus"] = cpus.to_string().into();
     }
     arrange(&mut spec);
+    if host.locks_mounts {
+        spec = blocking(move || {
+            keep_locked_options(&mut spec);
+            Ok(spec)
+        })
+        .await?;
+    }
     let mut streams = [NO_STREAM; 3].map(str::to_owned);
     if wanted.no_init {
         job_dir::mark_bare(&dir)?;

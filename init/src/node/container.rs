@@ -19,6 +19,7 @@ use drmaa2_cdi::Edits;
 use drmaa2_init::array::replace;
 use drmaa2_init::{
     CONTAINER_FILE, ERRORS_FILE, NODE_PLACEHOLDER, RUN_PLACEHOLDER, SITE_FILE, SPEC_FILE,
+    keep_locked_options,
 };
 
 use super::gpus;
@@ -115,8 +116,14 @@ impl Container {
                 let spec = container.filled(job, run_dir, &spec?)?.into_vec();
                 // SAFETY: takes nothing.
                 let is_root = unsafe { libc::geteuid() } == 0;
-                let spec = gpus.map_or(Ok(spec.clone()), |gpus| gpus::apply(gpus, &spec, is_root))?;
-                fs::write(container.dir.join(SPEC_FILE), spec)?;
+                let mut spec = serde_json::from_slice(&spec)?;
+                if let Some(gpus) = gpus {
+                    gpus::apply(gpus, &mut spec, is_root)?;
+                }
+                if !is_root {
+                    keep_locked_options(&mut spec);
+                }
+                fs::write(container.dir.join(SPEC_FILE), spec.to_string())?;
             }
         }
         Ok(container)

@@ -56,8 +56,7 @@ pub(crate) fn amend(edits: &Edits, order: &mut Order) {
 
 /// Put the rest into the spec of its container. Root's runtime makes the nodes; another user's can only mount those that
 /// there are, which their owner has to let the user use.
-pub(crate) fn apply(edits: &Edits, spec: &[u8], is_root: bool) -> io::Result<Vec<u8>> {
-    let mut spec: Value = serde_json::from_slice(spec)?;
+pub(crate) fn apply(edits: &Edits, spec: &mut Value, is_root: bool) -> io::Result<()> {
     if is_root {
         for node in edits.nodes().map_err(io::Error::other)? {
             append(&mut spec["linux"]["devices"], node.device());
@@ -66,8 +65,8 @@ pub(crate) fn apply(edits: &Edits, spec: &[u8], is_root: bool) -> io::Result<Vec
     } else {
         edits.node_mounts().into_iter().for_each(|mount| append(&mut spec["mounts"], mount));
     }
-    edits.apply(&mut spec);
-    Ok(spec.to_string().into_bytes())
+    edits.apply(spec);
+    Ok(())
 }
 
 fn append(list: &mut Value, item: Value) {
@@ -100,8 +99,11 @@ mod tests {
         let mut order = Order { env: vec![b"GPU=own".to_vec()], ..Order::default() };
         amend(&edits, &mut order);
         assert_eq!((order.env, order.more_groups), (vec![b"GPU=1".to_vec()], vec![44]));
-        let applied =
-            |is_root| String::from_utf8(apply(&edits, br#"{"mounts":[]}"#, is_root).unwrap()).unwrap();
+        let applied = |is_root| {
+            let mut spec = serde_json::json!({ "mounts": [] });
+            apply(&edits, &mut spec, is_root).unwrap();
+            spec.to_string()
+        };
         let (root, user) = (applied(true), applied(false));
         assert!(
             root.contains("/dev/gpu1") && root.contains("rwm") && !root.contains("/dev/gpu0"),

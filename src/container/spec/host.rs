@@ -15,6 +15,8 @@ pub struct Host {
     /// Its network can be shown: a `sysfs` may be mounted only by the owner of the network namespace, who is another one
     /// in a user namespace that uses the machine's network.
     pub shows_network: bool,
+    /// It is a user namespace, in which options of mounts are locked: see [`drmaa2_init::keep_locked_options`].
+    pub locks_mounts: bool,
     /// The limit of processes of a job that sets none, if the kernel can limit them.
     pub pids: Option<i64>,
 }
@@ -33,6 +35,7 @@ impl Host {
             capabilities,
             read_only_trees: kernel().is_some_and(|version| version >= (5, 12)),
             shows_network: shows_network(),
+            locks_mounts: !is_initial_namespace(),
             pids: pids(),
         }
     }
@@ -49,6 +52,12 @@ fn shows_network() -> bool {
     // SAFETY: it was just made, for this purpose.
     drop(unsafe { OwnedFd::from_raw_fd(owner) });
     true
+}
+
+/// Returns whether this user namespace is that of the machine, which alone has all ids.
+fn is_initial_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map");
+    map.map_or(true, |map| map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 
 /// A job's share of the processes that the machine can have.

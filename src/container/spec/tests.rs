@@ -13,6 +13,7 @@ fn host() -> Host {
         counts_swap: true,
         read_only_trees: true,
         shows_network: true,
+        locks_mounts: false,
         capabilities: u64::MAX,
         pids: None,
     }
