@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -185,6 +187,27 @@ static inline drmaa2_j run(drmaa2_jsession js, drmaa2_jtemplate jt)
 {
     drmaa2_j j = submit(js, jt);
     CHECK_INT(drmaa2_j_wait_started(j, LONG), DRMAA2_SUCCESS);
+    return j;
+}
+
+/* The same, and wait until its command, which prints at once, has begun: a job runs a moment before its command does, and
+   may be ended by then. */
+static inline drmaa2_j run_begun(drmaa2_jsession js, drmaa2_jtemplate jt)
+{
+    char path[] = "/tmp/drmaa2-begun-XXXXXX", events[4096];
+    int fd = mkstemp(path), watch = inotify_init1(IN_CLOEXEC);
+    struct stat output = {0};
+    drmaa2_j j;
+    CHECK(fd >= 0 && watch >= 0 && inotify_add_watch(watch, path, IN_MODIFY) >= 0);
+    jt->outputPath = strdup(path);
+    j = run(js, jt);
+    while (fstat(fd, &output) == 0 && output.st_size == 0) {
+        await_readable(watch, path);
+        CHECK(read(watch, events, sizeof events) > 0);
+    }
+    close(watch);
+    close(fd);
+    CHECK(unlink(path) == 0);
     return j;
 }
 

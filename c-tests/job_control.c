@@ -1,34 +1,11 @@
 /* Suspend, resume, terminate; what containerd shows meanwhile; what the account says. */
 #include "job.h"
 
-#include <sys/inotify.h>
-#include <sys/stat.h>
 #include <time.h>
-
-/* A sleep that has begun: a job runs a moment before its command does, and may be ended by then. */
-static drmaa2_j begun_sleeper(drmaa2_jsession js)
-{
-    char path[] = "/tmp/drmaa2-control-XXXXXX", events[4096];
-    int fd = mkstemp(path), watch = inotify_init1(IN_CLOEXEC);
-    drmaa2_jtemplate jt = shell("echo begun; exec sleep 1000");
-    struct stat output = {0};
-    drmaa2_j j;
-    CHECK(fd >= 0 && watch >= 0 && inotify_add_watch(watch, path, IN_MODIFY) >= 0);
-    jt->outputPath = strdup(path);
-    j = run(js, jt);
-    while (fstat(fd, &output) == 0 && output.st_size == 0) {
-        await_readable(watch, path);
-        CHECK(read(watch, events, sizeof events) > 0);
-    }
-    close(watch);
-    close(fd);
-    CHECK(unlink(path) == 0);
-    return j;
-}
 
 static void states(drmaa2_jsession js)
 {
-    drmaa2_j j = begun_sleeper(js);
+    drmaa2_j j = run_begun(js, shell("echo begun; exec sleep 1000"));
     drmaa2_string substate = NULL;
     drmaa2_string id = drmaa2_j_get_id(j);
     drmaa2_jinfo ji;

@@ -161,9 +161,9 @@ int main(void)
     CHECK(watch >= 0 && inotify_add_watch(watch, dir, IN_MOVED_TO | IN_MASK_CREATE) >= 0);
     js = session(NULL);
 
-    jt = mailing(sleeper(), "user@example.org", 1, 1);
+    jt = mailing(shell("echo begun; exec sleep 1000"), "user@example.org", 1, 1);
     jt->jobName = strdup("mailer");
-    j = run(js, jt);
+    j = run_begun(js, jt);
     id = drmaa2_j_get_id(j);
     mail_has(text, sizeof text, "has started");
     CHECK(strstr(text, "args: -i -- user@example.org root\n") != NULL);
