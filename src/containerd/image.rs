@@ -12,6 +12,7 @@ use oci_spec::image::{
 use sha2::{Digest, Sha256};
 
 use super::connect::{Calls, Daemon, QUICK};
+use super::next_look::NextLook;
 use super::{private, status};
 use crate::images::document::{self, MAX_DOCUMENT};
 use crate::images::manifest::{self, MAX_DEPTH};
@@ -103,7 +104,12 @@ const MOST_KNOWN: usize = 256;
 #[derive(Default)]
 pub(super) struct Images {
     known: Mutex<HashMap<(String, String), Arc<Image>>>,
+    /// Looks at whether something has changed. Many jobs that are submitted at one time need one.
+    looks: NextLook<String, std::result::Result<Option<Found>, Status>>,
 }
+
+/// The descriptor behind an image's name, and the users who may have it.
+type Found = (Target, Option<String>);
 
 impl Images {
     /// The image that `text` names.
@@ -131,7 +137,7 @@ impl Images {
         let key = (text.to_owned(), snapshotter.to_owned());
         let known = self.known.lock().get(&key).cloned();
         if let Some(image) = known
-            && let Some((now, users)) = target(daemon, &calls, &image.name).await?
+            && let Some((now, users)) = self.target(daemon, &calls, &image.name).await?
             && (&now.digest, &users) == (&image.target, &image.users)
         {
             return Ok(Some(image));
@@ -159,6 +165,12 @@ impl Images {
         Ok(None)
     }
 
+    /// The same as [`target`], by one call for all who ask.
+    async fn target(&self, daemon: &Daemon, calls: &Calls, name: &str) -> Result<Option<Found>> {
+        let look = look_at(calls.clone(), name.to_owned());
+        self.looks.ask(name.to_owned(), look).await.map_err(|status| daemon.error(status))
+    }
+
     /// Look at an image anew when it is asked for the next time: something of it is gone.
     pub(super) fn forget(&self, image: &Image) {
         self.known.lock().retain(|_, known| known.target != image.target);
@@ -175,18 +187,18 @@ fn candidates(text: &str) -> Vec<String> {
 type Target = containerd_client::types::Descriptor;
 
 /// The descriptor behind an image's name, if the daemon has it, and the users who may have it.
-pub(super) async fn target(
-    daemon: &Daemon,
-    calls: &Calls,
-    name: &str,
-) -> Result<Option<(Target, Option<String>)>> {
-    match calls.images().get(GetImageRequest { name: name.to_owned() }).await {
+pub(super) async fn target(daemon: &Daemon, calls: &Calls, name: &str) -> Result<Option<Found>> {
+    look_at(calls.clone(), name.to_owned()).await.map_err(|status| daemon.error(status))
+}
+
+async fn look_at(calls: Calls, name: String) -> std::result::Result<Option<Found>, Status> {
+    match calls.images().get(GetImageRequest { name }).await {
         Ok(answer) => Ok(answer.into_inner().image.and_then(|image| {
             let users = private::users(&image.labels);
             Some((image.target?, users))
         })),
         Err(status) if status::not_found(&status) => Ok(None),
-        Err(status) => Err(daemon.error(status)),
+        Err(status) => Err(status),
     }
 }
 

@@ -30,6 +30,7 @@ mod look_up;
 mod machine;
 mod metrics;
 mod names;
+mod next_look;
 mod private;
 mod pull;
 mod remove;
