@@ -44,6 +44,7 @@ mod space;
 mod stored;
 mod submit;
 mod sweep;
+mod together;
 mod transaction;
 mod turn;
 mod work;
@@ -52,7 +53,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::unistd::{AccessFlags, access};
@@ -66,8 +67,9 @@ use ballast::Ballast;
 use fold::HandedOver;
 use migrations::{FIRST_TO_SHRINK, VERSION, migrate, version};
 use readers::Readers;
+use together::Writer;
 use transaction::{Failable, Failure, at_one_moment, transact};
-use turn::Turns;
+use turn::{Turn, Turns};
 
 pub use changes::Changes;
 pub use claim::Claim;
@@ -100,7 +102,9 @@ const JOURNAL: i64 = 4 << 20;
 pub struct Store {
     path: PathBuf,
     /// Writers of one process queue here: SQLite itself waits by sleeping and polling.
-    writer: Mutex<Option<Connection>>,
+    writer: Mutex<Writer>,
+    /// The threads that wait for it, to write together with the one that has it.
+    waiting: AtomicUsize,
     readers: Readers,
     turns: Turns,
     ballast: Ballast,
@@ -121,6 +125,7 @@ impl Store {
         let store = Self {
             path,
             writer: Mutex::default(),
+            waiting: AtomicUsize::default(),
             readers: Readers::default(),
             turns: Turns::of(bell, BUSY),
             ballast: Ballast::of(state_dir),
@@ -148,7 +153,7 @@ impl Store {
     /// would be without a lock.
     pub fn abandon(&self) {
         let _whole = fork::whole();
-        drop(self.writer.lock().take());
+        drop(self.writer.lock().connection.take());
         self.readers.clear();
         self.handed_over.lock().clear();
     }
@@ -181,9 +186,9 @@ impl Store {
         let _whole = fork::whole();
         let mut writer = self.writer.lock();
         let _turn = self.turns.wait()?;
-        let connection = self.connection(writer.take())?;
+        let connection = self.connection(writer.connection.take())?;
         let done = connection.execute_batch("PRAGMA auto_vacuum = incremental; VACUUM");
-        *writer = Some(connection);
+        writer.connection = Some(connection);
         done.map_err(|error| sql_error(&error, &self.path))
     }
 
@@ -214,13 +219,25 @@ impl Store {
     /// Make a transaction that other processes need not notice.
     fn write_quietly<T>(&self, body: impl FnOnce(&Transaction<'_>) -> Failable<T>) -> Result<T> {
         self.alone(|connection| {
-            // If that is impossible, for instance on a full disk, nothing else may suffer.
-            if let Err(failure) = fold::unfold(connection, &self.handed_over) {
-                let error = self.error(failure);
-                tracing::warn!(%error, "the tasks of an array cannot be seen yet");
-            }
+            self.unfold(connection);
             transact(connection, body)
         })
+    }
+
+    /// Make the rows of arrays that were left in one.
+    fn unfold(&self, connection: &mut Connection) {
+        // If that is impossible, for instance on a full disk, nothing else may suffer.
+        if let Err(failure) = fold::unfold(connection, &self.handed_over) {
+            let error = self.error(failure);
+            tracing::warn!(%error, "the tasks of an array cannot be seen yet");
+        }
+    }
+
+    /// Wait for the turn of this process.
+    fn turn(&self) -> Result<Turn> {
+        let turn = self.turns.wait();
+        self.written.store(true, Ordering::Relaxed);
+        turn.map_err(|error| error.of(format_args!("job store {}", self.path.display())))
     }
 
     /// Do something while nobody else writes.
@@ -228,12 +245,11 @@ impl Store {
         // The gate first: a forked child must find the writer's lock free.
         let _whole = fork::whole();
         let mut writer = self.writer.lock();
-        let turn = self.turns.wait();
-        let _turn = turn.map_err(|error| error.of(format_args!("job store {}", self.path.display())))?;
-        let mut connection = self.connection(writer.take())?;
-        self.written.store(true, Ordering::Relaxed);
+        self.commit_open(&mut writer);
+        let _turn = self.turn()?;
+        let mut connection = self.connection(writer.connection.take())?;
         let value = body(&mut connection).map_err(|failure| self.error(failure));
-        *writer = Some(connection);
+        writer.connection = Some(connection);
         value
     }
 

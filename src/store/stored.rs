@@ -1,6 +1,6 @@
 //! The jobs and bytes that are stored of each user, and their limits.
 
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::{Connection, OptionalExtension};
 
 use super::transaction::Failable;
 use crate::model::{Error, ErrorCode};
@@ -15,7 +15,7 @@ pub struct Most {
 }
 
 /// TRY_LATER if there is more of a user's than he may have. To be asked after a submission, in its transaction.
-pub(super) fn check(sql: &Transaction<'_>, uid: u32, most: Most) -> Failable<()> {
+pub(super) fn check(sql: &Connection, uid: u32, most: Most) -> Failable<()> {
     if most == Most::default() {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! Submission of a job, or of all tasks of a job array at once.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 use super::fold::{self, Folded};
@@ -117,7 +117,7 @@ impl Store {
         let state = if new.template.submit_as_hold { JobState::QueuedHeld } else { JobState::Queued };
         // A runtime takes them all at once.
         let folds = new.hand_over.filter(|_| matches!(new.tasks, Some(NewTasks::Alike(_))));
-        let store = |sql: &Transaction<'_>| {
+        let store = |sql: &Connection| {
             let pool = pool(sql, &terms.pool)?;
             let added = sql
                 .prepare_cached(
@@ -213,14 +213,14 @@ impl Store {
         };
         match folds {
             // The other processes are told once it is known what has become of it.
-            Some(_) => self.alone(|connection| transact(connection, store)),
-            None => self.write(store),
+            Some(_) => self.alone(|connection| transact(connection, |sql| store(sql))),
+            None => self.write_together(store),
         }
     }
 }
 
 /// The row of these limits.
-fn pool(sql: &rusqlite::Connection, pool: &Pool) -> Failable<i64> {
+fn pool(sql: &Connection, pool: &Pool) -> Failable<i64> {
     let values = params![pool.slots, pool.memory, pool.queue, pool.queue_slots, pool.user_slots];
     let known = sql
         .prepare_cached(

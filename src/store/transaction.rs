@@ -1,6 +1,6 @@
 //! Transactions of a connection.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, DropBehavior, Transaction, TransactionBehavior};
 
 use crate::model::Error;
 
@@ -47,4 +47,20 @@ pub(super) fn transact<T>(
     let value = body(&transaction)?;
     transaction.commit()?;
     Ok(value)
+}
+
+/// Write in a part of a transaction, which alone is undone after an error.
+pub(super) fn in_savepoint<T>(
+    connection: &mut Connection,
+    body: impl FnOnce(&Connection) -> Failable<T>,
+) -> Failable<T> {
+    let mut part = connection.savepoint()?;
+    // One that is dropped is undone.
+    let value = body(&part);
+    match &value {
+        Ok(_) => part.commit()?,
+        Err(_) if part.is_autocommit() => part.set_drop_behavior(DropBehavior::Ignore),
+        Err(_) => {}
+    }
+    value
 }

@@ -56,23 +56,22 @@ impl Turns {
 
     /// Wait for a turn. TRY_LATER if other processes have held it for too long, counted from the first of the writers
     /// here that has met it: those behind do not wait once more.
-    pub(super) fn wait(&self) -> Result<Turn<'_>> {
-        let turn = Turn(&self.shared.bell);
+    pub(super) fn wait(&self) -> Result<Turn> {
         let shared = &self.shared;
         let mut state = shared.state.lock();
         if state.waits.is_none() {
             match set(&shared.bell, libc::F_SETLK, libc::F_WRLCK, None) {
-                Ok(()) => return Ok(turn),
+                Ok(()) => return Ok(Turn(shared.clone())),
                 Err(error) if is_held(&error) => {}
                 // SQLite keeps writers apart.
                 Err(error) => {
                     tracing::debug!(%error, "writers do not wait in turn");
-                    return Ok(turn);
+                    return Ok(Turn(shared.clone()));
                 }
             }
             if let Err(error) = self.start_thread(&mut state) {
                 tracing::debug!(%error, "writers do not wait in turn");
-                return Ok(turn);
+                return Ok(Turn(shared.clone()));
             }
         }
         let begun = *state.waits.get_or_insert_with(Instant::now);
@@ -88,7 +87,7 @@ impl Turns {
             }
         }
         (state.granted, state.wanted, state.waits) = (false, false, None);
-        Ok(turn)
+        Ok(Turn(shared.clone()))
     }
 
     fn start_thread(&self, state: &mut MutexGuard<'_, State>) -> Result<()> {
@@ -148,11 +147,11 @@ impl Shared {
 }
 
 /// A turn; it ends when this is dropped.
-pub(super) struct Turn<'a>(&'a File);
+pub(super) struct Turn(Arc<Shared>);
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
-        unlock(self.0);
+        unlock(&self.0.bell);
     }
 }
 
