@@ -4,14 +4,15 @@
 
 export FAILED=0 IMAGE
 
-# row NAME COMMAND...: the row is good if the command is; if not, the end of its output says why.
+# row NAME COMMAND...: the row is good if the command is; if not, what it says that it could not do and the end of its
+# output say why.
 row() {
     local name=$1 output
     shift
     if output=$("$@" 2>&1); then
         echo "ok $name"
     else
-        echo "FAIL $name: $(tail -n 8 <<<"$output" | tr '\n' ';')"
+        echo "FAIL $name: $({ grep ': cannot ' <<<"$output"; tail -n 8 <<<"$output"; } | tr '\n' ';')"
         FAILED=1
     fi
 }
