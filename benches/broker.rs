@@ -4,6 +4,9 @@
 //!
 //! The goal for a state is one for processes on the same processor. To wake one that has halted takes a virtual machine
 //! longer than all the work, and by chance; what it is between two is shown, with a bare round trip to compare.
+//!
+//! The goal for memory is one for what the machine has to spend on a client. How much of the library's text is mapped
+//! is decided by the kernel, which maps what is around a page as well, and it is there once for all.
 
 mod report;
 
@@ -271,6 +274,15 @@ fn waiters(program: &Path, place: &Path) -> Result<Vec<Running>, Error> {
     Ok(all)
 }
 
+/// The memory that one of several processes takes, kB: of what they share with one another and with the broker, its part.
+fn memory(processes: &[Running]) -> Result<u64, Error> {
+    let mut sum = 0;
+    for process in processes {
+        sum += number_in(&fs::read_to_string(format!("/proc/{}/smaps_rollup", process.0.id()))?, "Pss")?;
+    }
+    Ok(sum / processes.len() as u64)
+}
+
 fn measure() -> Result<bool, Error> {
     let place = tempfile::tempdir()?;
     let place: PathBuf = place.path().to_owned();
@@ -285,6 +297,7 @@ fn measure() -> Result<bool, Error> {
     let quiet = wakes(&broker.0)?;
     let waiters = waiters(&program, &place)?;
     let waited = wakes(&broker.0)?;
+    let memory = memory(&waiters)?;
     drop(waiters);
     let state = states_on_one_processor(&broker.0, &program, &place)?;
 
@@ -297,6 +310,10 @@ fn measure() -> Result<bool, Error> {
     println!(
         "state between processors      own {:.1?}, by the broker {:.1?}; a bare round trip {floor:.1?}",
         own.state, his.state
+    );
+    println!(
+        "memory mapped at the first call {} kB, most of it the library's, which all share",
+        his.memory / 1000
     );
     let later = his.wait.saturating_sub(own.wait);
     let goals = [
@@ -318,11 +335,10 @@ fn measure() -> Result<bool, Error> {
         ),
         verdict(
             &format!(
-                "a client has {} more threads, goal 1, and {} kB, goal 3000",
-                his.threads,
-                his.memory / 1000
+                "a client has {} more threads, goal 1, and one of {CLIENTS} takes {memory} kB, goal 3000",
+                his.threads
             ),
-            his.threads <= 1 && his.memory < 3_000_000,
+            his.threads <= 1 && memory < 3000,
         ),
     ];
     Ok(goals.iter().all(|met| *met))
