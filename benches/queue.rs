@@ -7,6 +7,7 @@ mod raw;
 mod report;
 
 use std::process::ExitCode;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use drmaa2::model::{Control, JobFilter, JobState, JobTemplate};
@@ -17,6 +18,10 @@ use report::{Error, median, verdict};
 
 const ROUNDS: usize = 25;
 const TASKS: usize = 10_000;
+/// Threads that submit at one time, the jobs that they submit, and how often.
+const THREADS: usize = 8;
+const SUBMISSIONS: usize = 800;
+const SUBMIT_ROUNDS: usize = 5;
 
 fn bulk(tasks: usize, max_parallel: i64) -> Result<Bulk, Error> {
     Ok(Bulk { begin: 1, end: i64::try_from(tasks)?, step: 1, max_parallel })
@@ -69,6 +74,37 @@ fn release(session: &JobSession) -> Result<Vec<Duration>, Error> {
     Ok(times)
 }
 
+/// The time for a submission, if so many threads submit at one time.
+fn submission(session: &JobSession, threads: usize) -> Result<Duration, Error> {
+    let held = JobTemplate { submit_as_hold: true, ..template(&["/bin/true"])? };
+    let each = SUBMISSIONS / threads;
+    let submit = || (0..each).map(|_| session.run_job(held.clone())).collect::<Result<Vec<_>, _>>();
+    let begin = Instant::now();
+    let jobs = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(submit)).collect();
+        threads.into_iter().map(ScopedJoinHandle::join).collect::<Vec<_>>()
+    });
+    let time = begin.elapsed() / u32::try_from(each * threads)?;
+    for jobs in jobs {
+        for job in jobs.map_err(|_| "a thread has panicked")?? {
+            job.control(Control::Terminate)?;
+            job.wait_terminated(Timeout::Infinite)?;
+            job.reap()?;
+        }
+    }
+    Ok(time)
+}
+
+/// The same for one thread, and for [`THREADS`], one after the other.
+fn submissions(session: &JobSession) -> Result<[Duration; 2], Error> {
+    let (mut of_one, mut of_many) = (Vec::new(), Vec::new());
+    for _ in 0..SUBMIT_ROUNDS {
+        of_one.push(submission(session, 1)?);
+        of_many.push(submission(session, THREADS)?);
+    }
+    Ok([median(&mut of_one), median(&mut of_many)])
+}
+
 fn measure() -> Result<bool, Error> {
     let io = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let session = JobSession::create(None, None)?;
@@ -79,6 +115,8 @@ fn measure() -> Result<bool, Error> {
     let raw = median(&mut raw_refill(&floor)?);
     let ours = median(&mut refill()?);
     let released = median(&mut release(&session)?);
+
+    let [of_one, of_many] = submissions(&session)?;
 
     let begin = Instant::now();
     let array = session.run_bulk_jobs(
@@ -111,6 +149,7 @@ fn measure() -> Result<bool, Error> {
 
     println!("medians of {ROUNDS} rounds; an array of {TASKS} tasks");
     let ratio = ours.as_secs_f64() / raw.as_secs_f64();
+    let gain = of_one.as_secs_f64() / of_many.as_secs_f64();
     let under = |what: &str, time: Duration, limit: u64| {
         let line = format!("{what:<22} {time:.1?}, goal under {limit} ms");
         verdict(&line, time < Duration::from_millis(limit))
@@ -123,6 +162,12 @@ fn measure() -> Result<bool, Error> {
             ours < Duration::from_millis(15),
         ),
         under("release -> running", released, 100),
+        verdict(
+            &format!(
+                "a submission           of one thread {of_one:.1?}, of {THREADS} {of_many:.1?}: {gain:.2} times the rate, goal 3"
+            ),
+            gain >= 3.0,
+        ),
         under("submission", submitted, 1000),
         under("states of all tasks", states, 100),
         under("all through a filter", filtered, 100),

@@ -1,5 +1,7 @@
 # run_cargo(LIBRARY SONAME INIT NODE): build the library, and the static programs drmaa2-init and drmaa2-node, which are
-# in one directory, with cargo, in the profile that CMAKE_BUILD_TYPE asks for, and stage them under these names.
+# in one directory, with cargo, in the profile that CMAKE_BUILD_TYPE asks for, and stage them under these names. The names
+# of the library's functions go to a file of their own, .debug/NAME.debug beside it, where debuggers and the backtraces of
+# Rust look.
 
 find_program(CARGO cargo HINTS $ENV{CARGO_HOME}/bin $ENV{HOME}/.cargo/bin)
 find_program(RUSTC rustc HINTS $ENV{CARGO_HOME}/bin $ENV{HOME}/.cargo/bin)
@@ -32,36 +34,43 @@ function(run_cargo library soname init node)
     message(FATAL_ERROR "${RUSTC} -vV does not tell for which host it compiles")
   endif()
   set(host ${CMAKE_MATCH_1})
+  # The whole library is optimized as one if it is nothing else than that: Rust programs that link it do so later.
   if(CMAKE_BUILD_TYPE STREQUAL "Debug")
     set(options --profile dev)
     set(built debug)
+    set(build build -p drmaa2-containerd --lib)
   else()
     set(options --release)
     set(built release)
+    set(build rustc -p drmaa2-containerd --lib --crate-type cdylib)
   endif()
   list(APPEND options --locked --manifest-path ${PROJECT_SOURCE_DIR}/Cargo.toml
        --target-dir ${DRMAA2_TARGET_DIR})
   get_filename_component(libdir ${library} DIRECTORY)
   get_filename_component(initdir ${init} DIRECTORY)
   get_filename_component(file ${library} NAME)
+  set(debug ${libdir}/.debug/${file}.debug)
 
-  # Cargo knows best what is out of date, so it is asked every time. The init is built for an
+  # Cargo knows best what is out of date, so it is asked every time, where its configuration is. The init is built for an
   # explicit target: a static C library suits programs, not the build scripts and macros of the host.
   add_custom_target(drmaa2_cargo ALL
     COMMAND ${CMAKE_COMMAND} -E env ${cargo_environment}
-            ${CARGO} build -p drmaa2-containerd --lib ${options}
+            ${CARGO} ${build} ${options}
     COMMAND ${CMAKE_COMMAND} -E env "RUSTFLAGS=-C target-feature=+crt-static"
             ${CARGO} build -p drmaa2-init --bins --target ${host} ${options}
-    COMMAND ${CMAKE_COMMAND} -E make_directory ${libdir} ${initdir}
-    COMMAND ${CMAKE_COMMAND} -E copy_if_different
-            ${DRMAA2_TARGET_DIR}/${built}/libdrmaa2.so ${library}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${libdir}/.debug ${initdir}
+    COMMAND ${CMAKE_OBJCOPY} --only-keep-debug ${DRMAA2_TARGET_DIR}/${built}/libdrmaa2.so ${debug}
+    COMMAND ${CMAKE_OBJCOPY} --strip-all --add-gnu-debuglink=${debug}
+            ${DRMAA2_TARGET_DIR}/${built}/libdrmaa2.so ${PROJECT_BINARY_DIR}/${file}
+    COMMAND ${CMAKE_COMMAND} -E copy_if_different ${PROJECT_BINARY_DIR}/${file} ${library}
     COMMAND ${CMAKE_COMMAND} -E create_symlink ${file} ${libdir}/${soname}
     COMMAND ${CMAKE_COMMAND} -E create_symlink ${soname} ${libdir}/libdrmaa2.so
     COMMAND ${CMAKE_COMMAND} -E copy_if_different
             ${DRMAA2_TARGET_DIR}/${host}/${built}/drmaa2-init ${init}
     COMMAND ${CMAKE_COMMAND} -E copy_if_different
             ${DRMAA2_TARGET_DIR}/${host}/${built}/drmaa2-node ${node}
-    BYPRODUCTS ${library} ${libdir}/${soname} ${libdir}/libdrmaa2.so ${init} ${node}
+    BYPRODUCTS ${library} ${debug} ${libdir}/${soname} ${libdir}/libdrmaa2.so ${init} ${node}
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
     USES_TERMINAL VERBATIM
     COMMENT "Building libdrmaa2, drmaa2-init and drmaa2-node with cargo")
 endfunction()

@@ -3,6 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
 use crate::config::{Config, Slurm, Target};
 use crate::containerd::{ContainerdTracker, JobSettings, NO_IMAGE, Settings};
 use crate::model::{Error, JobTemplate, Result};
@@ -182,13 +186,12 @@ static LOG: Once = Once::new();
 /// if it is unset. A host with a `tracing` subscriber of its own keeps it.
 pub fn start_log() {
     LOG.call_once(|| {
-        if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("DRMAA2_LOG") {
-            let subscriber = tracing_subscriber::fmt()
-                .with_env_filter(filter)
-                .with_writer(std::io::stderr)
-                .with_thread_names(true);
+        let selected = std::env::var("DRMAA2_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+        if let Some(selected) = selected {
+            let lines =
+                tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_thread_names(true);
             // It fails if there is a subscriber already, which then stays.
-            let _ = subscriber.try_init();
+            let _ = tracing_subscriber::registry().with(lines).with(selected).try_init();
         }
     });
 }
