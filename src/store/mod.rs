@@ -48,6 +48,7 @@ mod together;
 mod transaction;
 mod turn;
 mod work;
+mod writer;
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -67,9 +68,9 @@ use ballast::Ballast;
 use fold::HandedOver;
 use migrations::{FIRST_TO_SHRINK, VERSION, migrate, version};
 use readers::Readers;
-use together::Writer;
 use transaction::{Failable, Failure, at_one_moment, transact};
 use turn::{Turn, Turns};
+use writer::Writer;
 
 pub use changes::Changes;
 pub use claim::Claim;

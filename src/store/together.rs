@@ -10,58 +10,13 @@ use rusqlite::Connection;
 
 use super::Store;
 use super::transaction::{Failable, in_savepoint};
-use super::turn::Turn;
+use super::writer::{Open, Outcome, Writer};
 use crate::fork;
 use crate::model::Result;
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::MutexGuard;
 
 /// The most changes in a transaction: the first of them should not wait for long.
 const MOST: usize = 64;
-
-/// The connection that writes.
-#[derive(Default)]
-pub(super) struct Writer {
-    pub(super) connection: Option<Connection>,
-    open: Option<Open>,
-}
-
-/// A transaction that waits for the next thread.
-struct Open {
-    outcome: Arc<Outcome>,
-    changes: usize,
-    _turn: Turn,
-}
-
-/// Whether a transaction was committed, once that is known.
-#[derive(Default)]
-struct Outcome {
-    committed: Mutex<Option<bool>>,
-    told: Condvar,
-}
-
-impl Outcome {
-    fn tell(&self, committed: bool) {
-        self.committed.lock().get_or_insert(committed);
-        self.told.notify_all();
-    }
-
-    fn wait(&self) -> bool {
-        let mut committed = self.committed.lock();
-        loop {
-            match *committed {
-                Some(committed) => return committed,
-                None => committed = self.told.wait(committed),
-            }
-        }
-    }
-}
-
-impl Drop for Open {
-    /// Whatever has become of it, nobody waits for it any more.
-    fn drop(&mut self) {
-        self.outcome.tell(false);
-    }
-}
 
 impl Store {
     /// Write, in one transaction with other threads that do the same. An error undoes this change alone.
