@@ -95,6 +95,21 @@ fn submission(session: &JobSession, threads: usize) -> Result<Duration, Error> {
     Ok(time)
 }
 
+/// The time of a wait for any of many jobs, of which one has just ended, after a wait for the same ones.
+fn wait_for_any(session: &JobSession, jobs: &[JobRef]) -> Result<Duration, Error> {
+    let mut times = Vec::new();
+    for round in 0..ROUNDS {
+        jobs[round].control(Control::Terminate)?;
+        let begin = Instant::now();
+        let ended = session.wait_any_terminated(&jobs[round..], Timeout::Infinite)?;
+        times.push(begin.elapsed());
+        if ended != jobs[round] {
+            return Err(format!("job {} has ended, not {}", jobs[round].id, ended.id).into());
+        }
+    }
+    Ok(median(&mut times))
+}
+
 /// The same for one thread, and for [`THREADS`], one after the other.
 fn submissions(session: &JobSession) -> Result<[Duration; 2], Error> {
     let (mut of_one, mut of_many) = (Vec::new(), Vec::new());
@@ -139,6 +154,7 @@ fn measure() -> Result<bool, Error> {
     if found != TASKS {
         return Err(format!("{found} jobs match, not {TASKS}").into());
     }
+    let any = wait_for_any(&session, &jobs)?;
     let begin = Instant::now();
     array.control(Control::Terminate)?;
     let terminated = begin.elapsed();
@@ -171,6 +187,7 @@ fn measure() -> Result<bool, Error> {
         under("submission", submitted, 1000),
         under("states of all tasks", states, 100),
         under("all through a filter", filtered, 100),
+        under("a wait for any of them", any, 20),
         under("termination of all", terminated, 1000),
     ];
     Ok(goals.into_iter().all(|met| met))

@@ -10,17 +10,20 @@ mod report;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use drmaa2::model::JobTemplate;
-use drmaa2::session::{Bulk, JobSession, Timeout};
+use drmaa2::session::{Bulk, JobRef, JobSession, Timeout};
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use report::{Error, median, verdict};
 
 const JOBS: i64 = 100_000;
+/// The jobs that one process waits for, with a thread for each, and those that another waits for at one time.
 const WAITS: usize = 1000;
+const ANY: usize = 10_000;
 const ROUNDS: usize = 5;
 const SUBMISSIONS: u32 = 100;
 const QUIET: Duration = Duration::from_secs(3);
@@ -28,6 +31,8 @@ const QUIET: Duration = Duration::from_secs(3);
 const MOST: Duration = Duration::from_micros(100);
 /// The most that an idle process may take in a second: less than a tick of a timer costs.
 const IDLE: Duration = Duration::from_micros(100);
+/// The number of processes that are woken.
+const PARTS: usize = 4;
 /// The part that a process of the benchmark plays.
 const PART: &str = "DRMAA2_BENCH_PART";
 
@@ -86,16 +91,26 @@ fn held() -> Result<JobTemplate, Error> {
     })
 }
 
-/// The body of a part: it has a session, and with `waits` a thread for each of so many jobs.
-fn play(waits: usize) -> Result<(), Error> {
+fn tasks(session: &JobSession, count: i64) -> Result<Vec<JobRef>, Error> {
+    let bulk = Bulk { begin: 1, end: count, step: 1, max_parallel: 0 };
+    Ok(session.run_bulk_jobs(&held()?, bulk)?.jobs()?)
+}
+
+/// The body of a part: it has a session, and waits for jobs, with a thread for each or for any of them.
+fn play(part: &str) -> Result<(), Error> {
     let session = JobSession::create(None, None)?;
-    if waits > 0 {
-        let bulk = Bulk { begin: 1, end: JOBS, step: 1, max_parallel: 0 };
-        let jobs = session.run_bulk_jobs(&held()?, bulk)?.jobs()?;
-        for job in jobs.into_iter().take(waits) {
-            let body = move || drop(job.wait_terminated(Timeout::Infinite));
-            thread::Builder::new().stack_size(128 * 1024).spawn(body)?;
+    let thread = |body: Box<dyn FnOnce() + Send>| {
+        thread::Builder::new().stack_size(128 * 1024).spawn(body).map(drop)
+    };
+    match part {
+        "waits" => tasks(&session, JOBS)?.into_iter().take(WAITS).try_for_each(|job| {
+            thread(Box::new(move || drop(job.wait_terminated(Timeout::Infinite))))
+        })?,
+        "any" => {
+            let (jobs, session) = (tasks(&session, i64::try_from(ANY)?)?, Arc::clone(&session));
+            thread(Box::new(move || drop(session.wait_any_terminated(&jobs, Timeout::Infinite))))?;
         }
+        _ => {}
     }
     // Anything that is done once is done before the first question, and all threads wait.
     thread::sleep(Duration::from_secs(2));
@@ -131,13 +146,14 @@ fn bare() -> Result<(), Error> {
 fn measure() -> Result<bool, Error> {
     let session = JobSession::create(None, None)?;
     let mut parts = [
-        ("a process that waits", Part::start("waits")?),
+        ("one with many waits", Part::start("waits")?),
+        ("one that waits for any", Part::start("any")?),
         ("one that is idle", Part::start("idle")?),
         ("the floor", Part::start("bare")?),
     ];
-    let mut before = [Duration::ZERO; 3];
-    let ask = |parts: &mut [(&str, Part); 3], since: &mut [Duration; 3]| {
-        let mut spent = [Duration::ZERO; 3];
+    let mut before = [Duration::ZERO; PARTS];
+    let ask = |parts: &mut [(&str, Part); PARTS], since: &mut [Duration; PARTS]| {
+        let mut spent = [Duration::ZERO; PARTS];
         for ((spent, since), (_, part)) in spent.iter_mut().zip(since).zip(parts) {
             let now = part.used()?;
             *spent = now - *since;
@@ -148,7 +164,7 @@ fn measure() -> Result<bool, Error> {
     ask(&mut parts, &mut before)?;
     thread::sleep(QUIET);
     let quiet = ask(&mut parts, &mut before)?;
-    let (mut own, mut spent) = (Vec::new(), [const { Vec::new() }; 3]);
+    let (mut own, mut spent) = (Vec::new(), [const { Vec::new() }; PARTS]);
     for _ in 0..ROUNDS {
         let begun = used()?;
         for _ in 0..SUBMISSIONS {
@@ -163,7 +179,7 @@ fn measure() -> Result<bool, Error> {
     }
     let own = median(&mut own);
     println!(
-        "medians of {ROUNDS} rounds of {SUBMISSIONS} submissions, which take {own:.1?} each; {JOBS} jobs, {WAITS} waits"
+        "medians of {ROUNDS} rounds of {SUBMISSIONS} submissions, which take {own:.1?} each; {JOBS} jobs, {WAITS} waits, one for any of {ANY}"
     );
     let mut met = true;
     let mut each = spent.iter_mut().map(|all| median(all)).collect::<Vec<_>>();
@@ -191,9 +207,8 @@ fn measure() -> Result<bool, Error> {
 
 fn run() -> Result<bool, Error> {
     match std::env::var(PART).ok().as_deref() {
-        Some("waits") => play(WAITS).map(|()| true),
         Some("bare") => bare().map(|()| true),
-        Some(_) => play(0).map(|()| true),
+        Some(part) => play(part).map(|()| true),
         None => measure(),
     }
 }

@@ -75,9 +75,9 @@ struct State {
 /// The jobs that are followed.
 #[derive(Default)]
 struct Followed {
-    /// The number of those who wait for each.
-    counts: HashMap<String, usize>,
-    /// Those that nobody waits for any more, which the broker is to be told with the next message.
+    /// All of them, as the broker knows them, or will with a message that is about to be sent.
+    all: HashSet<String>,
+    /// Those that are not followed any more, which the broker is to be told with the next message.
     over: HashSet<String>,
 }
 
@@ -265,7 +265,7 @@ impl Connection {
     fn follow_again(&self, link: &Link) -> Result<()> {
         let mut followed = self.followed.lock();
         followed.over.clear();
-        let all: Vec<String> = followed.counts.keys().cloned().collect();
+        let all: Vec<String> = followed.all.iter().cloned().collect();
         drop(followed);
         for ids in all.chunks(CHUNK) {
             // Its answer is that of nobody.
@@ -297,6 +297,16 @@ impl Connection {
         true
     }
 
+    /// Note that jobs are not followed any more, unless somebody has begun to wait for them again.
+    fn forget(&self, ids: &[String]) {
+        let mut followed = self.followed.lock();
+        for id in ids.iter().filter(|id| !self.waits.has(id)) {
+            if let Some(id) = followed.all.take(id) {
+                followed.over.insert(id);
+            }
+        }
+    }
+
     fn lose(&self, state: &mut State, link: &Arc<Link>) {
         if state.has(link) {
             self.descriptor.store(-1, Ordering::Release);
@@ -315,7 +325,7 @@ impl Connection {
                     self.news.notify_all();
                 }
             }
-            Told::States(states) => self.waits.enter(states),
+            Told::States(states) => self.forget(&self.waits.enter(states)),
             Told::Events => self.changes.tell(),
             // Said before, or to a program on a node.
             Told::Hello { .. } | Told::Refused(_) | Told::Step(_) => {}
@@ -362,32 +372,28 @@ impl Drop for Connection {
 }
 
 impl Source for Connection {
-    fn follow(&self, _: &Waits, ids: &[&str]) -> Result<()> {
+    /// The broker tells at any time, and before the answer to whatever is asked first for a wait.
+    fn catch_up(&self, _: &Waits) -> Result<()> {
+        Ok(())
+    }
+
+    fn follow(&self, waits: &Waits, ids: &[&str]) -> Result<()> {
         let mut followed = self.followed.lock();
-        for id in ids {
-            *followed.counts.entry((*id).to_owned()).or_default() += 1;
-            followed.over.remove(*id);
-        }
+        let is_new = |id: &&&str| {
+            followed.over.remove(**id);
+            followed.all.insert((**id).to_owned()) || waits.is_unknown(id)
+        };
+        let new: Vec<String> = ids.iter().filter(is_new).map(|id| (*id).to_owned()).collect();
         drop(followed);
-        for ids in ids.chunks(CHUNK) {
-            let ids: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+        for ids in new.chunks(CHUNK) {
             // The states are in the table when the answer comes.
-            self.exchange(&|number| Asked::Follow { number, ids: ids.clone() })?.0?;
+            self.exchange(&|number| Asked::Follow { number, ids: ids.to_vec() })?.0?;
         }
         Ok(())
     }
 
-    fn unfollow(&self, ids: &[&str]) {
-        let mut followed = self.followed.lock();
-        for id in ids {
-            let Some(count) = followed.counts.get_mut(*id) else { continue };
-            *count -= 1;
-            if *count == 0 {
-                followed.counts.remove(*id);
-                followed.over.insert((*id).to_owned());
-            }
-        }
-        drop(followed);
+    fn unfollow(&self, ids: &[String]) {
+        self.forget(ids);
         // The end of a wait does not wait: otherwise the next message says it.
         if let Some(mut state) = self.state.try_lock() {
             self.tell_over(&mut state);

@@ -6,7 +6,8 @@ use super::behalf::Behalf;
 use super::call::{Call, Content};
 use super::door::Door;
 use super::refs::JobRef;
-use super::waits::{Known, Look};
+use super::waits::Look;
+use super::watched::Known;
 use super::{Timeout, process};
 use crate::model::{Control, Error, ErrorCode, JobInfo, JobState, JobTemplate, Result};
 use crate::store::Kind;
@@ -103,8 +104,19 @@ pub(super) fn wait_all(jobs: &[JobRef], timeout: Timeout, reached: Reached) -> R
     Ok(found)
 }
 
+/// Have the process told of jobs. Returns them as they were found.
 fn watch(jobs: &[JobRef], timeout: Timeout) -> Result<Vec<JobRef>> {
-    process::ask(Call::Watch { jobs: jobs.to_vec(), wait: timeout != Timeout::Zero })
+    let door = process::door()?;
+    let wait = timeout != Timeout::Zero;
+    // Without a wait, nobody would tell of them later, so each is asked for.
+    let kept = if wait { door.waits().kept(jobs) } else { vec![None; jobs.len()] };
+    let new = jobs.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
+    let new = new.map(|(job, _)| job.clone()).collect();
+    let found: Vec<JobRef> = process::ask(Call::Watch { jobs: new, wait })?;
+    door.waits().keep(&found);
+    let mut found = found.into_iter();
+    let all = kept.into_iter().map(|kept| kept.or_else(|| found.next()));
+    all.collect::<Option<_>>().ok_or_else(|| Error::internal("fewer jobs were found than asked for"))
 }
 
 /// Returns the index of the job that has reached the state.

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::refs::JobRef;
-use super::waits::{Known, Look};
+use super::waits::Look;
+use super::watched::Known;
 use super::world::World;
 use crate::model::{Error, ErrorCode, JobFilter, JobState, Result, now};
 use crate::store::Job;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::call::{Answer, Call};
-use super::waits::Known;
+use super::watched::Known;
 use crate::model::{Error, StepContainer};
 use crate::tracker::StepNews;
 

@@ -70,7 +70,10 @@ mod submitter;
 mod tests;
 mod view;
 mod waits;
+#[cfg(test)]
+mod waits_tests;
 mod watch;
+mod watched;
 mod world;
 
 use std::time::{Duration, Instant};

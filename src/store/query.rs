@@ -34,6 +34,8 @@ pub struct Job {
 pub struct Standing {
     /// Its state.
     pub state: JobState,
+    /// Its name, if it has one.
+    pub name: Option<String>,
     /// Name of its session.
     pub session: String,
     /// See [`Job`].
@@ -124,6 +126,14 @@ impl Store {
         self.read(|sql| Ok(state_of(sql, id)?))
     }
 
+    /// The same for many jobs, each by itself: one that cannot be read is no reason not to read the others.
+    pub fn job_states(&self, ids: &[&str]) -> Result<Vec<Result<Option<JobState>>>> {
+        self.read(|sql| {
+            let state = |id: &&str| state_of(sql, id).map_err(|error| self.error(error.into()));
+            Ok(ids.iter().map(state).collect())
+        })
+    }
+
     /// The template of a job or a job array; `None` if there is none of that id.
     pub fn template(&self, id: &str) -> Result<Option<JobTemplate>> {
         self.read(|sql| {
@@ -190,7 +200,7 @@ impl Store {
 
 fn standing(sql: &Connection, id: &str) -> Failable<Option<Standing>> {
     let mut query = sql.prepare_cached(
-        "SELECT j.state, j.phase, s.name, b.target, s.destroyed, b.owner_uid, s.owner_uid
+        "SELECT j.state, j.phase, s.name, b.target, s.destroyed, b.owner_uid, s.owner_uid, b.name
          FROM jobs j
          CROSS JOIN submissions b ON b.number = j.submission
          CROSS JOIN sessions s ON s.id = b.session
@@ -201,7 +211,7 @@ fn standing(sql: &Connection, id: &str) -> Failable<Option<Standing>> {
         let begun = has_begun(state, row.get(1)?);
         let (session, target, orphaned) = (row.get(2)?, row.get(3)?, row.get(4)?);
         let whose = (row.get(5)?, row.get(6)?);
-        Ok(Standing { state, session, target, orphaned, begun, whose })
+        Ok(Standing { state, name: row.get(7)?, session, target, orphaned, begun, whose })
     };
     Ok(query.query_row([id], standing).optional()?)
 }

@@ -21,6 +21,8 @@ mod step_tests;
 mod tests;
 #[cfg(test)]
 mod view_tests;
+#[cfg(test)]
+mod waits_tests;
 
 use std::collections::HashMap;
 use std::io;

@@ -14,7 +14,7 @@ use super::outbox::Outbox;
 use crate::model::{Error, ErrorCode, Result};
 use crate::session::message::Told;
 use crate::session::submitter;
-use crate::session::waits::{Known, Waiter};
+use crate::session::watched::{Known, Waiter};
 use crate::store::Claim;
 use crate::sync::Mutex;
 use crate::tracker::Submitter;

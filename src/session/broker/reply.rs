@@ -10,7 +10,7 @@ use crate::model::{Error, ErrorCode, Result, Scope};
 use crate::session::behalf::Behalf;
 use crate::session::call::{Answer, Call};
 use crate::session::desk::Desk;
-use crate::session::waits::{Known, Waiter};
+use crate::session::watched::{Known, Waiter};
 
 impl Broker {
     /// Answer a call.
@@ -52,36 +52,42 @@ impl Broker {
     /// Have a client told what happens to jobs. Those that its user may not see are not there.
     pub(super) fn follow(&self, peer: &Arc<Peer>, ids: Vec<String>) -> Result<()> {
         peer.submitter.get().ok_or_else(|| refused(peer))?;
-        for id in ids {
-            let standing = self.world.store.standing(&id)?;
-            let scope = scope(peer);
-            if !standing.is_some_and(|standing| scope.has_one_of(standing.whose)) {
-                peer.learn(&id, &Known::Gone);
-                continue;
+        let scope = scope(peer);
+        let mut new: Vec<&str> = Vec::new();
+        let mut outcome = Ok(());
+        for id in &ids {
+            match self.world.store.standing(id) {
+                Ok(Some(standing)) if scope.has_one_of(standing.whose) => {}
+                Ok(_) => {
+                    peer.learn(id, &Known::Gone);
+                    continue;
+                }
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
             }
             let mut followed = peer.followed.lock();
             if followed.len() >= MAX_FOLLOWED {
                 let text = format!("a client that waits for more than {MAX_FOLLOWED} jobs");
-                return Err(Error::new(ErrorCode::OutOfResource, text));
+                outcome = Err(Error::new(ErrorCode::OutOfResource, text));
+                break;
             }
             if followed.insert(id.clone()) {
-                drop(followed);
-                self.world.waits.follow(&self.world.store, &id, waiter(peer))?;
+                new.push(id);
             } else {
                 drop(followed);
-                peer.learn(&id, &self.world.waits.known(&id));
+                peer.learn(id, &self.world.waits.known(id));
             }
         }
-        Ok(())
+        outcome.and(self.world.waits.follow(&self.world.store, &new, &waiter(peer)))
     }
 
     pub(super) fn unfollow(&self, peer: &Arc<Peer>, ids: &[String]) {
-        let waiter = waiter(peer);
-        for id in ids {
-            if peer.followed.lock().remove(id) {
-                self.world.waits.unfollow(id, &waiter);
-            }
-        }
+        let mut followed = peer.followed.lock();
+        let over: Vec<&str> = ids.iter().filter(|id| followed.remove(*id)).map(String::as_str).collect();
+        drop(followed);
+        self.world.waits.unfollow(&over, &waiter(peer));
     }
 
     /// Nothing is done for a client any more. Its events are kept as long as its process lives: it may connect again.

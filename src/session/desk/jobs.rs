@@ -118,21 +118,27 @@ impl Desk<'_> {
     }
 
     pub(super) fn watch(&self, jobs: &[JobRef], wait: bool) -> Result<Vec<JobRef>> {
-        jobs.iter().map(|job| job.named(self.watch_one(job, wait))).collect()
+        let found: Result<Vec<JobRef>> =
+            jobs.iter().map(|job| job.named(self.watch_one(job, wait))).collect();
+        if wait {
+            // Also for jobs that the client has found before.
+            for engine in self.world.engines() {
+                engine.tracker().attend();
+            }
+        }
+        found
     }
 
     fn watch_one(&self, job: &JobRef, wait: bool) -> Result<JobRef> {
-        let stored = self.stored(job)?.ok_or_else(|| job.unknown())?;
-        if !stored.info.state.is_terminated() {
-            let engine = self.world.engine(&stored.target)?;
+        let standing = self.standing(job)?.ok_or_else(|| job.unknown())?;
+        if !standing.state.is_terminated() {
+            let engine = self.world.engine(&standing.target)?;
             engine.subscribe();
-            match wait {
-                false if stored.begun => drop(engine.refresh(&job.id)?),
-                false => {}
-                true => drop(engine.tracker().attend()),
+            if !wait && standing.begun {
+                engine.refresh(&job.id)?;
             }
         }
-        Ok(JobRef::of(&stored.info))
+        Ok(JobRef { id: job.id.clone(), session: Some(standing.session), name: standing.name })
     }
 
     /// The stored job; `None` for one that was not made through DRMAA.
