@@ -55,8 +55,8 @@ static void failed_with(drmaa2_j *j, const char *part)
 /* A window opens: its jobs start in it, and others had left its slots free. */
 static void window(void)
 {
-    time_t begins = time(NULL) + 4;
-    drmaa2_r r = reserve(begins, 10, 2);
+    time_t begins = time(NULL) + 4 * slowness();
+    drmaa2_r r = reserve(begins, 10 * slowness(), 2);
     drmaa2_j endless, short_one, inside, second, third;
     drmaa2_jinfo ji;
     inside = submit(js, in(r, sleeper()));
@@ -68,13 +68,13 @@ static void window(void)
     waits_for(second, "slots");
     CHECK_INT(drmaa2_j_wait_started(inside, LONG), DRMAA2_SUCCESS);
     ji = drmaa2_j_get_info(inside);
-    CHECK(ji->dispatchTime >= begins && ji->dispatchTime <= begins + 2);
+    CHECK(ji->dispatchTime >= begins && ji->dispatchTime <= begins + 2 * slowness());
     drmaa2_jinfo_free(&ji);
     waits_for(second, "slots");
     third = run(js, in(r, sleeper()));
     /* A job that runs at the end of the window is ended, one that waits then starts. */
     ji = finish(inside);
-    CHECK(ji->finishTime >= begins + 10);
+    CHECK(ji->finishTime >= begins + 10 * slowness());
     CHECK_STR(ji->terminatingSignal, "SIGTERM");
     drmaa2_jinfo_free(&ji);
     drmaa2_j_free(&inside);
