@@ -321,6 +321,7 @@ fn terms(
     // If slots are not counted, a job gets no more than there are processors unless it asks for them.
     let most = match limits.slots.or(queue.slots).or(limits.user_slots) {
         Some(_) => most,
+        None if most <= least => most,
         None => least.max(most.min(processors())),
     };
     let slots = (least, most);

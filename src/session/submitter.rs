@@ -1,7 +1,8 @@
 //! The submitter: this process, as its jobs will see it, or the user on whose behalf it acts.
 
 use std::ffi::CString;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 
 use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, getgrouplist, getgroups, gethostname};
 
@@ -98,7 +99,10 @@ fn os(what: &str, errno: nix::Error) -> Error {
 
 /// The file mode mask. `umask(2)` can report it only by changing it under the host's other threads.
 pub(super) fn umask() -> Option<u32> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    // The kernel writes the whole text for each read, and the mask is in the second line.
+    let mut start = [0; 256];
+    let length = File::open("/proc/self/status").ok()?.read(&mut start).ok()?;
+    let start = String::from_utf8_lossy(start.get(..length)?);
+    let mask = start.lines().find_map(|line| line.strip_prefix("Umask:"))?;
     u32::from_str_radix(mask.trim(), 8).ok()
 }
