@@ -168,7 +168,10 @@ impl Images {
     /// The same as [`target`], by one call for all who ask.
     async fn target(&self, daemon: &Daemon, calls: &Calls, name: &str) -> Result<Option<Found>> {
         let look = look_at(calls.clone(), name.to_owned());
-        self.looks.ask(name.to_owned(), look).await.map_err(|status| daemon.error(status))
+        let found = self.looks.ask(name.to_owned(), look).await;
+        found
+            .ok_or_else(|| Error::internal("a look at an image has panicked"))?
+            .map_err(|status| daemon.error(status))
     }
 
     /// Look at an image anew when it is asked for the next time: something of it is gone.

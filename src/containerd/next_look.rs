@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 
 use futures_util::FutureExt;
@@ -10,7 +11,8 @@ use futures_util::future::Shared;
 
 use crate::sync::Mutex;
 
-type Look<T> = Shared<Pin<Box<dyn Future<Output = T> + Send>>>;
+/// A look; there is no answer if it has panicked.
+type Look<T> = Shared<Pin<Box<dyn Future<Output = Option<T>> + Send>>>;
 
 /// The looks of a process, by what is looked at.
 ///
@@ -33,24 +35,34 @@ impl<K, T: Clone> Default for NextLook<K, T> {
 }
 
 impl<K: Eq + Hash, T: Clone + Send + Sync + 'static> NextLook<K, T> {
-    /// The answer of the next look at something; `look` is used if nobody else has asked for that.
+    /// The answer of the next look at something; `look` is used if nobody else has asked for that. In a runtime of tokio.
     pub(super) fn ask(&self, key: K, look: impl Future<Output = T> + Send + 'static) -> Look<T> {
+        let look = AssertUnwindSafe(look).catch_unwind().map(std::result::Result::ok);
         let mut lines = self.lines.lock();
         // Those of which nothing is left are forgotten here.
         lines.retain(|_, line| line.advance());
         match lines.get_mut(&key) {
             Some(line) => {
                 let before = line.now.clone();
-                let after = || before.then(|_| look).boxed().shared();
-                line.next.get_or_insert_with(after).clone()
+                line.next.get_or_insert_with(|| driven(before.then(|_| look))).clone()
             }
             None => {
-                let now = look.boxed().shared();
+                let now = driven(look);
                 lines.insert(key, Line { now: now.clone(), next: None });
                 now
             }
         }
     }
+}
+
+/// A look that goes on though the one who asked first gives it up: others wait for it.
+fn driven<T>(look: impl Future<Output = Option<T>> + Send + 'static) -> Look<T>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    let look = look.boxed().shared();
+    tokio::spawn(look.clone().map(drop));
+    look
 }
 
 impl<T: Clone> Line<T> {
@@ -106,7 +118,7 @@ mod tests {
         assert_eq!(second.clone().now_or_never(), None);
         assert_eq!(looks.begun.load(Ordering::Relaxed), 1, "the next one waits");
         looks.gate.add_permits(2);
-        assert_eq!(tokio::join!(third, second, first), (2, 2, 1));
+        assert_eq!(tokio::join!(third, second, first), (Some(2), Some(2), Some(1)));
     }
 
     #[tokio::test]
@@ -115,11 +127,11 @@ mod tests {
         let first = looks.ask("a");
         let second = looks.ask("a");
         looks.gate.add_permits(1);
-        assert_eq!(first.await, 1);
+        assert_eq!(first.await, Some(1));
         assert_eq!(second.clone().now_or_never(), None, "it has begun");
         let third = looks.ask("a");
         looks.gate.add_permits(2);
-        assert_eq!(tokio::join!(third, second), (3, 2));
+        assert_eq!(tokio::join!(third, second), (Some(3), Some(2)));
         assert_eq!(looks.ask("a").now_or_never(), None);
         assert_eq!(looks.begun.load(Ordering::Relaxed), 4);
     }
@@ -132,8 +144,29 @@ mod tests {
         drop(first);
         let second = looks.ask("a");
         looks.gate.add_permits(3);
-        assert_eq!(second.await, 2);
-        assert_eq!(looks.ask("b").await, 3);
+        assert_eq!(second.await, Some(2));
+        assert_eq!(looks.ask("b").await, Some(3));
         assert_eq!(looks.looks.lines.lock().len(), 1, "what is over is forgotten");
+    }
+
+    #[tokio::test]
+    async fn one_that_is_given_up_while_another_waits_comes_to_its_end() {
+        let looks = Counted::new();
+        let mut first = looks.ask("a");
+        assert_eq!((&mut first).now_or_never(), None);
+        drop(first);
+        looks.gate.add_permits(1);
+        while looks.gate.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(looks.begun.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn one_that_panics_has_no_answer_and_the_next_one_has() {
+        let looks = NextLook::<&str, usize>::default();
+        let first = looks.ask("a", async { panic!("as if") });
+        let second = looks.ask("a", async { 2 });
+        assert_eq!(tokio::join!(first, second), (None, Some(2)));
     }
 }

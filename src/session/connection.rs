@@ -20,6 +20,7 @@ use super::link::{self, Link, Pauses, Unmade};
 use super::listener::Listener;
 use super::message::{Asked, Told};
 use super::waits::{Source, Waits};
+use super::watched::Waiter;
 use crate::config::Compat;
 use crate::model::{Error, ErrorCode, Result};
 use crate::runtime;
@@ -246,7 +247,8 @@ impl Connection {
         }
         let link = Arc::new(Link::make(&self.path)?);
         (state.has_thread, state.is_read) = (false, false);
-        if self.waits.is_any() {
+        // The broker does not wait for long until what it tells is read.
+        if self.waits.is_any() || !self.followed.lock().all.is_empty() {
             self.listen_to(state, &link)?;
         }
         let was_there = std::mem::replace(&mut state.was_there, true);
@@ -295,6 +297,12 @@ impl Connection {
             }
         }
         true
+    }
+
+    /// Returns whether a thread reads what the broker tells.
+    fn is_listened_to(&self) -> bool {
+        let state = self.state.lock();
+        state.link.is_some() && state.has_thread
     }
 
     /// Note that jobs are not followed any more, unless somebody has begun to wait for them again.
@@ -377,7 +385,8 @@ impl Source for Connection {
         Ok(())
     }
 
-    fn follow(&self, waits: &Waits, ids: &[&str]) -> Result<()> {
+    fn follow(&self, waits: &Waits, ids: &[&str], waiter: &Arc<dyn Waiter>) -> Result<()> {
+        waits.add(ids, waiter);
         let mut followed = self.followed.lock();
         let is_new = |id: &&&str| {
             followed.over.remove(**id);
@@ -385,11 +394,15 @@ impl Source for Connection {
         };
         let new: Vec<String> = ids.iter().filter(is_new).map(|id| (*id).to_owned()).collect();
         drop(followed);
-        for ids in new.chunks(CHUNK) {
-            // The states are in the table when the answer comes.
-            self.exchange(&|number| Asked::Follow { number, ids: ids.to_vec() })?.0?;
+        // The states are in the table when the answer comes.
+        let follow = |ids: &[String]| {
+            self.exchange(&|number| Asked::Follow { number, ids: ids.to_vec() })?.0.map(drop)
+        };
+        if new.is_empty() && !self.is_listened_to() {
+            // Nobody would read what the broker tells: the link was lost, or made anew, while nobody waited.
+            return follow(&[]);
         }
-        Ok(())
+        new.chunks(CHUNK).try_for_each(follow)
     }
 
     fn unfollow(&self, ids: &[String]) {

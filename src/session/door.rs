@@ -11,7 +11,7 @@ use super::changes::Changes;
 use super::connection::Connection;
 use super::desk::Desk;
 use super::listener::Listener;
-use super::waits::{Look, Waits};
+use super::waits::{Look, Source, Waits};
 use super::watched::Known;
 use super::world::World;
 use crate::config::{Config, Target};
@@ -56,6 +56,22 @@ impl Door {
         match self {
             Self::Here(world) => world.waits.wait(&*world.store, ids, deadline, look),
             Self::There(connection) => connection.waits.wait(&**connection, ids, deadline, look),
+        }
+    }
+
+    /// Enter what has happened to the jobs in the table of waits while nobody waited.
+    pub(super) fn catch_up(&self) -> Result<()> {
+        match self {
+            Self::Here(world) => world.store.catch_up(&world.waits),
+            Self::There(connection) => connection.catch_up(&connection.waits),
+        }
+    }
+
+    /// Keep no jobs of earlier waits any more.
+    pub(super) fn forget_waits(&self) {
+        let dropped = self.waits().forget();
+        if let Self::There(connection) = self {
+            connection.unfollow(&dropped);
         }
     }
 

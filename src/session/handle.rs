@@ -35,6 +35,10 @@ impl Handle {
 
     fn opened(row: Session) -> Self {
         process::session_opened(&row);
+        // It may have the name of another one, whose jobs were waited for.
+        if let Ok(door) = process::door() {
+            door.forget_waits();
+        }
         Self { row, closed: AtomicBool::new(false) }
     }
 

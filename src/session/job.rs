@@ -104,19 +104,39 @@ pub(super) fn wait_all(jobs: &[JobRef], timeout: Timeout, reached: Reached) -> R
     Ok(found)
 }
 
-/// Have the process told of jobs. Returns them as they were found.
+/// Look jobs up, but for those that were waited for before, and are in the table of waits. Returns them as they were found.
 fn watch(jobs: &[JobRef], timeout: Timeout) -> Result<Vec<JobRef>> {
     let door = process::door()?;
     let wait = timeout != Timeout::Zero;
-    // Without a wait, nobody would tell of them later, so each is asked for.
-    let kept = if wait { door.waits().kept(jobs) } else { vec![None; jobs.len()] };
-    let new = jobs.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
+    let mut found: Vec<Option<JobRef>> = vec![None; jobs.len()];
+    if wait {
+        door.catch_up()?;
+        // The answer may tell that some of them have ended or gone, so it is looked again.
+        look_up(jobs, &door.waits().kept(jobs), wait, &mut found)?;
+        found = found.into_iter().zip(door.waits().kept(jobs)).map(|(new, kept)| new.or(kept)).collect();
+    }
+    // Without a wait nobody is told of them later, so each is asked for.
+    let known = found.clone();
+    if !wait || known.contains(&None) {
+        look_up(jobs, &known, wait, &mut found)?;
+    }
+    found.into_iter().collect::<Option<_>>().ok_or_else(|| Error::internal("a job was not found"))
+}
+
+/// Ask for the jobs that are not known, and enter them in `found`.
+fn look_up(
+    jobs: &[JobRef],
+    known: &[Option<JobRef>],
+    wait: bool,
+    found: &mut [Option<JobRef>],
+) -> Result<()> {
+    let new = jobs.iter().zip(known).filter(|(_, known)| known.is_none());
     let new = new.map(|(job, _)| job.clone()).collect();
-    let found: Vec<JobRef> = process::ask(Call::Watch { jobs: new, wait })?;
-    door.waits().keep(&found);
-    let mut found = found.into_iter();
-    let all = kept.into_iter().map(|kept| kept.or_else(|| found.next()));
-    all.collect::<Option<_>>().ok_or_else(|| Error::internal("fewer jobs were found than asked for"))
+    let answer: Vec<JobRef> = process::ask(Call::Watch { jobs: new, wait })?;
+    process::door()?.waits().keep(&answer);
+    let places = found.iter_mut().zip(known).filter(|(_, known)| known.is_none());
+    places.zip(answer).for_each(|((place, _), job)| *place = Some(job));
+    Ok(())
 }
 
 /// Returns the index of the job that has reached the state.

@@ -33,17 +33,52 @@ impl State {
             for (id, state) in jobs {
                 self.table.learn(&id, state.map_or(Known::Gone, Known::State), messengers);
             }
-        } else {
-            self.table.forget();
-            let unfinished = self.table.unfinished();
-            let unfinished: Vec<&str> = unfinished.iter().map(String::as_str).collect();
-            let learn = |id: &str, known| self.table.learn(id, known, messengers);
-            if let Err(error) = look_up(store, &unfinished, learn) {
-                tracing::warn!(%error, "cannot look up all jobs that are waited for");
-            }
+        } else if let Err(error) = self.look_up_all(store, messengers) {
+            // They are read again with the next change.
+            tracing::warn!(%error, "cannot look up the jobs that are waited for");
+            return;
         }
         self.seen = Some(changes.last);
         self.forget_dropped();
+    }
+
+    /// Look up all jobs that somebody waits for.
+    fn look_up_all(&mut self, store: &Store, messengers: &mut Messengers) -> Result<()> {
+        self.table.forget();
+        let unfinished = self.table.unfinished();
+        let unfinished: Vec<&str> = unfinished.iter().map(String::as_str).collect();
+        for (id, known) in look_up(store, &unfinished)? {
+            match known {
+                Ok(known) => self.table.learn(id, known, messengers),
+                Err(error) => {
+                    tracing::warn!(job = %id, %error, "cannot look up a job that is waited for");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Enter what has happened while nobody waited.
+    fn catch_up(&mut self, store: &Store, messengers: &mut Messengers) -> Result<()> {
+        if let Some(seen) = self.seen {
+            let changes = store.changes_since(seen)?;
+            self.enter(store, changes, messengers);
+        }
+        Ok(())
+    }
+
+    /// Add a waiter for jobs, and look up those that are new.
+    fn add(&mut self, store: &Store, ids: &[&str], waiter: &Arc<dyn Waiter>) -> Result<()> {
+        // Before the jobs are looked up: later changes are entered afterwards.
+        if self.seen.is_none() {
+            self.seen = Some(store.last_change()?);
+        }
+        ids.iter().for_each(|id| self.table.add(id, Arc::clone(waiter)));
+        let unknown: Vec<&str> = ids.iter().copied().filter(|id| self.table.is_unknown(id)).collect();
+        for (id, known) in look_up(store, &unknown)? {
+            self.table.found(id, known.map_err(|error| error.of(format!("job {id}")))?);
+        }
+        Ok(())
     }
 
     /// Nobody but the store tells of jobs, and it tells of all.
@@ -55,17 +90,11 @@ impl State {
     }
 }
 
-/// Look up jobs in the store, and pass on what it says. Those that cannot be read do not keep from reading the others; the
-/// error is that of the last.
-fn look_up(store: &Store, ids: &[&str], mut found: impl FnMut(&str, Known)) -> Result<()> {
-    let mut all = Ok(());
-    for (id, state) in ids.iter().zip(store.job_states(ids)?) {
-        match state {
-            Ok(state) => found(id, state.map_or(Known::Gone, Known::State)),
-            Err(error) => all = Err(error.of(format!("job {id}"))),
-        }
-    }
-    all
+/// Look up jobs in the store. One that cannot be read is no reason not to read the others.
+fn look_up<'a>(store: &Store, ids: &[&'a str]) -> Result<Vec<(&'a str, Result<Known>)>> {
+    let known = |state: Option<_>| state.map_or(Known::Gone, Known::State);
+    let states = store.job_states(ids)?.into_iter();
+    Ok(ids.iter().zip(states).map(|(id, state)| (*id, state.map(known))).collect())
 }
 
 /// Tells a table of waits what happens to jobs.
@@ -73,8 +102,8 @@ pub(super) trait Source {
     /// Tell the table what has happened while nobody waited.
     fn catch_up(&self, waits: &Waits) -> Result<()>;
 
-    /// Have the table told of these jobs, which are in it, from now on, and of their states now.
-    fn follow(&self, waits: &Waits, ids: &[&str]) -> Result<()>;
+    /// Enter the waiter of these jobs in the table, and have it told of them from now on, and of their states now.
+    fn follow(&self, waits: &Waits, ids: &[&str], waiter: &Arc<dyn Waiter>) -> Result<()>;
 
     /// The end of that, for jobs that are not in it any more.
     fn unfollow(&self, ids: &[String]);
@@ -84,23 +113,22 @@ impl Source for Store {
     fn catch_up(&self, waits: &Waits) -> Result<()> {
         let mut messengers = Messengers::new();
         let mut state = waits.state.lock();
-        if let Some(seen) = state.seen {
-            let changes = self.changes_since(seen)?;
-            state.enter(self, changes, &mut messengers);
-        }
+        let caught_up = state.catch_up(self, &mut messengers);
         drop(state);
         pass_on(&messengers);
-        Ok(())
+        caught_up
     }
 
-    fn follow(&self, waits: &Waits, ids: &[&str]) -> Result<()> {
+    fn follow(&self, waits: &Waits, ids: &[&str], waiter: &Arc<dyn Waiter>) -> Result<()> {
+        let mut messengers = Messengers::new();
         let mut state = waits.state.lock();
-        // Before the jobs are looked up: later changes are entered afterwards.
-        if state.seen.is_none() {
-            state.seen = Some(self.last_change()?);
-        }
-        let unknown: Vec<&str> = ids.iter().copied().filter(|id| state.table.is_unknown(id)).collect();
-        look_up(self, &unknown, |id, known| state.table.found(id, known))
+        // Before this one waits: of a job that has ended and gone since, nobody has to be told the end. With the table
+        // locked until it does: what happens while nobody waits is not entered.
+        let caught_up = state.catch_up(self, &mut messengers);
+        let followed = caught_up.and_then(|()| state.add(self, ids, waiter));
+        drop(state);
+        pass_on(&messengers);
+        followed
     }
 
     fn unfollow(&self, _: &[String]) {}
@@ -128,10 +156,8 @@ impl Waits {
         deadline: Option<Instant>,
         mut look: impl FnMut(&[Known]) -> Result<Look<T>>,
     ) -> Result<Option<T>> {
-        // Before anybody waits: of a job that has ended and gone since, nobody has to be told the end.
-        source.catch_up(self)?;
-        let watch = Watch::new(self, source, ids);
-        source.follow(self, ids)?;
+        let watch = Watch { waits: self, source, ids, news: Arc::default() };
+        source.follow(self, ids, &watch.waiter())?;
         let mut state = self.state.lock();
         loop {
             let known: Vec<Known> =
@@ -197,21 +223,31 @@ impl Waits {
         dropped
     }
 
-    /// Have a waiter that is no thread learn what is known of jobs now, which it is not asked to pass on, and told of all
-    /// that follows.
-    pub(super) fn follow(&self, store: &Store, ids: &[&str], waiter: &Arc<dyn Waiter>) -> Result<()> {
-        store.catch_up(self)?;
+    /// Add a waiter for jobs that a source is about to tell of.
+    pub(super) fn add(&self, ids: &[&str], waiter: &Arc<dyn Waiter>) {
         let mut state = self.state.lock();
         ids.iter().for_each(|id| state.table.add(id, Arc::clone(waiter)));
-        drop(state);
-        let followed = store.follow(self, ids);
+    }
+
+    /// Have a waiter that is no thread learn what is known of jobs now, which it is not asked to pass on: of `new` ones, of
+    /// which it is told from now on, and of others of which it is told already.
+    pub(super) fn follow(
+        &self,
+        store: &Store,
+        new: &[&str],
+        others: &[&str],
+        waiter: &Arc<dyn Waiter>,
+    ) -> Result<()> {
+        let followed = store.follow(self, new, waiter);
+        // Locked, so that nothing that is learned meanwhile is followed by what was before.
         let state = self.state.lock();
-        for id in ids {
+        for id in new.iter().chain(others) {
             if let Some(known) = state.table.known(id) {
                 waiter.learn(id, known);
             }
         }
-        followed
+        drop(state);
+        followed.inspect_err(|_| self.unfollow(new, waiter))
     }
 
     /// The end of that.
@@ -221,9 +257,13 @@ impl Waits {
         state.forget_dropped();
     }
 
-    /// The knowledge about a job that is waited for.
-    pub(super) fn known(&self, id: &str) -> Known {
-        self.state.lock().table.known(id).cloned().unwrap_or_default()
+    /// Drop all that nobody waits for. Returns the jobs.
+    pub(super) fn forget(&self) -> Vec<String> {
+        let mut state = self.state.lock();
+        state.table.forget();
+        let dropped = state.table.take_dropped();
+        state.forget_dropped();
+        dropped
     }
 
     /// Returns whether a job is in the table, and has not been looked up.
@@ -267,20 +307,15 @@ struct Watch<'a, S: Source> {
     news: Arc<Condvar>,
 }
 
-impl<'a, S: Source> Watch<'a, S> {
-    fn new(waits: &'a Waits, source: &'a S, ids: &'a [&'a str]) -> Self {
-        let news = Arc::new(Condvar::new());
-        let waiter: Arc<dyn Waiter> = news.clone();
-        let mut state = waits.state.lock();
-        ids.iter().for_each(|id| state.table.add(id, Arc::clone(&waiter)));
-        drop(state);
-        Self { waits, source, ids, news }
+impl<S: Source> Watch<'_, S> {
+    fn waiter(&self) -> Arc<dyn Waiter> {
+        self.news.clone()
     }
 }
 
 impl<S: Source> Drop for Watch<'_, S> {
     fn drop(&mut self) {
-        let waiter: Arc<dyn Waiter> = self.news.clone();
+        let waiter = self.waiter();
         let mut state = self.waits.state.lock();
         self.ids.iter().for_each(|id| state.table.remove(id, &waiter));
         let dropped = state.table.take_dropped();

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::door::Door;
 use super::tests::{Bench, code, fresh, start, template};
-use super::{Bulk, JobRef, JobSession, Timeout};
+use super::{Bulk, JobRef, JobSession, Timeout, process};
 use crate::model::{Control, ErrorCode, JobState, JobTemplate};
 
 const A_MOMENT: Timeout = Timeout::After(Duration::from_millis(1));
@@ -62,6 +63,7 @@ fn what_another_process_has_reaped_or_destroyed_is_not_waited_for() {
         jobs[1].control(Control::Terminate).unwrap();
         jobs[1].reap().unwrap();
     });
+    assert_eq!(code(session.wait_all_started(&jobs, Timeout::Infinite)), ErrorCode::InvalidArgument);
     assert_eq!(code(session.wait_any_started(&jobs, Timeout::Infinite)), ErrorCode::InvalidArgument);
     assert_eq!(code(session.wait_any_started(&[jobs[0].clone()], A_MOMENT)), ErrorCode::Timeout);
     elsewhere(&dir, &bench, || JobSession::destroy(session.name()).unwrap());
@@ -80,4 +82,37 @@ fn a_job_is_found_by_its_own_session_alone_however_often_it_was_waited_for() {
     jobs[0].control(Control::Release).unwrap();
     let found = session.wait_any_terminated(&[renamed], Timeout::Infinite).unwrap();
     assert_eq!((&found, found.state().unwrap().0), (&jobs[0], JobState::Done));
+}
+
+#[test]
+fn a_job_of_a_session_that_was_destroyed_is_not_one_of_another_of_that_name() {
+    let (dir, bench, _) = fresh();
+    let session = JobSession::create(Some("again"), None).unwrap();
+    let job = start(&session, template("sleep"));
+    assert_eq!(
+        code(session.wait_any_terminated(std::slice::from_ref(&job), A_MOMENT)),
+        ErrorCode::Timeout
+    );
+    elsewhere(&dir, &bench, || JobSession::destroy("again").unwrap());
+    let other = JobSession::create(Some("again"), None).unwrap();
+    assert_eq!(code(other.wait_any_terminated(&[job], A_MOMENT)), ErrorCode::InvalidSession);
+}
+
+#[test]
+fn an_end_between_two_waits_is_seen_by_the_second() {
+    let (dir, bench, session) = fresh();
+    for job in held_tasks(&session, 200) {
+        assert_eq!(code(job.wait_terminated(A_MOMENT)), ErrorCode::Timeout);
+        let another = Bench::on(dir.path(), Arc::clone(&bench.tracker));
+        let door = Door::Here(Arc::clone(&another.world));
+        bench.enter();
+        std::thread::scope(|scope| {
+            let ends = scope.spawn(|| {
+                process::use_door(door);
+                job.control(Control::Terminate).unwrap();
+            });
+            job.wait_terminated(Timeout::Infinite).unwrap();
+            ends.join().unwrap();
+        });
+    }
 }

@@ -140,18 +140,20 @@ impl Table {
     /// Let these jobs, which were found, stay after their waits.
     pub(super) fn keep(&mut self, found: &[JobRef]) {
         if self.kept.len() + found.len() > MOST_KEPT {
-            self.forget();
+            // What has ended while nobody waited for it.
+            self.kept.retain(|id, _| self.jobs.contains_key(id));
         }
-        for job in found.iter().take(MOST_KEPT) {
+        for job in found.iter().take(MOST_KEPT.saturating_sub(self.kept.len())) {
             if let Entry::Vacant(place) = self.kept.entry(job.id.clone()) {
                 place.insert(job.clone());
             }
         }
     }
 
-    /// The job as it was found, if it stays.
+    /// The job as it was found, if it is in the table and stays.
     pub(super) fn kept(&self, job: &JobRef) -> Option<&JobRef> {
-        self.kept.get(&job.id).filter(|kept| kept.session == job.session)
+        let kept = self.kept.get(&job.id).filter(|kept| kept.session == job.session)?;
+        self.jobs.contains_key(&job.id).then_some(kept)
     }
 
     /// Drop all that nobody waits for, if it may be outdated.
@@ -274,10 +276,13 @@ mod tests {
     fn no_more_than_so_many_stay() {
         let mut table = Table::default();
         let many: Vec<JobRef> = (0..MOST_KEPT + 10).map(|number| job(&number.to_string())).collect();
+        table.add("0", waiter());
         table.keep(&many[..20]);
         table.keep(&many[10..]);
+        // The first one stays, and the others that are not in the table do not.
         assert_eq!(table.kept.len(), MOST_KEPT);
+        assert!(table.kept(&many[0]).is_some() && !table.kept.contains_key("1"));
         table.keep(&many);
-        assert_eq!(table.kept.len(), MOST_KEPT);
+        assert!(table.kept.len() <= MOST_KEPT);
     }
 }

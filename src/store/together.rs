@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -17,6 +18,8 @@ use crate::sync::MutexGuard;
 
 /// The most changes in a transaction: the first of them should not wait for long.
 const MOST: usize = 64;
+/// The time after which no more come into it: a change may be an array with all its tasks, and other processes wait.
+const LONGEST: Duration = Duration::from_millis(20);
 
 impl Store {
     /// Write, in one transaction with other threads that do the same. An error undoes this change alone.
@@ -38,12 +41,14 @@ impl Store {
         let (mut connection, mut open) = self.opened(&mut writer)?;
         let value = in_savepoint(&mut connection, body).map_err(|failure| self.error(failure));
         open.changes += 1;
+        open.has_news |= value.is_ok();
         let outcome = open.outcome.clone();
         // SQLite itself has undone all of it, after an error of the disk for instance.
         let undone = connection.is_autocommit();
         writer.connection = Some(connection);
         if !undone {
-            let is_last = self.waiting.load(Ordering::SeqCst) == 0 || open.changes >= MOST;
+            let is_full = open.changes >= MOST || open.begun.elapsed() >= LONGEST;
+            let is_last = self.waiting.load(Ordering::SeqCst) == 0 || is_full;
             writer.open = Some(open);
             if is_last {
                 self.commit_open(&mut writer);
@@ -54,7 +59,9 @@ impl Store {
 
     /// The transaction that is open, or a new one.
     fn opened(&self, writer: &mut MutexGuard<'_, Writer>) -> Result<(Connection, Open)> {
-        if let (Some(open), Some(connection)) = (writer.open.take(), writer.connection.take()) {
+        if let Some(open) = writer.open.take()
+            && let Some(connection) = writer.connection.take()
+        {
             return Ok((connection, open));
         }
         let turn = self.turn()?;
@@ -66,7 +73,11 @@ impl Store {
             writer.connection = Some(connection);
             return Err(self.error(error.into()));
         }
-        Ok((connection, Open { outcome: Arc::default(), changes: 0, _turn: turn }))
+        let outcome = Arc::default();
+        Ok((
+            connection,
+            Open { outcome, changes: 0, has_news: false, begun: Instant::now(), _turn: turn },
+        ))
     }
 
     /// Commit the transaction that waits for another thread, if there is one.
@@ -74,15 +85,19 @@ impl Store {
         let Some(open) = writer.open.take() else { return };
         let Some(connection) = &writer.connection else { return };
         match connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])) {
-            Ok(_) => open.outcome.tell(true),
+            Ok(_) => {
+                // First: whoever is told may leave, and end its process, before this thread goes on.
+                if open.has_news {
+                    self.ring();
+                }
+                open.outcome.tell(true);
+            }
             Err(error) => {
                 tracing::warn!(%error, "what several threads have written is undone");
                 // With the connection.
                 writer.connection = None;
             }
         }
-        drop(open);
-        self.ring();
     }
 }
 

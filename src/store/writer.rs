@@ -1,6 +1,7 @@
 //! The connection that writes, and the transaction on it that waits for another thread.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rusqlite::Connection;
 
@@ -18,6 +19,9 @@ pub(super) struct Writer {
 pub(super) struct Open {
     pub(super) outcome: Arc<Outcome>,
     pub(super) changes: usize,
+    /// One of them was made.
+    pub(super) has_news: bool,
+    pub(super) begun: Instant,
     pub(super) _turn: Turn,
 }
 

@@ -53,7 +53,7 @@ impl Broker {
     pub(super) fn follow(&self, peer: &Arc<Peer>, ids: Vec<String>) -> Result<()> {
         peer.submitter.get().ok_or_else(|| refused(peer))?;
         let scope = scope(peer);
-        let mut new: Vec<&str> = Vec::new();
+        let (mut new, mut others): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
         let mut outcome = Ok(());
         for id in &ids {
             match self.world.store.standing(id) {
@@ -73,14 +73,14 @@ impl Broker {
                 outcome = Err(Error::new(ErrorCode::OutOfResource, text));
                 break;
             }
-            if followed.insert(id.clone()) {
-                new.push(id);
-            } else {
-                drop(followed);
-                peer.learn(id, &self.world.waits.known(id));
-            }
+            if followed.insert(id.clone()) { new.push(id) } else { others.push(id) }
         }
-        outcome.and(self.world.waits.follow(&self.world.store, &new, &waiter(peer)))
+        let followed = self.world.waits.follow(&self.world.store, &new, &others, &waiter(peer));
+        if followed.is_err() {
+            let mut all = peer.followed.lock();
+            all.retain(|id| !new.contains(&id.as_str()));
+        }
+        outcome.and(followed)
     }
 
     pub(super) fn unfollow(&self, peer: &Arc<Peer>, ids: &[String]) {

@@ -1,11 +1,12 @@
 //! Clients that wait for the same jobs again and again.
 
+use std::thread;
 use std::time::Duration;
 
 use super::tests::{NOBODY, Site, is_root};
 use crate::model::{Control, ErrorCode, JobTemplate};
 use crate::session::tests::{code, template};
-use crate::session::{Bulk, JobSession, Timeout};
+use crate::session::{Bulk, JobSession, Timeout, process};
 
 const A_MOMENT: Timeout = Timeout::After(Duration::from_millis(1));
 
@@ -39,6 +40,62 @@ fn the_broker_tells_of_a_job_until_it_has_ended() {
             if !jobs.is_empty() {
                 assert_eq!(code(wait(&jobs)), ErrorCode::Timeout);
             }
+        }
+        JobSession::destroy(session.name()).unwrap();
+    });
+}
+
+#[test]
+fn a_wait_after_the_link_was_lost_is_told_of_the_end() {
+    let site = Site::new();
+    if !is_root() {
+        return;
+    }
+    site.of(NOBODY, |connection| {
+        let session = JobSession::create(None, None).unwrap();
+        let job = session.run_job(template("sleep")).unwrap();
+        job.wait_started(Timeout::Infinite).unwrap();
+        for breaks in [true, false, true] {
+            assert_eq!(code(job.wait_terminated(A_MOMENT)), ErrorCode::Timeout);
+            if breaks {
+                // Nobody waits, so nobody but the next call makes it anew.
+                connection.break_link();
+            }
+            session.check_open().unwrap();
+        }
+        thread::scope(|scope| {
+            let all = [job.clone()];
+            let waits = scope.spawn({
+                let (door, session) = (process::door().unwrap(), &session);
+                move || {
+                    process::use_door(door);
+                    session.wait_any_terminated(&all, Timeout::Infinite)
+                }
+            });
+            while !site.bench.world.waits.is_any() {
+                thread::yield_now();
+            }
+            site.bench.tracker.exit(&job.id, 0);
+            assert_eq!(waits.join().unwrap().unwrap(), job);
+        });
+        JobSession::destroy(session.name()).unwrap();
+    });
+}
+
+#[test]
+fn a_wait_sees_the_state_that_was_told_before() {
+    let site = Site::new();
+    if !is_root() {
+        return;
+    }
+    site.of(NOBODY, |_| {
+        let session = JobSession::create(None, None).unwrap();
+        let held = JobTemplate { submit_as_hold: true, ..template("0") };
+        for _ in 0..20 {
+            let job = session.run_job(held.clone()).unwrap();
+            assert_eq!(code(job.wait_terminated(A_MOMENT)), ErrorCode::Timeout);
+            job.control(Control::Terminate).unwrap();
+            job.wait_terminated(Timeout::Zero).unwrap();
         }
         JobSession::destroy(session.name()).unwrap();
     });

@@ -126,6 +126,10 @@ impl Desk<'_> {
                 engine.tracker().attend();
             }
         }
+        if self.is_remote {
+            // The client knows the states that it was told. It is told the latest ones before this is answered.
+            self.world.waits.refresh(&self.world.store);
+        }
         found
     }
 
