@@ -2,7 +2,7 @@
 include(CMakePackageConfigHelpers)
 
 install(PROGRAMS ${library} DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(DIRECTORY ${PROJECT_BINARY_DIR}/lib/.debug DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${names} DESTINATION ${CMAKE_INSTALL_LIBDIR}/.debug)
 install(FILES ${PROJECT_BINARY_DIR}/lib/${soname} ${PROJECT_BINARY_DIR}/lib/libdrmaa2.so
         DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(PROGRAMS ${init} ${node} DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/drmaa2)

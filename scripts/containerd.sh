@@ -83,8 +83,8 @@ clean_up_at_exit() {
 clean_up() {
     local status=$? pid
     trap '' INT TERM
-    # A step that runs beside the others ends what it has started.
-    for pid in "${!ASIDE[@]}"; do { kill "$pid" && wait "$pid"; } 2>/dev/null || true; done
+    # A step that runs beside the others ends what it has started; the shell that started it would leave it behind.
+    for pid in "${!ASIDE[@]}"; do { pkill -P "$pid" && wait "$pid"; } 2>/dev/null || true; done
     release_services
     leave_containerd
     leave_cluster

@@ -186,7 +186,8 @@ static LOG: Once = Once::new();
 /// if it is unset. A host with a `tracing` subscriber of its own keeps it.
 pub fn start_log() {
     LOG.call_once(|| {
-        let selected = std::env::var("DRMAA2_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+        let text = std::env::var("DRMAA2_LOG").ok().filter(|text| !text.is_empty());
+        let selected = text.and_then(|text| text.parse::<Targets>().ok());
         if let Some(selected) = selected {
             let lines =
                 tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_thread_names(true);
