@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
 
 use crate::model::{Error, ErrorCode, Result};
 use crate::runtime;
 
-/// Start the thread that calls `changed` after every change of the store, until it returns false.
+/// Start the thread that calls `changed` after every change of the store, until it returns false, or the store is deleted.
 pub(super) fn start(bell: &Path, changed: impl Fn() -> bool + Send + 'static) -> Result<()> {
     let error = |cause: Errno| {
         let error = std::io::Error::from(cause);
@@ -17,10 +17,13 @@ pub(super) fn start(bell: &Path, changed: impl Fn() -> bool + Send + 'static) ->
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC).map_err(error)?;
     // The deletion of the bell, and of the store with it, is a change of its attributes.
     inotify.add_watch(bell, AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_ATTRIB).map_err(error)?;
+    let bell = bell.to_owned();
+    let is_deleted =
+        move |event: &InotifyEvent| event.mask.contains(AddWatchFlags::IN_ATTRIB) && !bell.exists();
     let body = move || {
         loop {
             match inotify.read_events() {
-                Ok(_) if changed() => {}
+                Ok(events) if changed() && !events.iter().any(&is_deleted) => {}
                 Ok(_) => return,
                 Err(Errno::EINTR) => {}
                 Err(error) => {
