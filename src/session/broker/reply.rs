@@ -78,7 +78,9 @@ impl Broker {
         let followed = self.world.waits.follow(&self.world.store, &new, &others, &waiter(peer));
         if followed.is_err() {
             let mut all = peer.followed.lock();
-            all.retain(|id| !new.contains(&id.as_str()));
+            for id in new {
+                all.remove(id);
+            }
         }
         outcome.and(followed)
     }
