@@ -113,17 +113,24 @@ impl Container {
             // Not all programs of sites need one.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             spec => {
-                let spec = container.filled(job, run_dir, &spec?)?.into_vec();
+                let text = container.filled(job, run_dir, &spec?)?.into_vec();
                 // SAFETY: takes nothing.
                 let is_root = unsafe { libc::geteuid() } == 0;
-                let mut spec = serde_json::from_slice(&spec)?;
-                if let Some(gpus) = gpus {
-                    gpus::apply(gpus, &mut spec, is_root)?;
-                }
-                if !is_root {
-                    keep_locked_options(&mut spec);
-                }
-                fs::write(container.dir.join(SPEC_FILE), spec.to_string())?;
+                let text = match serde_json::from_slice(&text) {
+                    Ok(mut spec) => {
+                        if let Some(gpus) = gpus {
+                            gpus::apply(gpus, &mut spec, is_root)?;
+                        }
+                        if !is_root {
+                            keep_locked_options(&mut spec);
+                        }
+                        spec.to_string().into_bytes()
+                    }
+                    // The messages for a containerd of the node are several documents, and go to it as they are.
+                    Err(_) if gpus.is_none() => text,
+                    Err(error) => return Err(error.into()),
+                };
+                fs::write(container.dir.join(SPEC_FILE), text)?;
             }
         }
         Ok(container)
