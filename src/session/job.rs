@@ -112,19 +112,20 @@ fn watch(jobs: &[JobRef], timeout: Timeout) -> Result<Vec<JobRef>> {
     if wait {
         door.catch_up()?;
         // The answer may tell that some of them have ended or gone, so it is looked again.
-        look_up(jobs, &door.waits().kept(jobs), wait, &mut found)?;
+        look_up(&door, jobs, &door.waits().kept(jobs), wait, &mut found)?;
         found = found.into_iter().zip(door.waits().kept(jobs)).map(|(new, kept)| new.or(kept)).collect();
     }
     // Without a wait nobody is told of them later, so each is asked for.
     let known = found.clone();
     if !wait || known.contains(&None) {
-        look_up(jobs, &known, wait, &mut found)?;
+        look_up(&door, jobs, &known, wait, &mut found)?;
     }
     found.into_iter().collect::<Option<_>>().ok_or_else(|| Error::internal("a job was not found"))
 }
 
 /// Ask for the jobs that are not known, and enter them in `found`.
 fn look_up(
+    door: &Door,
     jobs: &[JobRef],
     known: &[Option<JobRef>],
     wait: bool,
@@ -133,7 +134,7 @@ fn look_up(
     let new = jobs.iter().zip(known).filter(|(_, known)| known.is_none());
     let new = new.map(|(job, _)| job.clone()).collect();
     let answer: Vec<JobRef> = process::ask(Call::Watch { jobs: new, wait })?;
-    process::door()?.waits().keep(&answer);
+    door.waits().keep(&answer);
     let places = found.iter_mut().zip(known).filter(|(_, known)| known.is_none());
     places.zip(answer).for_each(|((place, _), job)| *place = Some(job));
     Ok(())
