@@ -51,6 +51,21 @@ fn a_start_that_cannot_be_stored_is_stored_later() {
     assert_eq!(bench.tracker.orders().len(), 1);
 }
 
+/// Its shim was killed after it had told the start, and before the command.
+#[test]
+fn a_job_that_was_lost_after_its_start_was_told_and_before_it_has_begun_runs_again() {
+    let (_dir, bench, session) = fresh();
+    bench.tracker.set_slow(true);
+    let job = session.run_job(JobTemplate { rerunnable: true, ..template("sleep") }).unwrap();
+    bench.tracker.wait_until_starting(&job.id);
+    let engine = bench.world.default_engine().unwrap();
+    engine.take(Fact::Started { id: job.id.clone(), at: 1, image: None }).unwrap();
+    assert_eq!(job.state().unwrap().0, JobState::Running);
+    let outcome = Outcome { lost: true, ..Outcome::failed("killed before its command was started") };
+    engine.take(Fact::Ended { id: job.id.clone(), outcome }).unwrap();
+    assert_eq!(job.state().unwrap().0, JobState::Requeued);
+}
+
 /// To every process, the end of a task that cannot be started looks like the end of the job.
 #[test]
 fn the_end_of_a_job_that_somebody_starts_is_left_to_him_without_a_record() {

@@ -42,6 +42,8 @@ impl Engine {
                 Some(info) if info.lost => {}
                 Some(info) if info.state.is_terminated() => return Ok(Some(info.outcome())),
                 None if started => {}
+                // It has not begun, which was found after its start had been reported.
+                Some(info) if started && info.state.is_queued() => {}
                 _ => return Ok(None),
             }
             let reason = outcome.reason.as_deref().unwrap_or_default();
