@@ -91,8 +91,8 @@ static inline void failed(drmaa2_error code, const char *part)
     drmaa2_string text = drmaa2_lasterror_text();
     CHECK_INT(drmaa2_lasterror(), code);
     CHECK(text != NULL && strstr(text, part) != NULL);
-    if (text != NULL && strstr(text, part) == NULL)
-        fprintf(stderr, "  the text is \"%s\", which lacks \"%s\"\n", text, part);
+    if (text == NULL || strstr(text, part) == NULL)
+        fprintf(stderr, "  the text is \"%s\", which lacks \"%s\"\n", text ? text : "", part);
     drmaa2_string_free(&text);
 }
 
