@@ -226,10 +226,12 @@ impl<'a> Round<'a> {
         for (number, file) in &self.foreign {
             self.notes.push(format!("{number}: {:?}", self.cluster.state(number)));
             let text = || std::fs::read_to_string(file).unwrap_or_default();
+            // A controller that dies once more may let it run again.
+            let is_whole = || text().ends_with("run\nend\n");
             let deadline = Instant::now() + LIMIT;
-            // The controller may have died once more, and have forgotten it.
+            // Or have forgotten it.
             let is_known = || self.cluster.state(number).is_ok_and(|state| state.starts_with("foreign"));
-            while text() != "run\nend\n" && is_known() && Instant::now() < deadline {
+            while !is_whole() && is_known() && Instant::now() < deadline {
                 // Slurm holds what a node refuses, as one on which the other job of this number runs does.
                 if self.cluster.state(number).is_ok_and(|state| state.contains("held")) {
                     let _ = self.cluster.slurm("scontrol", &["release", number]);
@@ -237,7 +239,7 @@ impl<'a> Round<'a> {
                 self.cluster.start_requeued();
                 sleep(Duration::from_millis(100));
             }
-            if text() != "run\nend\n" && is_known() {
+            if !is_whole() && is_known() {
                 let state = self.cluster.state(number);
                 self.wrong.push(format!("job {number} of another program: {:?} {state:?}", text()));
             }
