@@ -267,6 +267,12 @@ impl Facts {
         self.report(Fact::Started { id, at, image });
     }
 
+    /// Note an end of the present attempt, from its record. True if a launch is in progress that will look into it.
+    pub(super) fn ended_in_launch(&self, id: &str) -> bool {
+        let mut launching = self.launching.lock();
+        launching.get_mut(id).map(|launch| launch.ended = true).is_some()
+    }
+
     /// Note an end from the stream. True if a launch is in progress that will look into it.
     pub(super) fn ended_while_launching(&self, id: &str, pid: u32) -> bool {
         let mut launching = self.launching.lock();
