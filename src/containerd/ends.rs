@@ -17,15 +17,16 @@ pub(super) async fn follow_records(core: Arc<Core>, news: News) {
     }
 }
 
-/// Report the end of a job that has a record, if that is all that there is to be known of it.
+/// Report the end of a job that has a record, if that is all that there is to be known of it: else the end of its container
+/// tells it.
 fn recorded(core: &Core, id: String) {
-    match whole(core, &id).filter(|outcome| !outcome.lost) {
-        Some(outcome) if !core.facts.ended_in_launch(&id) => {
-            core.facts.report(Fact::Ended { id, outcome });
-        }
-        Some(_) => {}
-        // The end of its container tells it.
-        None => core.records.cannot_tell(&id),
+    let whole = whole(core, &id).filter(|outcome| !outcome.lost);
+    // Only what is certain to be reported here keeps the daemon's event from being heard.
+    if core.records.tells(&id, whole.is_some())
+        && !core.facts.ended_in_launch(&id)
+        && let Some(outcome) = whole
+    {
+        core.facts.report(Fact::Ended { id, outcome });
     }
 }
 

@@ -70,8 +70,7 @@ impl Records {
         events.ok().map(News)
     }
 
-    /// Wait for the next records. Returns the jobs whose they are, and counts their ends as told; `None` if no more will
-    /// be noticed.
+    /// Wait for the next records. Returns the jobs whose they are; `None` if no more will be noticed.
     pub(super) async fn next(&self, news: &News) -> Option<Vec<String>> {
         loop {
             let mut ready = news.0.readable().await.ok()?;
@@ -110,9 +109,19 @@ impl Records {
         told.inspect(|gone| gone.notify_waiters()).is_some()
     }
 
-    /// The end of a job cannot be told by its record alone.
-    pub(super) fn cannot_tell(&self, id: &str) {
-        self.table.lock().told.remove(id);
+    /// Note whether the record of a job tells its end. False if its container has ended before this: the daemon's event
+    /// has told it.
+    pub(super) fn tells(&self, id: &str, whole: bool) -> bool {
+        let mut table = self.table.lock();
+        let Some(watch) = table.unwatch(id) else { return false };
+        if let Some(Some(inotify)) = self.inotify.get() {
+            // It ends with the directory at the latest.
+            let _ = inotify.rm_watch(watch);
+        }
+        if whole {
+            table.told.insert(id.to_owned(), Arc::default());
+        }
+        whole
     }
 
     /// Forget what was told: ends of containers may have been missed.
@@ -134,23 +143,15 @@ impl Records {
         }
     }
 
-    /// The job with a record according to this event. Its end counts as told.
+    /// The job with a record according to this event.
     fn job_of(&self, event: &InotifyEvent) -> Option<String> {
         let mut table = self.table.lock();
-        // The directory may have gone.
-        let is_over = event.mask.contains(AddWatchFlags::IN_IGNORED);
-        let is_record = event.name.as_ref().is_some_and(|name| name == RECORD_FILE);
-        let id = table.jobs.get(&event.wd).filter(|_| is_over || is_record)?.clone();
-        let watch = table.unwatch(&id);
-        if is_over {
-            return None;
+        let id = table.jobs.get(&event.wd)?.clone();
+        if event.mask.contains(AddWatchFlags::IN_IGNORED) {
+            // The directory has gone.
+            table.unwatch(&id);
         }
-        if let (Some(watch), Some(Some(inotify))) = (watch, self.inotify.get()) {
-            // It ends with the directory at the latest.
-            let _ = inotify.rm_watch(watch);
-        }
-        table.told.insert(id.clone(), Arc::default());
-        Some(id)
+        event.name.as_ref().is_some_and(|name| name == RECORD_FILE).then_some(id)
     }
 }
 
@@ -185,11 +186,11 @@ mod tests {
     #[tokio::test]
     async fn a_record_is_told_once_unless_its_container_has_ended_before() {
         let (jobs, records) = (tempfile::tempdir().unwrap(), Records::default());
-        let [early, late, gone] = ["early", "late", "gone"].map(|id| job(jobs.path(), id));
+        let [early, late, gone, poor] = ["early", "late", "gone", "poor"].map(|id| job(jobs.path(), id));
         records.watch("early", &early);
         let news = records.follow().unwrap();
         assert!(records.follow().is_none() && records.are_followed());
-        for (id, dir) in [("early", &early), ("late", &late), ("gone", &gone)] {
+        for (id, dir) in [("early", &early), ("late", &late), ("gone", &gone), ("poor", &poor)] {
             records.watch(id, dir);
         }
         fs::remove_dir_all(&gone).unwrap();
@@ -203,11 +204,18 @@ mod tests {
             told = records.next(&news).await.unwrap();
         }
         assert_eq!(told, ["late"]);
+        assert!(
+            !records.tells("early", true) && records.tells("late", true) && !records.tells("late", true)
+        );
         let (waited, ()) = tokio::join!(records.gone("late"), async {
             assert!(records.has_told("late"));
         });
         assert_eq!((waited, records.has_told("late")), ((), false));
         records.gone("late").await;
+        assert!(
+            !records.tells("poor", false) && !records.has_told("poor"),
+            "its container's end tells more"
+        );
         let table = records.table.lock();
         assert!(table.jobs.is_empty() && table.watches.is_empty() && table.told.is_empty());
     }
