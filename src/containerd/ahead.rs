@@ -24,9 +24,8 @@ pub(super) async fn prepare(core: &Arc<Core>, job: NewJob, ticket: Ticket, mut w
     let mut ready = pin!(pull::ready(core, &job));
     let turn = async {
         ready.as_mut().await?;
-        let turn = Turn::wait(&core.preparations).await;
         core.starts.give_way().await;
-        Ok(turn)
+        Ok(Turn::wait(&core.preparations).await)
     };
     let turn = tokio::select! {
         biased;

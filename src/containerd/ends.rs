@@ -21,12 +21,15 @@ pub(super) async fn follow_records(core: Arc<Core>, news: News) {
 /// tells it.
 fn recorded(core: &Core, id: String) {
     let whole = whole(core, &id).filter(|outcome| !outcome.lost);
-    // Only what is certain to be reported here keeps the daemon's event from being heard.
-    if core.records.tells(&id, whole.is_some())
-        && !core.facts.ended_in_launch(&id)
-        && let Some(outcome) = whole
-    {
-        core.facts.report(Fact::Ended { id, outcome });
+    let is_left = whole.is_some() && core.facts.ended_in_launch(&id);
+    // Only what is reported here keeps the daemon's event from being heard: the stream may tell the start of this job before
+    // its launch has looked into the end.
+    match whole.filter(|_| !is_left) {
+        Some(outcome) if core.records.tells(&id, true) => {
+            core.facts.report(Fact::Ended { id, outcome });
+        }
+        Some(_) => {}
+        None => drop(core.records.tells(&id, false)),
     }
 }
 

@@ -343,6 +343,23 @@ mod tests {
         assert_eq!(queued(&facts), [started(1), started(3)]);
     }
 
+    /// The record of a short job is there before anybody has told its start, and the stream tells that first.
+    #[test]
+    fn an_end_that_is_left_to_a_launch_is_told_by_the_end_of_the_container_if_the_stream_told_the_start()
+    {
+        let facts = Facts::new();
+        let ticket = facts.launch("j").unwrap();
+        facts.created("j", 10);
+        assert!(facts.ended_in_launch("j"));
+        facts.started("j".into(), 10, 1, None);
+        assert_eq!(facts.launched("j", ticket, 2, None), Launched::Started);
+        assert!(!facts.ended_while_launching("j", 10), "who hears of the end tells it");
+        let ticket = facts.launch("j").unwrap();
+        facts.created("j", 11);
+        assert!(facts.ended_in_launch("j") && facts.ended_while_launching("j", 11));
+        assert_eq!(facts.launched("j", ticket, 3, None), Launched::Ended);
+    }
+
     #[test]
     fn a_start_that_fails_was_told_or_is_not_told_any_more() {
         let facts = Facts::new();
