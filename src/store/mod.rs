@@ -98,6 +98,8 @@ const BUSY: Duration = Duration::from_secs(10);
 
 /// Bytes of the journal that stay for the next transactions: about what is written between two checkpoints.
 const JOURNAL: i64 = 4 << 20;
+/// SQLite's number of the kind of file that gives space back when it is asked to.
+const INCREMENTAL: i64 = 2;
 
 /// The database of one state directory.
 pub struct Store {
@@ -311,8 +313,10 @@ fn connect(path: &Path, make: bool) -> Failable<Connection> {
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, make);
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
-    // It counts for a new file, and there before anything else.
-    connection.pragma_update(None, "auto_vacuum", "incremental")?;
+    // It counts for a new file, and there before anything else. Set again it would be written again, and synced.
+    if connection.pragma_query_value(None, "auto_vacuum", |row| row.get::<_, i64>(0))? != INCREMENTAL {
+        connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
+    }
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "normal")?;
     // The journal is cut to this when it begins anew, after a reader that was stopped, or a large transaction.
@@ -403,6 +407,19 @@ mod tests {
         let error = Store::open(dir.path()).err().unwrap();
         assert_eq!(error.code, ErrorCode::SessionManagement);
         assert!(error.message.contains("schema version is 99"), "{error}");
+    }
+
+    /// Each write is synced, and the first session of a process opens several connections.
+    #[test]
+    fn who_opens_a_store_writes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.write(|sql| Ok(sql.execute_batch("DELETE FROM events")?)).unwrap();
+        let written = || fs::metadata(store.journal()).unwrap().len();
+        let before = written();
+        assert!(before > 0);
+        Store::open(dir.path()).unwrap().session_names(Kind::Job, Scope::ALL).unwrap();
+        assert_eq!(written(), before);
     }
 
     #[test]
