@@ -24,7 +24,6 @@ pub(super) async fn prepare(core: &Arc<Core>, job: NewJob, ticket: Ticket, mut w
     let mut ready = pin!(pull::ready(core, &job));
     let turn = async {
         ready.as_mut().await?;
-        core.starts.give_way().await;
         Ok(Turn::wait(&core.preparations).await)
     };
     let turn = tokio::select! {

@@ -37,12 +37,6 @@ pub(super) enum Request {
 
 /// Carry out a control, or return the reason why it cannot be done.
 pub(super) async fn control(core: &Arc<Core>, id: &str, control: Control) -> Result<()> {
-    // Its container may not have ended yet.
-    if matches!(control, Control::Suspend | Control::Resume)
-        && let Some(ended) = finish::recorded(&core.job_dir(id))
-    {
-        return ended.state().after(control).map(drop);
-    }
     let mut attempt = 1;
     loop {
         let mut tasks = core.daemon.within(RUN)?.tasks();

@@ -13,8 +13,9 @@ use prost_types::{Any, Timestamp};
 use ulid::Ulid;
 
 use super::connect::QUICK;
+use super::finish::{self, Exit};
+use super::job_dir;
 use super::tracker_core::Core;
-use super::{ends, finish, job_dir};
 use crate::model::{Error, Result, now, now_nanos};
 use crate::tracker::Fact;
 
@@ -36,7 +37,6 @@ pub(super) async fn follow(core: Arc<Core>) {
         let error = match subscribe(&core).await {
             Ok(stream) => {
                 // Earlier events are not repeated: the receiver of this fact looks at its jobs anew.
-                core.records.forget();
                 core.facts.report(Fact::Live);
                 pause = MIN_PAUSE;
                 read(&core, stream).await
@@ -125,7 +125,7 @@ fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), Decode
             memory.insert(id);
             memory.retain(|id| core.job_dir(id).is_dir());
         }
-        EXIT => ends::exited(core, TaskExit::decode(event)?),
+        EXIT => exited(core, TaskExit::decode(event)?),
         _ => {}
     }
     Ok(())
@@ -133,4 +133,25 @@ fn take(core: &Arc<Core>, envelope: &Envelope) -> std::result::Result<(), Decode
 
 fn nanos(at: &Timestamp) -> i64 {
     at.seconds.saturating_mul(1_000_000_000).saturating_add(at.nanos.into())
+}
+
+fn exited(core: &Arc<Core>, event: TaskExit) {
+    let TaskExit { container_id, id, pid, exit_status, exited_at } = event;
+    // The end of an additional process in the container is an exit event too.
+    if id != container_id {
+        return;
+    }
+    let Some(id) = core.job_of(&container_id) else { return };
+    if core.facts.ended_while_launching(&id, pid) {
+        return;
+    }
+    if let Some(outcome) = finish::recorded(&core.job_dir(&id)) {
+        let outcome = finish::with_event(core, &id, outcome);
+        if !finish::needs_daemon(&outcome) {
+            return core.facts.report(Fact::Ended { id, outcome });
+        }
+    }
+    let core = core.clone();
+    let exit = Exit { status: exit_status, at: exited_at };
+    tokio::spawn(async move { finish::report_end(&core, &id, Some(exit), None).await });
 }

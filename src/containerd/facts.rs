@@ -267,12 +267,6 @@ impl Facts {
         self.report(Fact::Started { id, at, image });
     }
 
-    /// Note an end of the present attempt, from its record. True if a launch is in progress that will look into it.
-    pub(super) fn ended_in_launch(&self, id: &str) -> bool {
-        let mut launching = self.launching.lock();
-        launching.get_mut(id).map(|launch| launch.ended = true).is_some()
-    }
-
     /// Note an end from the stream. True if a launch is in progress that will look into it.
     pub(super) fn ended_while_launching(&self, id: &str, pid: u32) -> bool {
         let mut launching = self.launching.lock();
@@ -341,23 +335,6 @@ mod tests {
         assert_eq!(facts.launched("j", first, 2, None), Launched::Started);
         assert_eq!(facts.launched("j", second, 3, None), Launched::Started);
         assert_eq!(queued(&facts), [started(1), started(3)]);
-    }
-
-    /// The record of a short job is there before anybody has told its start, and the stream tells that first.
-    #[test]
-    fn an_end_that_is_left_to_a_launch_is_told_by_the_end_of_the_container_if_the_stream_told_the_start()
-    {
-        let facts = Facts::new();
-        let ticket = facts.launch("j").unwrap();
-        facts.created("j", 10);
-        assert!(facts.ended_in_launch("j"));
-        facts.started("j".into(), 10, 1, None);
-        assert_eq!(facts.launched("j", ticket, 2, None), Launched::Started);
-        assert!(!facts.ended_while_launching("j", 10), "who hears of the end tells it");
-        let ticket = facts.launch("j").unwrap();
-        facts.created("j", 11);
-        assert!(facts.ended_in_launch("j") && facts.ended_while_launching("j", 11));
-        assert_eq!(facts.launched("j", ticket, 3, None), Launched::Ended);
     }
 
     #[test]

@@ -13,7 +13,6 @@ mod control;
 mod cpuset;
 mod defaults;
 mod devices;
-mod ends;
 mod events;
 mod facts;
 mod files;
@@ -34,7 +33,6 @@ mod names;
 mod next_look;
 mod private;
 mod pull;
-mod records;
 mod remove;
 mod runtime;
 mod sandbox;
@@ -112,20 +110,6 @@ impl ContainerdTracker {
         Ok(())
     }
 
-    /// Follow the records of the jobs that are started here, from now on.
-    fn follow_records(&self) {
-        if self.core.records.are_followed() {
-            return;
-        }
-        // The descriptor of the news is registered with the runtime, on one of its threads.
-        let core = self.core.clone();
-        self.runtime.spawn(async move {
-            if let Some(news) = core.records.follow() {
-                ends::follow_records(core, news).await;
-            }
-        });
-    }
-
     /// Follow the daemon's events from now on.
     fn follow(&self) {
         if !self.following.swap(true, Ordering::AcqRel) {
@@ -199,7 +183,6 @@ impl JobTracker for ContainerdTracker {
             return Ok(());
         };
         let ticket = self.core.facts.launch(&id).ok_or_else(|| under_way(&id))?;
-        self.follow_records();
         let core = self.core.clone();
         if job_dir::was_tried(&self.core.job_dir(&id)) {
             self.runtime.spawn(async move { start::resume(&core, &job, ticket).await });
@@ -213,7 +196,6 @@ impl JobTracker for ContainerdTracker {
     fn prepare_job(&self, job: NewJob) -> Result<bool> {
         let id = checked(&job.id)?;
         let (ticket, words) = self.core.facts.prepare(&id).ok_or_else(|| under_way(&id))?;
-        self.follow_records();
         self.begin(&job)?;
         let core = self.core.clone();
         self.runtime.spawn(async move { ahead::prepare(&core, job, ticket, words).await });

@@ -30,8 +30,6 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// Remove an ended job in the background, and report it.
 pub(super) async fn delete(core: &Core, id: String) {
-    core.records.gone(&id).await;
-    core.starts.give_way().await;
     // The semaphore is never closed.
     let Ok(_turn) = core.deletions.acquire().await else { return };
     match core.daemon.patiently(|| remove_ended(core, &id)).await {

@@ -104,8 +104,6 @@ pub(super) async fn start(core: &Core, id: &str, turn: &mut Turn<'_>) -> Result<
     still_wanted(core, id)?;
     let dir = core.job_dir(id);
     let is_bare = job_dir::is_bare(&dir);
-    let _start = core.starts.begin();
-    core.records.watch(id, &dir);
     if !blocking(move || note_start(&dir, is_bare)).await? {
         return Err(withdrawn());
     }

@@ -12,9 +12,7 @@ use super::facts::Facts;
 use super::image::{Image, Images};
 use super::job_dir::shared;
 use super::pull::Pulls;
-use super::records::Records;
 use super::settings::{JobSettings, Settings};
-use super::turn::Starts;
 use super::{grants, host_root, machine};
 use crate::container::spec::Host;
 use crate::model::extensions::Pull;
@@ -43,9 +41,7 @@ pub(super) struct Core {
     /// Held while an image is unpacked.
     pub(super) unpacking: tokio::sync::Mutex<()>,
     pub(super) facts: Facts,
-    pub(super) records: Records,
     pub(super) launches: Semaphore,
-    pub(super) starts: Starts,
     pub(super) preparations: Semaphore,
     pub(super) deletions: Semaphore,
     /// Held by those that make control groups for steps, and alone by those that remove some.
@@ -67,8 +63,6 @@ impl Core {
             pulls: Pulls::new(),
             unpacking: tokio::sync::Mutex::default(),
             facts: Facts::new(),
-            records: Records::default(),
-            starts: Starts::default(),
             launches: Semaphore::new(cores * LAUNCHES_PER_CORE),
             preparations: Semaphore::new(cores * PREPARATIONS_PER_CORE),
             deletions: Semaphore::new(cores * DELETIONS_PER_CORE),

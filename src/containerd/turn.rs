@@ -3,45 +3,13 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::facts::Facts;
 use crate::tracker::Fact;
 
 /// The time after which a launch lets others have its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The longest time that other work gives way to starts.
-const DELAY: Duration = Duration::from_millis(100);
-
-/// The starts of tasks in progress. Somebody waits for each, and for nothing else that is done here: so what makes other
-/// jobs ready, or removes them, gives way.
-#[derive(Default)]
-pub(super) struct Starts(watch::Sender<usize>);
-
-/// A start in progress.
-pub(super) struct Start<'a>(&'a Starts);
-
-impl Starts {
-    /// Begin one; it ends with the result.
-    pub(super) fn begin(&self) -> Start<'_> {
-        self.0.send_modify(|starts| *starts += 1);
-        Start(self)
-    }
-
-    /// Wait until there is none, or for a while.
-    pub(super) async fn give_way(&self) {
-        let mut starts = self.0.subscribe();
-        // The sender lives as long as this.
-        let _ = tokio::time::timeout(DELAY, starts.wait_for(|starts| *starts == 0)).await;
-    }
-}
-
-impl Drop for Start<'_> {
-    fn drop(&mut self) {
-        self.0.0.send_modify(|starts| *starts -= 1);
-    }
-}
 
 /// The turn of a launch among others, which it loses if the daemon takes long.
 pub(super) struct Turn<'a> {
@@ -101,20 +69,6 @@ mod tests {
         fn fact(&self, fact: Fact) {
             self.0.lock().unwrap().push(fact);
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn other_work_waits_for_starts_but_not_for_ever() {
-        let starts = Starts::default();
-        starts.give_way().await;
-        let (one, other) = (starts.begin(), starts.begin());
-        let begun = tokio::time::Instant::now();
-        starts.give_way().await;
-        assert_eq!(begun.elapsed(), DELAY);
-        drop(one);
-        let (waiting, begun) = (starts.give_way(), tokio::time::Instant::now());
-        tokio::join!(waiting, async { drop(other) });
-        assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test]
