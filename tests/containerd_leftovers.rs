@@ -7,11 +7,13 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Instant;
 
 use common::*;
 use drmaa2::model::JobState;
 use drmaa2::tracker::{Fact, JobTracker, NewJob};
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 #[test]
 fn whoever_opens_removes_what_others_have_left_and_nothing_else() {
@@ -81,6 +83,20 @@ fn a_job_that_runs_is_left_alone_though_its_store_is_lost() {
     rig.delete(&id);
 }
 
+/// Stop a process. Its threads stop one after the other, and nobody but its parent is told when all have.
+fn stop(pid: Pid) {
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let is_stopped = |thread: fs::DirEntry| {
+        let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("State:\tT"))
+    };
+    let deadline = Instant::now() + LONG;
+    while !fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten().all(is_stopped) {
+        assert!(Instant::now() < deadline, "{pid} does not stop");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_job_whose_shim_is_late_is_not_taken_for_one_that_does_not_run() {
     let Some(rig) = rig() else { return };
@@ -89,7 +105,7 @@ fn a_job_whose_shim_is_late_is_not_taken_for_one_that_does_not_run() {
     let _output = rig.start_and_hear(job);
     let (opener, facts) = rig.neighbour();
     let shim = rig.shim(&id);
-    kill(shim, Signal::SIGSTOP).unwrap();
+    stop(shim);
     opener.delete_leftover(&id).unwrap();
     // The opener has been told the same before.
     let state = rig.tracker.job_state(&id).unwrap().0;
