@@ -234,13 +234,6 @@ impl Facts {
         }
     }
 
-    /// Note that a launch has failed: from now on the stream does not tell its start. False if it has.
-    pub(super) fn fails(&self, id: &str, ticket: Ticket) -> bool {
-        let mut launching = self.launching.lock();
-        let launch = launching.get_mut(id).filter(|launch| launch.ticket == ticket);
-        launch.map(|launch| launch.pid = None).is_some()
-    }
-
     /// Report that a launch failed; `fact` is the failure, `left` the reason why something is left of
     /// it.
     pub(super) fn not_launched(&self, id: &str, fact: Fact, left: Option<Error>) {
@@ -335,22 +328,6 @@ mod tests {
         assert_eq!(facts.launched("j", first, 2, None), Launched::Started);
         assert_eq!(facts.launched("j", second, 3, None), Launched::Started);
         assert_eq!(queued(&facts), [started(1), started(3)]);
-    }
-
-    #[test]
-    fn a_start_that_fails_was_told_or_is_not_told_any_more() {
-        let facts = Facts::new();
-        let ticket = facts.launch("j").unwrap();
-        facts.created("j", 10);
-        assert!(facts.fails("j", ticket));
-        facts.started("j".into(), 10, 1, None);
-        assert!(queued(&facts).is_empty() && facts.ended_while_launching("j", 10));
-        facts.created("j", 11);
-        facts.started("j".into(), 11, 2, None);
-        assert!(!facts.fails("j", ticket));
-        let later = facts.launch("j").unwrap();
-        assert!(!facts.fails("j", ticket) && facts.fails("j", later));
-        assert_eq!(queued(&facts), [started(2)]);
     }
 
     fn job() -> Box<NewJob> {

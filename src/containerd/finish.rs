@@ -56,8 +56,7 @@ impl From<Process> for Exit {
 
 /// The end of a job; `None` if it has not ended, if it was a prepared one whose task was removed, or one
 /// whose start was withdrawn. `exit` is from an event, perhaps about an earlier attempt at the same job;
-/// `reason` is the reason of the end, unless there is a record or it has not begun; its launch gives it, and does not
-/// continue with another attempt.
+/// `reason` is the reason of the end, unless there is a record.
 pub(super) async fn end(
     core: &Core,
     id: &str,
@@ -86,14 +85,14 @@ pub(super) async fn end(
     let mut outcome = match (process.map(Exit::from), exit) {
         // Its init has found that the attempt was given up: the process that did so continues with
         // another one.
-        _ if !begun && !by_us && reason.is_none() => return Ok(None),
+        _ if !begun && !by_us => return Ok(None),
         (found, told) if !begun => unbegun(&dir, found.or(told)),
         (Some(exit), _) => unrecorded(ours, exit),
         (None, Some(exit)) if !has_init => unrecorded(ours, exit),
         // The exit reported then is the daemon's own invention.
         (None, exit) => Outcome { finished: exit.map_or_else(now, Exit::time), ..lost(ours) },
     };
-    outcome.reason = reason.filter(|_| begun).or(outcome.reason);
+    outcome.reason = reason.or(outcome.reason);
     Ok(Some(complete(core, id, outcome).await))
 }
 

@@ -178,10 +178,6 @@ pub(super) async fn conclude(core: &Arc<Core>, id: &str, ticket: Ticket, started
         Ok(Started::Answered) => (None, false),
         Ok(Started::Unanswered) => (None, true),
         Ok(Started::Broken(error)) => (Some(error.message), true),
-        // The stream has told its start before, so what is to be told is its end: it has not begun, and never will.
-        Err(error) if not_withdrawn(core, id).is_ok() && !core.facts.fails(id, ticket) => {
-            return finish::report_end(core, id, None, Some(error.message)).await;
-        }
         Err(error) => return not_launched(core, id, error).await,
     };
     let image = job_dir::image_of(&core.job_dir(id));
